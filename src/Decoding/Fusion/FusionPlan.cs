@@ -1,0 +1,20 @@
+using ProxyTune.Decoding.Models;
+
+namespace ProxyTune.Decoding.Fusion;
+
+/// <summary>One summand of the fused row: a model's logits times a weight (METHODS: z = sum of w_k s_k).</summary>
+/// <param name="Model">A member of the ensemble.</param>
+/// <param name="Role">Which prompt template it reads.</param>
+/// <param name="Weight">Factor of its logits.</param>
+public sealed record FusionStream(ILanguageModel Model, StreamRole Role, float Weight);
+
+public enum StreamRole
+{
+    Base,
+    Expert,
+    AntiExpert,
+}
+
+/// <summary>What is fused for one sequence. Belongs to the sequence, not to the ensemble, so different requests share batches.</summary>
+/// <param name="Streams">The base comes first.</param>
+public sealed record FusionPlan(IReadOnlyList<FusionStream> Streams);

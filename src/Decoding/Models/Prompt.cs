@@ -1,0 +1,14 @@
+using ProxyTune.Decoding.Fusion;
+
+namespace ProxyTune.Decoding.Models;
+
+/// <summary>
+/// Where a sequence starts: one rendering per stream, since base and experts may have templates of their own.
+/// </summary>
+/// <param name="Plan">The streams and their weights; a plain model ignores it.</param>
+/// <param name="Streams">Token ids, one array for each of the plan's streams, in the plan's order (the base first).</param>
+public sealed record Prompt(FusionPlan Plan, IReadOnlyList<ReadOnlyMemory<int>> Streams)
+{
+    /// <summary>Tokens of the base's rendering: what a user is told under usage.</summary>
+    public int TokenCount => Streams[0].Length;
+}

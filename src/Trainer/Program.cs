@@ -1,0 +1,2 @@
+Console.Error.WriteLine("usage: trainer <recipe>");
+return 2;
