@@ -1,0 +1,118 @@
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
+
+namespace ProxyTune.Trainer.Data;
+
+/// <summary>
+/// Trains a byte-level BPE tokenizer (Sennrich et al. 2016; bytes as in GPT-2, Radford et al. 2019) and writes Hugging Face's tokenizer.json.
+/// Ids: special tokens, then the 256 bytes, then merges in the order in which they were learned.
+/// </summary>
+internal static partial class BpeTrainer
+{
+    /// <summary>GPT-2's pre-tokenisation, which tokenizer.json names as ByteLevel with use_regex.</summary>
+    [GeneratedRegex(@"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")]
+    private static partial Regex Pieces();
+
+    /// <param name="texts">What to learn from; special tokens in it are cut out.</param>
+    /// <param name="vocabularySize">At least the special tokens and 256 bytes; fewer result when no pair is left that occurs twice.</param>
+    public static JsonObject Train(IEnumerable<string> texts, IReadOnlyList<string> specialTokens, int vocabularySize)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(vocabularySize, specialTokens.Count + 256);
+        var bytes = ByteAlphabet();
+        var words = Count(texts, specialTokens, bytes);
+        var tokens = new List<string>([.. specialTokens, .. bytes.Select(c => c.ToString())]);
+        var merges = new List<(string Left, string Right)>();
+        while (tokens.Count < vocabularySize && MostFrequentPair(words) is { } pair)
+        {
+            merges.Add(pair);
+            tokens.Add(pair.Left + pair.Right);
+            words.ForEach(word => Merge(word.Symbols, pair));
+        }
+
+        return Describe(tokens, merges, specialTokens);
+    }
+
+    private sealed record Word(List<string> Symbols, long Count);
+
+    private static List<Word> Count(IEnumerable<string> texts, IReadOnlyList<string> specialTokens, char[] bytes)
+    {
+        var split = new Regex(string.Join('|', specialTokens.Select(Regex.Escape)));
+        var counts = new Dictionary<string, long>();
+        foreach (Match piece in texts.SelectMany(text => split.Split(text)).SelectMany(part => Pieces().Matches(part)))
+        {
+            counts[piece.Value] = counts.GetValueOrDefault(piece.Value) + 1;
+        }
+
+        return [.. counts.OrderBy(c => c.Key, StringComparer.Ordinal)
+            .Select(c => new Word([.. Encoding.UTF8.GetBytes(c.Key).Select(b => bytes[b].ToString())], c.Value))];
+    }
+
+    private static (string Left, string Right)? MostFrequentPair(List<Word> words)
+    {
+        var counts = new Dictionary<(string Left, string Right), long>();
+        foreach (var word in words)
+        {
+            for (var i = 1; i < word.Symbols.Count; i++)
+            {
+                var pair = (word.Symbols[i - 1], word.Symbols[i]);
+                counts[pair] = counts.GetValueOrDefault(pair) + word.Count;
+            }
+        }
+
+        var frequent = counts.Where(c => c.Value > 1).ToArray();
+        return frequent.Length == 0
+            ? null
+            : frequent.OrderByDescending(c => c.Value).ThenBy(c => c.Key.Left + ' ' + c.Key.Right, StringComparer.Ordinal).First().Key;
+    }
+
+    private static void Merge(List<string> symbols, (string Left, string Right) pair)
+    {
+        for (var i = 0; i < symbols.Count - 1; i++)
+        {
+            if (symbols[i] == pair.Left && symbols[i + 1] == pair.Right)
+            {
+                symbols[i] += symbols[i + 1];
+                symbols.RemoveAt(i + 1);
+            }
+        }
+    }
+
+    /// <summary>GPT-2's printable stand-in for each byte: itself where printable, else the next code point from 256 on.</summary>
+    private static char[] ByteAlphabet()
+    {
+        var next = 256;
+        return [.. Enumerable.Range(0, 256).Select(b => b is (>= '!' and <= '~') or (>= 0xA1 and <= 0xAC) or >= 0xAE ? (char)b : (char)next++)];
+    }
+
+    private static JsonObject Describe(List<string> tokens, List<(string Left, string Right)> merges, IReadOnlyList<string> specialTokens)
+    {
+        var byteLevel = new { type = "ByteLevel", add_prefix_space = false, trim_offsets = true, use_regex = true };
+        return JsonSerializer.SerializeToNode(new
+        {
+            version = "1.0",
+            added_tokens = specialTokens.Select((content, id) => new
+            {
+                id,
+                content,
+                single_word = false,
+                lstrip = false,
+                rstrip = false,
+                normalized = false,
+                special = true,
+            }),
+            pre_tokenizer = byteLevel,
+            decoder = byteLevel,
+            model = new
+            {
+                type = "BPE",
+                fuse_unk = false,
+                byte_fallback = false,
+                ignore_merges = false,
+                vocab = tokens.Select((token, id) => (token, id)).ToDictionary(t => t.token, t => t.id),
+                merges = merges.Select(m => new[] { m.Left, m.Right }),
+            },
+        })!.AsObject();
+    }
+}

@@ -1,0 +1,36 @@
+using ProxyTune.Trainer.Data.Town;
+
+namespace ProxyTune.Trainer.Data;
+
+/// <summary>The built-in data: a synthetic town, the same on every machine. Sources are named <c>town:...</c>.</summary>
+public static class TownData
+{
+    /// <summary>How often a document about people tells news in the streams of later generations; the rest replays what was known.</summary>
+    private const double NewsShare = 0.6;
+
+    /// <summary>The kinds of answers that experts are tuned on.</summary>
+    public static IReadOnlyCollection<string> Behaviours => Town.Examples.Behaviours;
+
+    /// <summary>An endless stream of pre-training documents by index.</summary>
+    /// <param name="name"><c>town:pretrain</c>, or <c>town:pretrain/1</c> to <c>town:pretrain/3</c> for later generations.</param>
+    /// <exception cref="ArgumentException">Unknown name.</exception>
+    public static Func<long, string> Documents(string name) => Parts(name) switch
+    {
+        ["pretrain"] => new Documents(TownWorld.At(0), newsShare: 0).Write,
+        ["pretrain", ("1" or "2" or "3") and var generation] => new Documents(TownWorld.At(generation[0] - '0'), NewsShare).Write,
+        _ => throw Unknown(name, "town:pretrain, town:pretrain/1, town:pretrain/2, town:pretrain/3"),
+    };
+
+    /// <param name="name"><c>town:BEHAVIOUR/SPLIT</c>, the split being train, valid or test.</param>
+    /// <exception cref="ArgumentException">Unknown name.</exception>
+    public static IReadOnlyList<Example> Examples(string name) => Parts(name) switch
+    {
+        [var behaviour, ("train" or "valid" or "test") and var split] when Behaviours.Contains(behaviour) =>
+            ProxyTune.Trainer.Data.Town.Examples.Of(TownWorld.At(0), behaviour, split),
+        _ => throw Unknown(name, $"town:BEHAVIOUR/SPLIT with a behaviour of {string.Join(", ", Behaviours)} and a split of train, valid, test"),
+    };
+
+    private static string[] Parts(string name) => name.StartsWith("town:", StringComparison.Ordinal) ? name["town:".Length..].Split('/') : [];
+
+    private static ArgumentException Unknown(string name, string accepted) => new($"Unknown data source '{name}'; accepted: {accepted}.", nameof(name));
+}
