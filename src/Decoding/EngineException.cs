@@ -26,6 +26,9 @@ public enum EngineError
 
     /// <summary>A model threw or returned NaN in a step (500).</summary>
     ModelFailure,
+
+    /// <summary>The engine is shutting down (503).</summary>
+    Stopping,
 }
 
 /// <summary>The one exception type for expected failures.</summary>

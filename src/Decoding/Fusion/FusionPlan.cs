@@ -2,7 +2,7 @@ using ProxyTune.Decoding.Models;
 
 namespace ProxyTune.Decoding.Fusion;
 
-/// <summary>One summand of the fused row: a model's logits times a weight (METHODS: z = sum of w_k s_k).</summary>
+/// <summary>One summand of the fused row: a model's logits times a weight (z = sum of w_k s_k).</summary>
 /// <param name="Model">A member of the ensemble.</param>
 /// <param name="Role">Which prompt template it reads.</param>
 /// <param name="Weight">Factor of its logits.</param>
@@ -17,4 +17,8 @@ public enum StreamRole
 
 /// <summary>What is fused for one sequence. Belongs to the sequence, not to the ensemble, so different requests share batches.</summary>
 /// <param name="Streams">The base comes first.</param>
-public sealed record FusionPlan(IReadOnlyList<FusionStream> Streams);
+/// <param name="VocabularySize">
+/// Tokens that the streams share, when their rows are wider than the tokenizer (padded vocabularies); null takes the narrowest row.
+/// Ids beyond it cannot be drawn.
+/// </param>
+public sealed record FusionPlan(IReadOnlyList<FusionStream> Streams, int? VocabularySize = null);

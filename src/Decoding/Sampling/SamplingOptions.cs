@@ -1,6 +1,6 @@
 namespace ProxyTune.Decoding.Sampling;
 
-/// <summary>The sampling chain of one request. The order in which it applies is fixed: see docs/decoding.md.</summary>
+/// <summary>The sampling chain of one request. The order in which it applies is fixed: see <see cref="Sampler"/>.</summary>
 public sealed record SamplingOptions
 {
     /// <summary>0 (greedy) to 2. Default 1.</summary>
@@ -21,7 +21,7 @@ public sealed record SamplingOptions
     /// <summary>-2 to 2, subtracted once per occurrence among the generated tokens.</summary>
     public float FrequencyPenalty { get; init; }
 
-    /// <summary>Above 0; positive logits of seen tokens are divided, negative ones multiplied by it (Keskar et al. 2019). 1 is off.</summary>
+    /// <summary>Above 0; positive logits of generated tokens are divided, negative ones multiplied by it (Keskar et al. 2019). 1 is off.</summary>
     public float RepetitionPenalty { get; init; } = 1;
 
     /// <summary>Token id to -100..100, added to its logit.</summary>
@@ -29,4 +29,31 @@ public sealed record SamplingOptions
 
     /// <summary>The same seed gives the same text, alone and in a batch.</summary>
     public ulong Seed { get; init; }
+
+    /// <summary>Refuses what lies outside the ranges above.</summary>
+    /// <exception cref="EngineException">InvalidValue with the field's name as in OpenAI's API (<c>top_p</c>).</exception>
+    public void Check(int vocabularySize)
+    {
+        InRange("temperature", Temperature, 0, 2);
+        InRange("top_k", TopK, 0, int.MaxValue);
+        InRange("top_p", TopP, float.Epsilon, 1, "above 0 and at most 1");
+        InRange("min_p", MinP, 0, 1);
+        InRange("presence_penalty", PresencePenalty, -2, 2);
+        InRange("frequency_penalty", FrequencyPenalty, -2, 2);
+        InRange("repetition_penalty", RepetitionPenalty, float.Epsilon, float.MaxValue, "above 0");
+        foreach ((int id, float bias) in LogitBias)
+        {
+            InRange("logit_bias", id, 0, vocabularySize - 1, $"a token id from 0 to {vocabularySize - 1}");
+            InRange("logit_bias", bias, -100, 100);
+        }
+    }
+
+    private static void InRange(string field, double value, double least, double most, string? range = null)
+    {
+        // Written so that NaN fails.
+        if (!(value >= least && value <= most))
+        {
+            throw new EngineException(EngineError.InvalidValue, $"{field} is {value}; it must be {range ?? $"from {least} to {most}"}.", field);
+        }
+    }
 }

@@ -1,0 +1,130 @@
+using System.Security.Cryptography;
+using System.Text;
+
+using ProxyTune.Decoding.Models;
+
+namespace ProxyTune.Decoding.Fusion;
+
+/// <summary>
+/// All members as one model. Each step runs every member once over all sequences that use it, whatever plan they follow, and fuses the
+/// rows per sequence. Owns the members.
+/// </summary>
+/// <remarks>
+/// Rows are as wide as the widest member's; a sequence's row holds minus infinity beyond the vocabulary that its streams share.
+/// A member that throws, or that returns NaN or plus infinity, fails the sequences concerned (<see cref="Sequence.Fault"/>) and no other.
+/// </remarks>
+public sealed class FusedModel : ILanguageModel
+{
+    private readonly Dictionary<ILanguageModel, Member> members;
+    private ReadOnlyMemory<float>[] rows = [];
+
+    /// <param name="name">What the ensemble is called in messages.</param>
+    /// <param name="models">At least one. Plans may only name these.</param>
+    public FusedModel(string name, IReadOnlyList<ILanguageModel> models)
+    {
+        ArgumentOutOfRangeException.ThrowIfZero(models.Count, nameof(models));
+        members = models.ToDictionary(m => m, m => new Member(m), ReferenceEqualityComparer.Instance as IEqualityComparer<ILanguageModel>);
+        Info = new()
+        {
+            Name = name,
+            VocabularySize = models.Max(m => m.Info.VocabularySize),
+            ContextLength = models.Max(m => m.Info.ContextLength),
+            EndOfTextIds = [.. models.SelectMany(m => m.Info.EndOfTextIds).Distinct().Order()],
+            Hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(string.Join('\n', models.Select(m => m.Info.Hash))))),
+        };
+    }
+
+    public ModelInfo Info { get; }
+
+    /// <summary>Begins one sequence per stream. Streams of the same model and prompt are one with the summed weight; weight 0 is not run.</summary>
+    /// <exception cref="ArgumentException">The plan does not fit the prompt or names a model that is no member.</exception>
+    /// <exception cref="EngineException">InvalidValue when all weights are 0; whatever a member's Start throws.</exception>
+    public Sequence Start(Prompt prompt)
+    {
+        List<FusedStream> started = [];
+        try
+        {
+            foreach (PlannedStream stream in PlannedStream.Of(prompt))
+            {
+                if (!members.TryGetValue(stream.Model, out Member? member))
+                {
+                    throw new ArgumentException($"Model '{stream.Model.Info.Name}' is no member of '{Info.Name}'.", nameof(prompt));
+                }
+
+                Sequence sequence = stream.Model.Start(Prompt.For(stream.Model, stream.Tokens));
+                started.Add(new(member, sequence, stream.Weight));
+            }
+
+            int shared = started.Min(s => s.Member.Model.Info.VocabularySize);
+            return new FusedSequence(started, Math.Min(shared, prompt.Plan.VocabularySize ?? shared));
+        }
+        catch
+        {
+            started.ForEach(s => s.Sequence.Dispose());
+            throw;
+        }
+    }
+
+    public void Forward(IReadOnlyList<Segment> batch, Span<float> logits)
+    {
+        foreach (Member member in members.Values)
+        {
+            member.Clear();
+        }
+
+        foreach (Segment segment in batch)
+        {
+            foreach (FusedStream stream in ((FusedSequence)segment.Sequence).Streams)
+            {
+                stream.FirstRow = stream.Member.Add(segment with { Sequence = stream.Sequence });
+            }
+        }
+
+        foreach (Member member in members.Values)
+        {
+            member.Run();
+        }
+
+        int row = 0;
+        foreach (Segment segment in batch)
+        {
+            for (int i = 0; i < segment.Rows; i++, row++)
+            {
+                Fuse((FusedSequence)segment.Sequence, i, logits.Slice(row * Info.VocabularySize, Info.VocabularySize));
+            }
+        }
+    }
+
+    public void Dispose()
+    {
+        foreach (ILanguageModel model in members.Keys)
+        {
+            model.Dispose();
+        }
+    }
+
+    private void Fuse(FusedSequence sequence, int index, Span<float> fused)
+    {
+        int count = sequence.Streams.Count;
+        Array.Resize(ref rows, Math.Max(rows.Length, count));
+        for (int k = 0; k < count; k++)
+        {
+            FusedStream stream = sequence.Streams[k];
+            if ((stream.Member.Failure ?? stream.Sequence.Fault) is { } fault)
+            {
+                sequence.Fail(fault);
+                return;
+            }
+
+            rows[k] = stream.Member.Row(stream.FirstRow + index);
+        }
+
+        int wrong = WeightedSum.Fuse(rows.AsSpan(0, count), sequence.Weights, fused[..sequence.VocabularySize]);
+        fused[sequence.VocabularySize..].Fill(float.NegativeInfinity);
+        if (wrong >= 0)
+        {
+            string culprit = wrong < count ? $"Model '{sequence.Streams[wrong].Member.Model.Info.Name}' returned" : "The weighted sum overflowed to";
+            sequence.Fail(new(EngineError.ModelFailure, $"{culprit} NaN or infinity among its logits after {sequence.Length} tokens."));
+        }
+    }
+}

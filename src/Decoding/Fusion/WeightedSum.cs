@@ -1,0 +1,52 @@
+using System.Numerics.Tensors;
+
+namespace ProxyTune.Decoding.Fusion;
+
+/// <summary>
+/// z = sum of w_k s_k: proxy-tuning (Liu et al. 2024), EFT (Mitchell et al. 2023), contrastive and context-aware decoding differ in streams
+/// and weights only.
+/// </summary>
+public static class WeightedSum
+{
+    /// <summary>Fuses rows of one position.</summary>
+    /// <param name="rows">One row for each stream, at least as wide as <paramref name="fused"/>; what is wider is cut off.</param>
+    /// <param name="weights">One for each row.</param>
+    /// <param name="fused">Receives the sum. A token that any stream bans (minus infinity) is banned, whatever the weights.</param>
+    /// <returns>Index of the first row that holds NaN or plus infinity, the number of rows when the sum itself overflows, or -1 when all is well.</returns>
+    public static int Fuse(ReadOnlySpan<ReadOnlyMemory<float>> rows, ReadOnlySpan<float> weights, Span<float> fused)
+    {
+        int width = fused.Length;
+        TensorPrimitives.Multiply(rows[0].Span[..width], weights[0], fused);
+        for (int k = 1; k < rows.Length; k++)
+        {
+            TensorPrimitives.MultiplyAdd(rows[k].Span[..width], weights[k], fused, fused);
+        }
+
+        // Every infinity and NaN of a row reaches the sum (0 times infinity is NaN), so one check covers all rows of a sound step.
+        return float.IsFinite(TensorPrimitives.Sum<float>(fused)) ? -1 : Inspect(rows, fused);
+    }
+
+    private static int Inspect(ReadOnlySpan<ReadOnlyMemory<float>> rows, Span<float> fused)
+    {
+        for (int k = 0; k < rows.Length; k++)
+        {
+            ReadOnlySpan<float> row = rows[k].Span[..fused.Length];
+            float largest = TensorPrimitives.Max(row);
+            if (float.IsNaN(largest) || float.IsPositiveInfinity(largest))
+            {
+                return k;
+            }
+
+            for (int i = 0; i < row.Length; i++)
+            {
+                if (float.IsNegativeInfinity(row[i]))
+                {
+                    fused[i] = float.NegativeInfinity;
+                }
+            }
+        }
+
+        float sum = TensorPrimitives.Max<float>(fused);
+        return float.IsNaN(sum) || float.IsPositiveInfinity(sum) ? rows.Length : -1;
+    }
+}

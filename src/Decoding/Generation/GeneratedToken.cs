@@ -1,0 +1,10 @@
+namespace ProxyTune.Decoding.Generation;
+
+/// <summary>One token of an answer.</summary>
+/// <param name="Id">Its id. The end-of-text id that stops an answer is published too, with its finish reason, and is not part of the text.</param>
+/// <param name="Logprob">Natural logarithm of its probability in the fused distribution at temperature 1, before penalties and truncation; null when not asked for.</param>
+/// <param name="Top">The likeliest tokens, descending; empty when not asked for.</param>
+/// <param name="Finish">Set on the last token.</param>
+public sealed record GeneratedToken(int Id, float? Logprob, IReadOnlyList<TokenLogprob> Top, FinishReason? Finish);
+
+public readonly record struct TokenLogprob(int Id, float Logprob);

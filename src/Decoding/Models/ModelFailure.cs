@@ -1,0 +1,8 @@
+namespace ProxyTune.Decoding.Models;
+
+/// <summary>Names the model that threw.</summary>
+internal static class ModelFailure
+{
+    public static EngineException Of(ILanguageModel model, Exception cause) =>
+        cause as EngineException ?? new(EngineError.ModelFailure, $"Model '{model.Info.Name}' failed: {cause.Message}", inner: cause);
+}

@@ -1,0 +1,32 @@
+namespace ProxyTune.Decoding.Models;
+
+/// <summary>What one model remembers of one conversation.</summary>
+public abstract class Sequence : IDisposable
+{
+    /// <summary>Tokens in the sequence: prompt and appended ones.</summary>
+    public abstract int Length { get; }
+
+    /// <summary>How many tokens can still be appended.</summary>
+    public abstract int Room { get; }
+
+    /// <summary>The ids that end this text; for a fused sequence the union over its streams.</summary>
+    public abstract IReadOnlyList<int> EndOfTextIds { get; }
+
+    /// <summary>
+    /// Why the last <see cref="ILanguageModel.Forward"/> failed for this sequence alone. Its rows are undefined then and it can only be
+    /// disposed; the other sequences of the batch are sound. Null while all is well.
+    /// </summary>
+    public EngineException? Fault { get; protected set; }
+
+    /// <summary>Forgets the newest tokens.</summary>
+    /// <param name="count">How many appended tokens to drop; the prompt cannot be dropped.</param>
+    public abstract void Rewind(int count);
+
+    public void Dispose()
+    {
+        Dispose(true);
+        GC.SuppressFinalize(this);
+    }
+
+    protected abstract void Dispose(bool disposing);
+}

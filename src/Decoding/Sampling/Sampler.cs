@@ -1,0 +1,60 @@
+using System.Buffers;
+using System.Numerics.Tensors;
+
+namespace ProxyTune.Decoding.Sampling;
+
+/// <summary>
+/// Draws the next token. No state: the draw is a function of row, generated ids, options and position, so the same seed gives the same
+/// text alone, in a batch and after a rewind.
+/// </summary>
+/// <remarks>
+/// The order is fixed: logit_bias, penalties (repetition, presence, frequency), temperature, top-k, top-p, min-p, draw. Nothing sorts the
+/// vocabulary. The draw adds Gumbel noise, a hash of (seed, position, token), to each kept logit and takes the largest.
+/// </remarks>
+public static class Sampler
+{
+    /// <param name="row">Logits [vocabulary]; not changed. Minus infinity bans a token.</param>
+    /// <param name="generated">The answer so far; what penalties look at.</param>
+    /// <param name="options">Checked by <see cref="SamplingOptions.Check"/>.</param>
+    /// <param name="position">Index of the token to draw within the answer.</param>
+    /// <exception cref="EngineException">ModelFailure when every token is banned, or a logit is NaN or plus infinity.</exception>
+    public static int Next(ReadOnlySpan<float> row, ReadOnlySpan<int> generated, SamplingOptions options, int position)
+    {
+        bool edited = Penalties.Any(options, generated);
+        if (options.Temperature == 0 && !edited)
+        {
+            return Likeliest(row);
+        }
+
+        float[] rented = ArrayPool<float>.Shared.Rent(row.Length);
+        try
+        {
+            Span<float> scores = rented.AsSpan(0, row.Length);
+            row.CopyTo(scores);
+            Penalties.Apply(scores, generated, options);
+            int likeliest = Likeliest(scores);
+            if (options.Temperature == 0)
+            {
+                return likeliest;
+            }
+
+            // Relative to the maximum, which softmax does not see, so that a tiny temperature cannot overflow.
+            TensorPrimitives.Subtract(scores, scores[likeliest], scores);
+            TensorPrimitives.Divide(scores, options.Temperature, scores);
+            Cut cut = Truncation.Find(scores, options);
+            return GumbelRace.Winner(scores, cut, new GumbelNoise(options.Seed, position), likeliest);
+        }
+        finally
+        {
+            ArrayPool<float>.Shared.Return(rented);
+        }
+    }
+
+    private static int Likeliest(ReadOnlySpan<float> row)
+    {
+        int id = TensorPrimitives.IndexOfMax(row);
+        return float.IsFinite(row[id])
+            ? id
+            : throw new EngineException(EngineError.ModelFailure, $"No token can be drawn: the largest logit is {row[id]} (token {id}).");
+    }
+}

@@ -1,0 +1,128 @@
+using ProxyTune.Decoding;
+using ProxyTune.Decoding.Models;
+
+namespace ProxyTune.Testing;
+
+/// <summary>
+/// An exact stand-in for a model: the row of a position is a function of the tokens up to it. Counts what is done with it.
+/// </summary>
+public sealed class FakeLanguageModel(string name, int vocabularySize = 32, int contextLength = 64, params int[] endOfTextIds) : ILanguageModel
+{
+    private int liveSequences;
+    private int forwards;
+
+    public ModelInfo Info { get; } = new()
+    {
+        Name = name,
+        VocabularySize = vocabularySize,
+        ContextLength = contextLength,
+        EndOfTextIds = endOfTextIds,
+        Hash = name,
+    };
+
+    /// <summary>Fills a row from all tokens so far. The default gives logits from about -4 to 4 that depend on every token and the name.</summary>
+    public Action<IReadOnlyList<int>, Span<float>>? Rows { get; init; }
+
+    /// <summary>Runs first in each Forward: to throw, to wait, to look at the batch.</summary>
+    public Action<IReadOnlyList<Segment>>? OnForward { get; set; }
+
+    /// <summary>Most live sequences; Start throws QueueFull beyond.</summary>
+    public int MaxSequences { get; init; } = int.MaxValue;
+
+    public int LiveSequences => Volatile.Read(ref liveSequences);
+
+    /// <summary>How many times Forward ran.</summary>
+    public int Forwards => Volatile.Read(ref forwards);
+
+    public bool IsDisposed { get; private set; }
+
+    public Sequence Start(Prompt prompt)
+    {
+        if (liveSequences >= MaxSequences)
+        {
+            throw new EngineException(EngineError.QueueFull, $"{liveSequences} sequences live in '{Info.Name}'.");
+        }
+
+        Interlocked.Increment(ref liveSequences);
+        return new FakeSequence(this, prompt.Streams[0].ToArray());
+    }
+
+    public void Forward(IReadOnlyList<Segment> batch, Span<float> logits)
+    {
+        Interlocked.Increment(ref forwards);
+        OnForward?.Invoke(batch);
+        int width = Info.VocabularySize;
+        foreach (Segment segment in batch)
+        {
+            FakeSequence sequence = (FakeSequence)segment.Sequence;
+            sequence.Append(segment);
+            for (int row = segment.Rows - 1; row >= 0; row--)
+            {
+                Fill(sequence.Tokens.GetRange(0, sequence.Tokens.Count - row), logits[..width]);
+                logits = logits[width..];
+            }
+        }
+    }
+
+    public void Dispose() => IsDisposed = true;
+
+    private void Fill(List<int> tokens, Span<float> row)
+    {
+        if (Rows is not null)
+        {
+            Rows(tokens, row);
+            return;
+        }
+
+        ulong state = 14695981039346656037;
+        foreach (int value in Info.Name.Select(c => (int)c).Concat(tokens))
+        {
+            state = (state ^ (uint)value) * 1099511628211;
+        }
+
+        for (int i = 0; i < row.Length; i++)
+        {
+            state = (state * 6364136223846793005) + 1442695040888963407;
+            row[i] = ((state >> 40) / (float)(1 << 21)) - 4;
+        }
+    }
+
+    private sealed class FakeSequence(FakeLanguageModel model, int[] prompt) : Sequence
+    {
+        private bool isComputed;
+        private bool isDisposed;
+
+        public List<int> Tokens { get; } = [.. prompt];
+
+        public override int Length => Tokens.Count;
+
+        public override int Room => model.Info.ContextLength - Tokens.Count;
+
+        public override IReadOnlyList<int> EndOfTextIds => model.Info.EndOfTextIds;
+
+        public void Append(Segment segment)
+        {
+            ObjectDisposedException.ThrowIf(isDisposed, this);
+            int positions = segment.Tokens.Length + (isComputed ? 0 : prompt.Length);
+            ArgumentOutOfRangeException.ThrowIfGreaterThan(segment.Rows, positions, nameof(segment));
+            ArgumentOutOfRangeException.ThrowIfGreaterThan(segment.Tokens.Length, Room, nameof(segment));
+            Tokens.AddRange(segment.Tokens.Span);
+            isComputed = true;
+        }
+
+        public override void Rewind(int count)
+        {
+            ArgumentOutOfRangeException.ThrowIfGreaterThan(count, Tokens.Count - prompt.Length);
+            Tokens.RemoveRange(Tokens.Count - count, count);
+        }
+
+        protected override void Dispose(bool disposing)
+        {
+            if (!isDisposed)
+            {
+                isDisposed = true;
+                Interlocked.Decrement(ref model.liveSequences);
+            }
+        }
+    }
+}
