@@ -1,6 +1,5 @@
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Decoding.Models;
-using ProxyTune.Testing;
 
 namespace ProxyTune.Decoding.Tests.Generation;
 

@@ -1,8 +1,4 @@
-using ProxyTune.Decoding;
-using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Generation;
-using ProxyTune.Decoding.Models;
-using ProxyTune.Decoding.Sampling;
 using ProxyTune.Testing;
 
 namespace ProxyTune.Decoding.Tests.Generation;
