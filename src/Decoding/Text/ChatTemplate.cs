@@ -1,12 +1,101 @@
+using System.Text.Json;
+using System.Text.RegularExpressions;
+
 namespace ProxyTune.Decoding.Text;
 
 /// <param name="Role">system, user or assistant (what a template accepts beyond these is the template's matter).</param>
 public sealed record ChatMessage(string Role, string Content);
 
-/// <summary>Renders messages as a model was tuned to read them (Jinja, as in tokenizer_config.json or chat_template.jinja).</summary>
-public sealed class ChatTemplate
+/// <summary>Renders messages as a model was tuned to read them (Jinja, as in tokenizer_config.json or chat_template.jinja). Thread-safe.</summary>
+/// <remarks>
+/// The variables are messages, add_generation_prompt, bos_token and eos_token. As in transformers, a block tag takes the line break after it
+/// and the blanks before it away (trim_blocks, lstrip_blocks).
+/// </remarks>
+public sealed partial class ChatTemplate
 {
-    public static ChatTemplate Load(string folder) => throw new NotImplementedException(folder);
+    private const string TemplateFile = "chat_template.jinja";
+    private const string ConfigFile = "tokenizer_config.json";
 
-    public string Render(IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt = true) => throw new NotImplementedException(messages.ToString() + addGenerationPrompt);
+    private readonly string _template;
+    private readonly JinjaRenderer _renderer;
+
+    private ChatTemplate(string source, JinjaRenderer renderer)
+    {
+        Source = source;
+        _template = TrimBlocks(source);
+        _renderer = renderer;
+    }
+
+    /// <summary>The template's text.</summary>
+    public string Source { get; }
+
+    /// <summary>chat_template.jinja of a model folder, or the chat_template of its tokenizer_config.json.</summary>
+    /// <exception cref="EngineException">InvalidModelFolder when the folder has neither, or one that is broken.</exception>
+    public static ChatTemplate Load(string folder) =>
+        TryLoad(folder) ?? throw new EngineException(
+            EngineError.InvalidModelFolder,
+            $"{folder}: no chat template; {TemplateFile} or the entry chat_template in {ConfigFile} would be one.",
+            folder);
+
+    /// <summary>As <see cref="Load"/>, but null for a folder without a chat template.</summary>
+    public static ChatTemplate? TryLoad(string folder)
+    {
+        var file = Path.Combine(folder, TemplateFile);
+        var (inConfig, renderer) = ReadConfig(folder);
+        return (File.Exists(file) ? File.ReadAllText(file) : inConfig) is { } source ? new ChatTemplate(source, renderer) : null;
+    }
+
+    /// <summary>A template of the caller's, with the begin and end tokens of a model folder.</summary>
+    public static ChatTemplate Parse(string source, string folder) => new(source, ReadConfig(folder).Renderer);
+
+    /// <param name="addGenerationPrompt">Whether the text ends where the assistant's answer begins.</param>
+    /// <exception cref="EngineException">InvalidValue (messages): the template refuses these messages or is wrong itself; the message is the template's.</exception>
+    public string Render(IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt = true)
+    {
+        var json = JsonSerializer.Serialize(messages.Select(m => new { role = m.Role, content = m.Content }));
+        return _renderer.Render(_template, json, addGenerationPrompt);
+    }
+
+    private static (string? Template, JinjaRenderer Renderer) ReadConfig(string folder)
+    {
+        var path = Path.Combine(folder, ConfigFile);
+        if (!File.Exists(path))
+        {
+            return (null, JinjaRenderer.For("", ""));
+        }
+
+        try
+        {
+            using var document = JsonDocument.Parse(File.ReadAllBytes(path));
+            var root = document.RootElement;
+            return (Template(root), JinjaRenderer.For(Token(root, "bos_token"), Token(root, "eos_token")));
+        }
+        catch (Exception error) when (error is JsonException or InvalidOperationException or KeyNotFoundException)
+        {
+            throw new EngineException(EngineError.InvalidModelFolder, $"{path}: {error.Message}", path, error);
+        }
+    }
+
+    // A text, or a list of named ones of which one is the default.
+    private static string? Template(JsonElement config) =>
+        !config.TryGetProperty("chat_template", out var template) || template.ValueKind == JsonValueKind.Null ? null
+        : template.ValueKind == JsonValueKind.String ? template.GetString()
+        : template.EnumerateArray().First(t => t.GetProperty("name").GetString() == "default").GetProperty("template").GetString();
+
+    private static string Token(JsonElement config, string name) =>
+        !config.TryGetProperty(name, out var token) || token.ValueKind == JsonValueKind.Null ? ""
+        : (token.ValueKind == JsonValueKind.Object ? token.GetProperty("content") : token).GetString()!;
+
+    // The renderer lacks these two settings of Jinja, with which chat templates are written.
+    private static string TrimBlocks(string source)
+    {
+        var text = BreakAfterBlock().Replace(BlanksBeforeBlock().Replace(source.ReplaceLineEndings("\n"), ""), "");
+        return text.EndsWith('\n') ? text[..^1] : text;
+    }
+
+    [GeneratedRegex(@"(?<=[^+][%#]\})\n")]
+    private static partial Regex BreakAfterBlock();
+
+    [GeneratedRegex(@"(?<=^|\n)[ \t]+(?=\{[%#][^+])")]
+    private static partial Regex BlanksBeforeBlock();
 }

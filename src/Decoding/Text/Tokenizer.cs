@@ -1,36 +1,117 @@
+using System.Text;
+using HuggingFaceTokenizer = Tokenizers.DotNet.Tokenizer;
+
 namespace ProxyTune.Decoding.Text;
 
-/// <summary>Text to token ids and back, by Hugging Face's own library, from a tokenizer.json. Thread-safe.</summary>
+/// <summary>Text to token ids and back, by Hugging Face's own library, from a tokenizer.json.</summary>
+/// <remarks>
+/// Thread-safe. Padding and truncation that a tokenizer.json may ask for are left out, as transformers does unless told otherwise:
+/// a served prompt is neither cut in silence nor filled up.
+/// </remarks>
 public sealed class Tokenizer : IDisposable
 {
+    private const string FileName = "tokenizer.json";
+
+    private readonly TokenizerFile _file;
+    private readonly HuggingFaceTokenizer _native;
+
+    // Without the post-processor; the same object where that adds nothing.
+    private readonly HuggingFaceTokenizer _bare;
+    private readonly Lazy<int?> _anchor;
+
+    private Tokenizer(TokenizerFile file)
+    {
+        _file = file;
+        _native = file.CreateNative(withPostProcessor: true);
+        _bare = _native.Encode("").Length == 0 ? _native : file.CreateNative(withPostProcessor: false);
+        _anchor = new Lazy<int?>(FindAnchor);
+    }
+
+    /// <summary>Largest token id plus one.</summary>
+    public int VocabularySize => _file.VocabularySize;
+
     /// <summary>Reads a folder's tokenizer.json.</summary>
     /// <exception cref="EngineException">InvalidModelFolder when the file is missing or broken.</exception>
-    public static Tokenizer Load(string folder) => throw new NotImplementedException(folder);
+    public static Tokenizer Load(string folder)
+    {
+        var path = Path.Combine(folder, FileName);
+        try
+        {
+            return new Tokenizer(TokenizerFile.Read(path));
+        }
+        catch (Exception error) when (error is not EngineException)
+        {
+            throw new EngineException(EngineError.InvalidModelFolder, $"{path}: {error.Message}", path, error);
+        }
+    }
 
     /// <summary>Ids with special tokens recognised and the post-processor applied, as Hugging Face's <c>encode(text, add_special_tokens=True)</c>.</summary>
-    public int[] Encode(string text) => throw new NotImplementedException(text);
+    /// <param name="text">Lone surrogates are read as U+FFFD.</param>
+    public int[] Encode(string text) => Encode(_native, text);
 
     /// <summary>Ids with special tokens recognised but nothing added: for text from a chat template, which writes its own begin token.</summary>
-    public int[] EncodeRendered(string text) => throw new NotImplementedException(text);
+    public int[] EncodeRendered(string text) => Encode(_bare, text);
 
-    /// <summary>Text without special tokens.</summary>
-    public string Decode(IReadOnlyList<int> ids) => throw new NotImplementedException(ids.ToString());
+    /// <summary>Text without special tokens, as Hugging Face's <c>decode(ids, skip_special_tokens=True)</c>; ids beyond the vocabulary give no text.</summary>
+    public string Decode(IReadOnlyList<int> ids)
+    {
+        var native = new uint[ids.Count];
+        for (var i = 0; i < native.Length; i++)
+        {
+            native[i] = (uint)ids[i];
+        }
 
-    /// <summary>Begins the text of one answer, token by token.</summary>
-    public TokenStream Stream() => throw new NotImplementedException();
+        return _native.Decode(native);
+    }
 
-    /// <summary>Bytes of one token, for logprobs.</summary>
-    public byte[] TokenBytes(int id) => throw new NotImplementedException(id.ToString());
+    /// <summary>Begins the text of one answer, token by token. Not thread-safe itself.</summary>
+    public TokenStream Stream() => _file.IsByteLevel ? new ByteLevelStream(_file) : new WindowStream(this, _file);
 
-    public void Dispose() => throw new NotImplementedException();
-}
+    /// <summary>What a token adds inside a text, for logprobs; a special token gives its name. Empty beyond the vocabulary.</summary>
+    public byte[] TokenBytes(int id)
+    {
+        if (!_file.Tokens.TryGetValue(id, out var token) || _file.SpecialIds.Contains(id))
+        {
+            return Encoding.UTF8.GetBytes(token ?? "");
+        }
 
-/// <summary>Incremental detokenisation: the pieces joined equal <see cref="Tokenizer.Decode"/> of all ids, and no piece splits a character.</summary>
-public sealed class TokenStream
-{
-    /// <summary>The text that is certain after this token; may be empty.</summary>
-    public string Append(int id) => throw new NotImplementedException(id.ToString());
+        if (_file.IsByteLevel)
+        {
+            return ByteLevelAlphabet.Bytes(token);
+        }
 
-    /// <summary>What is left when no more tokens come (an unfinished character becomes U+FFFD).</summary>
-    public string Finish() => throw new NotImplementedException();
+        if (_file.ByteOf(id) is { } single)
+        {
+            return [single];
+        }
+
+        // Only after another token does it show its space: at the start of a text decoders strip it.
+        return _anchor.Value is not { } anchor
+            ? Encoding.UTF8.GetBytes(Decode([id]))
+            : Encoding.UTF8.GetBytes(Decode([anchor, id])[Decode([anchor]).Length..]);
+    }
+
+    /// <summary>Whether both map the same tokens to the same ids; equal sizes alone say nothing.</summary>
+    public bool SameVocabulary(Tokenizer other) => _file.SameVocabulary(other._file);
+
+    public void Dispose()
+    {
+        _native.Dispose();
+        if (_bare != _native)
+        {
+            _bare.Dispose();
+        }
+    }
+
+    private static int[] Encode(HuggingFaceTokenizer native, string text)
+    {
+        // The native side refuses text that is no valid UTF-16.
+        var valid = text.Any(char.IsSurrogate) ? Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(text)) : text;
+        return Array.ConvertAll(native.Encode(valid), id => (int)id);
+    }
+
+    private int? FindAnchor() => _file.Tokens.Keys.Order()
+        .Where(id => !_file.SpecialIds.Contains(id) && _file.ByteOf(id) is null && Decode([id]).Length > 0)
+        .Select(id => (int?)id)
+        .FirstOrDefault();
 }

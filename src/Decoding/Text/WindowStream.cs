@@ -1,0 +1,35 @@
+namespace ProxyTune.Decoding.Text;
+
+/// <summary>
+/// Any other decoder: the new tokens are decoded after the last token that is already text, and what they add to it is the piece.
+/// </summary>
+/// <remarks>
+/// A run of byte-fallback tokens (&lt;0xE4&gt;) is held until it ends: decoders turn the whole run into U+FFFD when any part of it is no valid UTF-8.
+/// </remarks>
+internal sealed class WindowStream(Tokenizer tokenizer, TokenizerFile file) : TokenStream
+{
+    private readonly List<int> _window = [];
+    private int _settled;
+
+    public override string Append(int id)
+    {
+        if (file.SpecialIds.Contains(id) || !file.Tokens.ContainsKey(id))
+        {
+            return "";
+        }
+
+        _window.Add(id);
+        return file.ByteOf(id) is null ? Settle() : "";
+    }
+
+    public override string Finish() => _window.Count > _settled ? Settle() : "";
+
+    private string Settle()
+    {
+        var before = _settled == 0 ? 0 : tokenizer.Decode(_window[.._settled]).Length;
+        var piece = tokenizer.Decode(_window)[before..];
+        _window.RemoveRange(0, _window.Count - 1);
+        _settled = 1;
+        return piece;
+    }
+}

@@ -1,0 +1,169 @@
+using System.Text;
+using CsCheck;
+using ProxyTune.Decoding.Text;
+using ProxyTune.Testing;
+
+namespace ProxyTune.Decoding.Tests.Text;
+
+public sealed class TokenizerTests : IDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("tokenizer-").FullName;
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Fact]
+    public void Encode_ByteLevelWithSpecialTokens_FindsThem()
+    {
+        TinyTokenizer.WriteByteLevel(_folder, TinyTokenizer.Size + 3);
+        using var tokenizer = Tokenizer.Load(_folder);
+
+        // aa, ab and ac are words.
+        Assert.Equal([2, 5 + '\n', 5 + 256 + 1, 5 + 'x', 4], tokenizer.Encode("<|user|>\nabx<|end|>"));
+        Assert.Equal(tokenizer.Encode("abx"), tokenizer.EncodeRendered("abx"));
+        Assert.Equal("\nabx", tokenizer.Decode([2, 5 + '\n', 5 + 256 + 1, 5 + 'x', 4]));
+        Assert.Equal(TinyTokenizer.Size + 3, tokenizer.VocabularySize);
+    }
+
+    [Fact]
+    public void EncodeRendered_PostProcessorAddsBegin_LeavesItOut()
+    {
+        TinyTokenizer.WriteByteFallback(_folder);
+        using var tokenizer = Tokenizer.Load(_folder);
+
+        var rendered = tokenizer.EncodeRendered("hello a");
+
+        Assert.Equal([1, .. rendered], tokenizer.Encode("hello a"));
+        Assert.DoesNotContain(1, rendered);
+        Assert.Equal("hello a", tokenizer.Decode([1, .. rendered, 2]));
+        Assert.Equal(1, tokenizer.EncodeRendered("<s>a")[0]);
+    }
+
+    [Fact]
+    public void Encode_PaddingAndTruncationInTheFile_DoNotApply()
+    {
+        TinyTokenizer.WriteByteLevel(_folder);
+        var path = Path.Combine(_folder, "tokenizer.json");
+        File.WriteAllText(path, File.ReadAllText(path).Replace(
+            "\"version\":\"1.0\",",
+            """
+            "version":"1.0","truncation":{"direction":"Right","max_length":4,"strategy":"LongestFirst","stride":0},"padding":{"strategy":{"Fixed":4},"direction":"Right","pad_to_multiple_of":null,"pad_id":0,"pad_type_id":0,"pad_token":"<|endoftext|>"},
+            """,
+            StringComparison.Ordinal));
+        using var tokenizer = Tokenizer.Load(_folder);
+
+        Assert.Single(tokenizer.Encode("x"));
+        Assert.Equal(9, tokenizer.EncodeRendered("123456789").Length);
+    }
+
+    [Fact]
+    public void Encode_LoneSurrogate_IsAReplacementCharacter()
+    {
+        TinyTokenizer.WriteByteLevel(_folder);
+        using var tokenizer = Tokenizer.Load(_folder);
+
+        Assert.Equal("a\uFFFDb", tokenizer.Decode(tokenizer.Encode("a\uD800b")));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Stream_AnyIds_PiecesJoinedEqualDecode(bool byteLevel)
+    {
+        using var tokenizer = Open(byteLevel);
+
+        Gen.Int[-1, tokenizer.VocabularySize].Array[0, 40].Sample(ids => Assert.Equal(tokenizer.Decode(ids), Joined(tokenizer, ids)), iter: 2000);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Stream_AnyText_SplitsNoCharacter(bool byteLevel)
+    {
+        using var tokenizer = Open(byteLevel);
+        const string text = " hé😀😀 lo—生活 a  a\n";
+
+        var stream = tokenizer.Stream();
+        string[] pieces = [.. tokenizer.Encode(text).Select(stream.Append), stream.Finish()];
+
+        Assert.Equal(text, string.Concat(pieces));
+        Assert.All(pieces, piece => Assert.DoesNotContain('\uFFFD', Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(piece))));
+        Assert.True(pieces.Count(p => p.Length > 0) > 5);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void TokenBytes_AllTokensOfAText_JoinToIt(bool byteLevel)
+    {
+        using var tokenizer = Open(byteLevel);
+        const string text = "hé😀 lo a";
+
+        var bytes = tokenizer.EncodeRendered(text).SelectMany(tokenizer.TokenBytes).ToArray();
+
+        // SentencePiece's own leading blank is stripped from texts, not from the token.
+        Assert.Equal(text, Encoding.UTF8.GetString(bytes).TrimStart(' '));
+        Assert.Equal("<s>", byteLevel ? "<s>" : Encoding.UTF8.GetString(tokenizer.TokenBytes(1)));
+        Assert.Empty(tokenizer.TokenBytes(100_000));
+    }
+
+    [Fact]
+    public void SameVocabulary_SameSizeOtherWords_IsFalse()
+    {
+        TinyTokenizer.WriteByteLevel(_folder);
+        using var one = Tokenizer.Load(_folder);
+        using var same = Tokenizer.Load(_folder);
+        TinyTokenizer.WriteByteLevel(_folder, shift: 1);
+        using var other = Tokenizer.Load(_folder);
+
+        Assert.True(one.SameVocabulary(same));
+        Assert.Equal(one.VocabularySize, other.VocabularySize);
+        Assert.False(one.SameVocabulary(other));
+    }
+
+    [Theory]
+    [InlineData(null)]
+    [InlineData("{")]
+    [InlineData("{}")]
+    [InlineData("""{"model":{"type":"BPE","vocab":{"a":"b"},"merges":[]}}""")]
+    [InlineData("""{"version":"1.0","model":{"type":"BPE","vocab":{"a":0},"merges":["a b"]}}""")]
+    public void Load_MissingOrBrokenFile_NamesIt(string? content)
+    {
+        if (content is not null)
+        {
+            File.WriteAllText(Path.Combine(_folder, "tokenizer.json"), content);
+        }
+
+        var error = Assert.Throws<EngineException>(() => Tokenizer.Load(_folder));
+
+        Assert.Equal(EngineError.InvalidModelFolder, error.Error);
+        Assert.Contains(Path.Combine(_folder, "tokenizer.json"), error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Encode_FromManyThreads_MixesNothingUp()
+    {
+        using var tokenizer = Open(byteLevel: true);
+
+        Parallel.For(0, 5000, i => Assert.Equal($"{i} {i}", tokenizer.Decode(tokenizer.Encode($"{i} {i}"))));
+    }
+
+    private static string Joined(Tokenizer tokenizer, int[] ids)
+    {
+        var stream = tokenizer.Stream();
+        return string.Concat(ids.Select(stream.Append)) + stream.Finish();
+    }
+
+    private Tokenizer Open(bool byteLevel)
+    {
+        if (byteLevel)
+        {
+            TinyTokenizer.WriteByteLevel(_folder, TinyTokenizer.Size + 676);
+        }
+        else
+        {
+            TinyTokenizer.WriteByteFallback(_folder);
+        }
+
+        return Tokenizer.Load(_folder);
+    }
+}
