@@ -1,0 +1,137 @@
+using Microsoft.ML.OnnxRuntime;
+using Microsoft.ML.OnnxRuntime.Tensors;
+
+using ProxyTune.Decoding.Catalog;
+
+namespace ProxyTune.Decoding.Models;
+
+/// <summary>Names of one layer's key or value tensors.</summary>
+internal readonly record struct CacheName(string Past, string Present);
+
+/// <summary>Shape of a past or present tensor: [batch, Heads, width, HeadSize].</summary>
+/// <param name="FixedWidth">The width where the graph prescribes one.</param>
+internal readonly record struct CacheShape(int Heads, int HeadSize, int? FixedWidth, TensorElementType Type);
+
+/// <summary>A loaded graph, checked: its inputs and outputs are those of a decoder with past and present key/value pairs.</summary>
+internal sealed class DecoderSession : IDisposable
+{
+    private readonly string path;
+
+    private DecoderSession(string path, GenAiConfig config, GraphContents contents, InferenceSession session)
+    {
+        this.path = path;
+        Config = config;
+        Contents = contents;
+        Session = session;
+        string[] patterns = [.. config.CacheNames];
+        CacheNames =
+        [
+            .. Enumerable.Range(0, config.Layers).SelectMany(layer => new[]
+            {
+                new CacheName(Layer(patterns[0], layer), Layer(patterns[2], layer)),
+                new CacheName(Layer(patterns[1], layer), Layer(patterns[3], layer)),
+            }),
+        ];
+        Check();
+    }
+
+    public InferenceSession Session { get; }
+
+    public GenAiConfig Config { get; }
+
+    public GraphContents Contents { get; }
+
+    /// <summary>Key, value, key, value, ... by layer.</summary>
+    public IReadOnlyList<CacheName> CacheNames { get; }
+
+    public CacheShape Cache { get; private set; }
+
+    public TensorElementType InputType => Session.InputMetadata[Config.InputIds].ElementDataType;
+
+    public NodeMetadata Logits => Session.OutputMetadata[Config.Logits];
+
+    public int VocabularySize { get; private set; }
+
+    /// <summary>The graph computes logits of the last position only.</summary>
+    public bool GivesLastRowOnly => Logits.Dimensions[1] == 1;
+
+    /// <summary>
+    /// Past and present may be one buffer wider than the text: so in GroupQueryAttention, which takes each row's length from the mask. Other
+    /// attention reads its past as long as the tensor is.
+    /// </summary>
+    public bool SharesCache => Contents.Operators.GetValueOrDefault("GroupQueryAttention") == Config.Layers;
+
+    public bool Has(string input) => Session.InputMetadata.ContainsKey(input);
+
+    /// <exception cref="EngineException">InvalidModelFolder, naming the file; InvalidValue for a missing execution provider.</exception>
+    public static DecoderSession Load(string folder, EngineOptions options)
+    {
+        GenAiConfig config = GenAiConfig.Read(folder);
+        string path = Path.Combine(folder, config.Graph);
+        using SessionOptions session = OnnxEnvironment.CreateSessionOptions(options);
+        try
+        {
+            GraphContents contents = GraphContents.Read(path);
+            foreach (string file in contents.WeightFiles.Select(f => Path.Combine(folder, f)).Where(f => !File.Exists(f)))
+            {
+                throw new EngineException(EngineError.InvalidModelFolder, $"{path} needs weights from {file}, which is missing.", file);
+            }
+
+            return new(path, config, contents, new InferenceSession(path, session));
+        }
+        catch (Exception e) when (e is OnnxRuntimeException or IOException or UnauthorizedAccessException or Google.Protobuf.InvalidProtocolBufferException)
+        {
+            throw new EngineException(EngineError.InvalidModelFolder, $"{path} cannot be loaded: {e.Message}", config.Graph, e);
+        }
+    }
+
+    public void Dispose() => Session.Dispose();
+
+    private static string Layer(string pattern, int layer) => pattern.Replace("%d", $"{layer}", StringComparison.Ordinal);
+
+    private void Check()
+    {
+        Require(Session.InputMetadata, Config.InputIds, 2);
+        Require(Session.OutputMetadata, Config.Logits, 3);
+        HashSet<string> known = [Config.InputIds, Config.AttentionMask, Config.PositionIds];
+        foreach (CacheName name in CacheNames)
+        {
+            Require(Session.InputMetadata, name.Past, 4);
+            Require(Session.OutputMetadata, name.Present, 4);
+            known.Add(name.Past);
+        }
+
+        if (Session.InputMetadata.Keys.FirstOrDefault(name => !known.Contains(name)) is { } unknown)
+        {
+            throw Invalid($"has an input '{unknown}' that is not known; known are {string.Join(", ", known.Take(3))} and past keys and values");
+        }
+
+        NodeMetadata past = Session.InputMetadata[CacheNames[0].Past];
+        if (past.Dimensions[1] < 1 || past.Dimensions[3] < 1)
+        {
+            throw Invalid($"leaves heads or head size of '{CacheNames[0].Past}' open: [{string.Join(", ", past.Dimensions)}]");
+        }
+
+        Cache = new(past.Dimensions[1], past.Dimensions[3], past.Dimensions[2] > 0 ? past.Dimensions[2] : null, past.ElementDataType);
+        VocabularySize = Logits.Dimensions[2] > 0 ? Logits.Dimensions[2] : Config.VocabularySize;
+    }
+
+    private void Require(IReadOnlyDictionary<string, NodeMetadata> nodes, string name, int rank)
+    {
+        if (!nodes.TryGetValue(name, out NodeMetadata? node))
+        {
+            throw Invalid($"has no '{name}'; it has {string.Join(", ", nodes.Keys)}");
+        }
+
+        if (node.Dimensions.Length != rank)
+        {
+            throw Invalid($"gives '{name}' {node.Dimensions.Length} dimensions; it must have {rank}");
+        }
+    }
+
+    private EngineException Invalid(string what)
+    {
+        Session.Dispose();
+        return new(EngineError.InvalidModelFolder, $"{path} {what}.", Config.Graph);
+    }
+}

@@ -1,0 +1,85 @@
+using Google.Protobuf;
+
+namespace ProxyTune.Decoding.Models;
+
+/// <summary>
+/// What ONNX Runtime does not tell of a graph: which operators it has and which files hold its weights. Reads the protobuf fields that
+/// matter and skips the rest, so that weights are not loaded twice.
+/// </summary>
+internal sealed class GraphContents
+{
+    // Field numbers of onnx.proto: ModelProto.graph, GraphProto.node and .initializer, NodeProto.op_type, TensorProto.external_data,
+    // StringStringEntryProto.key and .value.
+    private const int Graph = 7, Node = 1, Initializer = 5, OperatorType = 4, ExternalData = 13, Key = 1, Value = 2;
+
+    public Dictionary<string, int> Operators { get; } = [];
+
+    /// <summary>Names of external weight files, relative to the graph's folder.</summary>
+    public SortedSet<string> WeightFiles { get; } = new(StringComparer.Ordinal);
+
+    /// <exception cref="InvalidProtocolBufferException">The file is truncated or no protobuf.</exception>
+    public static GraphContents Read(string path)
+    {
+        using FileStream file = File.OpenRead(path);
+        using CodedInputStream input = new(file);
+        GraphContents contents = new();
+        ForEachMessage(input, long.MaxValue, (Graph, graph => ForEachMessage(
+            input, graph, (Node, node => contents.ReadNode(input, node)), (Initializer, tensor => contents.ReadTensor(input, tensor)))));
+        return contents;
+    }
+
+    private void ReadNode(CodedInputStream input, long end)
+    {
+        while (Next(input, end) is { } field)
+        {
+            if (field == OperatorType)
+            {
+                string name = input.ReadString();
+                Operators[name] = Operators.GetValueOrDefault(name) + 1;
+            }
+            else
+            {
+                input.SkipLastField();
+            }
+        }
+    }
+
+    private void ReadTensor(CodedInputStream input, long end) => ForEachMessage(input, end, (ExternalData, entry =>
+    {
+        string? key = null, value = null;
+        while (Next(input, entry) is { } field)
+        {
+            switch (field)
+            {
+                case Key: key = input.ReadString(); break;
+                case Value: value = input.ReadString(); break;
+                default: input.SkipLastField(); break;
+            }
+        }
+
+        if (key == "location" && value is not null)
+        {
+            WeightFiles.Add(value);
+        }
+    }));
+
+    private static void ForEachMessage(CodedInputStream input, long end, params (int Field, Action<long> Read)[] readers)
+    {
+        while (Next(input, end) is { } field)
+        {
+            Action<long>? read = Array.Find(readers, r => r.Field == field).Read;
+            if (read is null)
+            {
+                input.SkipLastField();
+            }
+            else
+            {
+                int length = input.ReadLength();
+                read(input.Position + length);
+            }
+        }
+    }
+
+    private static int? Next(CodedInputStream input, long end) =>
+        input.Position < end && input.ReadTag() is var tag and not 0 ? WireFormat.GetTagFieldNumber(tag) : null;
+}

@@ -1,0 +1,166 @@
+using ProxyTune.Decoding.Catalog;
+
+namespace ProxyTune.Decoding.Models;
+
+/// <summary>
+/// A decoder in an onnxruntime-genai folder, run on raw ONNX Runtime: any graph with input_ids, attention_mask (and position_ids where
+/// present) and past and present key/value pairs per layer, in float32, float16 or bfloat16.
+/// </summary>
+/// <remarks>
+/// Graphs with GroupQueryAttention keep keys and values in place and append one token to all sequences of a batch in one run; prompts, and
+/// several tokens at once, run per sequence. Other graphs run per sequence.
+/// </remarks>
+public sealed class OnnxLanguageModel : ILanguageModel
+{
+    // Logits of a chunk of a prompt are written for every position, so this bounds the buffer (to 64 MiB) and not the prompt.
+    private const int MostChunkLogits = 1 << 24;
+    private const int LongestChunk = 512;
+
+    private readonly DecoderSession decoder;
+    private readonly KeyValueCache cache;
+    private readonly DecoderRun run;
+    private readonly int maxSequences;
+    private readonly int chunkLength;
+    private readonly List<OnnxSequence> alone = [];
+    private readonly List<OnnxSequence> together = [];
+
+    private OnnxLanguageModel(DecoderSession decoder, string name, string hash, int maxSequences)
+    {
+        this.decoder = decoder;
+        this.maxSequences = maxSequences;
+        cache = decoder.SharesCache ? new SharedCache(decoder) : new GrowingCache(decoder);
+        run = new(decoder, cache);
+        chunkLength = Math.Clamp(MostChunkLogits / decoder.VocabularySize, 16, LongestChunk);
+        Info = new()
+        {
+            Name = name,
+            VocabularySize = decoder.VocabularySize,
+            ContextLength = Math.Min(decoder.Config.ContextLength, decoder.Cache.FixedWidth ?? int.MaxValue),
+            EndOfTextIds = decoder.Config.EndOfTextIds,
+            Hash = hash,
+        };
+    }
+
+    public ModelInfo Info { get; }
+
+    /// <summary>Sequences started and not disposed.</summary>
+    public int LiveSequences { get; private set; }
+
+    /// <summary>Runs of the graph so far.</summary>
+    public long Runs { get; private set; }
+
+    /// <summary>Loads a folder; the model is called as the folder is.</summary>
+    /// <exception cref="EngineException">InvalidModelFolder, naming folder and file; InvalidValue for a missing execution provider.</exception>
+    public static OnnxLanguageModel Load(string folder, EngineOptions options)
+    {
+        DecoderSession decoder = DecoderSession.Load(folder, options);
+        string hash = WeightsHash.Of(folder, decoder.Config.Graph, decoder.Contents);
+        return new(decoder, Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder))), hash, options.MaxSequences);
+    }
+
+    public Sequence Start(Prompt prompt)
+    {
+        int length = prompt.TokenCount;
+        ArgumentOutOfRangeException.ThrowIfZero(length, nameof(prompt));
+        if (length > Info.ContextLength)
+        {
+            throw new EngineException(EngineError.PromptTooLong, $"The prompt has {length} tokens; '{Info.Name}' holds {Info.ContextLength}.", "prompt");
+        }
+
+        if (LiveSequences >= maxSequences)
+        {
+            throw new EngineException(EngineError.QueueFull, $"'{Info.Name}' holds {LiveSequences} sequences, the most allowed.");
+        }
+
+        OnnxSequence sequence = new(this, prompt.Streams[0]);
+        cache.Add(sequence);
+        LiveSequences++;
+        return sequence;
+    }
+
+    public void Forward(IReadOnlyList<Segment> batch, Span<float> logits)
+    {
+        together.Clear();
+        int row = 0;
+        foreach (Segment segment in batch)
+        {
+            OnnxSequence sequence = Check(segment);
+            if (cache.Batches && sequence.Computed > 0 && segment.Tokens.Length == 1)
+            {
+                (sequence.Input, sequence.LogitsRow) = (segment.Tokens, row);
+                together.Add(sequence);
+            }
+            else
+            {
+                RunAlone(sequence, segment, Rows(logits, row, segment.Rows));
+            }
+
+            row += segment.Rows;
+        }
+
+        if (together.Count > 0)
+        {
+            Execute(together);
+            for (int i = 0; i < together.Count; i++)
+            {
+                run.Read(i, 0, Rows(logits, together[i].LogitsRow, 1));
+            }
+        }
+    }
+
+    public void Dispose()
+    {
+        run.Dispose();
+        cache.Dispose();
+        decoder.Dispose();
+    }
+
+    internal void Truncate(OnnxSequence sequence, int length) => cache.Truncate(sequence, length);
+
+    internal void Release(OnnxSequence sequence)
+    {
+        cache.Remove(sequence);
+        LiveSequences--;
+    }
+
+    private Span<float> Rows(Span<float> logits, int first, int count) => logits.Slice(first * Info.VocabularySize, count * Info.VocabularySize);
+
+    private static OnnxSequence Check(Segment segment)
+    {
+        OnnxSequence sequence = (OnnxSequence)segment.Sequence;
+        ObjectDisposedException.ThrowIf(sequence.IsDisposed, sequence);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(segment.Tokens.Length, sequence.Room, nameof(segment));
+        ArgumentOutOfRangeException.ThrowIfLessThan(segment.Rows, 1, nameof(segment));
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(segment.Rows, sequence.Pending.Length + segment.Tokens.Length, nameof(segment));
+        return sequence;
+    }
+
+    private void RunAlone(OnnxSequence sequence, Segment segment, Span<float> logits)
+    {
+        int[] tokens = [.. sequence.Pending.Span, .. segment.Tokens.Span];
+        int firstWanted = tokens.Length - segment.Rows;
+        for (int start = 0, end; start < tokens.Length; start = end)
+        {
+            end = Math.Min(tokens.Length, start + chunkLength);
+            if (decoder.GivesLastRowOnly && end > firstWanted)
+            {
+                end = Math.Max(start, firstWanted) + 1;
+            }
+
+            sequence.Input = tokens.AsMemory(start, end - start);
+            alone.Clear();
+            alone.Add(sequence);
+            Execute(alone);
+            for (int position = Math.Max(start, firstWanted); position < end; position++)
+            {
+                run.Read(0, position - start, Rows(logits, position - firstWanted, 1));
+            }
+        }
+    }
+
+    private void Execute(List<OnnxSequence> rows)
+    {
+        run.Execute(rows);
+        Runs++;
+    }
+}
