@@ -1,0 +1,101 @@
+using static TorchSharp.torch;
+using static TorchSharp.torch.nn;
+
+namespace ProxyTune.Trainer.Training;
+
+/// <summary>The projections that a low-rank update changes, grouped as the model computes them.</summary>
+internal static class LoraTargets
+{
+    public static readonly string[] QueryKeyValue = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"];
+    public static readonly string[] Output = ["self_attn.o_proj"];
+    public static readonly string[] GateUp = ["mlp.gate_proj", "mlp.up_proj"];
+    public static readonly string[] Down = ["mlp.down_proj"];
+
+    public static readonly string[] All = [.. QueryKeyValue, .. Output, .. GateUp, .. Down];
+}
+
+/// <summary>Low-rank updates of chosen projections (Hu et al., arXiv 2106.09685): W x becomes W x + (alpha / rank) B A x. A starts uniform, B at zero.</summary>
+public sealed class LoraAdapter : IDisposable
+{
+    private readonly Dictionary<string, (Tensor A, Tensor B)> _pairs = [];
+
+    public LoraAdapter(LlamaConfig config, LoraSettings settings, long seed)
+    {
+        Settings = settings;
+        Config = config;
+        var shapes = LlamaLayout.Tensors(config).ToDictionary(t => t.Name, t => t.Shape);
+        var targets = Enumerable.Range(0, config.NumHiddenLayers)
+            .SelectMany(layer => LoraTargets.All.Where(part => settings.Targets.Contains(part.Split('.')[1])).Select(part => LlamaLayout.Layer(layer, part)))
+            .ToArray();
+        Parameters = new ParameterSet(targets.SelectMany(name => new (string, int[])[]
+        {
+            (AName(name), [settings.Rank, shapes[name][1]]),
+            (BName(name), [shapes[name][0], settings.Rank]),
+        }));
+        foreach (var name in targets)
+        {
+            _pairs[name] = (Parameters.Leaf(AName(name), trainable: true), Parameters.Leaf(BName(name), trainable: true));
+        }
+
+        using var scope = NewDisposeScope();
+        using var generator = new Generator((ulong)seed);
+        foreach (var slot in Parameters.Slots.Where(slot => slot.Name.Contains("lora_A", StringComparison.Ordinal)))
+        {
+            // PEFT's choice: Kaiming uniform with a = sqrt(5), that is within 1 / sqrt(inputs).
+            var bound = 1 / Math.Sqrt(slot.Shape[1]);
+            Parameters.Values.narrow(0, slot.Offset, slot.Count).copy_((rand(slot.Count, generator: generator) * 2 - 1) * bound);
+        }
+    }
+
+    public LoraSettings Settings { get; }
+
+    public LlamaConfig Config { get; }
+
+    public ParameterSet Parameters { get; }
+
+    /// <summary>The weights that are updated, by their names in the base.</summary>
+    public IReadOnlyCollection<string> Targets => _pairs.Keys;
+
+    public static string AName(string target) => Peft(target, "lora_A");
+
+    public static string BName(string target) => Peft(target, "lora_B");
+
+    /// <summary>Adds the updates of a group of neighbouring projections to their joint output.</summary>
+    /// <param name="output">[rows, outputs of all parts]</param>
+    /// <param name="x">[rows, inputs]</param>
+    internal Tensor AddTo(Tensor output, Tensor x, int layer, string[] parts)
+    {
+        if (!parts.Any(part => _pairs.ContainsKey(LlamaLayout.Layer(layer, part))))
+        {
+            return output;
+        }
+
+        var deltas = parts.Select(part => LlamaLayout.Layer(layer, part)).Select(name => _pairs.TryGetValue(name, out var pair)
+            ? functional.linear(functional.linear(x, pair.A), pair.B)
+            : zeros(x.shape[0], Outputs(name)));
+        return output + Settings.Scale * cat(deltas.ToList(), 1);
+    }
+
+    /// <summary>Adds (alpha / rank) B A to the weights of <paramref name="model"/>, in place.</summary>
+    public void MergeInto(LlamaModel model)
+    {
+        using var scope = NewDisposeScope();
+        using var frozen = no_grad();
+        foreach (var (name, (a, b)) in _pairs)
+        {
+            var slot = model.Parameters[name];
+            model.Parameters.Values.narrow(0, slot.Offset, slot.Count).add_(matmul(b, a).flatten(), Settings.Scale);
+        }
+    }
+
+    public void Dispose() => Parameters.Dispose();
+
+    private static string Peft(string target, string side) => $"base_model.model.{target[..^".weight".Length]}.{side}.weight";
+
+    private int Outputs(string name) => name switch
+    {
+        _ when name.Contains("q_proj", StringComparison.Ordinal) => Config.NumAttentionHeads * Config.HeadSize,
+        _ when name.Contains("k_proj", StringComparison.Ordinal) || name.Contains("v_proj", StringComparison.Ordinal) => Config.NumKeyValueHeads * Config.HeadSize,
+        _ => Config.IntermediateSize,
+    };
+}
