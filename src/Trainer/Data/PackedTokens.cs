@@ -1,0 +1,39 @@
+using System.Text.Json.Nodes;
+
+namespace ProxyTune.Trainer.Data;
+
+/// <summary>Where a stream of packed documents stands.</summary>
+/// <param name="NextDocument">Index of the next document to read.</param>
+/// <param name="Left">Tokens read and not yet used up.</param>
+internal sealed record PackedPosition(long NextDocument, int[] Left)
+{
+    public static PackedPosition Start { get; } = new(0, []);
+
+    public JsonObject ToJson() => new() { ["next_document"] = NextDocument, ["left"] = new JsonArray([.. Left.Select(id => (JsonNode)id)]) };
+
+    public static PackedPosition FromJson(JsonObject json) => new((long)json["next_document"]!, [.. json["left"]!.AsArray().Select(id => (int)id!)]);
+}
+
+/// <summary>Documents one after the other with an end-of-text token behind each, cut into equal pieces.</summary>
+/// <param name="documents">Token ids of the document at an index; the same whenever it is asked.</param>
+internal sealed class PackedTokens(Func<long, int[]> documents, int endOfText, PackedPosition position)
+{
+    private readonly List<int> _left = [.. position.Left];
+    private long _next = position.NextDocument;
+
+    /// <summary><paramref name="count"/> tokens and the one that follows them, with which the next piece begins: each token is a target once.</summary>
+    public int[] Take(int count)
+    {
+        while (_left.Count <= count)
+        {
+            _left.AddRange(documents(_next++));
+            _left.Add(endOfText);
+        }
+
+        var piece = _left.GetRange(0, count + 1).ToArray();
+        _left.RemoveRange(0, count);
+        return piece;
+    }
+
+    public PackedPosition Position => new(_next, [.. _left]);
+}

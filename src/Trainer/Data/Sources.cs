@@ -1,0 +1,63 @@
+using System.Text.Json;
+using ProxyTune.Trainer.Settings;
+
+namespace ProxyTune.Trainer.Data;
+
+/// <summary>Finds what a settings file names as data: <c>town:...</c> from the built-in generator, or a path to a .jsonl file.</summary>
+public static class Sources
+{
+    private const string Town = "town:";
+
+    /// <summary>Documents by index; a file's lines ({"text": ...}) begin again after the last.</summary>
+    /// <exception cref="TrainingException">Unknown name, or a file that is missing, empty or broken (names the line).</exception>
+    public static Func<long, string> Documents(string source)
+    {
+        if (source.StartsWith(Town, StringComparison.Ordinal))
+        {
+            return OfTown(() => TownData.Documents(source));
+        }
+
+        var texts = Lines<TextLine>(source).Select(line => line.Text).ToArray();
+        return index => texts[index % texts.Length];
+    }
+
+    /// <summary>Examples of a source; a file has lines {"messages": [{"role", "content"}], "answer"}.</summary>
+    /// <exception cref="TrainingException">As <see cref="Documents"/>.</exception>
+    public static IReadOnlyList<Example> Examples(string source) =>
+        source.StartsWith(Town, StringComparison.Ordinal) ? OfTown(() => TownData.Examples(source)) : Lines<Example>(source);
+
+    private sealed record TextLine(string Text);
+
+    private static T OfTown<T>(Func<T> find)
+    {
+        try
+        {
+            return find();
+        }
+        catch (ArgumentException error)
+        {
+            throw new TrainingException(error.Message, error);
+        }
+    }
+
+    private static T[] Lines<T>(string path)
+    {
+        if (!File.Exists(path))
+        {
+            throw new TrainingException($"data '{path}': no such file; a source is a path to a .jsonl file or begins with '{Town}'.");
+        }
+
+        var lines = File.ReadLines(path).Index().Where(line => line.Item.Length > 0).Select(line =>
+        {
+            try
+            {
+                return JsonSerializer.Deserialize<T>(line.Item, SettingsFile.Json) ?? throw new JsonException("null is no entry.");
+            }
+            catch (JsonException error)
+            {
+                throw new TrainingException($"{path}, line {line.Index + 1}: {error.Message}", error);
+            }
+        }).ToArray();
+        return lines.Length > 0 ? lines : throw new TrainingException($"{path}: has no lines.");
+    }
+}

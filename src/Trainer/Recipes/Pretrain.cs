@@ -1,0 +1,105 @@
+using ProxyTune.Decoding.Text;
+using ProxyTune.Trainer.Data;
+using ProxyTune.Trainer.Settings;
+using ProxyTune.Trainer.Training;
+using static TorchSharp.torch;
+
+namespace ProxyTune.Trainer.Recipes;
+
+/// <summary>Next-token prediction over packed documents: a fresh model, or one that goes on learning.</summary>
+public static class Pretrain
+{
+    /// <summary>Runs, resumes, or finds the finished output of the same settings and does nothing.</summary>
+    /// <exception cref="TrainingException">Settings or files are wrong, or the loss is not a number.</exception>
+    /// <exception cref="OperationCanceledException">Interrupted after a checkpoint.</exception>
+    public static void Run(PretrainSettings settings, CancellationToken cancellation)
+    {
+        ArgumentNullException.ThrowIfNull(settings);
+        var documents = Sources.Documents(settings.Data);
+        using var tokenizer = Tokenizer.Load(settings.Tokenizer);
+        var end = tokenizer.EncodeRendered(settings.EndOfText) is [var single]
+            ? single
+            : throw new TrainingException($"end_of_text is '{settings.EndOfText}'; accepted is text that {settings.Tokenizer} encodes as one token.");
+        Run(settings, index => tokenizer.EncodeRendered(documents(index)), end, cancellation);
+    }
+
+    /// <param name="documents">Token ids by document index; the same whenever asked.</param>
+    internal static void Run(PretrainSettings settings, Func<long, int[]> documents, int endOfText, CancellationToken cancellation)
+    {
+        if (!OutputFolder.Open(settings.Output, "pretrain", SettingsFile.ToNode(settings with { Threads = 0, CheckpointEvery = 0 })))
+        {
+            return;
+        }
+
+        Threading.Use(settings.Threads);
+        using var model = Start(settings);
+        var position = PackedPosition.Start with { NextDocument = settings.FirstDocument };
+        Prefetch<(int[] Tokens, PackedPosition After)>? batches = null;
+        try
+        {
+            new TrainingLoop
+            {
+                Title = "pretrain " + Path.GetFileName(settings.Output),
+                Output = settings.Output,
+                Optimizer = settings.Optimizer,
+                Parameters = model.Parameters,
+                Steps = settings.Steps,
+                CheckpointEvery = settings.CheckpointEvery,
+                DataState = () => position.ToJson(),
+                Begin = state =>
+                {
+                    var packed = new PackedTokens(documents, endOfText, state is null ? position : position = PackedPosition.FromJson(state));
+                    batches = new(() => (packed.Take(settings.TokensPerStep), packed.Position));
+                },
+                Accumulate = step =>
+                {
+                    (var tokens, position) = batches!.Take();
+                    return Accumulate(model, tokens, settings.ContextAt(step), settings.MicroBatchTokens);
+                },
+            }.Run(cancellation);
+        }
+        finally
+        {
+            batches?.Dispose();
+        }
+
+        OutputFolder.Finish(settings.Output, () => ModelFolder.Save(settings.Output, model, settings.Tokenizer));
+    }
+
+    private static LlamaModel Start(PretrainSettings settings)
+    {
+        if (settings.Init is { } folder)
+        {
+            return ModelFolder.Load(folder, trainable: true);
+        }
+
+        var model = new LlamaModel(settings.Model!, trainable: true);
+        LlamaLayout.Initialise(model.Parameters, settings.Model!, settings.Seed);
+        return model;
+    }
+
+    private static StepResult Accumulate(LlamaModel model, int[] tokens, int context, int microBatchTokens)
+    {
+        var count = tokens.Length - 1;
+        if (tokens.FirstOrDefault(id => id >= model.Config.VocabSize) is > 0 and var id)
+        {
+            throw new TrainingException($"vocab_size is {model.Config.VocabSize}; the tokenizer gave token {id}.");
+        }
+
+        var all = tensor(tokens, ScalarType.Int64);
+        var (inputs, targets) = (all.narrow(0, 0, count).view(-1, context), all.narrow(0, 1, count).view(-1, context));
+        var (rows, rowsAtOnce) = (count / context, Math.Max(1, microBatchTokens / context));
+        var total = zeros(1);
+        for (var row = 0; row < rows; row += rowsAtOnce)
+        {
+            using var scope = NewDisposeScope();
+            var some = Math.Min(rowsAtOnce, rows - row);
+            var logits = model.Logits(model.Hidden(inputs.narrow(0, row, some)));
+            var loss = nn.functional.cross_entropy(logits, targets.narrow(0, row, some).flatten(), reduction: nn.Reduction.Sum) / count;
+            loss.backward();
+            total.add_(loss.detach());
+        }
+
+        return new StepResult(total, count);
+    }
+}

@@ -1,0 +1,23 @@
+using System.Text.Json;
+using ScottPlot;
+
+namespace ProxyTune.Trainer.Reporting;
+
+/// <summary>Draws metrics.jsonl as a picture beside it.</summary>
+internal static class LossCurve
+{
+    public static void Draw(string folder)
+    {
+        var points = File.ReadLines(Path.Combine(folder, RunReport.MetricsFile)).Select(line =>
+        {
+            using var entry = JsonDocument.Parse(line);
+            return (Step: entry.RootElement.GetProperty("step").GetDouble(), Loss: entry.RootElement.GetProperty("loss").GetDouble());
+        }).ToArray();
+        using var plot = new Plot();
+        plot.Add.ScatterLine(points.Select(p => p.Step).ToArray(), points.Select(p => p.Loss).ToArray());
+        plot.Title(Path.GetFileName(Path.GetFullPath(folder)));
+        plot.XLabel("step");
+        plot.YLabel("loss");
+        plot.SavePng(Path.Combine(folder, "loss.png"), 900, 500);
+    }
+}

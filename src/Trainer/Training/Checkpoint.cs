@@ -1,0 +1,79 @@
+using System.Globalization;
+using System.Text.Json.Nodes;
+using static TorchSharp.torch;
+
+namespace ProxyTune.Trainer.Training;
+
+/// <summary>
+/// What a run needs to go on exactly: weights, both moments, steps done, and where its data stand. Each lies in a folder of its own,
+/// <c>checkpoints/step-NNNNNNNN</c>, that is written under another name first, so that a folder of that name is always whole.
+/// </summary>
+/// <remarks>No state of a random generator: after the start, every random choice is a function of seed and step.</remarks>
+internal static class Checkpoint
+{
+    private const string Partial = ".partial";
+
+    public static string Folder(string output) => Path.Combine(output, "checkpoints");
+
+    public static void Save(string output, ParameterSet parameters, AdamW optimizer, JsonObject state)
+    {
+        var root = Folder(output);
+        var final = Path.Combine(root, "step-" + optimizer.Steps.ToString("D8", CultureInfo.InvariantCulture));
+        var partial = final + Partial;
+        if (Directory.Exists(final))
+        {
+            return;
+        }
+
+        Directory.CreateDirectory(partial);
+        Write(partial, "weights", parameters.Values);
+        Write(partial, "first_moment", optimizer.FirstMoment);
+        Write(partial, "second_moment", optimizer.SecondMoment);
+        state["step"] = optimizer.Steps;
+        File.WriteAllText(Path.Combine(partial, "state.json"), state.ToJsonString());
+        Directory.Move(partial, final);
+        foreach (var older in Directory.GetDirectories(root).Where(folder => folder != final))
+        {
+            Directory.Delete(older, recursive: true);
+        }
+    }
+
+    /// <summary>Restores the newest checkpoint; null when there is none.</summary>
+    public static JsonObject? Restore(string output, ParameterSet parameters, AdamW optimizer)
+    {
+        var root = Folder(output);
+        var newest = Directory.Exists(root)
+            ? Directory.GetDirectories(root, "step-*").Where(folder => !folder.EndsWith(Partial, StringComparison.Ordinal)).Max(StringComparer.Ordinal)
+            : null;
+        if (newest is null)
+        {
+            return null;
+        }
+
+        Read(newest, "weights", parameters.Values);
+        Read(newest, "first_moment", optimizer.FirstMoment);
+        Read(newest, "second_moment", optimizer.SecondMoment);
+        var state = JsonNode.Parse(File.ReadAllText(Path.Combine(newest, "state.json")))!.AsObject();
+        optimizer.Steps = (long)state["step"]!;
+        return state;
+    }
+
+    private static void Write(string folder, string name, Tensor tensor)
+    {
+        using var file = File.Create(Path.Combine(folder, name + ".bin"));
+        file.Write(tensor.bytes);
+        file.Flush(flushToDisk: true);
+    }
+
+    private static void Read(string folder, string name, Tensor tensor)
+    {
+        var path = Path.Combine(folder, name + ".bin");
+        using var file = File.OpenRead(path);
+        if (file.Length != tensor.bytes.Length)
+        {
+            throw new TrainingException($"{path}: {file.Length} bytes; this model needs {tensor.bytes.Length}. Remove the folder to start again.");
+        }
+
+        file.ReadExactly(tensor.bytes);
+    }
+}

@@ -1,0 +1,63 @@
+using ProxyTune.Decoding.Onnx;
+
+namespace ProxyTune.Trainer.Training;
+
+/// <summary>A Hugging Face checkpoint: config.json, model.safetensors and the tokenizer's files.</summary>
+public static class ModelFolder
+{
+    private static readonly string[] TokenizerFiles =
+        ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "generation_config.json"];
+
+    public static string Weights(string folder) => Path.Combine(folder, "model.safetensors");
+
+    /// <param name="trainable">Whether all weights are trained.</param>
+    /// <exception cref="TrainingException">A tensor is missing or has another shape than config.json says.</exception>
+    /// <exception cref="Decoding.EngineException">model.safetensors is missing or broken.</exception>
+    public static LlamaModel Load(string folder, bool trainable)
+    {
+        var config = LlamaConfig.Load(Path.Combine(folder, "config.json"));
+        using var file = SafetensorsFile.Open(Weights(folder));
+        var model = new LlamaModel(config, trainable);
+        Read(file, model.Parameters);
+        return model;
+    }
+
+    /// <param name="tokenizerFolder">Whose tokenizer files are copied.</param>
+    public static void Save(string folder, LlamaModel model, string tokenizerFolder)
+    {
+        Directory.CreateDirectory(folder);
+        CopyTokenizer(tokenizerFolder, folder);
+        model.Config.Save(Path.Combine(folder, "config.json"));
+        Write(Weights(folder), model.Parameters);
+    }
+
+    internal static void CopyTokenizer(string from, string to)
+    {
+        if (Path.GetFullPath(from) == Path.GetFullPath(to))
+        {
+            return;
+        }
+
+        foreach (var name in TokenizerFiles.Where(name => File.Exists(Path.Combine(from, name))))
+        {
+            File.Copy(Path.Combine(from, name), Path.Combine(to, name), overwrite: true);
+        }
+    }
+
+    internal static void Read(SafetensorsFile file, ParameterSet parameters)
+    {
+        foreach (var slot in parameters.Slots)
+        {
+            var shape = file.Tensors.TryGetValue(slot.Name, out var tensor) ? tensor.Shape : throw new TrainingException($"{file.Path}: no tensor '{slot.Name}'.");
+            if (!shape.SequenceEqual(slot.Shape))
+            {
+                throw new TrainingException($"{file.Path}: tensor '{slot.Name}' is [{string.Join(", ", shape)}]; the configuration asks for [{string.Join(", ", slot.Shape)}].");
+            }
+
+            file.ReadFloat32(slot.Name).CopyTo(parameters.Data(slot.Name));
+        }
+    }
+
+    internal static void Write(string path, ParameterSet parameters) =>
+        SafetensorsFile.Write(path, parameters.Slots.Select(slot => (slot.Name, slot.Shape, parameters.Data(slot.Name).ToArray())));
+}

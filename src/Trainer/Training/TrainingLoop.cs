@@ -1,0 +1,90 @@
+using System.Text.Json.Nodes;
+using ProxyTune.Trainer.Reporting;
+using ProxyTune.Trainer.Settings;
+using static TorchSharp.torch;
+
+namespace ProxyTune.Trainer.Training;
+
+/// <summary>What one step did.</summary>
+/// <param name="Loss">Mean over the step's trained tokens; a scalar that needs no gradient.</param>
+/// <param name="Tokens">Tokens that were read.</param>
+internal readonly record struct StepResult(Tensor Loss, long Tokens);
+
+/// <summary>The loop that all recipes share: steps, learning rate, metrics, checkpoints, exact resume, interruption.</summary>
+internal sealed class TrainingLoop
+{
+    public required string Title { get; init; }
+
+    public required string Output { get; init; }
+
+    public required OptimizerSettings Optimizer { get; init; }
+
+    public required ParameterSet Parameters { get; init; }
+
+    public required long Steps { get; init; }
+
+    /// <summary>Steps between checkpoints; 0 for none but the one at an interruption.</summary>
+    public required int CheckpointEvery { get; init; }
+
+    /// <summary>Computes the loss of a step (counted from 0) and fills the gradients.</summary>
+    public required Func<long, StepResult> Accumulate { get; init; }
+
+    /// <summary>Where the data stand after the last step, for a checkpoint.</summary>
+    public Func<JsonObject> DataState { get; init; } = () => [];
+
+    /// <summary>Called once before the first step, with what <see cref="DataState"/> said at the checkpoint, or null at a fresh start.</summary>
+    public Action<JsonObject?> Begin { get; init; } = _ => { };
+
+    /// <summary>Called after each step with the number of steps done; true ends the run early.</summary>
+    public Func<long, bool> Finished { get; init; } = _ => false;
+
+    /// <exception cref="TrainingException">The loss is not a number.</exception>
+    /// <exception cref="OperationCanceledException">Interrupted; a checkpoint was written.</exception>
+    public void Run(CancellationToken cancellation)
+    {
+        using var optimizer = new AdamW(Parameters, Optimizer.Beta1, Optimizer.Beta2, weightDecay: Optimizer.WeightDecay);
+        Parameters.Gradients.zero_();
+        var state = Checkpoint.Restore(Output, Parameters, optimizer);
+        Begin(state?["data"]?.AsObject());
+        RunReport.Show(Title, Output, optimizer.Steps, Steps, report =>
+        {
+            while (optimizer.Steps < Steps)
+            {
+                if (cancellation.IsCancellationRequested)
+                {
+                    Save(optimizer);
+                    throw new OperationCanceledException($"Interrupted after step {optimizer.Steps}; the same command goes on from there.", cancellation);
+                }
+
+                Step(optimizer, report);
+                if (Finished(optimizer.Steps))
+                {
+                    break;
+                }
+
+                if (CheckpointEvery > 0 && optimizer.Steps % CheckpointEvery == 0 && optimizer.Steps < Steps)
+                {
+                    Save(optimizer);
+                }
+            }
+        });
+    }
+
+    private void Step(AdamW optimizer, RunReport report)
+    {
+        using var scope = NewDisposeScope();
+        var step = optimizer.Steps;
+        var result = Accumulate(step);
+        var loss = result.Loss.item<float>();
+        if (!float.IsFinite(loss))
+        {
+            throw new TrainingException($"{Title}: the loss at step {step + 1} is {loss}; try a learning rate below {Optimizer.LearningRate} or a longer warm-up.");
+        }
+
+        var rate = Optimizer.RateAt(step, Steps);
+        optimizer.Step(rate, Optimizer.ClipNorm);
+        report.Step(step + 1, loss, rate, result.Tokens);
+    }
+
+    private void Save(AdamW optimizer) => Checkpoint.Save(Output, Parameters, optimizer, new JsonObject { ["data"] = DataState() });
+}
