@@ -1,0 +1,52 @@
+using System.Text.Json;
+using ProxyTune.Trainer.Recipes;
+using ProxyTune.Trainer.Settings;
+
+namespace ProxyTune.Trainer.Tests.Recipes;
+
+public sealed class PretrainTests : IDisposable
+{
+    private readonly string _folder = Tiny.NewFolder();
+
+    private PretrainSettings Settings(string output) => new(
+        Data: "test", Tokenizer: _folder, Output: Path.Combine(_folder, output), TotalTokens: 64 * 30, TokensPerStep: 64,
+        Contexts: [new(0.7, 8), new(1, 32)], new OptimizerSettings(1e-2, WarmupSteps: 3, Schedule: "cosine", WeightDecay: 0.1), Tiny.Config, MicroBatchTokens: 32, Threads: 1, CheckpointEvery: 7);
+
+    [Fact]
+    public void Run_InterruptedTwice_GivesTheSameLossesAndWeightsAsUninterrupted()
+    {
+        var whole = Settings("whole");
+        Pretrain.Run(whole, Tiny.Document, Tiny.EndOfText, CancellationToken.None);
+
+        var resumed = Settings("resumed");
+        foreach (var reads in new[] { 25, 60 })
+        {
+            using var cancellation = new CancellationTokenSource();
+            var count = 0;
+            int[] Counted(long index)
+            {
+                if (++count == reads)
+                {
+                    cancellation.Cancel();
+                }
+
+                return Tiny.Document(index);
+            }
+
+            Assert.Throws<OperationCanceledException>(() => Pretrain.Run(resumed, Counted, Tiny.EndOfText, cancellation.Token));
+            Assert.False(File.Exists(Path.Combine(resumed.Output, "model.safetensors")));
+        }
+
+        Pretrain.Run(resumed, Tiny.Document, Tiny.EndOfText, CancellationToken.None);
+
+        Assert.Equal(Losses(whole.Output), Losses(resumed.Output));
+        Assert.Equal(File.ReadAllBytes(Path.Combine(whole.Output, "model.safetensors")), File.ReadAllBytes(Path.Combine(resumed.Output, "model.safetensors")));
+        Assert.False(Directory.Exists(Path.Combine(resumed.Output, "checkpoints")));
+        Assert.True(Losses(whole.Output)[^1] < Losses(whole.Output)[0] - 0.3);
+    }
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    private static double[] Losses(string output) =>
+        [.. File.ReadLines(Path.Combine(output, "metrics.jsonl")).Select(line => JsonDocument.Parse(line).RootElement.GetProperty("loss").GetDouble())];
+}

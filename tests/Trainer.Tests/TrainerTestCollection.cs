@@ -1,0 +1,2 @@
+// libtorch's thread count and generator belong to the process.
+[assembly: CollectionBehavior(DisableTestParallelization = true)]
