@@ -1,0 +1,31 @@
+using Microsoft.ML.OnnxRuntime;
+
+namespace ProxyTune.Testing;
+
+/// <summary>One run of a decoder graph over a whole prompt with nothing behind it, through the plainest use of ONNX Runtime.</summary>
+public static class RawDecoder
+{
+    /// <returns>A row of logits for each position.</returns>
+    public static float[][] Logits(string folder, IReadOnlyList<int> ids)
+    {
+        using var session = new InferenceSession(Path.Combine(folder, "model.onnx"));
+        var inputs = session.InputMetadata.ToDictionary(input => input.Key, input => Input(input.Key, input.Value, ids));
+        using var options = new RunOptions();
+        using var outputs = session.Run(options, inputs, ["logits"]);
+        foreach (var input in inputs.Values)
+        {
+            input.Dispose();
+        }
+
+        var logits = outputs[0].GetTensorDataAsSpan<float>().ToArray();
+        return [.. logits.Chunk(logits.Length / ids.Count)];
+    }
+
+    private static OrtValue Input(string name, NodeMetadata metadata, IReadOnlyList<int> ids) => name switch
+    {
+        "input_ids" => OrtValue.CreateTensorValueFromMemory(ids.Select(id => (long)id).ToArray(), [1, ids.Count]),
+        "attention_mask" => OrtValue.CreateTensorValueFromMemory(ids.Select(_ => 1L).ToArray(), [1, ids.Count]),
+        "position_ids" => OrtValue.CreateTensorValueFromMemory(ids.Select((_, position) => (long)position).ToArray(), [1, ids.Count]),
+        _ => OrtValue.CreateTensorValueFromMemory(Array.Empty<float>(), [1, metadata.Dimensions[1], 0, metadata.Dimensions[3]]),
+    };
+}

@@ -1,0 +1,99 @@
+using System.Text.Json;
+using ProxyTune.Decoding.Onnx;
+
+namespace ProxyTune.Testing;
+
+/// <summary>A real model in a temporary folder: random weights, a byte-level tokenizer, a chat template, exported as any other model is.</summary>
+public sealed class TinyModel : IDisposable
+{
+    private TinyModel(string folder) => Folder = folder;
+
+    public string Folder { get; }
+
+    /// <summary>Milliseconds for the default sizes.</summary>
+    public static TinyModel Create(TinyModelOptions? options = null)
+    {
+        var model = new TinyModel(Directory.CreateTempSubdirectory("tiny-").FullName);
+        Write(model.Folder, options);
+        return model;
+    }
+
+    /// <summary>Writes into a folder of the caller's, such as one of several under a models folder.</summary>
+    public static void Write(string folder, TinyModelOptions? options = null)
+    {
+        WriteCheckpoint(folder, options);
+        LlamaExporter.Export(folder, folder);
+    }
+
+    /// <summary>The Hugging Face checkpoint alone: config.json, model.safetensors and the tokenizer.</summary>
+    public static void WriteCheckpoint(string folder, TinyModelOptions? options = null)
+    {
+        options ??= new TinyModelOptions();
+        Directory.CreateDirectory(folder);
+        TinyTokenizer.WriteByteLevel(folder, options.TokenizerSize ?? Math.Min(options.Vocabulary, TinyTokenizer.Size + 676), options.TokenizerShift);
+        File.WriteAllText(Path.Combine(folder, "config.json"), JsonSerializer.Serialize(new
+        {
+            architectures = new[] { "LlamaForCausalLM" },
+            model_type = "llama",
+            hidden_act = "silu",
+            vocab_size = options.Vocabulary,
+            hidden_size = options.Hidden,
+            intermediate_size = options.Intermediate,
+            num_hidden_layers = options.Layers,
+            num_attention_heads = options.Heads,
+            num_key_value_heads = options.KeyValueHeads,
+            head_dim = options.HeadSize,
+            max_position_embeddings = options.Context,
+            rope_theta = options.RopeTheta,
+            rms_norm_eps = 1e-5,
+            tie_word_embeddings = options.Tied,
+            eos_token_id = options.EndIds,
+        }));
+        SafetensorsFile.Write(Path.Combine(folder, "model.safetensors"), Weights(options));
+    }
+
+    public void Dispose() => Directory.Delete(Folder, recursive: true);
+
+    private static IEnumerable<(string Name, int[] Shape, float[] Data)> Weights(TinyModelOptions options)
+    {
+        var random = new Random(options.Seed);
+        var (hidden, queries, keys) = (options.Hidden, options.Heads * options.HeadSize, options.KeyValueHeads * options.HeadSize);
+        (string, int[], float[]) Matrix(string name, int rows, int columns) => (name, [rows, columns], Normal(random, rows * columns, 0, 1 / Math.Sqrt(columns)));
+        (string, int[], float[]) Norm(string name) => (name, [hidden], Normal(random, hidden, 1, 0.1));
+
+        // Alphabetical, as many files are, and not in the exporter's order.
+        if (!options.Tied)
+        {
+            yield return Matrix("lm_head.weight", options.Vocabulary, hidden);
+        }
+
+        yield return Matrix("model.embed_tokens.weight", options.Vocabulary, hidden);
+        for (var layer = 0; layer < options.Layers; layer++)
+        {
+            var prefix = $"model.layers.{layer}.";
+            yield return Norm(prefix + "input_layernorm.weight");
+            yield return Matrix(prefix + "mlp.down_proj.weight", hidden, options.Intermediate);
+            yield return Matrix(prefix + "mlp.gate_proj.weight", options.Intermediate, hidden);
+            yield return Matrix(prefix + "mlp.up_proj.weight", options.Intermediate, hidden);
+            yield return Norm(prefix + "post_attention_layernorm.weight");
+            yield return Matrix(prefix + "self_attn.k_proj.weight", keys, hidden);
+            yield return Matrix(prefix + "self_attn.o_proj.weight", hidden, queries);
+            yield return Matrix(prefix + "self_attn.q_proj.weight", queries, hidden);
+            yield return Matrix(prefix + "self_attn.v_proj.weight", keys, hidden);
+        }
+
+        yield return Norm("model.norm.weight");
+    }
+
+    // Box and Muller's, since the framework has no normal numbers.
+    private static float[] Normal(Random random, int count, double mean, double deviation)
+    {
+        var values = new float[count];
+        for (var i = 0; i < count; i++)
+        {
+            values[i] = (float)(mean + (deviation * Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble())));
+        }
+
+        return values;
+    }
+}
