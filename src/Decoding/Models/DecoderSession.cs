@@ -72,9 +72,14 @@ internal sealed class DecoderSession : IDisposable
         try
         {
             GraphContents contents = GraphContents.Read(path);
-            foreach (string file in contents.WeightFiles.Select(f => Path.Combine(folder, f)).Where(f => !File.Exists(f)))
+            foreach ((string file, long needed) in contents.WeightFiles)
             {
-                throw new EngineException(EngineError.InvalidModelFolder, $"{path} needs weights from {file}, which is missing.", file);
+                FileInfo weights = new(Path.Combine(folder, file));
+                if (!weights.Exists || weights.Length < needed)
+                {
+                    string state = weights.Exists ? $"has {weights.Length} bytes" : "is missing";
+                    throw new EngineException(EngineError.InvalidModelFolder, $"{path} needs {needed} bytes of weights from {weights.FullName}, which {state}.", file);
+                }
             }
 
             return new(path, config, contents, new InferenceSession(path, session));

@@ -14,8 +14,8 @@ internal sealed class GraphContents
 
     public Dictionary<string, int> Operators { get; } = [];
 
-    /// <summary>Names of external weight files, relative to the graph's folder.</summary>
-    public SortedSet<string> WeightFiles { get; } = new(StringComparer.Ordinal);
+    /// <summary>External weight files, by name relative to the graph's folder, and how many bytes the graph expects of each at least.</summary>
+    public SortedDictionary<string, long> WeightFiles { get; } = new(StringComparer.Ordinal);
 
     /// <exception cref="InvalidProtocolBufferException">The file is truncated or no protobuf.</exception>
     public static GraphContents Read(string path)
@@ -44,24 +44,32 @@ internal sealed class GraphContents
         }
     }
 
-    private void ReadTensor(CodedInputStream input, long end) => ForEachMessage(input, end, (ExternalData, entry =>
+    private void ReadTensor(CodedInputStream input, long end)
     {
-        string? key = null, value = null;
-        while (Next(input, entry) is { } field)
+        Dictionary<string, string> place = [];
+        ForEachMessage(input, end, (ExternalData, entry =>
         {
-            switch (field)
+            string key = "", value = "";
+            while (Next(input, entry) is { } field)
             {
-                case Key: key = input.ReadString(); break;
-                case Value: value = input.ReadString(); break;
-                default: input.SkipLastField(); break;
+                switch (field)
+                {
+                    case Key: key = input.ReadString(); break;
+                    case Value: value = input.ReadString(); break;
+                    default: input.SkipLastField(); break;
+                }
             }
-        }
 
-        if (key == "location" && value is not null)
+            place[key] = value;
+        }));
+        if (place.TryGetValue("location", out string? file))
         {
-            WeightFiles.Add(value);
+            WeightFiles[file] = Math.Max(WeightFiles.GetValueOrDefault(file), Number(place, "offset") + Number(place, "length"));
         }
-    }));
+    }
+
+    private static long Number(Dictionary<string, string> place, string key) =>
+        place.TryGetValue(key, out string? text) && long.TryParse(text, out long value) ? value : 0;
 
     private static void ForEachMessage(CodedInputStream input, long end, params (int Field, Action<long> Read)[] readers)
     {

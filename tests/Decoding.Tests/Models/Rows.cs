@@ -1,0 +1,49 @@
+using ProxyTune.Decoding.Models;
+
+namespace ProxyTune.Decoding.Tests.Models;
+
+/// <summary>Short ways to ask a model for rows.</summary>
+internal static class Rows
+{
+    /// <summary>One Forward; the rows of all segments, one array each.</summary>
+    public static float[][] Forward(ILanguageModel model, params Segment[] batch)
+    {
+        int width = model.Info.VocabularySize;
+        float[] logits = new float[batch.Sum(s => s.Rows) * width];
+        model.Forward(batch, logits);
+        return [.. logits.Chunk(width)];
+    }
+
+    /// <summary>The rows of the newest positions of a fresh sequence.</summary>
+    public static float[][] Fresh(ILanguageModel model, int[] tokens, int rows = 1)
+    {
+        using Sequence sequence = model.Start(Prompt.For(model, tokens));
+        return Forward(model, new Segment(sequence, default, rows));
+    }
+
+    public static void AssertEqual(float[][] expected, float[][] actual, float tolerance)
+    {
+        Assert.Equal(expected.Length, actual.Length);
+        for (int row = 0; row < expected.Length; row++)
+        {
+            for (int i = 0; i < expected[row].Length; i++)
+            {
+                Assert.True(
+                    expected[row][i] == actual[row][i] || MathF.Abs(expected[row][i] - actual[row][i]) <= tolerance,
+                    $"Row {row}, token {i}: {expected[row][i]} expected, {actual[row][i]} given.");
+            }
+        }
+    }
+
+    public static int[] Random(int seed, int length, int vocabularySize)
+    {
+        Random random = new(seed);
+        int[] tokens = new int[length];
+        for (int i = 0; i < length; i++)
+        {
+            tokens[i] = random.Next(vocabularySize);
+        }
+
+        return tokens;
+    }
+}
