@@ -8,7 +8,7 @@ public static class RawDecoder
     /// <returns>A row of logits for each position.</returns>
     public static float[][] Logits(string folder, IReadOnlyList<int> ids)
     {
-        using var session = new InferenceSession(Path.Combine(folder, "model.onnx"));
+        using var session = new InferenceSession(Directory.GetFiles(folder, "*.onnx").Single());
         var inputs = session.InputMetadata.ToDictionary(input => input.Key, input => Input(input.Key, input.Value, ids));
         using var options = new RunOptions();
         using var outputs = session.Run(options, inputs, ["logits"]);

@@ -51,8 +51,10 @@ internal sealed class GraphWriter(string name)
     public string Constant(string name, float[] values, params int[] shape) =>
         Constant(name, TensorProto.Types.DataType.Float, MemoryMarshal.AsBytes(values.AsSpan()), shape);
 
-    public string Constant(string name, long value, params int[] shape) =>
-        Constant(name, TensorProto.Types.DataType.Int64, MemoryMarshal.AsBytes(new ReadOnlySpan<long>(in value)), shape);
+    public string Constant(string name, long value, params int[] shape) => Constant(name, [value], shape);
+
+    public string Constant(string name, long[] values, params int[] shape) =>
+        Constant(name, TensorProto.Types.DataType.Int64, MemoryMarshal.AsBytes(values.AsSpan()), shape);
 
     public ModelProto ToModel()
     {

@@ -1,4 +1,3 @@
-using Microsoft.ML.OnnxRuntimeGenAI;
 using ProxyTune.Testing;
 
 namespace ProxyTune.Decoding.Tests.Onnx;
@@ -35,22 +34,10 @@ public sealed class LlamaExporterTests
     {
         using var model = TinyModel.Create(options with { EndIds = [0] });
 
-        Assert.Equal(new SlowLlama(model.Folder).Greedy(Prompt, 20), GenAiGreedy(model.Folder, Prompt, 20));
-    }
+        var expected = new SlowLlama(model.Folder).Greedy(Prompt, 20);
+        var generated = GenAiReference.Greedy(model.Folder, Prompt, 20);
 
-    private static int[] GenAiGreedy(string folder, int[] prompt, int count)
-    {
-        using var model = new Model(folder);
-        using var parameters = new GeneratorParams(model);
-        parameters.SetSearchOption("max_length", prompt.Length + count);
-        parameters.SetSearchOption("min_length", prompt.Length + count);
-        using var generator = new Generator(model, parameters);
-        generator.AppendTokens(prompt);
-        while (!generator.IsDone())
-        {
-            generator.GenerateNextToken();
-        }
-
-        return [.. generator.GetSequence(0)[prompt.Length..]];
+        Assert.Equal(expected.TakeWhile(id => id != 0), generated.TakeWhile(id => id != 0));
+        Assert.True(generated.Length > 3);
     }
 }

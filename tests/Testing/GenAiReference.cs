@@ -1,0 +1,24 @@
+using Microsoft.ML.OnnxRuntimeGenAI;
+
+namespace ProxyTune.Testing;
+
+/// <summary>onnxruntime-genai's own generation loop, which shares no code with ours.</summary>
+public static class GenAiReference
+{
+    /// <returns>At most <paramref name="count"/> ids after the prompt; an end token is the last.</returns>
+    public static int[] Greedy(string folder, int[] prompt, int count)
+    {
+        using var model = new Model(folder);
+        using var parameters = new GeneratorParams(model);
+        parameters.SetSearchOption("do_sample", false);
+        parameters.SetSearchOption("max_length", prompt.Length + count);
+        using var generator = new Generator(model, parameters);
+        generator.AppendTokens(prompt);
+        while (!generator.IsDone())
+        {
+            generator.GenerateNextToken();
+        }
+
+        return [.. generator.GetSequence(0)[prompt.Length..]];
+    }
+}
