@@ -1,3 +1,53 @@
-var builder = WebApplication.CreateBuilder(args);
-var app = builder.Build();
-app.Run();
+using ProxyTune.Decoding;
+using ProxyTune.Decoding.Catalog;
+using ProxyTune.Decoding.Generation;
+using ProxyTune.Gateway.Endpoints;
+using ProxyTune.Gateway.Hosting;
+using ProxyTune.Gateway.OpenAI;
+
+namespace ProxyTune.Gateway;
+
+/// <summary>An OpenAI-compatible server over fused models: <c>dotnet run --project src/Gateway [-- --models FOLDER] [--urls URL]</c>.</summary>
+internal static class Program
+{
+    public static async Task<int> Main(string[] args)
+    {
+        try
+        {
+            await using WebApplication app = Build(args);
+            await app.RunAsync();
+            return 0;
+        }
+        catch (Exception error) when (error is EngineException or IOException)
+        {
+            // Wrong models, or a port that is taken: for the operator, so without a stack trace.
+            await Console.Error.WriteLineAsync($"proxytune: {error.Message}");
+            return 1;
+        }
+    }
+
+    /// <summary>Loads the models and lays out the server; nothing listens yet.</summary>
+    internal static WebApplication Build(string[] args)
+    {
+        WebApplicationBuilder builder = WebApplication.CreateBuilder(new WebApplicationOptions { Args = args, ContentRootPath = AppContext.BaseDirectory });
+        builder.Configuration.AddEnvironmentVariables("PROXYTUNE_").AddCommandLine(args);
+        GatewayOptions options = builder.Configuration.Get<GatewayOptions>() ?? new GatewayOptions();
+
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Limits.MaxRequestBodySize = options.MaxBodyBytes);
+        builder.Services.ConfigureHttpJsonOptions(json => json.SerializerOptions.TypeInfoResolverChain.Insert(0, Wire.Default));
+        builder.Services.AddOpenApi(OpenApiDocument.Configure);
+        builder.Services.AddSingleton(_ => ModelCatalog.Load(ModelsFolder.Find(options.Models, Environment.CurrentDirectory, AppContext.BaseDirectory), options.Engine));
+        builder.Services.AddSingleton(services => new DecodeScheduler(services.GetRequiredService<ModelCatalog>().Ensemble, options.Scheduler));
+
+        WebApplication app = builder.Build();
+        app.Use(ErrorMiddleware.InvokeAsync);
+        ChatCompletions.Map(app);
+        Completions.Map(app);
+        Models.Map(app);
+        Health.Map(app);
+        app.MapOpenApi();
+
+        app.Services.GetRequiredService<DecodeScheduler>();
+        return app;
+    }
+}

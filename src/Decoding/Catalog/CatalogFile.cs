@@ -1,0 +1,93 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace ProxyTune.Decoding.Catalog;
+
+/// <summary>catalog.json as it is written; nothing is checked but its form.</summary>
+internal sealed record CatalogFile
+{
+    public const string FileName = "catalog.json";
+
+    public IReadOnlyList<ServedModelEntry>? ServedModels { get; init; }
+
+    /// <summary>The folder's catalog, or an empty one where there is none.</summary>
+    /// <exception cref="EngineException">InvalidCatalog with file, line and field.</exception>
+    public static CatalogFile Read(string folder)
+    {
+        string path = Path.Combine(folder, FileName);
+        if (!File.Exists(path))
+        {
+            return new CatalogFile();
+        }
+
+        try
+        {
+            using FileStream stream = File.OpenRead(path);
+            return JsonSerializer.Deserialize(stream, CatalogJson.Default.CatalogFile) ?? new CatalogFile();
+        }
+        catch (JsonException error)
+        {
+            throw new EngineException(
+                EngineError.InvalidCatalog,
+                $"{path}, line {error.LineNumber + 1}, {error.Path}: {Reason(error)}",
+                inner: error);
+        }
+    }
+
+    /// <summary>The parser's words without the names of our types.</summary>
+    private static string Reason(JsonException error) => error.Message.Contains("could not be mapped", StringComparison.Ordinal)
+        ? $"'{error.Path?.Split('.')[^1]}' is not a field of the catalog."
+        : error.Message.Contains("could not be converted", StringComparison.Ordinal)
+            ? "the value has the wrong type."
+            : error.Message.Split(" Path:")[0];
+}
+
+internal sealed record ServedModelEntry
+{
+    public string? Name { get; init; }
+
+    public string? Description { get; init; }
+
+    /// <summary>Name of a model folder.</summary>
+    public string? Base { get; init; }
+
+    /// <summary><c>proxy</c> or <c>none</c> (the base alone).</summary>
+    public string? Rule { get; init; }
+
+    public double? Alpha { get; init; }
+
+    public double[]? AlphaRange { get; init; }
+
+    public IReadOnlyList<ExpertEntry>? Experts { get; init; }
+
+    public TemplatesEntry? Templates { get; init; }
+}
+
+internal sealed record ExpertEntry
+{
+    public string? Name { get; init; }
+
+    public string? Model { get; init; }
+
+    public string? AntiExpert { get; init; }
+
+    public double? Weight { get; init; }
+
+    public double[]? WeightRange { get; init; }
+}
+
+/// <summary>Per role: <c>chat</c>, <c>plain</c>, or a .jinja file beside catalog.json.</summary>
+internal sealed record TemplatesEntry
+{
+    public string? Base { get; init; }
+
+    public string? Expert { get; init; }
+
+    public string? AntiExpert { get; init; }
+}
+
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
+    UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow)]
+[JsonSerializable(typeof(CatalogFile))]
+internal sealed partial class CatalogJson : JsonSerializerContext;

@@ -1,0 +1,26 @@
+using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Text;
+
+namespace ProxyTune.Decoding.Catalog;
+
+/// <summary>One model folder, loaded.</summary>
+internal sealed record CatalogMember(string Folder, ILanguageModel Model, Tokenizer Tokenizer)
+{
+    public const string ConfigName = "genai_config.json";
+
+    /// <exception cref="EngineException">InvalidModelFolder with the folder and file at fault.</exception>
+    public static CatalogMember Load(string folder, EngineOptions options)
+    {
+        // The tokenizer first: it is read in no time, and much that is wrong with a folder shows there.
+        Tokenizer tokenizer = Tokenizer.Load(folder);
+        try
+        {
+            return new CatalogMember(folder, OnnxLanguageModel.Load(folder, options), tokenizer);
+        }
+        catch
+        {
+            tokenizer.Dispose();
+            throw;
+        }
+    }
+}

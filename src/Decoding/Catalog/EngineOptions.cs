@@ -1,0 +1,14 @@
+namespace ProxyTune.Decoding.Catalog;
+
+/// <summary>How models run.</summary>
+public sealed record EngineOptions
+{
+    /// <summary><c>cpu</c> (default) or <c>cuda</c>; asking for cuda where it is missing is an error at start.</summary>
+    public string ExecutionProvider { get; init; } = "cpu";
+
+    /// <summary>Threads of the one pool that all members share; 0 takes the number of cores.</summary>
+    public int Threads { get; init; }
+
+    /// <summary>Rows of the KV arena per model, and so the most sequences of one model. Default 16.</summary>
+    public int MaxSequences { get; init; } = 16;
+}

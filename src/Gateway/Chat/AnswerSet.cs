@@ -1,0 +1,82 @@
+using System.Runtime.CompilerServices;
+using System.Threading.Channels;
+
+using ProxyTune.Decoding.Generation;
+using ProxyTune.Decoding.Models;
+using ProxyTune.Gateway.OpenAI;
+
+namespace ProxyTune.Gateway.Chat;
+
+/// <summary>All choices of one request. Disposing it cancels those that still run and frees their sequences.</summary>
+internal sealed class AnswerSet : IDisposable
+{
+    private readonly List<Answer> answers = [];
+    private readonly int promptTokens;
+
+    /// <summary>Submits every choice of every prompt, or none: when one is refused, those before it are cancelled.</summary>
+    public AnswerSet(DecodeScheduler scheduler, ModelCall call, IReadOnlyList<Prompt> prompts, RequestFields fields, GenerationRequestTemplate template)
+    {
+        promptTokens = prompts.Sum(prompt => prompt.TokenCount);
+        try
+        {
+            foreach (Prompt prompt in prompts)
+            {
+                for (int choice = 0; choice < (fields.N ?? 1); choice++)
+                {
+                    Generation generation = scheduler.Submit(template.For(prompt, choice));
+                    answers.Add(new Answer(answers.Count, generation, call.Model.Tokenizer, fields.Stop ?? []));
+                }
+            }
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    public IReadOnlyList<Answer> Answers => answers;
+
+    public Usage Usage => new(promptTokens, answers.Sum(answer => answer.TokenCount));
+
+    /// <summary>Deltas of all choices as they come. The first failure ends the enumeration with its exception.</summary>
+    public async IAsyncEnumerable<(Answer Answer, AnswerDelta Delta)> ReadAsync([EnumeratorCancellation] CancellationToken cancellation)
+    {
+        Channel<(Answer, AnswerDelta)> merged = Channel.CreateUnbounded<(Answer, AnswerDelta)>();
+        Task pumps = Task.WhenAll(answers.Select(answer => PumpAsync(answer, merged.Writer, cancellation)));
+        _ = pumps.ContinueWith(_ => merged.Writer.TryComplete(), TaskScheduler.Default);
+        await foreach ((Answer, AnswerDelta) next in merged.Reader.ReadAllAsync(cancellation))
+        {
+            yield return next;
+        }
+    }
+
+    /// <summary>The finished texts, one for each choice.</summary>
+    public async Task<IReadOnlyList<WholeAnswer>> CollectAsync(CancellationToken cancellation)
+    {
+        WholeAnswer[] whole = [.. answers.Select(answer => new WholeAnswer(answer.Index))];
+        await foreach ((Answer answer, AnswerDelta delta) in ReadAsync(cancellation))
+        {
+            whole[answer.Index].Append(delta);
+        }
+
+        return whole;
+    }
+
+    public void Dispose() => answers.ForEach(answer => answer.Dispose());
+
+    private static async Task PumpAsync(Answer answer, ChannelWriter<(Answer, AnswerDelta)> writer, CancellationToken cancellation)
+    {
+        try
+        {
+            await foreach (AnswerDelta delta in answer.ReadAsync(cancellation))
+            {
+                writer.TryWrite((answer, delta));
+            }
+        }
+        catch (Exception error)
+        {
+            writer.TryComplete(error);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+using ProxyTune.Gateway.OpenAI;
+
+namespace ProxyTune.Gateway.Chat;
+
+/// <summary>The answers to a chat request, whole or as a stream of chunks.</summary>
+internal sealed class ChatStream(ModelCall call, AnswerSet answers, bool logprobs)
+{
+    private readonly string id = $"chatcmpl-{Guid.NewGuid():N}";
+
+    public async Task<ChatCompletion> CollectAsync(CancellationToken cancellation)
+    {
+        IReadOnlyList<WholeAnswer> whole = await answers.CollectAsync(cancellation);
+        return new ChatCompletion(
+            id,
+            call.Created,
+            call.Model.Name,
+            call.Model.Fingerprint,
+            [.. whole.Select(answer => new ChatChoice(answer.Index, new AnswerMessage(answer.Text), Logprobs(answer.Tokens), answer.Finish))],
+            answers.Usage)
+        {
+            Fusion = call.Applied,
+        };
+    }
+
+    public async Task WriteAsync(EventStream stream, bool includeUsage, CancellationToken cancellation)
+    {
+        // At once, before any token is there: clients give up on a connection that stays silent.
+        foreach (Answer answer in answers.Answers)
+        {
+            await SendAsync(stream, answer.Index, new ChunkDelta { Role = "assistant", Content = "" }, null, null);
+        }
+
+        await foreach ((Answer answer, AnswerDelta delta) in answers.ReadAsync(cancellation))
+        {
+            if (delta.Text.Length > 0 || delta.Tokens.Count > 0)
+            {
+                await SendAsync(stream, answer.Index, new ChunkDelta { Content = delta.Text }, Logprobs(delta.Tokens), null);
+            }
+
+            if (delta.Finish is not null)
+            {
+                await SendAsync(stream, answer.Index, new ChunkDelta(), null, delta.Finish);
+            }
+        }
+
+        if (includeUsage)
+        {
+            await stream.SendAsync(Chunk([]) with { Usage = answers.Usage }, Wire.Default.ChatCompletionChunk);
+        }
+    }
+
+    private Task SendAsync(EventStream stream, int index, ChunkDelta delta, ChatLogprobs? tokens, string? finish) =>
+        stream.SendAsync(Chunk([new ChunkChoice(index, delta, tokens, finish)]), Wire.Default.ChatCompletionChunk);
+
+    private ChatCompletionChunk Chunk(IReadOnlyList<ChunkChoice> choices) =>
+        new(id, call.Created, call.Model.Name, call.Model.Fingerprint, choices) { Fusion = call.Applied };
+
+    private ChatLogprobs? Logprobs(IReadOnlyList<AnswerToken> tokens) =>
+        logprobs ? LogprobWriter.Chat(call.Model.Tokenizer, tokens) : null;
+}

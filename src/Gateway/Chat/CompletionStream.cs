@@ -1,0 +1,34 @@
+using ProxyTune.Gateway.OpenAI;
+
+namespace ProxyTune.Gateway.Chat;
+
+/// <summary>The answers to a completion request, whole or as a stream.</summary>
+internal sealed class CompletionStream(ModelCall call, AnswerSet answers, bool logprobs)
+{
+    private readonly string id = $"cmpl-{Guid.NewGuid():N}";
+
+    public async Task<Completion> CollectAsync(CancellationToken cancellation)
+    {
+        IReadOnlyList<WholeAnswer> whole = await answers.CollectAsync(cancellation);
+        return Event([.. whole.Select(answer => Choice(answer.Index, answer.Text, answer.Tokens, answer.Finish))]) with { Usage = answers.Usage };
+    }
+
+    public async Task WriteAsync(EventStream stream, bool includeUsage, CancellationToken cancellation)
+    {
+        await foreach ((Answer answer, AnswerDelta delta) in answers.ReadAsync(cancellation))
+        {
+            await stream.SendAsync(Event([Choice(answer.Index, delta.Text, delta.Tokens, delta.Finish)]), Wire.Default.Completion);
+        }
+
+        if (includeUsage)
+        {
+            await stream.SendAsync(Event([]) with { Usage = answers.Usage }, Wire.Default.Completion);
+        }
+    }
+
+    private CompletionChoice Choice(int index, string text, IReadOnlyList<AnswerToken> tokens, string? finish) =>
+        new(index, text, logprobs ? LogprobWriter.Completion(call.Model.Tokenizer, tokens) : null, finish);
+
+    private Completion Event(IReadOnlyList<CompletionChoice> choices) =>
+        new(id, call.Created, call.Model.Name, call.Model.Fingerprint, choices) { Fusion = call.Applied };
+}

@@ -1,0 +1,54 @@
+using System.Text;
+
+using ProxyTune.Decoding.Generation;
+using ProxyTune.Decoding.Text;
+using ProxyTune.Gateway.OpenAI;
+
+namespace ProxyTune.Gateway.Chat;
+
+/// <summary>Log-probabilities on the wire, in the shape of either endpoint.</summary>
+internal static class LogprobWriter
+{
+    // A banned token's log-probability is minus infinity, which JSON cannot say; OpenAI writes this number.
+    private const float Impossible = -9999;
+
+    public static ChatLogprobs Chat(Tokenizer tokenizer, IReadOnlyList<AnswerToken> tokens) =>
+        new([.. tokens.Select(token => ChatToken(tokenizer, token.Token))]);
+
+    public static CompletionLogprobs Completion(Tokenizer tokenizer, IReadOnlyList<AnswerToken> tokens) =>
+        new(
+            [.. tokens.Select(token => Text(tokenizer.TokenBytes(token.Token.Id)))],
+            [.. tokens.Select(token => Finite(token.Token.Logprob))],
+            [.. tokens.Select(token => TopByText(tokenizer, token.Token))],
+            [.. tokens.Select(token => token.Offset)]);
+
+    private static ChatTokenLogprob ChatToken(Tokenizer tokenizer, GeneratedToken token)
+    {
+        byte[] bytes = tokenizer.TokenBytes(token.Id);
+        return new ChatTokenLogprob(Text(bytes), Finite(token.Logprob), Numbers(bytes), [.. token.Top.Select(top => ChatTop(tokenizer, top))]);
+    }
+
+    private static ChatTopLogprob ChatTop(Tokenizer tokenizer, TokenLogprob top)
+    {
+        byte[] bytes = tokenizer.TokenBytes(top.Id);
+        return new ChatTopLogprob(Text(bytes), Finite(top.Logprob), Numbers(bytes));
+    }
+
+    /// <summary>Two tokens may have one text (halves of a character): the likelier one, which comes first, is kept.</summary>
+    private static Dictionary<string, float> TopByText(Tokenizer tokenizer, GeneratedToken token)
+    {
+        Dictionary<string, float> top = [];
+        foreach (TokenLogprob candidate in token.Top)
+        {
+            top.TryAdd(Text(tokenizer.TokenBytes(candidate.Id)), Finite(candidate.Logprob));
+        }
+
+        return top;
+    }
+
+    private static string Text(byte[] bytes) => Encoding.UTF8.GetString(bytes);
+
+    private static int[] Numbers(byte[] bytes) => [.. bytes.Select(value => (int)value)];
+
+    private static float Finite(float? logprob) => logprob is { } value && float.IsFinite(value) ? value : Impossible;
+}

@@ -1,0 +1,28 @@
+using System.Globalization;
+
+using ProxyTune.Decoding;
+using ProxyTune.Decoding.Catalog;
+
+namespace ProxyTune.Gateway.Chat;
+
+/// <summary>A request's model field: <c>name</c> or <c>name@alpha</c>, for clients that can send no field of their own.</summary>
+internal readonly record struct ModelName(ServedModel Model, double? Alpha)
+{
+    /// <exception cref="EngineException">UnknownModel; InvalidValue where the suffix is no number.</exception>
+    public static ModelName Parse(string text, ModelCatalog catalog)
+    {
+        int at = text.LastIndexOf('@');
+        if (at < 0 || catalog.Models.Any(model => model.Name == text))
+        {
+            return new ModelName(catalog.Get(text), null);
+        }
+
+        ServedModel served = catalog.Get(text[..at]);
+        return double.TryParse(text.AsSpan(at + 1), NumberStyles.Float, CultureInfo.InvariantCulture, out double alpha)
+            ? new ModelName(served, alpha)
+            : throw new EngineException(
+                EngineError.InvalidValue,
+                $"model is '{text}'; after @ a number is accepted, as in {served.Name}@1.2.",
+                "model");
+    }
+}

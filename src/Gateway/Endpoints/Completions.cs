@@ -1,0 +1,41 @@
+using ProxyTune.Decoding.Catalog;
+using ProxyTune.Decoding.Generation;
+using ProxyTune.Decoding.Models;
+using ProxyTune.Gateway.Chat;
+using ProxyTune.Gateway.OpenAI;
+
+namespace ProxyTune.Gateway.Endpoints;
+
+/// <summary>POST /v1/completions.</summary>
+internal static class Completions
+{
+    public static void Map(IEndpointRouteBuilder routes) =>
+        routes.MapPost("/v1/completions", HandleAsync)
+            .WithName("createCompletion")
+            .WithSummary("Continues a text or token ids, whole or as server-sent events (text_completion) where stream is true.")
+            .Accepts<CompletionRequest>("application/json")
+            .Produces<Completion>()
+            .ProducesErrors(400, 404, 413, 415, 429);
+
+    private static async Task HandleAsync(HttpContext http, ModelCatalog catalog, DecodeScheduler scheduler)
+    {
+        CompletionRequest request = await RequestBody.ReadAsync(http.Request, Wire.Default.CompletionRequest);
+        ModelCall call = ModelCall.Resolve(catalog, request, http);
+        Prompt[] prompts = [.. request.Prompt!.Select(item => item.Tokens is { } tokens
+            ? call.Model.Render(call.Plan, tokens)
+            : call.Model.Render(call.Plan, item.Text!))];
+        var template = new GenerationRequestTemplate(
+            request, call.Model.VocabularySize, request.MaxTokens ?? CompletionRequest.DefaultMaxTokens, request.Logprobs);
+        using var answers = new AnswerSet(scheduler, call, prompts, request, template);
+        var completion = new CompletionStream(call, answers, request.Logprobs is not null);
+        if (request.Stream == true)
+        {
+            await EventStream.RunAsync(http, stream => completion.WriteAsync(stream, request.StreamOptions?.IncludeUsage == true, http.RequestAborted));
+        }
+        else
+        {
+            Completion whole = await completion.CollectAsync(http.RequestAborted);
+            await http.Response.WriteAsJsonAsync(whole, Wire.Default.Completion, cancellationToken: http.RequestAborted);
+        }
+    }
+}

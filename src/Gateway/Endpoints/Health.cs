@@ -1,0 +1,23 @@
+using ProxyTune.Gateway.OpenAI;
+
+namespace ProxyTune.Gateway.Endpoints;
+
+/// <summary>GET /healthz (the process answers) and /readyz (it takes requests). Models are loaded before the port opens.</summary>
+internal static class Health
+{
+    public static void Map(IEndpointRouteBuilder routes)
+    {
+        routes.MapGet("/healthz", () => TypedResults.Json(new HealthBody("ok"), Wire.Default.HealthBody))
+            .WithName("health")
+            .WithSummary("The process answers.")
+            .Produces<HealthBody>();
+
+        routes.MapGet("/readyz", (IHostApplicationLifetime lifetime) => lifetime.ApplicationStopping.IsCancellationRequested
+                ? TypedResults.Json(new HealthBody("stopping"), Wire.Default.HealthBody, statusCode: StatusCodes.Status503ServiceUnavailable)
+                : TypedResults.Json(new HealthBody("ready"), Wire.Default.HealthBody))
+            .WithName("ready")
+            .WithSummary("Models are loaded and requests are taken; 503 while the server stops.")
+            .Produces<HealthBody>()
+            .Produces<HealthBody>(StatusCodes.Status503ServiceUnavailable);
+    }
+}

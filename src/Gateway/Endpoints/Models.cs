@@ -1,0 +1,34 @@
+using ProxyTune.Decoding.Catalog;
+using ProxyTune.Gateway.OpenAI;
+
+namespace ProxyTune.Gateway.Endpoints;
+
+/// <summary>GET /v1/models and /v1/models/{id}.</summary>
+internal static class Models
+{
+    public static void Map(IEndpointRouteBuilder routes)
+    {
+        routes.MapGet("/v1/models", (ModelCatalog catalog) => TypedResults.Json(new ModelList([.. catalog.Models.Select(Describe)]), Wire.Default.ModelList))
+            .WithName("listModels")
+            .WithSummary("Every served model with its fusion's defaults and limits.")
+            .Produces<ModelList>();
+
+        // A folder's name may hold a slash-free id only, but clients escape and unescape as they like.
+        routes.MapGet("/v1/models/{**id}", (string id, ModelCatalog catalog) => TypedResults.Json(Describe(catalog.Get(id)), Wire.Default.ModelObject))
+            .WithName("retrieveModel")
+            .WithSummary("One served model.")
+            .Produces<ModelObject>()
+            .ProducesErrors(404);
+    }
+
+    private static ModelObject Describe(ServedModel model) =>
+        new(model.Name, model.Created.ToUnixTimeSeconds(), model.Description, model.ContextLength, model.Fingerprint)
+        {
+            Fusion = model.Experts.Count == 0 ? null : new FusionLimits(
+                "proxy",
+                Limit(model.Alpha),
+                model.Experts.ToDictionary(expert => expert.Name, expert => Limit(expert.Weight))),
+        };
+
+    private static WeightLimit Limit(BoundedWeight weight) => new(weight.Default, weight.Minimum, weight.Maximum);
+}

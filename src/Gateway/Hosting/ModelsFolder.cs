@@ -1,0 +1,34 @@
+using ProxyTune.Decoding;
+
+namespace ProxyTune.Gateway.Hosting;
+
+/// <summary>Where the models are when nobody says: <c>models/</c> of the checkout.</summary>
+internal static class ModelsFolder
+{
+    private const string Name = "models";
+
+    /// <exception cref="EngineException">InvalidCatalog where there is none.</exception>
+    public static string Find(string? given, params string[] starts)
+    {
+        if (given is not null)
+        {
+            return Path.GetFullPath(given);
+        }
+
+        foreach (string start in starts)
+        {
+            for (DirectoryInfo? folder = new(start); folder is not null; folder = folder.Parent)
+            {
+                string candidate = Path.Combine(folder.FullName, Name);
+                if (Directory.Exists(candidate))
+                {
+                    return candidate;
+                }
+            }
+        }
+
+        throw new EngineException(
+            EngineError.InvalidCatalog,
+            $"There is no folder '{Name}' in or above {string.Join(" or ", starts)}; name one with --models FOLDER.");
+    }
+}

@@ -1,0 +1,18 @@
+using System.Text.Json.Serialization;
+
+namespace ProxyTune.Gateway.OpenAI;
+
+/// <summary>A text answer: whole, or one event of a stream (then the finish reason is null until the last).</summary>
+internal sealed record Completion(
+    string Id, long Created, string Model, string SystemFingerprint, IReadOnlyList<CompletionChoice> Choices)
+{
+    public string Object { get; } = "text_completion";
+
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public Usage? Usage { get; init; }
+
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public FusionFields? Fusion { get; init; }
+}
+
+internal sealed record CompletionChoice(int Index, string Text, CompletionLogprobs? Logprobs, string? FinishReason);

@@ -1,0 +1,24 @@
+using System.ComponentModel;
+using System.ComponentModel.DataAnnotations;
+using System.Text.Json.Serialization;
+
+namespace ProxyTune.Gateway.OpenAI;
+
+/// <summary>Body of POST /v1/completions.</summary>
+internal sealed record CompletionRequest : RequestFields
+{
+    /// <summary>OpenAI's default where max_tokens is absent.</summary>
+    public const int DefaultMaxTokens = 16;
+
+    [Required]
+    [JsonConverter(typeof(PromptConverter))]
+    [Description("a string, an array of strings, an array of token ids, or an array of arrays of token ids, none of them empty")]
+    public IReadOnlyList<PromptItem>? Prompt { get; init; }
+
+    /// <summary>How many alternatives to list per token.</summary>
+    [Range(0, 20)]
+    public int? Logprobs { get; init; }
+}
+
+/// <summary>One prompt: text, or token ids where <paramref name="Tokens"/> is not null.</summary>
+internal sealed record PromptItem(string? Text, int[]? Tokens);

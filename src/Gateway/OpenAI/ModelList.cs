@@ -1,0 +1,27 @@
+using System.Text.Json.Serialization;
+
+namespace ProxyTune.Gateway.OpenAI;
+
+internal sealed record ModelList(IReadOnlyList<ModelObject> Data)
+{
+    public string Object { get; } = "list";
+}
+
+/// <summary>OpenAI's model object and, beyond it, what the model is made of and allows.</summary>
+/// <param name="MaxModelLen">Most tokens of prompt and answer together.</param>
+internal sealed record ModelObject(string Id, long Created, string Description, int MaxModelLen, string SystemFingerprint)
+{
+    public string Object { get; } = "model";
+
+    public string OwnedBy { get; } = "proxytune";
+
+    /// <summary>Default weights and what a request may ask for; absent for a model without experts.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public FusionLimits? Fusion { get; init; }
+}
+
+internal sealed record FusionLimits(string Rule, WeightLimit Alpha, IReadOnlyDictionary<string, WeightLimit> Experts);
+
+internal sealed record WeightLimit(double Default, double Minimum, double Maximum);
+
+internal sealed record HealthBody(string Status);

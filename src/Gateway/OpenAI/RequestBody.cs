@@ -1,0 +1,136 @@
+using System.ComponentModel;
+using System.ComponentModel.DataAnnotations;
+using System.Reflection;
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+using System.Text.RegularExpressions;
+
+using ProxyTune.Decoding;
+
+namespace ProxyTune.Gateway.OpenAI;
+
+/// <summary>Reads a request so that every mistake is answered with the field, its value and what is accepted.</summary>
+internal static partial class RequestBody
+{
+    private const int LongestQuote = 80;
+
+    /// <exception cref="EngineException">InvalidValue.</exception>
+    public static async Task<T> ReadAsync<T>(HttpRequest request, JsonTypeInfo<T> type)
+    {
+        if (!request.HasJsonContentType())
+        {
+            throw new BadHttpRequestException($"Content-Type is '{request.ContentType}'; accepted is application/json.", StatusCodes.Status415UnsupportedMediaType);
+        }
+
+        using JsonDocument document = await ParseAsync(request);
+        JsonElement root = document.RootElement;
+        if (root.ValueKind != JsonValueKind.Object)
+        {
+            throw new EngineException(EngineError.InvalidValue, $"The body is {Quote(root)}; accepted is a JSON object.");
+        }
+
+        UnsupportedFeatures.Check(root);
+        T body = Deserialize(root, type);
+        foreach (PropertyInfo field in typeof(T).GetProperties())
+        {
+            CheckField(field, field.GetValue(body), root);
+        }
+
+        return body;
+    }
+
+    private static async Task<JsonDocument> ParseAsync(HttpRequest request)
+    {
+        try
+        {
+            return await JsonDocument.ParseAsync(request.Body, default, request.HttpContext.RequestAborted);
+        }
+        catch (JsonException error)
+        {
+            throw new EngineException(
+                EngineError.InvalidValue,
+                $"The body is not valid JSON (line {error.LineNumber + 1}, byte {error.BytePositionInLine}).",
+                inner: error);
+        }
+    }
+
+    private static T Deserialize<T>(JsonElement root, JsonTypeInfo<T> type)
+    {
+        try
+        {
+            return root.Deserialize(type)!;
+        }
+        catch (JsonException error)
+        {
+            string[] path = [.. PathStep().Matches(error.Path ?? "").Select(step => step.Groups["step"].Value)];
+            PropertyInfo? field = typeof(T).GetProperties().FirstOrDefault(property => NameOf(property) == path.FirstOrDefault());
+            throw Refused(error.Path?.TrimStart('$', '.') ?? "", Follow(root, path), field is null ? "a JSON object" : Accepted(field));
+        }
+    }
+
+    private static void CheckField(PropertyInfo field, object? value, JsonElement root)
+    {
+        string name = NameOf(field);
+        if (value is null)
+        {
+            if (field.IsDefined(typeof(RequiredAttribute)))
+            {
+                throw new EngineException(EngineError.InvalidValue, $"{name} is missing; accepted is {Accepted(field)}.", name);
+            }
+        }
+        else if (field.GetCustomAttribute<RangeAttribute>() is { } range && !range.IsValid(value))
+        {
+            throw Refused(name, root.GetProperty(name), Accepted(field));
+        }
+    }
+
+    private static EngineException Refused(string name, JsonElement value, string accepted) =>
+        new(EngineError.InvalidValue, $"{name} is {Quote(value)}; accepted is {accepted}.", name);
+
+    /// <summary>What a field takes, in words.</summary>
+    private static string Accepted(PropertyInfo field)
+    {
+        if (field.GetCustomAttribute<DescriptionAttribute>() is { } description)
+        {
+            return description.Description;
+        }
+
+        Type type = Nullable.GetUnderlyingType(field.PropertyType) ?? field.PropertyType;
+        string kind = type == typeof(bool) ? "true or false" : type == typeof(string) ? "a string" : type == typeof(double) ? "a number" : "an integer";
+        return field.GetCustomAttribute<RangeAttribute>() switch
+        {
+            null => kind,
+            { Maximum: int.MaxValue } range => FormattableString.Invariant($"{kind} of at least {range.Minimum}"),
+            { } range => FormattableString.Invariant($"{kind} from {range.Minimum} to {range.Maximum}"),
+        };
+    }
+
+    private static string NameOf(PropertyInfo field) => JsonNamingPolicy.SnakeCaseLower.ConvertName(field.Name);
+
+    private static JsonElement Follow(JsonElement value, IEnumerable<string> path)
+    {
+        foreach (string step in path)
+        {
+            if (value.ValueKind == JsonValueKind.Object && value.TryGetProperty(step, out JsonElement member))
+            {
+                value = member;
+            }
+            else if (value.ValueKind == JsonValueKind.Array && int.TryParse(step, out int index) && index < value.GetArrayLength())
+            {
+                value = value[index];
+            }
+        }
+
+        return value;
+    }
+
+    private static string Quote(JsonElement value)
+    {
+        string text = value.GetRawText();
+        return text.Length <= LongestQuote ? text : text[..LongestQuote] + "...";
+    }
+
+    // JsonException.Path: $.messages[0].content or $.fusion.experts['a.b'].
+    [GeneratedRegex(@"\['(?<step>.*?)'\]|\[(?<step>\d+)\]|\.(?<step>[^.\[]+)")]
+    private static partial Regex PathStep();
+}
