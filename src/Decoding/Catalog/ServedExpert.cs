@@ -1,11 +1,23 @@
 namespace ProxyTune.Decoding.Catalog;
 
 /// <summary>An expert of a served model, with the untuned model that it is compared to.</summary>
-/// <param name="Name">How requests name it.</param>
-/// <param name="Weight">Multiplied by alpha.</param>
-public sealed record ServedExpert(string Name, BoundedWeight Weight)
+public sealed class ServedExpert
 {
-    internal required CatalogMember Tuned { get; init; }
+    internal ServedExpert(string name, BoundedWeight weight, CatalogMember tuned, CatalogMember anti)
+    {
+        Name = name;
+        Weight = weight;
+        Tuned = tuned;
+        Anti = anti;
+    }
 
-    internal required CatalogMember Anti { get; init; }
+    /// <summary>How requests name it.</summary>
+    public string Name { get; }
+
+    /// <summary>Multiplied by alpha.</summary>
+    public BoundedWeight Weight { get; }
+
+    internal CatalogMember Tuned { get; }
+
+    internal CatalogMember Anti { get; }
 }

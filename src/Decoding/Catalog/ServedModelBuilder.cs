@@ -32,11 +32,11 @@ internal sealed class ServedModelBuilder(string modelsFolder, CatalogCheck check
     private ServedExpert Expert(ExpertEntry entry, CatalogMember baseMember, string label)
     {
         string expertLabel = $"{label}, expert '{entry.Name}'";
-        return new ServedExpert(entry.Name!, check.Weight(expertLabel, "weight", entry.Weight, entry.WeightRange))
-        {
-            Tuned = Fitting(entry.Model!, baseMember, expertLabel),
-            Anti = Fitting(entry.AntiExpert!, baseMember, expertLabel),
-        };
+        return new ServedExpert(
+            entry.Name!,
+            check.Weight(expertLabel, "weight", entry.Weight, entry.WeightRange),
+            Fitting(entry.Model!, baseMember, expertLabel),
+            Fitting(entry.AntiExpert!, baseMember, expertLabel));
     }
 
     /// <summary>Sizes do not tell: vocabularies are padded, and different ones may be equally large.</summary>

@@ -1,0 +1,73 @@
+using CsCheck;
+
+using ProxyTune.Gateway.Chat;
+
+namespace ProxyTune.Gateway.Tests.Chat;
+
+public class StopFilterTests
+{
+    // Few letters, so that stop strings overlap, repeat themselves and contain each other.
+    private static readonly Gen<string> Text = Gen.String[Gen.Char['a', 'c'], 0, 20];
+    private static readonly Gen<string[]> Stops = Gen.String[Gen.Char['a', 'c'], 1, 4].Array[0, 3];
+
+    [Fact]
+    public void Append_AnyTextInAnyPieces_GivesTheTextBeforeTheFirstStopThatCompletes() =>
+        Gen.Select(Text, Stops, Gen.Int[1, 5].Array[1, 20]).Sample((text, stops, cuts) =>
+        {
+            var filter = new StopFilter(stops);
+            string seen = "";
+            foreach (string piece in Pieces(text, cuts))
+            {
+                seen += filter.Append(piece);
+                Assert.StartsWith(seen, Oracle(text, stops), StringComparison.Ordinal);
+            }
+
+            Assert.Equal(Oracle(text, stops), seen + filter.Flush());
+            Assert.Equal(stops.Any(stop => text.Contains(stop, StringComparison.Ordinal)), filter.Stopped);
+        });
+
+    [Fact]
+    public void Append_BeginningOfAStop_IsHeldBackUntilItCannotComplete()
+    {
+        var filter = new StopFilter(["###"]);
+
+        Assert.Equal("one ", filter.Append("one ##"));
+        Assert.Equal("## two", filter.Append(" two"));
+    }
+
+    [Fact]
+    public void Append_AfterAStop_GivesNothing()
+    {
+        var filter = new StopFilter(["."]);
+
+        Assert.Equal("end", filter.Append("end. More"));
+        Assert.Equal("", filter.Append(" text"));
+        Assert.Equal("", filter.Flush());
+    }
+
+    private static IEnumerable<string> Pieces(string text, int[] cuts)
+    {
+        for (int start = 0, i = 0; start < text.Length; i++)
+        {
+            int length = Math.Min(cuts[i % cuts.Length], text.Length - start);
+            yield return text.Substring(start, length);
+            start += length;
+        }
+    }
+
+    /// <summary>Letter by letter: the first position at which some stop string ends; the longest one that ends there.</summary>
+    private static string Oracle(string text, string[] stops)
+    {
+        for (int end = 1; end <= text.Length; end++)
+        {
+            string prefix = text[..end];
+            string? stop = stops.Where(candidate => prefix.EndsWith(candidate, StringComparison.Ordinal)).MaxBy(candidate => candidate.Length);
+            if (stop is not null)
+            {
+                return prefix[..^stop.Length];
+            }
+        }
+
+        return text;
+    }
+}
