@@ -27,7 +27,8 @@ internal static class Program
     }
 
     /// <summary>Loads the models and lays out the server; nothing listens yet.</summary>
-    internal static WebApplication Build(string[] args)
+    /// <param name="configure">For tests: the last word on services.</param>
+    internal static WebApplication Build(string[] args, Action<WebApplicationBuilder>? configure = null)
     {
         WebApplicationBuilder builder = WebApplication.CreateBuilder(new WebApplicationOptions { Args = args, ContentRootPath = AppContext.BaseDirectory });
         builder.Configuration.AddEnvironmentVariables("PROXYTUNE_").AddCommandLine(args);
@@ -38,6 +39,8 @@ internal static class Program
         builder.Services.AddOpenApi(OpenApiDocument.Configure);
         builder.Services.AddSingleton(_ => ModelCatalog.Load(ModelsFolder.Find(options.Models, Environment.CurrentDirectory, AppContext.BaseDirectory), options.Engine));
         builder.Services.AddSingleton(services => new DecodeScheduler(services.GetRequiredService<ModelCatalog>().Ensemble, options.Scheduler));
+
+        configure?.Invoke(builder);
 
         WebApplication app = builder.Build();
         app.Use(ErrorMiddleware.InvokeAsync);

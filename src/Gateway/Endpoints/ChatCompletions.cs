@@ -28,7 +28,7 @@ internal static class ChatCompletions
         Prompt prompt = call.Model.Render(call.Plan, Messages(request.Messages!));
         var template = new GenerationRequestTemplate(
             request, call.Model.VocabularySize, request.MaxCompletionTokens ?? request.MaxTokens, TopLogprobs(request));
-        using var answers = new AnswerSet(scheduler, call, [prompt], request, template);
+        using AnswerSet answers = Submit(scheduler, call, prompt, request, template);
         var chat = new ChatStream(call, answers, request.Logprobs == true);
         if (request.Stream == true)
         {
@@ -38,6 +38,20 @@ internal static class ChatCompletions
         {
             ChatCompletion whole = await chat.CollectAsync(http.RequestAborted);
             await http.Response.WriteAsJsonAsync(whole, Wire.Default.ChatCompletion, cancellationToken: http.RequestAborted);
+        }
+    }
+
+    /// <summary>The engine knows prompts only; here they were called messages.</summary>
+    private static AnswerSet Submit(
+        DecodeScheduler scheduler, ModelCall call, Prompt prompt, ChatCompletionRequest request, GenerationRequestTemplate template)
+    {
+        try
+        {
+            return new AnswerSet(scheduler, call, [prompt], request, template);
+        }
+        catch (EngineException error) when (error.Field == "prompt")
+        {
+            throw new EngineException(error.Error, error.Message, "messages", error);
         }
     }
 

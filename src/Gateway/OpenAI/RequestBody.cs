@@ -17,11 +17,6 @@ internal static partial class RequestBody
     /// <exception cref="EngineException">InvalidValue.</exception>
     public static async Task<T> ReadAsync<T>(HttpRequest request, JsonTypeInfo<T> type)
     {
-        if (!request.HasJsonContentType())
-        {
-            throw new BadHttpRequestException($"Content-Type is '{request.ContentType}'; accepted is application/json.", StatusCodes.Status415UnsupportedMediaType);
-        }
-
         using JsonDocument document = await ParseAsync(request);
         JsonElement root = document.RootElement;
         if (root.ValueKind != JsonValueKind.Object)

@@ -1,0 +1,100 @@
+using System.Net.Http.Json;
+using System.Text.Json;
+
+using ProxyTune.Gateway.Tests.Hosting;
+
+namespace ProxyTune.Gateway.Tests.Endpoints;
+
+/// <summary>Three ways to ask for weights, what wins, and what the answer says.</summary>
+[Collection(GatewayCollection.Name)]
+public class FusionTests(RunningGateway gateway)
+{
+    private const string Chat = "/v1/chat/completions";
+
+    [Theory]
+    [InlineData("town-qa", null, null, 1.0, 1.0)]
+    [InlineData("town-qa@0.5", null, null, 0.5, 1.0)]
+    [InlineData("town-qa", """{"alpha":0.25,"experts":{"qa":-0.5}}""", null, 0.25, -0.5)]
+    [InlineData("town-qa", null, "alpha=0.75, qa=1.25", 0.75, 1.25)]
+    [InlineData("town-qa", null, """{"alpha":0.75,"experts":{"qa":1.25}}""", 0.75, 1.25)]
+    [InlineData("town-qa@0.5", null, "alpha=0.75, qa=1.25", 0.5, 1.25)]
+    [InlineData("town-qa@0.5", """{"alpha":0.25}""", "alpha=0.75,qa=1.25", 0.25, 1.25)]
+    [InlineData("town-qa", """{"experts":{"qa":0.5}}""", "alpha=2,qa=1.25", 2.0, 0.5)]
+    public async Task Chat_FusionAskedFor_IsAppliedAndTold(string model, string? body, string? header, double alpha, double weight)
+    {
+        Dictionary<string, object?> question = AnswerTests.Question(2, new() { ["model"] = model });
+        if (body is not null)
+        {
+            question["fusion"] = JsonDocument.Parse(body).RootElement;
+        }
+
+        using HttpResponseMessage response = await SendAsync(question, header);
+        JsonElement answer = JsonDocument.Parse(await response.Content.ReadAsStringAsync()).RootElement;
+
+        Assert.Equal("town-qa", answer.GetProperty("model").GetString());
+        Assert.Equal(alpha, answer.GetProperty("fusion").GetProperty("alpha").GetDouble());
+        Assert.Equal(weight, answer.GetProperty("fusion").GetProperty("experts").GetProperty("qa").GetDouble());
+        Assert.Equal(FormattableString.Invariant($"alpha={alpha}, qa={weight}"), response.Headers.GetValues("X-Fusion-Applied").Single());
+    }
+
+    [Fact]
+    public async Task Chat_BaseAlone_SaysNothingOfFusion()
+    {
+        using HttpResponseMessage response = await SendAsync(AnswerTests.Question(2, new() { ["model"] = TinyFamily.Plain }), null);
+
+        Assert.False(response.Headers.Contains("X-Fusion-Applied"));
+        Assert.False(JsonDocument.Parse(await response.Content.ReadAsStringAsync()).RootElement.TryGetProperty("fusion", out _));
+    }
+
+    [Fact]
+    public async Task Chat_AlphaZero_EqualsBaseAlone()
+    {
+        string[] texts = await TextsAsync("town-qa@0", "plain-as-served");
+
+        Assert.Equal(texts[1], texts[0]);
+    }
+
+    [Fact]
+    public async Task Chat_OtherAlpha_GivesAnotherText()
+    {
+        string[] texts = await TextsAsync("town-qa@0", "town-qa@1", "town-qa@2");
+
+        Assert.Equal(3, texts.Distinct().Count());
+    }
+
+    [Fact]
+    public async Task Models_List_TellsDefaultsAndLimits()
+    {
+        JsonElement models = JsonDocument.Parse(await gateway.Http.GetStringAsync("/v1/models")).RootElement;
+        JsonElement fused = JsonDocument.Parse(await gateway.Http.GetStringAsync("/v1/models/town-qa")).RootElement;
+
+        Assert.Equal("list", models.GetProperty("object").GetString());
+        Assert.Equal(
+            ["town-qa", "plain", "plain-as-served", "small", "small-qa"],
+            models.GetProperty("data").EnumerateArray().Select(model => model.GetProperty("id").GetString()));
+        Assert.Equal(TinyFamily.ContextLength, fused.GetProperty("max_model_len").GetInt32());
+        Assert.Equal(1.5, fused.GetProperty("fusion").GetProperty("experts").GetProperty("qa").GetProperty("maximum").GetDouble());
+    }
+
+    private async Task<string[]> TextsAsync(params string[] models)
+    {
+        List<string> texts = [];
+        foreach (string model in models)
+        {
+            texts.Add(AnswerTests.ContentOf(await gateway.AnswerAsync(Chat, AnswerTests.Question(30, new() { ["model"] = model }))));
+        }
+
+        return [.. texts];
+    }
+
+    private async Task<HttpResponseMessage> SendAsync(Dictionary<string, object?> question, string? header)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, Chat) { Content = JsonContent.Create(question) };
+        if (header is not null)
+        {
+            request.Headers.Add("X-Fusion", header);
+        }
+
+        return await gateway.Http.SendAsync(request);
+    }
+}

@@ -1,0 +1,8 @@
+namespace ProxyTune.Gateway.Tests.Hosting;
+
+/// <summary>Tests that only ask share one server.</summary>
+[CollectionDefinition(Name)]
+public sealed class GatewayCollection : ICollectionFixture<RunningGateway>
+{
+    public const string Name = "gateway";
+}

@@ -1,0 +1,75 @@
+using System.Net.Http.Json;
+using System.Text.Json;
+
+using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+
+using ProxyTune.Decoding.Generation;
+
+namespace ProxyTune.Gateway.Tests.Hosting;
+
+/// <summary>The real server over a tiny family, on a free port.</summary>
+public sealed class RunningGateway : IAsyncLifetime
+{
+    private readonly string[] arguments;
+    private readonly Action<WebApplicationBuilder>? configure;
+    private WebApplication? app;
+
+    public RunningGateway()
+        : this(null)
+    {
+    }
+
+    /// <param name="configure">Replaces parts at the outermost edge, such as the ensemble.</param>
+    internal RunningGateway(Action<WebApplicationBuilder>? configure, params string[] arguments)
+    {
+        this.configure = configure;
+        this.arguments = arguments;
+    }
+
+    public TinyFamily Family { get; } = new();
+
+    public HttpClient Http { get; } = new();
+
+    public SchedulerStatistics Statistics => app!.Services.GetRequiredService<DecodeScheduler>().Statistics;
+
+    public async Task InitializeAsync()
+    {
+        app = Program.Build(
+            ["--models", Family.Folder, "--urls", "http://127.0.0.1:0", .. arguments],
+            builder =>
+            {
+                builder.Logging.ClearProviders();
+                configure?.Invoke(builder);
+            });
+        await app.StartAsync();
+        Http.BaseAddress = new Uri(app.Urls.Single());
+    }
+
+    public async Task DisposeAsync()
+    {
+        Http.Dispose();
+        await app!.DisposeAsync();
+        Family.Dispose();
+    }
+
+    public Task<HttpResponseMessage> PostAsync(string path, object body) => Http.PostAsJsonAsync(path, body);
+
+    public async Task<JsonElement> AnswerAsync(string path, object body)
+    {
+        using HttpResponseMessage response = await PostAsync(path, body);
+        string text = await response.Content.ReadAsStringAsync();
+        Assert.True(response.IsSuccessStatusCode, text);
+        return JsonDocument.Parse(text).RootElement;
+    }
+
+    /// <summary>The data of every event, [DONE] included.</summary>
+    public async Task<IReadOnlyList<string>> EventsAsync(string path, object body)
+    {
+        using HttpResponseMessage response = await PostAsync(path, body);
+        string text = await response.Content.ReadAsStringAsync();
+        Assert.Equal("text/event-stream", response.Content.Headers.ContentType?.MediaType);
+        return [.. text.Split("\n\n", StringSplitOptions.RemoveEmptyEntries).Select(line => line["data: ".Length..])];
+    }
+}
