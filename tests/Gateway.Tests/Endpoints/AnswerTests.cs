@@ -129,7 +129,7 @@ public class AnswerTests(RunningGateway gateway)
         Assert.Equal(text, string.Concat(tokens));
         Assert.Equal(tokens.Length, logprobs.GetProperty("token_logprobs").GetArrayLength());
         Assert.Equal(Enumerable.Range(0, tokens.Length), logprobs.GetProperty("text_offset").EnumerateArray().Select(offset => offset.GetInt32()));
-        Assert.All(logprobs.GetProperty("top_logprobs").EnumerateArray(), top => Assert.Equal(2, top.EnumerateObject().Count()));
+        Assert.All(logprobs.GetProperty("top_logprobs").EnumerateArray(), top => Assert.InRange(top.EnumerateObject().Count(), 1, 2)); // Bytes that are no character share one text.
     }
 
     [Fact]

@@ -33,9 +33,7 @@ public sealed class TinyFamily : IDisposable
     public void WriteModel(string name, int seed, int shift = 0)
     {
         Directory.CreateDirectory(PathOf(name));
-        TinyTokenizer.WriteByteLevel(PathOf(name), shift: shift);
-        File.WriteAllText(PathOf(name, "genai_config.json"), "{}");
-        File.WriteAllText(PathOf(name, "model.onnx"), $"{seed}");
+        TinyModel.Write(PathOf(name), new TinyModelOptions { Seed = seed, TokenizerShift = shift, Context = ContextLength });
     }
 
     public void WriteCatalog(object catalog) => WriteCatalogText(JsonSerializer.Serialize(catalog));
