@@ -12,6 +12,8 @@ using var onTerminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Inte
 var root = new RootCommand("Trains the models that ProxyTune serves.")
 {
     Recipe<PretrainSettings>("pretrain", "Train a base on documents, or train one further.", Pretrain.Run),
+    Recipe<SftSettings>("sft", "Tune a model on answers, all of it or a low-rank update.", Sft.Run),
+    Recipe<CptSettings>("cpt", "Tune an expert for the fused model that it will steer.", Cpt.Run),
 };
 return root.Parse(args).Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
 

@@ -15,10 +15,10 @@ internal static class Checkpoint
 
     public static string Folder(string output) => Path.Combine(output, "checkpoints");
 
-    public static void Save(string output, ParameterSet parameters, AdamW optimizer, JsonObject state)
+    public static void Save(string output, long step, IReadOnlyList<(string Name, Tensor Values)> tensors, JsonObject state)
     {
         var root = Folder(output);
-        var final = Path.Combine(root, "step-" + optimizer.Steps.ToString("D8", CultureInfo.InvariantCulture));
+        var final = Path.Combine(root, "step-" + step.ToString("D8", CultureInfo.InvariantCulture));
         var partial = final + Partial;
         if (Directory.Exists(final))
         {
@@ -26,10 +26,11 @@ internal static class Checkpoint
         }
 
         Directory.CreateDirectory(partial);
-        Write(partial, "weights", parameters.Values);
-        Write(partial, "first_moment", optimizer.FirstMoment);
-        Write(partial, "second_moment", optimizer.SecondMoment);
-        state["step"] = optimizer.Steps;
+        foreach (var (name, values) in tensors)
+        {
+            Write(partial, name, values);
+        }
+
         File.WriteAllText(Path.Combine(partial, "state.json"), state.ToJsonString());
         Directory.Move(partial, final);
         foreach (var older in Directory.GetDirectories(root).Where(folder => folder != final))
@@ -38,8 +39,8 @@ internal static class Checkpoint
         }
     }
 
-    /// <summary>Restores the newest checkpoint; null when there is none.</summary>
-    public static JsonObject? Restore(string output, ParameterSet parameters, AdamW optimizer)
+    /// <summary>Restores the tensors from the newest checkpoint and returns its state; null when there is none.</summary>
+    public static JsonObject? Restore(string output, IReadOnlyList<(string Name, Tensor Values)> tensors)
     {
         var root = Folder(output);
         var newest = Directory.Exists(root)
@@ -50,12 +51,12 @@ internal static class Checkpoint
             return null;
         }
 
-        Read(newest, "weights", parameters.Values);
-        Read(newest, "first_moment", optimizer.FirstMoment);
-        Read(newest, "second_moment", optimizer.SecondMoment);
-        var state = JsonNode.Parse(File.ReadAllText(Path.Combine(newest, "state.json")))!.AsObject();
-        optimizer.Steps = (long)state["step"]!;
-        return state;
+        foreach (var (name, values) in tensors)
+        {
+            Read(newest, name, values);
+        }
+
+        return JsonNode.Parse(File.ReadAllText(Path.Combine(newest, "state.json")))!.AsObject();
     }
 
     private static void Write(string folder, string name, Tensor tensor)

@@ -25,7 +25,7 @@ public sealed class LoraAdapter : IDisposable
         Config = config;
         var shapes = LlamaLayout.Tensors(config).ToDictionary(t => t.Name, t => t.Shape);
         var targets = Enumerable.Range(0, config.NumHiddenLayers)
-            .SelectMany(layer => LoraTargets.All.Where(part => settings.Targets.Contains(part.Split('.')[1])).Select(part => LlamaLayout.Layer(layer, part)))
+            .SelectMany(layer => LoraTargets.All.Where(part => settings.ChosenTargets.Contains(part.Split('.')[1])).Select(part => LlamaLayout.Layer(layer, part)))
             .ToArray();
         Parameters = new ParameterSet(targets.SelectMany(name => new (string, int[])[]
         {

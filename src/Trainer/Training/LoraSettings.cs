@@ -1,10 +1,29 @@
+using ProxyTune.Trainer.Settings;
+
 namespace ProxyTune.Trainer.Training;
 
 /// <summary>A low-rank update's shape.</summary>
 /// <param name="Rank">1 or more.</param>
 /// <param name="Alpha">The update is scaled by Alpha / Rank.</param>
-/// <param name="Targets">Any of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj.</param>
-public sealed record LoraSettings(int Rank, double Alpha, IReadOnlyList<string> Targets)
+/// <param name="Targets">Any of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj; absent: all.</param>
+public sealed record LoraSettings(int Rank, double Alpha, IReadOnlyList<string>? Targets = null)
 {
-    public double Scale => Alpha / Rank;
+    /// <summary>Names of the projections that can be targets.</summary>
+    public static IReadOnlyList<string> AllTargets { get; } = [.. LoraTargets.All.Select(part => part.Split('.')[1])];
+
+    internal double Scale => Alpha / Rank;
+
+    internal IReadOnlyList<string> ChosenTargets => Targets ?? AllTargets;
+
+    public void Check(SettingsCheck check)
+    {
+        ArgumentNullException.ThrowIfNull(check);
+        check.Range("lora.rank", Rank, 1, 4096);
+        check.Range("lora.alpha", Alpha, 1e-6, 1e6);
+        check.Holds(ChosenTargets.Count > 0, "lora.targets", "empty", "one or more of " + string.Join(", ", AllTargets));
+        foreach (var target in ChosenTargets)
+        {
+            check.OneOf("lora.targets", target, AllTargets);
+        }
+    }
 }

@@ -29,6 +29,9 @@ internal sealed class TrainingLoop
     /// <summary>Computes the loss of a step (counted from 0) and fills the gradients.</summary>
     public required Func<long, StepResult> Accumulate { get; init; }
 
+    /// <summary>More tensors that a checkpoint keeps.</summary>
+    public IReadOnlyList<(string Name, Tensor Values)> Extra { get; init; } = [];
+
     /// <summary>Where the data stand after the last step, for a checkpoint.</summary>
     public Func<JsonObject> DataState { get; init; } = () => [];
 
@@ -44,7 +47,8 @@ internal sealed class TrainingLoop
     {
         using var optimizer = new AdamW(Parameters, Optimizer.Beta1, Optimizer.Beta2, weightDecay: Optimizer.WeightDecay);
         Parameters.Gradients.zero_();
-        var state = Checkpoint.Restore(Output, Parameters, optimizer);
+        var state = Checkpoint.Restore(Output, Tensors(optimizer));
+        optimizer.Steps = (long?)state?["step"] ?? 0;
         Begin(state?["data"]?.AsObject());
         RunReport.Show(Title, Output, optimizer.Steps, Steps, report =>
         {
@@ -86,5 +90,9 @@ internal sealed class TrainingLoop
         report.Step(step + 1, loss, rate, result.Tokens);
     }
 
-    private void Save(AdamW optimizer) => Checkpoint.Save(Output, Parameters, optimizer, new JsonObject { ["data"] = DataState() });
+    private void Save(AdamW optimizer) =>
+        Checkpoint.Save(Output, optimizer.Steps, Tensors(optimizer), new JsonObject { ["step"] = optimizer.Steps, ["data"] = DataState() });
+
+    private IReadOnlyList<(string Name, Tensor Values)> Tensors(AdamW optimizer) =>
+        [("weights", Parameters.Values), ("first_moment", optimizer.FirstMoment), ("second_moment", optimizer.SecondMoment), .. Extra];
 }

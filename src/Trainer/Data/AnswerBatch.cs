@@ -1,0 +1,35 @@
+using static TorchSharp.torch;
+
+namespace ProxyTune.Trainer.Data;
+
+/// <summary>Examples side by side, padded on the right, and where their answers are.</summary>
+/// <param name="Inputs">[examples, longest] of int64.</param>
+/// <param name="Rows">[answer tokens] of int64: which rows of the flattened [examples * longest] predict an answer token, example by example.</param>
+/// <param name="Targets">[answer tokens] of int64: what they should predict.</param>
+internal readonly record struct AnswerBatch(Tensor Inputs, Tensor Rows, Tensor Targets)
+{
+    /// <returns>Tensors of the caller's dispose scope.</returns>
+    public static AnswerBatch Of(IReadOnlyList<AnswerTokens> examples)
+    {
+        var width = examples.Max(example => example.Length);
+        var inputs = new long[examples.Count * width];
+        var (rows, targets) = (new List<long>(), new List<long>());
+        foreach (var (index, example) in examples.Index())
+        {
+            var offset = index * width;
+            var position = 0;
+            foreach (var id in example.Prompt.Concat(example.Answer.SkipLast(1)))
+            {
+                inputs[offset + position++] = id;
+            }
+
+            foreach (var (i, id) in example.Answer.Index())
+            {
+                rows.Add(offset + example.Prompt.Length - 1 + i);
+                targets.Add(id);
+            }
+        }
+
+        return new(tensor(inputs, [examples.Count, width]), tensor(rows.ToArray()), tensor(targets.ToArray()));
+    }
+}

@@ -1,0 +1,42 @@
+namespace ProxyTune.Trainer.Data;
+
+/// <summary>
+/// Which examples make up which step: a new order every epoch, and batches of similar lengths, so that little is padded.
+/// A function of seed and step alone, so that a run can go on anywhere.
+/// </summary>
+internal sealed class EpochOrder(IReadOnlyList<int> lengths, int batchSize, long seed)
+{
+    // Examples are sorted by length within pools of so many batches, which keeps the order random over the epoch.
+    private const int PoolBatches = 8;
+
+    private long _epoch = -1;
+    private int[][] _batches = [];
+
+    public long StepsPerEpoch => (lengths.Count + batchSize - 1) / batchSize;
+
+    /// <returns>Indices of the step's examples, shortest first.</returns>
+    public int[] At(long step)
+    {
+        var epoch = step / StepsPerEpoch;
+        if (epoch != _epoch)
+        {
+            _batches = Shuffle(epoch);
+            _epoch = epoch;
+        }
+
+        return _batches[step % StepsPerEpoch];
+    }
+
+    private int[][] Shuffle(long epoch)
+    {
+        var random = new Random(HashCode(seed, epoch));
+        var order = Enumerable.Range(0, lengths.Count).ToArray();
+        random.Shuffle(order);
+        var batches = order.Chunk(PoolBatches * batchSize).SelectMany(pool => pool.OrderBy(i => lengths[i]).ThenBy(i => i).Chunk(batchSize)).ToArray();
+        random.Shuffle(batches);
+        return batches;
+    }
+
+    // System.HashCode differs from process to process.
+    private static int HashCode(long seed, long epoch) => unchecked((int)((seed * 6364136223846793005L + epoch * 1442695040888963407L) >> 32));
+}
