@@ -1,8 +1,13 @@
+using System.Text.Json;
+using ProxyTune.Decoding.Text;
+using ProxyTune.Trainer.Data;
+using ProxyTune.Trainer.Data.Town;
 using ProxyTune.Trainer.Training;
+using static TorchSharp.torch;
 
 namespace ProxyTune.Trainer.Tests;
 
-/// <summary>A model and data of test size.</summary>
+/// <summary>Models and data of test size.</summary>
 internal static class Tiny
 {
     public const int EndOfText = 0;
@@ -10,7 +15,27 @@ internal static class Tiny
     public static LlamaConfig Config { get; } = new(
         HiddenSize: 16, IntermediateSize: 24, NumHiddenLayers: 2, NumAttentionHeads: 4, NumKeyValueHeads: 2, VocabSize: 40, MaxPositionEmbeddings: 32, HeadDim: 6, EosTokenId: EndOfText);
 
+    /// <summary>For models with a tokenizer: the special tokens, 256 bytes and a few merges.</summary>
+    public static LlamaConfig TextConfig { get; } = Config with { VocabSize = 300, MaxPositionEmbeddings = 64 };
+
     public static string NewFolder() => Directory.CreateTempSubdirectory("trainer-").FullName;
+
+    /// <summary>Weights large enough that every part of the model matters.</summary>
+    public static LlamaModel Model(LlamaConfig config, long seed = 1)
+    {
+        var model = new LlamaModel(config, trainable: true);
+        using var scope = NewDisposeScope();
+        using var generator = new Generator((ulong)seed);
+        model.Parameters.Values.copy_(randn(model.Parameters.Values.numel(), generator: generator) * 0.4);
+        return model;
+    }
+
+    public static float[] Logits(LlamaModel model, int[] ids, LoraAdapter? lora = null)
+    {
+        using var scope = NewDisposeScope();
+        using var frozen = no_grad();
+        return model.Logits(model.Hidden(tensor(ids, ScalarType.Int64).unsqueeze(0), lora)).data<float>().ToArray();
+    }
 
     /// <summary>Counting upwards from some token: something to learn.</summary>
     public static int[] Document(long index)
@@ -18,5 +43,36 @@ internal static class Tiny
         var random = new Random((int)index);
         var first = random.Next(Config.VocabSize);
         return [.. Enumerable.Range(first, random.Next(8, 40)).Select(i => 1 + i % (Config.VocabSize - 1))];
+    }
+
+    public static Example[] Examples { get; } =
+        [.. Enumerable.Range(0, 20).Select(i => new Example([new ChatMessage("user", $"Say {(char)('a' + i)}{new string('!', i % 4)}")], $"It is {(char)('a' + i)}."))];
+
+    public static string SaveExamples(string folder, IEnumerable<Example> examples)
+    {
+        var path = Path.Combine(folder, "examples.jsonl");
+        File.WriteAllLines(path, examples.Select(e => JsonSerializer.Serialize(new { messages = e.Messages.Select(m => new { role = m.Role, content = m.Content }), answer = e.Answer })));
+        return path;
+    }
+
+    /// <summary>A checkpoint with tokenizer and chat template.</summary>
+    public static string SaveTextModel(string folder, LlamaConfig config, long seed)
+    {
+        Directory.CreateDirectory(folder);
+        var texts = Examples.Select(e => e.Messages[0].Content + e.Answer);
+        File.WriteAllText(Path.Combine(folder, "tokenizer.json"), BpeTrainer.Train(texts, Chat.SpecialTokens, config.VocabSize).ToJsonString());
+        File.WriteAllText(Path.Combine(folder, "chat_template.jinja"), Chat.Template);
+        using var model = new LlamaModel(config, trainable: false);
+        LlamaLayout.Initialise(model.Parameters, config, seed);
+        ModelFolder.Save(folder, model, folder);
+        return folder;
+    }
+
+    public static void AssertClose<T>(IEnumerable<T> expected, IEnumerable<float> actual, double tolerance)
+        where T : System.Numerics.INumber<T>
+    {
+        var (e, a) = (expected.Select(double.CreateChecked).ToArray(), actual.ToArray());
+        Assert.Equal(e.Length, a.Length);
+        Assert.All(e.Zip(a), pair => Assert.InRange(pair.Second, pair.First - tolerance, pair.First + tolerance));
     }
 }

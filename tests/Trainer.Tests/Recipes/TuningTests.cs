@@ -1,0 +1,122 @@
+using System.Text.Json;
+using ProxyTune.Trainer.Recipes;
+using ProxyTune.Trainer.Settings;
+using ProxyTune.Trainer.Training;
+
+namespace ProxyTune.Trainer.Tests.Recipes;
+
+public sealed class TuningTests : IDisposable
+{
+    private readonly string _folder = Tiny.NewFolder();
+    private readonly string _small;
+    private readonly string _data;
+
+    public TuningTests()
+    {
+        _small = Tiny.SaveTextModel(Path.Combine(_folder, "small"), Tiny.TextConfig, seed: 1);
+        _data = Tiny.SaveExamples(_folder, Tiny.Examples);
+    }
+
+    private SftSettings Settings(string output) => new(
+        _small, _data, Path.Combine(_folder, output), new OptimizerSettings(1e-2), Epochs: 12, BatchSize: 8, EndOfAnswer: "<|end|>", Threads: 1);
+
+    [Fact]
+    public void Sft_AllWeights_LearnsTheAnswersAndSavesACheckpoint()
+    {
+        var settings = Settings("full");
+
+        Sft.Run(settings, CancellationToken.None);
+
+        var losses = Losses(settings.Output);
+        Assert.Equal(36, losses.Length);
+        Assert.True(losses[^1] < 0.5 * losses[0]);
+        using var model = ModelFolder.Load(settings.Output, trainable: false);
+        Assert.True(new FileInfo(Path.Combine(settings.Output, "loss.png")).Length > 1000);
+    }
+
+    [Fact]
+    public void Sft_Lora_SavesAnAdapterThatFitsTheBase()
+    {
+        var settings = Settings("lora") with { Lora = new LoraSettings(4, 8, ["q_proj", "v_proj", "down_proj"]), Optimizer = new OptimizerSettings(5e-2) };
+
+        Sft.Run(settings, CancellationToken.None);
+
+        using var adapter = AdapterFolder.Load(settings.Output, Tiny.TextConfig);
+        Assert.Equal(6, adapter.Targets.Count);
+        Assert.True(Losses(settings.Output)[^1] < Losses(settings.Output)[0] - 0.3);
+        Assert.False(File.Exists(ModelFolder.Weights(settings.Output)));
+    }
+
+    [Fact]
+    public void Sft_InterruptedWithValidation_GivesTheSameLossesAndBestWeights()
+    {
+        var settings = Settings("whole") with { Validation = _data, ValidateEvery = 5 };
+        Sft.Run(settings, CancellationToken.None);
+
+        var resumed = settings with { Output = Path.Combine(_folder, "resumed"), CheckpointEvery = 4 };
+        foreach (var milliseconds in new[] { 40, 80, 120 })
+        {
+            // Wherever the interruption falls, the result is the same.
+            using var cancellation = new CancellationTokenSource(milliseconds);
+            Record.Exception(() => Sft.Run(resumed, cancellation.Token));
+        }
+
+        Sft.Run(resumed, CancellationToken.None);
+
+        Assert.Equal(Losses(settings.Output), Losses(resumed.Output));
+        Assert.Equal(File.ReadAllBytes(ModelFolder.Weights(settings.Output)), File.ReadAllBytes(ModelFolder.Weights(resumed.Output)));
+    }
+
+    [Fact]
+    public void Cpt_BaseEqualToAntiExpert_TrainsAsSftDoes()
+    {
+        var sft = Settings("sft");
+        var cpt = new CptSettings(Settings("cpt"), Base: _small);
+
+        Sft.Run(sft, CancellationToken.None);
+        Cpt.Run(cpt, CancellationToken.None);
+
+        Tiny.AssertClose(Losses(sft.Output), Losses(cpt.Expert.Output).Select(loss => (float)loss), 1e-2);
+    }
+
+    [Fact]
+    public void Cpt_LargerBase_LowersTheFusedLoss()
+    {
+        var large = Tiny.SaveTextModel(Path.Combine(_folder, "large"), Tiny.TextConfig with { HiddenSize = 32 }, seed: 2);
+        var settings = new CptSettings(Settings("fused") with { Lora = new LoraSettings(4, 8), Validation = _data, ValidateEvery = 3, Patience = 2 }, large, Alpha: 1.5);
+
+        Cpt.Run(settings, CancellationToken.None);
+
+        Assert.True(Losses(settings.Expert.Output)[^1] < Losses(settings.Expert.Output)[0] - 0.3);
+    }
+
+    [Fact]
+    public void Sft_OutputOfOtherSettings_IsRefusedAndTheSameSettingsAreDone()
+    {
+        var settings = Settings("once") with { Epochs = 1 };
+        Sft.Run(settings, CancellationToken.None);
+        var written = File.GetLastWriteTimeUtc(ModelFolder.Weights(settings.Output));
+
+        Sft.Run(settings, CancellationToken.None);
+        var error = Assert.Throws<TrainingException>(() => Sft.Run(settings with { Seed = 2 }, CancellationToken.None));
+
+        Assert.Equal(written, File.GetLastWriteTimeUtc(ModelFolder.Weights(settings.Output)));
+        Assert.Contains(settings.Output, error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Sft_LossThatIsNotANumber_StopsWithTheStep()
+    {
+        var settings = Settings("wild") with { Optimizer = new OptimizerSettings(10, ClipNorm: 0, WeightDecay: 10, Schedule: "constant") };
+
+        var error = Assert.Throws<TrainingException>(() => Sft.Run(settings, CancellationToken.None));
+
+        Assert.Contains("the loss at step", error.Message, StringComparison.Ordinal);
+        Assert.False(File.Exists(ModelFolder.Weights(settings.Output)));
+    }
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    private static double[] Losses(string output) =>
+        [.. File.ReadLines(Path.Combine(output, "metrics.jsonl")).Select(line => JsonDocument.Parse(line).RootElement.GetProperty("loss").GetDouble())];
+}

@@ -1,0 +1,69 @@
+using ProxyTune.Trainer.Data;
+using ProxyTune.Trainer.Training;
+using static TorchSharp.torch;
+
+namespace ProxyTune.Trainer.Tests.Training;
+
+public sealed class AnswerLossTests
+{
+    private static readonly AnswerTokens[] Examples = [new([5, 6, 7], [8, 9, 1]), new([3], [2, 4])];
+
+    [Fact]
+    public void Sum_PaddedBatch_EqualsPlainLoopsOverAnswerTokensOnly()
+    {
+        using var model = Tiny.Model(Tiny.Config);
+        using var scope = NewDisposeScope();
+        var batch = AnswerBatch.Of(Examples);
+
+        var loss = AnswerLoss.Sum(AnswerLoss.Logits(model, null, batch), batch.Targets).item<float>();
+
+        var expected = Examples.Sum(e => Expected(e, position => Row(model, e, position)));
+        Assert.Equal(expected, loss, 1e-3);
+    }
+
+    [Fact]
+    public void Sum_WithCachedRows_EqualsPlainLoopsOverTheFusedLogits()
+    {
+        const double alpha = 0.7;
+        using var expert = Tiny.Model(Tiny.Config, seed: 1);
+        using var anti = Tiny.Model(Tiny.Config, seed: 2);
+        using var large = Tiny.Model(Tiny.Config with { HiddenSize = 32 }, seed: 3);
+        using var scope = NewDisposeScope();
+        var batch = AnswerBatch.Of(Examples);
+        var cached = AnswerLoss.Logits(large, null, batch) - alpha * AnswerLoss.Logits(anti, null, batch);
+
+        var loss = AnswerLoss.Sum(AnswerLoss.Logits(expert, null, batch), batch.Targets, cached, alpha).item<float>();
+
+        var expected = Examples.Sum(e => Expected(e, position =>
+        {
+            var (m, s, a) = (Row(large, e, position), Row(expert, e, position), Row(anti, e, position));
+            return [.. m.Select((value, v) => value + alpha * (s[v] - a[v]))];
+        }));
+        Assert.Equal(expected, loss, 2e-3);
+    }
+
+    [Fact]
+    public void Sum_CachedRowsOfZeros_IsTheLossOfSupervisedTuning()
+    {
+        using var model = Tiny.Model(Tiny.Config);
+        using var scope = NewDisposeScope();
+        var batch = AnswerBatch.Of(Examples);
+        var logits = AnswerLoss.Logits(model, null, batch);
+
+        Assert.Equal(
+            AnswerLoss.Sum(logits, batch.Targets).item<float>(),
+            AnswerLoss.Sum(logits, batch.Targets, zeros_like(logits), alpha: 1).item<float>());
+    }
+
+    private static double Expected(AnswerTokens example, Func<int, double[]> row) => example.Answer.Select((target, i) =>
+    {
+        var logits = row(example.Prompt.Length - 1 + i);
+        return Math.Log(logits.Sum(value => Math.Exp(value - logits[target])));
+    }).Sum();
+
+    private static double[] Row(LlamaModel model, AnswerTokens example, int position)
+    {
+        var vocabulary = model.Config.VocabSize;
+        return [.. Tiny.Logits(model, [.. example.Prompt, .. example.Answer]).Skip(position * vocabulary).Take(vocabulary).Select(value => (double)value)];
+    }
+}
