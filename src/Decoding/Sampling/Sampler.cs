@@ -53,6 +53,12 @@ public static class Sampler
     private static int Likeliest(ReadOnlySpan<float> row)
     {
         int id = TensorPrimitives.IndexOfMax(row);
+        if (row[id] == 0)
+        {
+            // IndexOfMax puts 0 above -0; here they are equal, and the lowest id wins.
+            id = row.IndexOf(0f);
+        }
+
         return float.IsFinite(row[id])
             ? id
             : throw new EngineException(EngineError.ModelFailure, $"No token can be drawn: the largest logit is {row[id]} (token {id}).");

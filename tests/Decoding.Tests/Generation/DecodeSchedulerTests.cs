@@ -3,15 +3,234 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Decoding.Tests.Generation;
 
-public sealed class DecodeSchedulerTests
+public sealed class DecodeSchedulerTests : IAsyncLifetime, IDisposable
 {
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+    private readonly FakeLanguageModel model = new("m", vocabularySize: 32, contextLength: 64);
+    private readonly DecodeScheduler scheduler;
+
+    public DecodeSchedulerTests() => scheduler = new(model, new() { MaxRunning = 4, MaxWaiting = 3 });
+
+    public Task InitializeAsync() => Task.CompletedTask;
+
+    public async Task DisposeAsync() => await scheduler.DisposeAsync();
+
+    public void Dispose() => model.Dispose();
+
     [Fact]
     public async Task Submit_Greedy_GivesTheModelsOwnArgmaxUntilMaxTokens()
     {
-        using FakeLanguageModel model = new("m");
-        await using DecodeScheduler scheduler = new(model, new());
         List<GeneratedToken> tokens = await Answers.Collect(scheduler, Answers.Greedy(model, [1, 2, 3], 5));
         Assert.Equal(Answers.GreedyOracle(model, [1, 2, 3], 5), tokens.Select(t => t.Id));
         Assert.Equal([null, null, null, null, FinishReason.Length], tokens.Select(t => t.Finish));
+        Assert.All(tokens, t => Assert.Null(t.Logprob));
+    }
+
+    [Fact]
+    public async Task Submit_ContextEnds_StopsWithLength()
+    {
+        List<GeneratedToken> tokens = await Answers.Collect(scheduler, Answers.Greedy(model, new int[60], int.MaxValue));
+        Assert.Equal(4, tokens.Count);
+        Assert.Equal(FinishReason.Length, tokens[^1].Finish);
+    }
+
+    [Fact]
+    public async Task Submit_EndOfTextIsDrawn_StopsUnlessIgnored()
+    {
+        using FakeLanguageModel counting = new("counting", 10, 64, endOfTextIds: 5) { Rows = (tokens, row) => { row.Clear(); row[(tokens[^1] + 1) % 10] = 9; } };
+        await using DecodeScheduler own = new(counting, new());
+        List<GeneratedToken> tokens = await Answers.Collect(own, Answers.Greedy(counting, [2], 9));
+        Assert.Equal([3, 4, 5], tokens.Select(t => t.Id));
+        Assert.Equal([null, null, FinishReason.Stop], tokens.Select(t => t.Finish));
+        tokens = await Answers.Collect(own, Answers.Greedy(counting, [2], 5) with { IgnoreEndOfText = true });
+        Assert.Equal([3, 4, 5, 6, 7], tokens.Select(t => t.Id));
+    }
+
+    [Fact]
+    public async Task Submit_Logprobs_AreOfTheUntouchedDistribution()
+    {
+        GenerationRequest request = Answers.Greedy(model, [1, 2], 2) with { TopLogprobs = 3 };
+        request = request with { Sampling = request.Sampling with { TopK = 1, LogitBias = new Dictionary<int, float> { [7] = 100 } } };
+        List<GeneratedToken> tokens = await Answers.Collect(scheduler, request);
+        float[] row = Tests.Models.Rows.Fresh(model, [1, 2])[0];
+        double normaliser = Math.Log(row.Sum(s => Math.Exp(s)));
+        Assert.Equal(7, tokens[0].Id);
+        Assert.Equal(row[7] - normaliser, tokens[0].Logprob!.Value, 1e-4);
+        Assert.Equal(row.OrderDescending().Take(3).Select(s => Math.Round(s - normaliser, 3)), tokens[0].Top.Select(t => Math.Round(t.Logprob, 3)));
+    }
+
+    [Fact]
+    public async Task Submit_SameSeed_SameTextAloneAndInABatch()
+    {
+        GenerationRequest request = Answers.Greedy(model, [4, 4], 12) with { Sampling = new() { Seed = 42, TopP = 0.9f } };
+        int[] alone = [.. (await Answers.Collect(scheduler, request)).Select(t => t.Id)];
+        List<GeneratedToken>[] together = await Task.WhenAll(
+            Answers.Collect(scheduler, request),
+            Answers.Collect(scheduler, Answers.Greedy(model, [1], 15) with { Sampling = new() { Seed = 43 } }),
+            Answers.Collect(scheduler, request));
+        Assert.Equal(alone, together[0].Select(t => t.Id));
+        Assert.Equal(alone, together[2].Select(t => t.Id));
+        int[] other = [.. (await Answers.Collect(scheduler, request with { Sampling = new() { Seed = 44 } })).Select(t => t.Id)];
+        Assert.NotEqual(alone, other);
+    }
+
+    [Fact]
+    public async Task Submit_ManyAtOnce_ShareEveryStep()
+    {
+        using Gate gate = new(model);
+        Decoding.Generation.Generation first = scheduler.Submit(Answers.Greedy(model, [9], 1));
+        await gate.Entered();
+        Decoding.Generation.Generation[] others = [.. Enumerable.Range(0, 3).Select(i => scheduler.Submit(Answers.Greedy(model, [i], 10)))];
+        gate.Open();
+        await Task.WhenAll([Answers.Collect(first), .. others.Select(Answers.Collect)]);
+        Assert.Equal(11, model.Forwards);
+        Assert.Equal((11, 31, 4), (scheduler.Statistics.Steps, scheduler.Statistics.Tokens, scheduler.Statistics.PromptTokens));
+    }
+
+    [Fact]
+    public async Task Submit_LineIsFull_IsRefusedAndTheOthersFinish()
+    {
+        using Gate gate = new(model);
+        Decoding.Generation.Generation first = scheduler.Submit(Answers.Greedy(model, [9], 2));
+        await gate.Entered();
+        Decoding.Generation.Generation[] waiting = [.. Enumerable.Range(0, 3).Select(i => scheduler.Submit(Answers.Greedy(model, [i], 2)))];
+        EngineException e = Assert.Throws<EngineException>(() => scheduler.Submit(Answers.Greedy(model, [1], 2)));
+        Assert.Equal(EngineError.QueueFull, e.Error);
+
+        // Who gives up makes room at once.
+        waiting[1].Dispose();
+        Assert.Equal(2, scheduler.Statistics.Waiting);
+        Decoding.Generation.Generation last = scheduler.Submit(Answers.Greedy(model, [1], 2));
+        gate.Open();
+        Assert.All(await Task.WhenAll(new[] { first, waiting[0], waiting[2], last }.Select(Answers.Collect)), t => Assert.Equal(2, t.Count));
+        Assert.Empty(await Answers.Collect(waiting[1]));
+    }
+
+    [Fact]
+    public async Task Submit_ModelIsFull_WaitsForARow()
+    {
+        using FakeLanguageModel narrow = new("narrow") { MaxSequences = 2 };
+        await using DecodeScheduler own = new(narrow, new() { MaxRunning = 8 });
+        List<GeneratedToken>[] all = await Task.WhenAll(Enumerable.Range(0, 6).Select(i => Answers.Collect(own, Answers.Greedy(narrow, [i], 3))));
+        Assert.All(all, tokens => Assert.Equal(3, tokens.Count));
+    }
+
+    [Fact]
+    public async Task Dispose_WhileRunning_FreesTheSequence()
+    {
+        Decoding.Generation.Generation generation = scheduler.Submit(Answers.Greedy(model, [1], int.MaxValue));
+        await generation.Tokens.ReadAsync();
+        generation.Dispose();
+        await Idle();
+        Assert.True(model.Forwards < 63, "The cancelled answer ran to its end.");
+    }
+
+    [Fact]
+    public async Task Dispose_DuringPrefill_FreesTheSequenceAfterIt()
+    {
+        using Gate gate = new(model);
+        Decoding.Generation.Generation generation = scheduler.Submit(Answers.Greedy(model, [1, 2, 3], 20));
+        await gate.Entered();
+        generation.Dispose();
+        gate.Open();
+        await Idle();
+        Assert.Equal(1, model.Forwards);
+    }
+
+    [Fact]
+    public async Task Submit_ModelThrows_FailsItsRequestsAndGoesOn()
+    {
+        model.OnForward = _ => throw new InvalidOperationException("broken wire");
+        EngineException e = await Assert.ThrowsAsync<EngineException>(() => Answers.Collect(scheduler, Answers.Greedy(model, [1], 3)));
+        Assert.Equal(EngineError.ModelFailure, e.Error);
+        Assert.Contains("broken wire", e.Message, StringComparison.Ordinal);
+        model.OnForward = null;
+        Assert.Equal(3, (await Answers.Collect(scheduler, Answers.Greedy(model, [1], 3))).Count);
+        await Idle();
+    }
+
+    [Fact]
+    public async Task Submit_RowCannotBeDrawnFrom_FailsThatRequestOnly()
+    {
+        using FakeLanguageModel picky = new("picky") { Rows = (tokens, row) => row.Fill(tokens[0] == 1 ? float.NegativeInfinity : 0) };
+        await using DecodeScheduler own = new(picky, new());
+        Task<List<GeneratedToken>> good = Answers.Collect(own, Answers.Greedy(picky, [2], 5));
+        await Assert.ThrowsAsync<EngineException>(() => Answers.Collect(own, Answers.Greedy(picky, [1], 5)));
+        Assert.Equal(5, (await good).Count);
+    }
+
+    [Theory]
+    [InlineData(64)]
+    [InlineData(100)]
+    public void Submit_PromptLeavesNoRoom_NamesLengthAndLimit(int length)
+    {
+        EngineException e = Assert.Throws<EngineException>(() => scheduler.Submit(Answers.Greedy(model, new int[length], 1)));
+        Assert.Equal(EngineError.PromptTooLong, e.Error);
+        Assert.Contains($"{length} tokens", e.Message, StringComparison.Ordinal);
+        Assert.Contains("64 tokens", e.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Submit_InvalidValue_NamesTheField()
+    {
+        GenerationRequest request = Answers.Greedy(model, [1], 3);
+        Assert.Equal("max_tokens", Refused(request with { MaxTokens = 0 }));
+        Assert.Equal("top_logprobs", Refused(request with { TopLogprobs = 21 }));
+        Assert.Equal("temperature", Refused(request with { Sampling = new() { Temperature = -1 } }));
+        Assert.Equal("prompt", Refused(Answers.Greedy(model, [], 3)));
+    }
+
+    [Fact]
+    public async Task DisposeAsync_WhileRunning_EndsEveryAnswer()
+    {
+        DecodeScheduler own = new(model, new() { MaxRunning = 1 });
+        using Gate gate = new(model);
+        Decoding.Generation.Generation[] generations = [.. Enumerable.Range(0, 3).Select(i => own.Submit(Answers.Greedy(model, [i], 50)))];
+        await gate.Entered();
+        ValueTask disposing = own.DisposeAsync();
+        gate.Open();
+        await disposing;
+        foreach (Decoding.Generation.Generation generation in generations)
+        {
+            Assert.Equal(EngineError.Stopping, (await Assert.ThrowsAsync<EngineException>(() => Answers.Collect(generation))).Error);
+        }
+
+        Assert.Equal(EngineError.Stopping, Assert.Throws<EngineException>(() => own.Submit(Answers.Greedy(model, [1], 1))).Error);
+        Assert.Equal(0, model.LiveSequences);
+    }
+
+    private string? Refused(GenerationRequest request)
+    {
+        EngineException e = Assert.Throws<EngineException>(() => scheduler.Submit(request));
+        Assert.Equal(EngineError.InvalidValue, e.Error);
+        return e.Field;
+    }
+
+    private async Task Idle()
+    {
+        using CancellationTokenSource patience = new(Patience);
+        while (model.LiveSequences > 0 || scheduler.Statistics is not { Running: 0, Waiting: 0 })
+        {
+            await Task.Delay(1, patience.Token);
+        }
+    }
+
+    /// <summary>Holds the model inside Forward until opened.</summary>
+    private sealed class Gate : IDisposable
+    {
+        private readonly SemaphoreSlim entered = new(0);
+        private readonly ManualResetEventSlim open = new();
+
+        public Gate(FakeLanguageModel model) => model.OnForward = _ =>
+        {
+            entered.Release();
+            open.Wait(Patience);
+        };
+
+        public async Task Entered() => Assert.True(await entered.WaitAsync(Patience));
+
+        public void Open() => open.Set();
+
+        public void Dispose() => Open();
     }
 }

@@ -1,0 +1,204 @@
+using ProxyTune.Decoding.Fusion;
+using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Tests.Models;
+using ProxyTune.Testing;
+
+namespace ProxyTune.Decoding.Tests.Fusion;
+
+public sealed class FusedModelTests : IDisposable
+{
+    private readonly FakeLanguageModel large = new("large", vocabularySize: 40, contextLength: 64, 3);
+    private readonly FakeLanguageModel tuned = new("tuned", vocabularySize: 32, contextLength: 48, 3, 4);
+    private readonly FakeLanguageModel small = new("small", vocabularySize: 36, contextLength: 48, 5);
+    private readonly FusedModel fused;
+
+    public FusedModelTests() => fused = new("town", [large, tuned, small]);
+
+    public void Dispose() => fused.Dispose();
+
+    [Fact]
+    public void Forward_PromptsAndWeightsPerStream_EqualsPlainLoops()
+    {
+        int[][] prompts = [[1, 2, 3], [9, 1, 2], [9]];
+        using Sequence sequence = fused.Start(Prompt([1, 0.7f, -0.7f], prompts));
+        float[][] rows = Rows.Forward(fused, new Segment(sequence, new[] { 6, 7 }, 2));
+        for (int row = 0; row < 2; row++)
+        {
+            int[] appended = [6, 7];
+            int[][] texts = [.. prompts.Select(p => (int[])[.. p, .. appended[..(row + 1)]])];
+            Rows.AssertEqual([Sum((large, 1, texts[0]), (tuned, 0.7f, texts[1]), (small, -0.7f, texts[2]))], [rows[row]], 1e-5f);
+        }
+    }
+
+    [Fact]
+    public void Forward_WeightZero_IsTheBaseAndRunsNothingElse()
+    {
+        float[] row = Row([1, 0, 0]);
+        Rows.AssertEqual(Rows.Fresh(large, [1, 2]), [row], 0);
+        Assert.Equal((0, 0), (tuned.Forwards, small.Forwards));
+    }
+
+    [Fact]
+    public void Forward_ExpertIsItsAntiExpert_IsTheBase()
+    {
+        FusionPlan plan = new([new(large, StreamRole.Base, 1), new(small, StreamRole.Expert, 1.3f), new(small, StreamRole.AntiExpert, -1.3f)]);
+        using Sequence sequence = fused.Start(new(plan, [new[] { 1, 2 }, new[] { 1, 2 }, new[] { 1, 2 }]));
+        Rows.AssertEqual(Rows.Fresh(large, [1, 2]), Rows.Forward(fused, new Segment(sequence, default)), 0);
+    }
+
+    [Fact]
+    public void Forward_ExpertIsItsAntiExpertWithOtherPrompt_IsContextAware()
+    {
+        FusionPlan plan = new([new(large, StreamRole.Base, 1.5f), new(large, StreamRole.AntiExpert, -0.5f)]);
+        using Sequence sequence = fused.Start(new(plan, [new[] { 8, 1, 2 }, new[] { 1, 2 }]));
+        Assert.Equal(2, large.LiveSequences);
+        float[][] rows = Rows.Forward(fused, new Segment(sequence, default));
+        Assert.Equal(1, large.Forwards);
+        Rows.AssertEqual([Sum((large, 1.5f, [8, 1, 2]), (large, -0.5f, [1, 2]))], rows, 1e-5f);
+    }
+
+    [Fact]
+    public void Forward_TwoExpertsOverOneAntiExpert_RunTheAntiExpertOnce()
+    {
+        FusionPlan plan = new(
+        [
+            new(large, StreamRole.Base, 1), new(tuned, StreamRole.Expert, 0.5f), new(small, StreamRole.AntiExpert, -0.5f),
+            new(tuned, StreamRole.Expert, 0.25f), new(small, StreamRole.AntiExpert, -0.25f),
+        ]);
+        using Sequence sequence = fused.Start(new(plan, [.. Enumerable.Repeat<ReadOnlyMemory<int>>(new[] { 1, 2 }, 5)]));
+        Assert.Equal((1, 1, 1), (large.LiveSequences, tuned.LiveSequences, small.LiveSequences));
+        Rows.AssertEqual(
+            [Sum((large, 1, [1, 2]), (tuned, 0.75f, [1, 2]), (small, -0.75f, [1, 2]))], Rows.Forward(fused, new Segment(sequence, default)), 1e-5f);
+    }
+
+    [Fact]
+    public void Forward_SequencesWithOtherPlans_ShareOneRunPerMember()
+    {
+        Sequence[] sequences =
+        [
+            fused.Start(Prompt([1, 1, -1], [1, 2])), fused.Start(Prompt([1, 0, 0], [3])), fused.Start(Prompt([0, 2, 0], [4, 4, 4])),
+            fused.Start(Prompt([1, -0.5f, 0.5f], [5])),
+        ];
+        float[][] rows = Rows.Forward(fused, [.. sequences.Select(s => new Segment(s, new[] { 7 }))]);
+        Assert.Equal((1, 1, 1), (large.Forwards, tuned.Forwards, small.Forwards));
+        Rows.AssertEqual(
+            [
+                Sum((large, 1, [1, 2, 7]), (tuned, 1, [1, 2, 7]), (small, -1, [1, 2, 7])),
+                Sum((large, 1, [3, 7])),
+                Sum((tuned, 2, [4, 4, 4, 7])),
+                Sum((large, 1, [5, 7]), (tuned, -0.5f, [5, 7]), (small, 0.5f, [5, 7])),
+            ],
+            rows,
+            1e-5f);
+        Array.ForEach(sequences, s => s.Dispose());
+        Assert.Equal((0, 0, 0), (large.LiveSequences, tuned.LiveSequences, small.LiveSequences));
+    }
+
+    [Fact]
+    public void Start_NarrowerTokenizer_BansWhatLiesBeyond()
+    {
+        FusionPlan plan = new([new(large, StreamRole.Base, 1)], VocabularySize: 30);
+        using Sequence sequence = fused.Start(new(plan, [new[] { 1 }]));
+        float[] row = Rows.Forward(fused, new Segment(sequence, default))[0];
+        Assert.All(row[30..], s => Assert.Equal(float.NegativeInfinity, s));
+        Assert.All(row[..30], s => Assert.True(float.IsFinite(s)));
+    }
+
+    [Fact]
+    public void Sequence_RoomAndEnd_AreThoseOfItsStreams()
+    {
+        using Sequence sequence = fused.Start(Prompt([1, 1, 0], [1, 2, 3], [1, 2, 3, 4, 5, 6, 7, 8], [1]));
+        Assert.Equal((3, 40), (sequence.Length, sequence.Room));
+        Assert.Equal([3, 4], sequence.EndOfTextIds.Order());
+    }
+
+    [Fact]
+    public void Rewind_ThenAppend_EqualsNeverAppended()
+    {
+        using Sequence sequence = fused.Start(Prompt([1, 1, -1], [1, 2], [9, 9, 1], [2]));
+        Rows.Forward(fused, new Segment(sequence, new[] { 10, 11, 12 }));
+        sequence.Rewind(2);
+        using Sequence fresh = fused.Start(Prompt([1, 1, -1], [1, 2], [9, 9, 1], [2]));
+        Rows.AssertEqual(Rows.Forward(fused, new Segment(fresh, new[] { 10, 5 })), Rows.Forward(fused, new Segment(sequence, new[] { 5 })), 0);
+    }
+
+    [Fact]
+    public void Forward_MemberThrows_FailsItsSequencesOnly()
+    {
+        tuned.OnForward = _ => throw new InvalidOperationException("out of memory");
+        using Sequence with = fused.Start(Prompt([1, 1, -1], [1, 2]));
+        using Sequence without = fused.Start(Prompt([1, 0, 1], [1, 2]));
+        float[][] rows = Rows.Forward(fused, new Segment(with, default), new Segment(without, default));
+        Assert.Null(without.Fault);
+        Rows.AssertEqual([Sum((large, 1, [1, 2]), (small, 1, [1, 2]))], [rows[1]], 1e-5f);
+        Assert.Equal(EngineError.ModelFailure, with.Fault!.Error);
+        Assert.Contains("'tuned'", with.Fault.Message, StringComparison.Ordinal);
+        Assert.Contains("out of memory", with.Fault.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Forward_MemberGivesNaN_FailsThatSequenceAndNamesTheMember()
+    {
+        using FakeLanguageModel broken = new("broken", 40)
+        {
+            Rows = (tokens, row) => row.Fill(tokens[0] == 1 ? float.NaN : 1),
+        };
+        using FusedModel ensemble = new("e", [large, broken]);
+        FusionPlan plan = new([new(large, StreamRole.Base, 1), new(broken, StreamRole.Expert, 1)]);
+        using Sequence bad = ensemble.Start(new(plan, [new[] { 1 }, new[] { 1 }]));
+        using Sequence good = ensemble.Start(new(plan, [new[] { 2 }, new[] { 2 }]));
+        Rows.Forward(ensemble, new Segment(bad, default), new Segment(good, default));
+        Assert.Contains("'broken'", bad.Fault!.Message, StringComparison.Ordinal);
+        Assert.Null(good.Fault);
+    }
+
+    [Fact]
+    public void Start_NotWhatTheEnsembleCanRun_SaysWhy()
+    {
+        using FakeLanguageModel stranger = new("stranger");
+        Assert.Contains("stranger", Assert.Throws<ArgumentException>(() => fused.Start(Prompt(stranger))).Message, StringComparison.Ordinal);
+        Assert.Equal(EngineError.InvalidValue, Assert.Throws<EngineException>(() => fused.Start(Prompt([0, 0, 0], [1]))).Error);
+        Assert.Throws<ArgumentException>(() => fused.Start(new(new FusionPlan([new(large, StreamRole.Base, 1)]), [])));
+        FusionPlan half = new([new(large, StreamRole.Base, 1), new(stranger, StreamRole.Expert, 1)]);
+        Assert.Throws<ArgumentException>(() => fused.Start(new(half, [new[] { 1 }, new[] { 1 }])));
+        Assert.Equal(0, large.LiveSequences);
+    }
+
+    [Fact]
+    public void Info_JoinsTheMembers()
+    {
+        Assert.Equal((40, 64), (fused.Info.VocabularySize, fused.Info.ContextLength));
+        Assert.Equal([3, 4, 5], fused.Info.EndOfTextIds);
+        using FusedModel other = new("town", [small, large]);
+        Assert.NotEqual(fused.Info.Hash, other.Info.Hash);
+    }
+
+    private static Prompt Prompt(ILanguageModel model) => ProxyTune.Decoding.Models.Prompt.For(model, new[] { 1 });
+
+    private Prompt Prompt(float[] weights, params int[][] prompts) => new(
+        new FusionPlan([new(large, StreamRole.Base, weights[0]), new(tuned, StreamRole.Expert, weights[1]), new(small, StreamRole.AntiExpert, weights[2])]),
+        [.. Enumerable.Range(0, 3).Select(i => (ReadOnlyMemory<int>)prompts[Math.Min(i, prompts.Length - 1)])]);
+
+    private float[] Row(float[] weights)
+    {
+        using Sequence sequence = fused.Start(Prompt(weights, [1, 2]));
+        return Rows.Forward(fused, new Segment(sequence, default))[0];
+    }
+
+    /// <summary>The fused row by plain loops, banned beyond the shared vocabulary.</summary>
+    private float[] Sum(params (FakeLanguageModel Model, float Weight, int[] Text)[] streams)
+    {
+        int shared = streams.Min(s => s.Model.Info.VocabularySize);
+        double[] sum = new double[fused.Info.VocabularySize];
+        foreach ((FakeLanguageModel model, float weight, int[] text) in streams)
+        {
+            float[] row = Rows.Fresh(new FakeLanguageModel(model.Info.Name, model.Info.VocabularySize), text)[0];
+            for (int i = 0; i < sum.Length; i++)
+            {
+                sum[i] += i < shared ? weight * (double)row[i] : double.NegativeInfinity;
+            }
+        }
+
+        return [.. sum.Select(s => (float)s)];
+    }
+}

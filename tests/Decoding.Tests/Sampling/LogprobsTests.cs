@@ -1,0 +1,29 @@
+using CsCheck;
+
+using ProxyTune.Decoding.Generation;
+using ProxyTune.Decoding.Sampling;
+
+namespace ProxyTune.Decoding.Tests.Sampling;
+
+public sealed class LogprobsTests
+{
+    [Fact]
+    public void Top_AnyRow_EqualsLogSoftmaxSorted() =>
+        Gen.Select(Gen.Float[-30f, 30f].Array[1, 500], Gen.Int[0, 20]).Sample((row, count) =>
+        {
+            double normaliser = Math.Log(row.Sum(s => Math.Exp((double)s)));
+            TokenLogprob[] top = Logprobs.Top(row, count, Logprobs.Normaliser(row));
+            int[] sorted = [.. Enumerable.Range(0, row.Length).OrderByDescending(i => row[i]).ThenBy(i => i).Take(count)];
+            Assert.Equal(sorted, top.Select(t => t.Id));
+            Assert.All(top, t => Assert.Equal(row[t.Id] - normaliser, t.Logprob, 1e-4));
+        });
+
+    [Fact]
+    public void Top_BannedTokens_AreLeftOut()
+    {
+        float[] row = [float.NegativeInfinity, 0, float.NegativeInfinity, 0];
+        TokenLogprob[] top = Logprobs.Top(row, 4, Logprobs.Normaliser(row));
+        Assert.Equal([1, 3], top.Select(t => t.Id));
+        Assert.Equal(Math.Log(0.5), top[0].Logprob, 1e-6);
+    }
+}

@@ -1,0 +1,61 @@
+using ProxyTune.Decoding.Sampling;
+
+namespace ProxyTune.Decoding.Tests.Sampling;
+
+/// <summary>The sampling chain by sorting, in double precision and plain loops.</summary>
+internal static class SamplerOracle
+{
+    /// <summary>
+    /// Logits after bias, penalties and temperature, relative to the largest; rounded to single precision at the end, since tokens that are
+    /// equal in it keep the order of their ids.
+    /// </summary>
+    public static double[] Scores(float[] row, int[] generated, SamplingOptions options)
+    {
+        double[] scores = [.. row.Select(s => (double)s)];
+        foreach ((int id, float bias) in options.LogitBias)
+        {
+            scores[id] += bias;
+        }
+
+        foreach (int id in generated.Distinct())
+        {
+            scores[id] = scores[id] > 0 ? scores[id] / options.RepetitionPenalty : scores[id] * options.RepetitionPenalty;
+            scores[id] -= options.PresencePenalty + (options.FrequencyPenalty * generated.Count(g => g == id));
+        }
+
+        double largest = scores.Max();
+        return [.. scores.Select(s => (double)(float)((s - largest) / options.Temperature))];
+    }
+
+    /// <summary>The kept tokens, likeliest first.</summary>
+    /// <param name="slack">Added to the nucleus' target, to see how much rounding may matter.</param>
+    public static List<int> Kept(double[] scores, SamplingOptions options, double slack = 0)
+    {
+        double[] mass = [.. scores.Select(Math.Exp)];
+        List<int> order = [.. Enumerable.Range(0, scores.Length).OrderByDescending(i => scores[i]).ThenBy(i => i)];
+        if (options.TopK > 0)
+        {
+            order = [.. order.Take(options.TopK)];
+        }
+
+        if (options.TopP < 1)
+        {
+            double target = (options.TopP + slack) * order.Sum(i => mass[i]), sum = 0;
+            int count = 0;
+            while (count < order.Count && sum < target)
+            {
+                sum += mass[order[count++]];
+            }
+
+            order = [.. order.Take(Math.Max(1, count))];
+        }
+
+        return [.. order.Where(i => mass[i] >= Math.Min(1, options.MinP * (1 + slack)))];
+    }
+
+    public static int Draw(double[] scores, List<int> kept, SamplingOptions options, int position)
+    {
+        GumbelNoise noise = new(options.Seed, position);
+        return kept.OrderBy(i => i).MaxBy(i => scores[i] + noise[i]);
+    }
+}

@@ -1,0 +1,149 @@
+using CsCheck;
+
+using ProxyTune.Decoding.Sampling;
+
+namespace ProxyTune.Decoding.Tests.Sampling;
+
+public sealed class SamplerTests
+{
+    private static readonly Gen<SamplingOptions> Options =
+        from temperature in Gen.Float[0.1f, 2f]
+        from k in Gen.OneOf(Gen.Const(0), Gen.Int[1, 60])
+        from p in Gen.OneOf(Gen.Const(1f), Gen.Float[0.01f, 0.999f])
+        from minP in Gen.OneOf(Gen.Const(0f), Gen.Float[0.001f, 1f])
+        from presence in Gen.OneOf(Gen.Const(0f), Gen.Int[-128, 128].Select(i => i / 64f))
+        from frequency in Gen.OneOf(Gen.Const(0f), Gen.Int[-128, 128].Select(i => i / 64f))
+        from repetition in Gen.OneOf(Gen.Const(1f), Gen.Float[0.5f, 2f])
+        from seed in Gen.ULong
+        from bias in Gen.Dictionary(Gen.Int[0, 19], Gen.Int[-300, 300].Select(i => i / 64f))[0, 3]
+        select new SamplingOptions
+        {
+            Temperature = temperature,
+            TopK = k,
+            TopP = p,
+            MinP = minP,
+            PresencePenalty = presence,
+            FrequencyPenalty = frequency,
+            RepetitionPenalty = repetition,
+            Seed = seed,
+            LogitBias = bias,
+        };
+
+    // Rows from flat to peaked, some with equal logits, some with banned tokens.
+    private static readonly Gen<float[]> Rows =
+        from spread in Gen.Float[0.01f, 15f]
+        from steps in Gen.OneOf(Gen.Const(0f), Gen.Float[0.5f, 2f])
+        from row in Gen.Float[-1f, 1f].Array[20, 700]
+        from banned in Gen.Int[0, 19].Array[0, 3]
+        select row.Select((s, i) => banned.Contains(i) ? float.NegativeInfinity : Round(s * spread, steps)).ToArray();
+
+    private static float Round(float score, float step) => step == 0 ? score : MathF.Round(score / step) * step;
+
+    [Fact]
+    public void Next_RandomRowsAndOptions_EqualsTheSortingOracle() =>
+        Gen.Select(Rows, Options, Gen.Int[0, 19].Array[0, 30], Gen.Int[0, 5000]).Sample(
+            (row, options, generated, position) =>
+            {
+                double[] scores = SamplerOracle.Scores(row, generated, options);
+                int drawn = Sampler.Next(row, generated, options, position);
+                int[] acceptable =
+                [
+                    .. new[] { 0, -3e-6, 3e-6 }.Select(slack => SamplerOracle.Draw(scores, SamplerOracle.Kept(scores, options, slack), options, position)),
+                ];
+                Assert.Contains(drawn, acceptable);
+            },
+            iter: 2000);
+
+    [Fact]
+    public void Next_TemperatureZero_TakesTheLowestIdOfTheLargest()
+    {
+        Assert.Equal(1, Sampler.Next([1, 3, 3, 2], [], new() { Temperature = 0 }, 0));
+        Assert.Equal(3, Sampler.Next([1, 3, 3, 2], [1, 2], new() { Temperature = 0, PresencePenalty = 2 }, 0));
+        Assert.Equal(0, Sampler.Next([1, 3, 3, 2], [], new() { Temperature = 0, LogitBias = new Dictionary<int, float> { [0] = 100 } }, 0));
+    }
+
+    [Fact]
+    public void Next_ZerosOfBothSigns_AreEqual()
+    {
+        Assert.Equal(1, Sampler.Next([-1, -0f, 0, -0f], [], new() { Temperature = 0 }, 0));
+        Assert.Equal(1, Sampler.Next([-1, -0f, 0, -0f], [], new() { TopK = 1 }, 0));
+    }
+
+    [Fact]
+    public void Next_TinyTemperature_IsGreedy() =>
+        Assert.Equal(2, Sampler.Next([-1000, 1000, 1001, float.NegativeInfinity], [], new() { Temperature = 1e-38f }, 0));
+
+    [Fact]
+    public void Next_EqualLogitsAndTopK_KeepsTheLowestIds()
+    {
+        float[] row = new float[100];
+        for (int position = 0; position < 300; position++)
+        {
+            Assert.InRange(Sampler.Next(row, [], new() { TopK = 3 }, position), 0, 2);
+        }
+    }
+
+    [Theory]
+    [InlineData(0, 1f, 0f)]
+    [InlineData(6, 1f, 0f)]
+    [InlineData(0, 0.8f, 0f)]
+    [InlineData(0, 1f, 0.2f)]
+    public void Next_ManyPositions_FollowsTheDistribution(int topK, float topP, float minP)
+    {
+        const int Draws = 20_000;
+        float[] row = [.. Enumerable.Range(0, 40).Select(i => 2 * MathF.Sin(i * 1.7f))];
+        SamplingOptions options = new() { Temperature = 0.9f, TopK = topK, TopP = topP, MinP = minP, Seed = 77 };
+        double[] scores = SamplerOracle.Scores(row, [], options);
+        List<int> kept = SamplerOracle.Kept(scores, options);
+        double[] mass = [.. kept.Select(i => Math.Exp(scores[i]))];
+        int[] counts = new int[row.Length];
+        for (int position = 0; position < Draws; position++)
+        {
+            counts[Sampler.Next(row, [], options, position)]++;
+        }
+
+        Assert.Equal(Draws, kept.Sum(i => counts[i]));
+        double chiSquare = kept.Select((id, i) => Deviation(counts[id], Draws * mass[i] / mass.Sum())).Sum();
+
+        // Mean n - 1, variance 2 (n - 1): five standard deviations, with the seed fixed.
+        double degrees = kept.Count - 1;
+        Assert.InRange(chiSquare, 0, degrees + (5 * Math.Sqrt(2 * degrees)));
+    }
+
+    [Fact]
+    public void Next_ManySeeds_FollowsTheDistribution()
+    {
+        const int Draws = 20_000;
+        int[] counts = new int[4];
+        for (int seed = 0; seed < Draws; seed++)
+        {
+            counts[Sampler.Next([0, 0, 0, 0], [], new() { Seed = (ulong)seed }, 3)]++;
+        }
+
+        Assert.InRange(counts.Sum(c => Deviation(c, Draws / 4.0)), 0, 3 + (5 * Math.Sqrt(6)));
+    }
+
+    [Fact]
+    public void Next_RowIsNotChanged()
+    {
+        float[] row = [1, 2, 3, -1];
+        Sampler.Next(row, [2, 2], new() { Temperature = 0.5f, FrequencyPenalty = 1, TopP = 0.5f }, 0);
+        Assert.Equal([1, 2, 3, -1], row);
+    }
+
+    [Theory]
+    [InlineData(float.NaN)]
+    [InlineData(float.PositiveInfinity)]
+    [InlineData(float.NegativeInfinity)]
+    public void Next_NothingCanBeDrawn_SaysSo(float logit)
+    {
+        foreach (float temperature in new[] { 0f, 1f })
+        {
+            EngineException e = Assert.Throws<EngineException>(
+                () => Sampler.Next([float.NegativeInfinity, logit], [], new() { Temperature = temperature }, 0));
+            Assert.Equal(EngineError.ModelFailure, e.Error);
+        }
+    }
+
+    private static double Deviation(double observed, double expected) => (observed - expected) * (observed - expected) / expected;
+}
