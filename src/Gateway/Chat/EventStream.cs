@@ -31,9 +31,10 @@ internal sealed class EventStream
         }
         catch (Exception error) when (!http.RequestAborted.IsCancellationRequested)
         {
-            // Some clients take an error event for the end of the answer, so the connection must break as well.
+            // Some clients take an error event for the end of the answer, so the response must break off as well. The exception makes
+            // Kestrel close the connection after what was sent; http.Abort() would reset it, and a reset can overtake the event.
             await stream.SendAsync(ErrorResponse.For(error, http).Body, Wire.Default.ErrorBody);
-            http.Abort();
+            throw;
         }
     }
 

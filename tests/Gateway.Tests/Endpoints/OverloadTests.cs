@@ -1,0 +1,158 @@
+using System.Diagnostics;
+using System.Net.Http.Json;
+
+using ProxyTune.Decoding;
+using ProxyTune.Decoding.Generation;
+using ProxyTune.Gateway.Tests.Hosting;
+
+namespace ProxyTune.Gateway.Tests.Endpoints;
+
+/// <summary>What happens when clients leave, come in too great a number, or a model fails.</summary>
+public class OverloadTests
+{
+    private const string Chat = "/v1/chat/completions";
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Chat_ClientLeaves_FreesItsSequences(bool stream)
+    {
+        await using var server = await ServerAsync(InterceptedModel.Between(() => Thread.Sleep(20)));
+        using var leaving = new CancellationTokenSource();
+        Task request = AskAsync(server.Gateway, AnswerTests.Question(100, new() { ["stream"] = stream, ["n"] = 2 }), leaving.Token);
+        await UntilAsync(() => server.Gateway.Statistics is { Running: 2, Tokens: > 4 });
+
+        await leaving.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => request);
+        await UntilAsync(() => server.Gateway.Statistics.Running == 0);
+
+        // Far from the 200 that it would have taken.
+        Assert.InRange(server.Gateway.Statistics.Tokens, 4, 100);
+        await server.Gateway.AnswerAsync(Chat, AnswerTests.Question(1));
+    }
+
+    [Fact]
+    public async Task Chat_QueueFull_Is429WithRetryAfterAndNothingLost()
+    {
+        using var gate = new ManualResetEventSlim();
+        await using var server = await ServerAsync(InterceptedModel.Between(gate.Wait, new SchedulerOptions { MaxRunning = 1, MaxWaiting = 2 }));
+        var admitted = Enumerable.Range(0, 3).Select(_ => server.Gateway.AnswerAsync(Chat, AnswerTests.Question(2))).ToList();
+        await UntilAsync(() => server.Gateway.Statistics is { Running: 1, Waiting: 2 });
+
+        using HttpResponseMessage refused = await server.Gateway.PostAsync(Chat, AnswerTests.Question(2));
+        await BadRequestTests.AssertErrorAsync(refused, 429, null, "queue_full", ["waiting"]);
+        Assert.True(refused.Headers.RetryAfter?.Delta >= TimeSpan.FromSeconds(1));
+
+        gate.Set();
+        Assert.Equal(3, (await Task.WhenAll(admitted)).Length);
+    }
+
+    [Fact]
+    public async Task Chat_QueueFullForOneOfManyChoices_AdmitsNoneOfThem()
+    {
+        using var gate = new ManualResetEventSlim();
+        await using var server = await ServerAsync(InterceptedModel.Between(gate.Wait, new SchedulerOptions { MaxRunning = 1, MaxWaiting = 2 }));
+
+        using HttpResponseMessage refused = await server.Gateway.PostAsync(Chat, AnswerTests.Question(2, new() { ["n"] = 8 }));
+
+        Assert.Equal(429, (int)refused.StatusCode);
+        Assert.Equal(0, server.Gateway.Statistics.Waiting);
+        gate.Set();
+    }
+
+    [Fact]
+    public async Task Chat_ModelFails_Is500WithMessageAndServerGoesOn()
+    {
+        bool broken = true;
+        await using var server = await ServerAsync(InterceptedModel.Between(() => ThrowIf(broken)));
+
+        using HttpResponseMessage response = await server.Gateway.PostAsync(Chat, AnswerTests.Question(2));
+        await BadRequestTests.AssertErrorAsync(response, 500, null, "internal_error", ["broken on purpose"]);
+
+        broken = false;
+        await server.Gateway.AnswerAsync(Chat, AnswerTests.Question(2));
+    }
+
+    [Fact]
+    public async Task Chat_ModelFailsInsideAStream_SendsErrorEventThenBreaksTheConnection()
+    {
+        int steps = 0;
+        await using var server = await ServerAsync(InterceptedModel.Between(() => ThrowIf(++steps == 4)));
+        using var request = new HttpRequestMessage(HttpMethod.Post, Chat)
+        {
+            Content = JsonContent.Create(AnswerTests.Question(20, new() { ["stream"] = true })),
+        };
+        using HttpResponseMessage response = await server.Gateway.Http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
+        using var reader = new StreamReader(await response.Content.ReadAsStreamAsync());
+        List<string> lines = [];
+
+        await Assert.ThrowsAnyAsync<IOException>(async () =>
+        {
+            while (await reader.ReadLineAsync() is { } line)
+            {
+                lines.Add(line);
+            }
+        });
+
+        Assert.Equal(200, (int)response.StatusCode);
+        string last = lines.Last(line => line.Length > 0);
+        Assert.StartsWith("""data: {"error":{"message":""", last, StringComparison.Ordinal);
+        Assert.Contains("broken on purpose", last, StringComparison.Ordinal);
+        Assert.DoesNotContain("data: [DONE]", lines);
+    }
+
+    [Fact]
+    public async Task Chat_Streamed_SendsHeadersAndRoleBeforeTheFirstToken()
+    {
+        using var gate = new ManualResetEventSlim();
+        await using var server = await ServerAsync(InterceptedModel.Between(gate.Wait));
+        using var request = new HttpRequestMessage(HttpMethod.Post, Chat)
+        {
+            Content = JsonContent.Create(AnswerTests.Question(2, new() { ["stream"] = true })),
+        };
+        using HttpResponseMessage response = await server.Gateway.Http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
+        using var reader = new StreamReader(await response.Content.ReadAsStreamAsync());
+
+        string? first = await reader.ReadLineAsync();
+
+        Assert.Equal(0, server.Gateway.Statistics.Tokens);
+        Assert.Contains("\"delta\":{\"role\":\"assistant\",\"content\":\"\"}", first, StringComparison.Ordinal);
+        gate.Set();
+        Assert.EndsWith("data: [DONE]\n\n", await reader.ReadToEndAsync(), StringComparison.Ordinal);
+    }
+
+    private static void ThrowIf(bool broken)
+    {
+        if (broken)
+        {
+            throw new EngineException(EngineError.ModelFailure, "The model is broken on purpose.");
+        }
+    }
+
+    private static async Task AskAsync(RunningGateway gateway, object question, CancellationToken cancellation)
+    {
+        using HttpResponseMessage response = await gateway.Http.PostAsJsonAsync(Chat, question, cancellation);
+    }
+
+    private static async Task UntilAsync(Func<bool> condition)
+    {
+        var patience = Stopwatch.StartNew();
+        while (!condition())
+        {
+            Assert.True(patience.Elapsed < TimeSpan.FromSeconds(10), "It did not happen in 10 seconds.");
+            await Task.Delay(5);
+        }
+    }
+
+    private static async Task<Server> ServerAsync(Action<Microsoft.AspNetCore.Builder.WebApplicationBuilder> configure)
+    {
+        var gateway = new RunningGateway(configure);
+        await gateway.InitializeAsync();
+        return new Server(gateway);
+    }
+
+    private sealed record Server(RunningGateway Gateway) : IAsyncDisposable
+    {
+        public async ValueTask DisposeAsync() => await Gateway.DisposeAsync();
+    }
+}

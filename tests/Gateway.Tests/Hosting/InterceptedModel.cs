@@ -1,0 +1,29 @@
+using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.DependencyInjection;
+
+using ProxyTune.Decoding.Catalog;
+using ProxyTune.Decoding.Generation;
+using ProxyTune.Decoding.Models;
+
+namespace ProxyTune.Gateway.Tests.Hosting;
+
+/// <summary>The real ensemble with something done before each step: to wait, or to fail.</summary>
+internal sealed class InterceptedModel(ILanguageModel model, Action beforeStep) : ILanguageModel
+{
+    public ModelInfo Info => model.Info;
+
+    /// <summary>Puts it between the scheduler and the ensemble of a server.</summary>
+    public static Action<WebApplicationBuilder> Between(Action beforeStep, SchedulerOptions? options = null) => builder =>
+        builder.Services.AddSingleton(services => new DecodeScheduler(
+            new InterceptedModel(services.GetRequiredService<ModelCatalog>().Ensemble, beforeStep), options ?? new SchedulerOptions()));
+
+    public Sequence Start(Prompt prompt) => model.Start(prompt);
+
+    public void Forward(IReadOnlyList<Segment> batch, Span<float> logits)
+    {
+        beforeStep();
+        model.Forward(batch, logits);
+    }
+
+    public void Dispose() => model.Dispose();
+}
