@@ -14,6 +14,7 @@ var root = new RootCommand("Trains the models that ProxyTune serves.")
     Recipe<PretrainSettings>("pretrain", "Train a base on documents, or train one further.", Pretrain.Run),
     Recipe<SftSettings>("sft", "Tune a model on answers, all of it or a low-rank update.", Sft.Run),
     Recipe<CptSettings>("cpt", "Tune an expert for the fused model that it will steer.", Cpt.Run),
+    ExportCommand(),
 };
 return root.Parse(args).Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
 
@@ -23,6 +24,16 @@ Command Recipe<T>(string name, string description, Action<T, CancellationToken> 
     var config = new Option<string>("--config") { Description = "The run's settings, a JSON file.", Required = true, HelpName = "FILE" };
     var command = new Command(name, description) { config };
     command.SetAction(arguments => Guard(() => run(SettingsFile.Load<T>(arguments.GetValue(config)!), interrupted.Token)));
+    return command;
+}
+
+static Command ExportCommand()
+{
+    var model = new Option<string>("--model") { Description = "Checkpoint folder.", Required = true, HelpName = "FOLDER" };
+    var adapter = new Option<string?>("--adapter") { Description = "Folder of a low-rank update to merge.", HelpName = "FOLDER" };
+    var output = new Option<string>("--output") { Description = "Folder to serve.", Required = true, HelpName = "FOLDER" };
+    var command = new Command("export", "Make a checkpoint servable, with or without a low-rank update.") { model, adapter, output };
+    command.SetAction(arguments => Guard(() => Export.Run(arguments.GetValue(model)!, arguments.GetValue(adapter), arguments.GetValue(output)!)));
     return command;
 }
 

@@ -42,15 +42,27 @@ public sealed record LlamaConfig(
                 throw new TrainingException($"{path}: model_type is '{type}'; only 'llama' is supported.");
             }
 
-            // Some models end on several tokens; the first is the one that training appends.
+            foreach (var absent in node.Where(field => field.Value is null).Select(field => field.Key).ToArray())
+            {
+                node.Remove(absent);
+            }
+
+            // Some models end on several tokens; generation_config.json, which is copied along, keeps the others.
             if (node["eos_token_id"] is JsonArray ends)
             {
                 node["eos_token_id"] = ends[0]?.DeepClone();
             }
 
-            if (node["rope_scaling"] is not null || (bool?)node["attention_bias"] == true || (bool?)node["mlp_bias"] == true)
+            // Newer files keep the base of the angles in an object.
+            if (node["rope_parameters"] is JsonObject rope)
             {
-                throw new TrainingException($"{path}: rope_scaling, attention_bias and mlp_bias must be absent, null or false.");
+                node["rope_theta"] = rope["rope_theta"]?.DeepClone() ?? node["rope_theta"]?.DeepClone();
+            }
+
+            if (node["rope_scaling"] is not null || node["rope_parameters"]?["rope_type"] is { } kind && (string?)kind != "default"
+                || (bool?)node["attention_bias"] == true || (bool?)node["mlp_bias"] == true)
+            {
+                throw new TrainingException($"{path}: scaled rotary positions and biases are not supported; rope_scaling, attention_bias and mlp_bias must be absent, null or false.");
             }
 
             // What Hugging Face assumes for a field that the file leaves out.

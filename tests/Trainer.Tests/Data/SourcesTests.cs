@@ -1,0 +1,47 @@
+using ProxyTune.Trainer.Data;
+
+namespace ProxyTune.Trainer.Tests.Data;
+
+public sealed class SourcesTests : IDisposable
+{
+    private readonly string _folder = Tiny.NewFolder();
+
+    [Fact]
+    public void Documents_File_RepeatsAfterTheLastLine()
+    {
+        var documents = Sources.Documents(Write("""{"text":"one"}""", "", """{"text":"two"}"""));
+
+        Assert.Equal(["one", "two", "one"], Enumerable.Range(0, 3).Select(i => documents(i)));
+    }
+
+    [Fact]
+    public void Examples_BrokenLine_NamesFileAndLine()
+    {
+        var path = Write("""{"messages":[{"role":"user","content":"a"}],"answer":"b"}""", """{"messages":[]}""");
+
+        var error = Assert.Throws<TrainingException>(() => Sources.Examples(path));
+
+        Assert.Contains($"{path}, line 2", error.Message, StringComparison.Ordinal);
+        Assert.Contains("answer", error.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("town:nowhere")]
+    [InlineData("missing.jsonl")]
+    public void Documents_UnknownName_NamesItAndWhatIsAccepted(string source)
+    {
+        var error = Assert.Throws<TrainingException>(() => Sources.Documents(source));
+
+        Assert.Contains(source, error.Message, StringComparison.Ordinal);
+        Assert.Contains("town:", error.Message, StringComparison.Ordinal);
+    }
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    private string Write(params string[] lines)
+    {
+        var path = Path.Combine(_folder, "data.jsonl");
+        File.WriteAllLines(path, lines);
+        return path;
+    }
+}
