@@ -19,11 +19,12 @@ public sealed partial class ChatTemplate
     private readonly string _template;
     private readonly JinjaRenderer _renderer;
 
-    private ChatTemplate(string source, JinjaRenderer renderer)
+    private ChatTemplate(string source, JinjaRenderer renderer, string folder)
     {
         Source = source;
         _template = TrimBlocks(source);
         _renderer = renderer;
+        CheckSyntax(folder);
     }
 
     /// <summary>The template's text.</summary>
@@ -42,18 +43,38 @@ public sealed partial class ChatTemplate
     {
         var file = Path.Combine(folder, TemplateFile);
         var (inConfig, renderer) = ReadConfig(folder);
-        return (File.Exists(file) ? File.ReadAllText(file) : inConfig) is { } source ? new ChatTemplate(source, renderer) : null;
+        return (File.Exists(file) ? File.ReadAllText(file) : inConfig) is { } source ? new ChatTemplate(source, renderer, folder) : null;
     }
 
     /// <summary>A template of the caller's, with the begin and end tokens of a model folder.</summary>
-    public static ChatTemplate Parse(string source, string folder) => new(source, ReadConfig(folder).Renderer);
+    /// <exception cref="EngineException">InvalidModelFolder when the template is no Jinja.</exception>
+    public static ChatTemplate Parse(string source, string folder) => new(source, ReadConfig(folder).Renderer, folder);
 
     /// <param name="addGenerationPrompt">Whether the text ends where the assistant's answer begins.</param>
-    /// <exception cref="EngineException">InvalidValue (messages): the template refuses these messages or is wrong itself; the message is the template's.</exception>
+    /// <exception cref="EngineException">InvalidValue (messages): the template refuses these messages; the reason is the template's own.</exception>
     public string Render(IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt = true)
     {
+        // The renderer ends its text there, and with it the prompt.
+        if (messages.Any(m => m.Role.Contains('\0') || m.Content.Contains('\0')))
+        {
+            throw new EngineException(EngineError.InvalidValue, "messages contains the character U+0000; any other is allowed.", "messages");
+        }
+
         var json = JsonSerializer.Serialize(messages.Select(m => new { role = m.Role, content = m.Content }));
         return _renderer.Render(_template, json, addGenerationPrompt);
+    }
+
+    // Inside a condition that never holds the template is parsed but not run, so what it refuses does not matter yet.
+    private void CheckSyntax(string folder)
+    {
+        try
+        {
+            _renderer.Render("{% if false %}" + _template + "{% endif %}", "[]", addGenerationPrompt: false);
+        }
+        catch (EngineException error)
+        {
+            throw new EngineException(EngineError.InvalidModelFolder, $"{folder}: the chat template is broken: {error.InnerException?.Message}", folder, error);
+        }
     }
 
     private static (string? Template, JinjaRenderer Renderer) ReadConfig(string folder)

@@ -69,9 +69,36 @@ public sealed class ChatTemplateTests : IDisposable
         Assert.Equal("ok", template.Render([new("user", "x")]));
     }
 
+    [Theory]
+    [InlineData("{% if %}x")]
+    [InlineData("{% for m in messages %}x")]
+    [InlineData("{{ messages[ }}")]
+    [InlineData("x{% endif %}")]
+    public void Load_BrokenTemplate_NamesTheFolder(string template)
+    {
+        WriteConfig(new { chat_template = template });
+
+        var error = Assert.Throws<EngineException>(() => ChatTemplate.Load(_folder));
+
+        Assert.Equal(EngineError.InvalidModelFolder, error.Error);
+        Assert.Contains(_folder, error.Message, StringComparison.Ordinal);
+    }
+
     [Fact]
-    public void Render_BrokenTemplate_IsAnEngineException() =>
-        Assert.Throws<EngineException>(() => ChatTemplate.Parse("{% if %}", _folder).Render(Talk));
+    public void Render_NulCharacter_IsRefusedInsteadOfCuttingThePrompt()
+    {
+        var error = Assert.Throws<EngineException>(() => ChatTemplate.Parse(Town, _folder).Render([new("user", "a\0b")]));
+
+        Assert.Equal((EngineError.InvalidValue, "messages"), (error.Error, error.Field));
+    }
+
+    [Fact]
+    public void Load_TemplateThatRefusesEmptyTalks_IsFine()
+    {
+        WriteConfig(new { chat_template = "{% if messages | length == 0 %}{{ raise_exception('nothing') }}{% endif %}ok" });
+
+        Assert.Equal("ok", ChatTemplate.Load(_folder).Render(Talk));
+    }
 
     [Fact]
     public void Load_NoTemplate_NamesTheFolder()

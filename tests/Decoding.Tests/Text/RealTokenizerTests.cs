@@ -1,0 +1,82 @@
+using System.Text.Json;
+using ProxyTune.Decoding.Text;
+using ProxyTune.Testing;
+using Xunit.Abstractions;
+
+namespace ProxyTune.Decoding.Tests.Text;
+
+/// <summary>Published tokenizers against ids that Hugging Face's libraries gave; data that is not part of the checkout.</summary>
+public sealed class RealTokenizerTests(ITestOutputHelper output)
+{
+    // phi-3 has Llama 2's words and merges but puts no begin token in front.
+    [Theory]
+    [InlineData("distilgpt2", "distilgpt2", false)]
+    [InlineData("phi-3-mini", "coreml-projects/Llama-2-7b-chat-coreml", true)]
+    public void Encode_PublishedVectors_GivesHuggingFacesIds(string folder, string vectors, bool withoutBegin)
+    {
+        if (Tokenizers(folder) is not { } path)
+        {
+            return;
+        }
+
+        using var tokenizer = Tokenizer.Load(path);
+        using var document = JsonDocument.Parse(File.ReadAllText(Path.Combine(path, "..", "vectors.json")));
+        foreach (var vector in document.RootElement.GetProperty(vectors).EnumerateArray())
+        {
+            var ids = vector.GetProperty("encoded").GetProperty("input_ids").EnumerateArray().Select(id => id.GetInt32()).Skip(withoutBegin ? 1 : 0).ToArray();
+            var text = vector.GetProperty("input").GetString()!;
+
+            Assert.Equal(ids, tokenizer.Encode(text));
+            Assert.Equal(text, tokenizer.Decode(ids));
+        }
+    }
+
+    [Theory]
+    [InlineData("distilgpt2")]
+    [InlineData("smollm")]
+    [InlineData("phi-3-mini")]
+    public void Stream_AnyIds_PiecesJoinedEqualDecode(string folder)
+    {
+        if (Tokenizers(folder) is not { } path)
+        {
+            return;
+        }
+
+        using var tokenizer = Tokenizer.Load(path);
+        var random = new Random(7);
+        for (var round = 0; round < 300; round++)
+        {
+            // Low ids are the bytes, where the trouble is.
+            var ids = Enumerable.Range(0, 40).Select(_ => random.Next(random.Next(2) == 0 ? 300 : tokenizer.VocabularySize)).ToArray();
+            var stream = tokenizer.Stream();
+            string[] pieces = [.. ids.Select(stream.Append), stream.Finish()];
+            Assert.Equal(tokenizer.Decode(ids), string.Concat(pieces));
+        }
+    }
+
+    [Fact]
+    public void Encode_FileThatPadsAndCuts_DoesNeither()
+    {
+        if (Tokenizers("smollm") is not { } path)
+        {
+            return;
+        }
+
+        using var tokenizer = Tokenizer.Load(path);
+        var text = string.Join(' ', Enumerable.Repeat("word", 400));
+
+        Assert.Equal(400, tokenizer.Encode(text).Length);
+        Assert.Equal([1, 4093, 198, 2], tokenizer.Encode("<|im_start|>user\n<|im_end|>"));
+    }
+
+    private string? Tokenizers(string folder)
+    {
+        var path = SharedData.Folder(Path.Combine("tokenizers", folder));
+        if (path is null)
+        {
+            output.WriteLine($"Skipped: no tokenizers/{folder} in ../shared/data beside the checkout nor where {SharedData.Variable} says.");
+        }
+
+        return path;
+    }
+}
