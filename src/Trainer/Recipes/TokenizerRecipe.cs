@@ -7,7 +7,7 @@ using ProxyTune.Trainer.Data.Town;
 
 namespace ProxyTune.Trainer.Recipes;
 
-/// <summary>Learns the family's one tokenizer and writes tokenizer.json and tokenizer_config.json, chat template included.</summary>
+/// <summary>Learns the family's one tokenizer and writes it with its chat template and the ids that end an answer.</summary>
 internal static class TokenizerRecipe
 {
     private static readonly JsonSerializerOptions s_json = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
@@ -29,9 +29,13 @@ internal static class TokenizerRecipe
             ["model_max_length"] = contextLength,
             ["chat_template"] = Chat.Template,
         };
+        string[] ends = [Chat.EndOfTurn, Chat.EndOfText];
+        var generation = new JsonObject { ["eos_token_id"] = new JsonArray([.. ends.Select(end => (JsonNode)Array.IndexOf(Chat.SpecialTokens, end))]) };
         Directory.CreateDirectory(folder);
-        File.WriteAllText(Path.Combine(folder, "tokenizer_config.json"), config.ToJsonString(s_json) + "\n");
-        // Last, since its presence says that the stage is done.
-        File.WriteAllText(Path.Combine(folder, "tokenizer.json"), tokenizer.ToJsonString(s_json) + "\n");
+        Write("tokenizer_config.json", config);
+        Write("generation_config.json", generation);
+        Write("tokenizer.json", tokenizer);
+
+        void Write(string name, JsonObject content) => File.WriteAllText(Path.Combine(folder, name), content.ToJsonString(s_json) + "\n");
     }
 }
