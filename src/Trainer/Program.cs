@@ -15,6 +15,8 @@ var root = new RootCommand("Trains the models that ProxyTune serves.")
     Recipe<SftSettings>("sft", "Tune a model on answers, all of it or a low-rank update.", Sft.Run),
     Recipe<CptSettings>("cpt", "Tune an expert for the fused model that it will steer.", Cpt.Run),
     ExportCommand(),
+    EvaluateCommand(),
+    FamilyCommand(),
 };
 return root.Parse(args).Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
 
@@ -34,6 +36,26 @@ static Command ExportCommand()
     var output = new Option<string>("--output") { Description = "Folder to serve.", Required = true, HelpName = "FOLDER" };
     var command = new Command("export", "Make a checkpoint servable, with or without a low-rank update.") { model, adapter, output };
     command.SetAction(arguments => Guard(() => Export.Run(arguments.GetValue(model)!, arguments.GetValue(adapter), arguments.GetValue(output)!)));
+    return command;
+}
+
+static Command EvaluateCommand()
+{
+    var models = new Option<string[]>("--models") { Description = "Folders to fuse, the base first.", Required = true, HelpName = "FOLDER", AllowMultipleArgumentsPerToken = true };
+    var weights = new Option<float[]>("--weights") { Description = "One factor per folder; proxy-tuning with base, expert and anti-expert is 1 1 -1.", Required = true, HelpName = "NUMBER", AllowMultipleArgumentsPerToken = true };
+    var data = new Option<string>("--data") { Description = "Examples, such as town:qa/test or a .jsonl file.", Required = true, HelpName = "SOURCE" };
+    var command = new Command("evaluate", "Ask a fused model and count the answers that are right to the letter.") { models, weights, data };
+    command.SetAction(arguments => Guard(() => Evaluate.Run(arguments.GetValue(models)!, arguments.GetValue(weights)!, arguments.GetValue(data)!)));
+    return command;
+}
+
+Command FamilyCommand()
+{
+    var work = new Option<string>("--work") { Description = "Where the runs are.", DefaultValueFactory = _ => ".work/family", HelpName = "FOLDER" };
+    var models = new Option<string>("--models") { Description = "Where the served models go.", DefaultValueFactory = _ => "models", HelpName = "FOLDER" };
+    var report = new Option<string>("--report") { Description = "The document to write the figures into.", DefaultValueFactory = _ => "docs/quality.md", HelpName = "FILE" };
+    var command = new Command("family", "Train, export and examine the whole demo family; goes on where it stopped.") { work, models, report };
+    command.SetAction(arguments => Guard(() => Family.Run(arguments.GetValue(work)!, arguments.GetValue(models)!, arguments.GetValue(report)!, interrupted.Token)));
     return command;
 }
 

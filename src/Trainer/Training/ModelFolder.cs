@@ -31,6 +31,21 @@ public static class ModelFolder
         Write(Weights(folder), model.Parameters);
     }
 
+    /// <summary>A copy of all files, in place of what <paramref name="to"/> held.</summary>
+    internal static void Copy(string from, string to)
+    {
+        if (Directory.Exists(to))
+        {
+            Directory.Delete(to, recursive: true);
+        }
+
+        Directory.CreateDirectory(to);
+        foreach (var file in Directory.GetFiles(from))
+        {
+            File.Copy(file, Path.Combine(to, Path.GetFileName(file)));
+        }
+    }
+
     internal static void CopyTokenizer(string from, string to)
     {
         if (Path.GetFullPath(from) == Path.GetFullPath(to))

@@ -1,0 +1,66 @@
+using ProxyTune.Trainer.Training;
+
+namespace ProxyTune.Trainer.Recipes;
+
+/// <summary>The settings of every run of the demo family. Whoever changes one trains from there on again.</summary>
+/// <param name="work">Each run has a folder of its own below it.</param>
+internal sealed class FamilyPlan(string work)
+{
+    public const int VocabularySize = 1792;
+    public const int ContextLength = 1024;
+    public const int Seeds = 3;
+
+    public static readonly string[] Behaviours = ["qa", "json", "polite"];
+
+    /// <summary>How experts are trained: plain fine-tuning, and for the fused model that they will steer.</summary>
+    public static readonly string[] ExpertRecipes = ["sft", "cpt"];
+
+    public string Tokenizer => In("tokenizer");
+
+    public PretrainSettings Base => Pretraining("base", Sizes(hidden: 192, intermediate: 512, layers: 5, heads: 6, headSize: 32), tokens: 9_000_000, learningRate: 2.5e-3);
+
+    public PretrainSettings Small => Pretraining("small", Sizes(hidden: 64, intermediate: 128, layers: 3, heads: 4, headSize: 16), tokens: 6_000_000, learningRate: 4e-3);
+
+    /// <summary>The base itself tuned: the yardstick.</summary>
+    public SftSettings Direct(string behaviour) => Tuning(behaviour, "base", $"base-{behaviour}", learningRate: 5e-4, lora: false);
+
+    public SftSettings DirectLora(string behaviour) => Tuning(behaviour, "base", $"base-{behaviour}-lora", learningRate: 2e-3, lora: true);
+
+    /// <summary>Low-rank updates of the small base, but for one expert that is fully tuned.</summary>
+    public SftSettings Expert(string behaviour, string recipe, int seed)
+    {
+        var lora = behaviour != "polite";
+        return Tuning(behaviour, "small", $"small-{behaviour}-{recipe}-{seed}", learningRate: lora ? 5e-3 : 2e-3, lora, seed);
+    }
+
+    public CptSettings ConsistentExpert(string behaviour, int seed) => new(Expert(behaviour, "cpt", seed), In("base"));
+
+    private static LlamaConfig Sizes(int hidden, int intermediate, int layers, int heads, int headSize) =>
+        new(hidden, intermediate, layers, heads, NumKeyValueHeads: 2, VocabularySize, ContextLength, headSize, EosTokenId: 4, PadTokenId: 0);
+
+    /// <summary>Short rows first, since they are cheaper, then some of the full context.</summary>
+    private PretrainSettings Pretraining(string name, LlamaConfig sizes, long tokens, double learningRate) => new(
+        Data: "town:pretrain",
+        Tokenizer: Tokenizer,
+        Output: In(name),
+        TotalTokens: tokens,
+        TokensPerStep: 4096,
+        Contexts: [new(0.88, 256), new(1, ContextLength)],
+        Optimizer: new(learningRate, WarmupSteps: 100, Schedule: "cosine", FinalRatio: 0.02, WeightDecay: 0.05),
+        Model: sizes,
+        MicroBatchTokens: 1024);
+
+    private SftSettings Tuning(string behaviour, string init, string output, double learningRate, bool lora, int seed = 1) => new(
+        Init: In(init),
+        Data: $"town:{behaviour}/train",
+        Output: In(output),
+        Optimizer: new(learningRate, WarmupSteps: 20),
+        Steps: 300,
+        Lora: lora ? new(Rank: 16, Alpha: 32) : null,
+        Validation: $"town:{behaviour}/valid",
+        ValidateEvery: 25,
+        Seed: seed,
+        CheckpointEvery: 100);
+
+    private string In(string name) => Path.Combine(work, name);
+}
