@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Numerics.Tensors;
 
 using Microsoft.ML.OnnxRuntime;
@@ -29,6 +30,9 @@ internal sealed class DecoderRun : IDisposable
         logits = new(decoder.Logits.ElementDataType);
     }
 
+    /// <summary>Time spent in the graph.</summary>
+    public TimeSpan Time { get; private set; }
+
     /// <summary>Appends each sequence's <see cref="OnnxSequence.Input"/>, equally many. Reorders the list to the order of the rows.</summary>
     public void Execute(List<OnnxSequence> rows)
     {
@@ -40,7 +44,9 @@ internal sealed class DecoderRun : IDisposable
             Fill(rows[row], row);
         }
 
+        long start = Stopwatch.GetTimestamp();
         decoder.Session.RunWithBinding(options, binding);
+        Time += Stopwatch.GetElapsedTime(start);
         cache.Advance(rows, positions);
     }
 

@@ -49,6 +49,9 @@ public sealed class OnnxLanguageModel : ILanguageModel
     /// <summary>Runs of the graph so far.</summary>
     public long Runs { get; private set; }
 
+    /// <summary>Time spent inside ONNX Runtime so far; the rest of a step is the engine's own.</summary>
+    public TimeSpan RunTime => run.Time;
+
     /// <summary>Loads a folder; the model is called as the folder is.</summary>
     /// <exception cref="EngineException">InvalidModelFolder, naming folder and file; InvalidValue for a missing execution provider.</exception>
     public static OnnxLanguageModel Load(string folder, EngineOptions options)

@@ -16,7 +16,7 @@ internal static class Selection
     }
 
     /// <summary>Collects the tokens with at least that score, in the order of their ids.</summary>
-    public static int Above(ReadOnlySpan<float> row, float score, Span<Candidate> candidates)
+    private static int Above(ReadOnlySpan<float> row, float score, Span<Candidate> candidates)
     {
         int count = 0;
         for (int start = 0; start < row.Length; start += Block)
@@ -40,7 +40,7 @@ internal static class Selection
     }
 
     /// <summary>Reorders so that the first k precede all others and the k-th is the last of them.</summary>
-    public static void First(Span<Candidate> candidates, int k)
+    private static void First(Span<Candidate> candidates, int k)
     {
         int low = 0, high = candidates.Length - 1;
         while (low < high)

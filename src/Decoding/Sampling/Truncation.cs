@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Numerics.Tensors;
 
 namespace ProxyTune.Decoding.Sampling;
 
@@ -9,8 +8,6 @@ namespace ProxyTune.Decoding.Sampling;
 /// </summary>
 internal static class Truncation
 {
-    private const int Block = 1024;
-
     /// <param name="scores">Logits over temperature, the largest being 0.</param>
     public static Cut Find(ReadOnlySpan<float> scores, SamplingOptions options)
     {
@@ -22,58 +19,27 @@ internal static class Truncation
         }
 
         Candidate[] rented = ArrayPool<Candidate>.Shared.Rent(scores.Length);
-        try
-        {
-            int kept = limited ? options.TopK : 0;
-            double mass = 0;
-            if (limited)
-            {
-                Selection.Top(scores, kept, rented);
-            }
-            else
-            {
-                // Tokens below this bound have less than 1 - p of the mass together, so the nucleus lies above it.
-                mass = Mass(scores);
-                kept = Selection.Above(scores, (float)Math.Log((1 - options.TopP) * mass / scores.Length), rented);
-            }
-
-            if (options.TopP < 1)
-            {
-                kept = Nucleus(rented.AsSpan(0, kept), options.TopP, limited ? null : mass);
-            }
-
-            Candidate last = rented[kept - 1];
-            return cut.And(new(last.Score, last.Id));
-        }
-        finally
-        {
-            ArrayPool<Candidate>.Shared.Return(rented);
-        }
+        Candidate last = limited ? TopK(scores, options, rented) : Nucleus.Last(scores, options.TopP, rented);
+        ArrayPool<Candidate>.Shared.Return(rented);
+        return cut.And(new(last.Score, last.Id));
     }
 
-    private static int Nucleus(Span<Candidate> candidates, float p, double? mass)
+    private static Candidate TopK(ReadOnlySpan<float> scores, SamplingOptions options, Span<Candidate> candidates)
     {
-        double sum = 0;
+        Selection.Top(scores, options.TopK, candidates);
+        if (options.TopP >= 1)
+        {
+            return candidates[options.TopK - 1];
+        }
+
+        candidates = candidates[..options.TopK];
+        double mass = 0;
         foreach (ref Candidate candidate in candidates)
         {
             candidate = candidate with { Mass = MathF.Exp(candidate.Score) };
-            sum += candidate.Mass;
+            mass += candidate.Mass;
         }
 
-        return Selection.Nucleus(candidates, p * (mass ?? sum));
-    }
-
-    private static double Mass(ReadOnlySpan<float> scores)
-    {
-        Span<float> exponentials = stackalloc float[Block];
-        double mass = 0;
-        for (int start = 0; start < scores.Length; start += Block)
-        {
-            ReadOnlySpan<float> block = scores.Slice(start, Math.Min(Block, scores.Length - start));
-            TensorPrimitives.Exp(block, exponentials);
-            mass += TensorPrimitives.Sum<float>(exponentials[..block.Length]);
-        }
-
-        return mass;
+        return candidates[Selection.Nucleus(candidates, options.TopP * mass) - 1];
     }
 }

@@ -62,6 +62,21 @@ public sealed class SamplerTests
         Assert.Equal(0, Sampler.Next([1, 3, 3, 2], [], new() { Temperature = 0, LogitBias = new Dictionary<int, float> { [0] = 100 } }, 0));
     }
 
+    [Theory]
+    [InlineData(0.9999999f)]
+    [InlineData(1e-30f)]
+    public void Next_ExtremeTopP_DrawsFromARow(float p)
+    {
+        float[] flat = new float[5000], peaked = new float[5000];
+        Array.Fill(peaked, -200);
+        peaked[1234] = 5;
+        for (int position = 0; position < 20; position++)
+        {
+            Assert.InRange(Sampler.Next(flat, [], new() { TopP = p }, position), 0, p < 0.5 ? 0 : 4999);
+            Assert.Equal(1234, Sampler.Next(peaked, [], new() { TopP = p }, position));
+        }
+    }
+
     [Fact]
     public void Next_ZerosOfBothSigns_AreEqual()
     {
