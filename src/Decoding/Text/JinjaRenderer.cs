@@ -8,8 +8,9 @@ namespace ProxyTune.Decoding.Text;
 
 /// <summary>Jinja by onnxruntime-genai, which offers it as a method of its tokenizer.</summary>
 /// <remarks>
-/// That tokenizer is used for nothing else, so it reads a folder with a vocabulary of one word, not a model's. There is one for each pair
-/// of begin and end tokens and it lives as long as the process.
+/// That tokenizer is used for nothing else, so it reads a folder with a vocabulary of two words, not a model's. There is one for each pair
+/// of begin and end tokens and it lives as long as the process. It must never be given a folder that it could refuse: after a failed
+/// constructor the finaliser ends the process (0.18.0).
 /// </remarks>
 [SuppressMessage("Design", "CA1001:Types that own disposable fields should be disposable", Justification = "Lives as long as the process.")]
 internal sealed class JinjaRenderer
