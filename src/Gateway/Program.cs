@@ -32,10 +32,10 @@ internal static class Program
     {
         WebApplicationBuilder builder = WebApplication.CreateBuilder(new WebApplicationOptions { Args = args, ContentRootPath = AppContext.BaseDirectory });
         builder.Configuration.AddEnvironmentVariables("PROXYTUNE_").AddCommandLine(args);
-        GatewayOptions options = builder.Configuration.Get<GatewayOptions>() ?? new GatewayOptions();
+        GatewayOptions options = GatewayOptions.Read(builder.Configuration);
 
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Limits.MaxRequestBodySize = options.MaxBodyBytes);
-        builder.Services.ConfigureHttpJsonOptions(json => json.SerializerOptions.TypeInfoResolverChain.Insert(0, Wire.Default));
+        builder.Services.ConfigureHttpJsonOptions(json => json.SerializerOptions.TypeInfoResolverChain.Insert(0, Wire.Json));
         builder.Services.AddOpenApi(OpenApiDocument.Configure);
         builder.Services.AddSingleton(_ => ModelCatalog.Load(ModelsFolder.Find(options.Models, Environment.CurrentDirectory, AppContext.BaseDirectory), options.Engine));
         builder.Services.AddSingleton(services => new DecodeScheduler(services.GetRequiredService<ModelCatalog>().Ensemble, options.Scheduler));
@@ -51,6 +51,7 @@ internal static class Program
         app.MapOpenApi();
 
         app.Services.GetRequiredService<DecodeScheduler>();
+        app.Logger.LogInformation("Serving {Models}", string.Join(", ", app.Services.GetRequiredService<ModelCatalog>().Models.Select(model => model.Name)));
         return app;
     }
 }

@@ -24,7 +24,6 @@ internal sealed class ChatStream(ModelCall call, AnswerSet answers, bool logprob
 
     public async Task WriteAsync(EventStream stream, bool includeUsage, CancellationToken cancellation)
     {
-        // At once, before any token is there: clients give up on a connection that stays silent.
         foreach (Answer answer in answers.Answers)
         {
             await SendAsync(stream, answer.Index, new ChunkDelta { Role = "assistant", Content = "" }, null, null);
@@ -45,12 +44,12 @@ internal sealed class ChatStream(ModelCall call, AnswerSet answers, bool logprob
 
         if (includeUsage)
         {
-            await stream.SendAsync(Chunk([]) with { Usage = answers.Usage }, Wire.Default.ChatCompletionChunk);
+            await stream.SendAsync(Chunk([]) with { Usage = answers.Usage }, Wire.Json.ChatCompletionChunk);
         }
     }
 
     private Task SendAsync(EventStream stream, int index, ChunkDelta delta, ChatLogprobs? tokens, string? finish) =>
-        stream.SendAsync(Chunk([new ChunkChoice(index, delta, tokens, finish)]), Wire.Default.ChatCompletionChunk);
+        stream.SendAsync(Chunk([new ChunkChoice(index, delta, tokens, finish)]), Wire.Json.ChatCompletionChunk);
 
     private ChatCompletionChunk Chunk(IReadOnlyList<ChunkChoice> choices) =>
         new(id, call.Created, call.Model.Name, call.Model.Fingerprint, choices) { Fusion = call.Applied };

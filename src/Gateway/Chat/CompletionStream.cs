@@ -17,12 +17,12 @@ internal sealed class CompletionStream(ModelCall call, AnswerSet answers, bool l
     {
         await foreach ((Answer answer, AnswerDelta delta) in answers.ReadAsync(cancellation))
         {
-            await stream.SendAsync(Event([Choice(answer.Index, delta.Text, delta.Tokens, delta.Finish)]), Wire.Default.Completion);
+            await stream.SendAsync(Event([Choice(answer.Index, delta.Text, delta.Tokens, delta.Finish)]), Wire.Json.Completion);
         }
 
         if (includeUsage)
         {
-            await stream.SendAsync(Event([]) with { Usage = answers.Usage }, Wire.Default.Completion);
+            await stream.SendAsync(Event([]) with { Usage = answers.Usage }, Wire.Json.Completion);
         }
     }
 

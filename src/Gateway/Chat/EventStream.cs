@@ -25,6 +25,8 @@ internal sealed class EventStream
         var stream = new EventStream(http);
         try
         {
+            // Before any token is there: clients give up on a connection that stays silent.
+            await http.Response.Body.FlushAsync(http.RequestAborted);
             await write(stream);
             await http.Response.Body.WriteAsync(Done, http.RequestAborted);
             await http.Response.Body.FlushAsync(http.RequestAborted);
@@ -33,7 +35,7 @@ internal sealed class EventStream
         {
             // Some clients take an error event for the end of the answer, so the response must break off as well. The exception makes
             // Kestrel close the connection after what was sent; http.Abort() would reset it, and a reset can overtake the event.
-            await stream.SendAsync(ErrorResponse.For(error, http).Body, Wire.Default.ErrorBody);
+            await stream.SendAsync(ErrorResponse.For(error, http).Body, Wire.Json.ErrorBody);
             throw;
         }
     }

@@ -50,7 +50,7 @@ internal static class FusionRequest
     {
         try
         {
-            return JsonSerializer.Deserialize(header, Wire.Default.FusionFields)!;
+            return JsonSerializer.Deserialize(header, Wire.Json.FusionFields)!;
         }
         catch (JsonException)
         {

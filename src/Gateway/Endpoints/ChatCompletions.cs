@@ -23,7 +23,7 @@ internal static class ChatCompletions
 
     private static async Task HandleAsync(HttpContext http, ModelCatalog catalog, DecodeScheduler scheduler)
     {
-        ChatCompletionRequest request = await RequestBody.ReadAsync(http.Request, Wire.Default.ChatCompletionRequest);
+        ChatCompletionRequest request = await RequestBody.ReadAsync(http.Request, Wire.Json.ChatCompletionRequest);
         ModelCall call = ModelCall.Resolve(catalog, request, http);
         Prompt prompt = call.Model.Render(call.Plan, Messages(request.Messages!));
         var template = new GenerationRequestTemplate(
@@ -37,7 +37,7 @@ internal static class ChatCompletions
         else
         {
             ChatCompletion whole = await chat.CollectAsync(http.RequestAborted);
-            await http.Response.WriteAsJsonAsync(whole, Wire.Default.ChatCompletion, cancellationToken: http.RequestAborted);
+            await http.Response.WriteAsJsonAsync(whole, Wire.Json.ChatCompletion, cancellationToken: http.RequestAborted);
         }
     }
 

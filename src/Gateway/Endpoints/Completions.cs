@@ -19,7 +19,7 @@ internal static class Completions
 
     private static async Task HandleAsync(HttpContext http, ModelCatalog catalog, DecodeScheduler scheduler)
     {
-        CompletionRequest request = await RequestBody.ReadAsync(http.Request, Wire.Default.CompletionRequest);
+        CompletionRequest request = await RequestBody.ReadAsync(http.Request, Wire.Json.CompletionRequest);
         ModelCall call = ModelCall.Resolve(catalog, request, http);
         Prompt[] prompts = [.. request.Prompt!.Select(item => item.Tokens is { } tokens
             ? call.Model.Render(call.Plan, tokens)
@@ -35,7 +35,7 @@ internal static class Completions
         else
         {
             Completion whole = await completion.CollectAsync(http.RequestAborted);
-            await http.Response.WriteAsJsonAsync(whole, Wire.Default.Completion, cancellationToken: http.RequestAborted);
+            await http.Response.WriteAsJsonAsync(whole, Wire.Json.Completion, cancellationToken: http.RequestAborted);
         }
     }
 }

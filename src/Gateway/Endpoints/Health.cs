@@ -7,14 +7,14 @@ internal static class Health
 {
     public static void Map(IEndpointRouteBuilder routes)
     {
-        routes.MapGet("/healthz", () => TypedResults.Json(new HealthBody("ok"), Wire.Default.HealthBody))
+        routes.MapGet("/healthz", () => TypedResults.Json(new HealthBody("ok"), Wire.Json.HealthBody))
             .WithName("health")
             .WithSummary("The process answers.")
             .Produces<HealthBody>();
 
         routes.MapGet("/readyz", (IHostApplicationLifetime lifetime) => lifetime.ApplicationStopping.IsCancellationRequested
-                ? TypedResults.Json(new HealthBody("stopping"), Wire.Default.HealthBody, statusCode: StatusCodes.Status503ServiceUnavailable)
-                : TypedResults.Json(new HealthBody("ready"), Wire.Default.HealthBody))
+                ? TypedResults.Json(new HealthBody("stopping"), Wire.Json.HealthBody, statusCode: StatusCodes.Status503ServiceUnavailable)
+                : TypedResults.Json(new HealthBody("ready"), Wire.Json.HealthBody))
             .WithName("ready")
             .WithSummary("Models are loaded and requests are taken; 503 while the server stops.")
             .Produces<HealthBody>()

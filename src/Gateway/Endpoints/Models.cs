@@ -8,13 +8,13 @@ internal static class Models
 {
     public static void Map(IEndpointRouteBuilder routes)
     {
-        routes.MapGet("/v1/models", (ModelCatalog catalog) => TypedResults.Json(new ModelList([.. catalog.Models.Select(Describe)]), Wire.Default.ModelList))
+        routes.MapGet("/v1/models", (ModelCatalog catalog) => TypedResults.Json(new ModelList([.. catalog.Models.Select(Describe)]), Wire.Json.ModelList))
             .WithName("listModels")
             .WithSummary("Every served model with its fusion's defaults and limits.")
             .Produces<ModelList>();
 
         // A folder's name may hold a slash-free id only, but clients escape and unescape as they like.
-        routes.MapGet("/v1/models/{**id}", (string id, ModelCatalog catalog) => TypedResults.Json(Describe(catalog.Get(id)), Wire.Default.ModelObject))
+        routes.MapGet("/v1/models/{**id}", (string id, ModelCatalog catalog) => TypedResults.Json(Describe(catalog.Get(id)), Wire.Json.ModelObject))
             .WithName("retrieveModel")
             .WithSummary("One served model.")
             .Produces<ModelObject>()

@@ -48,7 +48,7 @@ internal sealed record ErrorResponse(int Status, ErrorBody Body)
             http.Response.Headers.RetryAfter = RetryAfterSeconds;
         }
 
-        await http.Response.WriteAsJsonAsync(Body, Wire.Default.ErrorBody);
+        await http.Response.WriteAsJsonAsync(Body, Wire.Json.ErrorBody);
     }
 
     private static ErrorResponse Create(int status, string message, string? field, string? code) =>

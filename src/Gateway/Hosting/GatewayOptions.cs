@@ -1,3 +1,4 @@
+using ProxyTune.Decoding;
 using ProxyTune.Decoding.Catalog;
 using ProxyTune.Decoding.Generation;
 
@@ -15,4 +16,34 @@ internal sealed record GatewayOptions
     public EngineOptions Engine { get; init; } = new();
 
     public SchedulerOptions Scheduler { get; init; } = new();
+
+    /// <exception cref="EngineException">InvalidValue, naming the setting.</exception>
+    public static GatewayOptions Read(IConfiguration configuration)
+    {
+        GatewayOptions options;
+        try
+        {
+            options = configuration.Get<GatewayOptions>() ?? new GatewayOptions();
+        }
+        catch (InvalidOperationException error)
+        {
+            throw new EngineException(EngineError.InvalidValue, error.Message, inner: error);
+        }
+
+        AtLeast(1, options.MaxBodyBytes, nameof(MaxBodyBytes));
+        AtLeast(0, options.Engine.Threads, "Engine:Threads");
+        AtLeast(1, options.Engine.MaxSequences, "Engine:MaxSequences");
+        AtLeast(1, options.Scheduler.MaxRunning, "Scheduler:MaxRunning");
+        AtLeast(1, options.Scheduler.MaxWaiting, "Scheduler:MaxWaiting");
+        AtLeast(1, options.Scheduler.PromptTokensPerStep, "Scheduler:PromptTokensPerStep");
+        return options;
+    }
+
+    private static void AtLeast(long least, long value, string setting)
+    {
+        if (value < least)
+        {
+            throw new EngineException(EngineError.InvalidValue, $"{setting} is {value}; it must be at least {least}.", setting);
+        }
+    }
 }

@@ -10,7 +10,7 @@ internal static class ModelsFolder
     /// <exception cref="EngineException">InvalidCatalog where there is none.</exception>
     public static string Find(string? given, params string[] starts)
     {
-        if (given is not null)
+        if (!string.IsNullOrWhiteSpace(given))
         {
             return Path.GetFullPath(given);
         }

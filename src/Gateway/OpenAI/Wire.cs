@@ -1,3 +1,4 @@
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
@@ -16,6 +17,13 @@ namespace ProxyTune.Gateway.OpenAI;
 [JsonSerializable(typeof(FusionFields))]
 internal sealed partial class Wire : JsonSerializerContext
 {
+    // Lazy, because the generated half's static fields may be set later than this half's.
+    private static readonly Lazy<Wire> Relaxed = new(() =>
+        new Wire(new JsonSerializerOptions(Default!.Options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }));
+
+    /// <summary>Text as it is, without escapes that only HTML would need.</summary>
+    public static Wire Json => Relaxed.Value;
+
     public static string Text(JsonElement value) =>
         value.ValueKind == JsonValueKind.String ? value.GetString()! : throw new JsonException();
 }

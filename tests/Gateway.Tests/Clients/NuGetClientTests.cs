@@ -5,6 +5,7 @@ using OpenAI;
 using OpenAI.Chat;
 
 using ProxyTune.Gateway.Tests.Hosting;
+using ProxyTune.Testing;
 
 namespace ProxyTune.Gateway.Tests.Clients;
 
@@ -83,6 +84,26 @@ public class NuGetClientTests(RunningGateway gateway)
         Assert.Contains("context_length_exceeded", error.Message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task CompleteChatStreaming_ModelFailsOnTheWay_Throws()
+    {
+        int steps = 0;
+        var broken = new RunningGateway(InterceptedModel.Between(() => _ = ++steps < 4 ? 0 : throw new InvalidOperationException("on purpose")));
+        await broken.InitializeAsync();
+        string text = "";
+
+        await Assert.ThrowsAnyAsync<Exception>(async () =>
+        {
+            await foreach (StreamingChatCompletionUpdate update in Client(TinyFamily.Fused, broken).CompleteChatStreamingAsync(Messages, Options(20)))
+            {
+                text += string.Concat(update.ContentUpdate.Select(part => part.Text));
+            }
+        });
+
+        Assert.NotEmpty(text);
+        await broken.DisposeAsync();
+    }
+
     private static ChatCompletionOptions Options(int maxTokens, bool includeLogprobs = false)
     {
 #pragma warning disable OPENAI001 // Seed is marked as experimental in the client.
@@ -92,7 +113,9 @@ public class NuGetClientTests(RunningGateway gateway)
 
     private static string Fingerprint(ChatCompletion answer) => answer.SystemFingerprint;
 
-    private ChatClient Client(string model) => new(
+    private ChatClient Client(string model) => Client(model, gateway);
+
+    private static ChatClient Client(string model, RunningGateway gateway) => new(
         model,
         new ApiKeyCredential("unused"),
         new OpenAIClientOptions { Endpoint = new Uri(gateway.Http.BaseAddress!, "v1"), RetryPolicy = new ClientRetryPolicy(0) });

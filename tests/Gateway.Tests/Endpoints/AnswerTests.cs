@@ -1,6 +1,7 @@
 using System.Text.Json;
 
 using ProxyTune.Gateway.Tests.Hosting;
+using ProxyTune.Testing;
 
 namespace ProxyTune.Gateway.Tests.Endpoints;
 

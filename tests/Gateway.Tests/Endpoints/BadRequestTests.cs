@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Json;
 
 using ProxyTune.Gateway.Tests.Hosting;
+using ProxyTune.Testing;
 
 namespace ProxyTune.Gateway.Tests.Endpoints;
 

@@ -1,7 +1,9 @@
 using System.Net.Http.Json;
 using System.Text.Json;
 
+using ProxyTune.Decoding.Text;
 using ProxyTune.Gateway.Tests.Hosting;
+using ProxyTune.Testing;
 
 namespace ProxyTune.Gateway.Tests.Endpoints;
 
@@ -60,6 +62,36 @@ public class FusionTests(RunningGateway gateway)
         string[] texts = await TextsAsync("town-qa@0", "town-qa@1", "town-qa@2");
 
         Assert.Equal(3, texts.Distinct().Count());
+    }
+
+    [Theory]
+    [InlineData(1.0)]
+    [InlineData(1.7)]
+    public async Task Chat_Greedy_EqualsTheFormulaInPlainLoops(double alpha)
+    {
+        const int Count = 12;
+        JsonElement answer = await gateway.AnswerAsync(Chat, AnswerTests.Question(Count, new()
+        {
+            ["model"] = FormattableString.Invariant($"town-qa@{alpha}"),
+            ["temperature"] = 0,
+            ["logprobs"] = true,
+        }));
+        byte[] served = [.. answer.GetProperty("choices")[0].GetProperty("logprobs").GetProperty("content").EnumerateArray()
+            .SelectMany(token => token.GetProperty("bytes").EnumerateArray().Select(value => value.GetByte()))];
+
+        using Tokenizer tokenizer = Tokenizer.Load(gateway.Family.PathOf(TinyFamily.Base));
+        int[] chat = tokenizer.EncodeRendered("<|user|>\nWhere?<|end|>\n<|assistant|>\n");
+        SlowLlama[] members = [.. new[] { TinyFamily.Base, TinyFamily.Expert, TinyFamily.AntiExpert }.Select(name => new SlowLlama(gateway.Family.PathOf(name)))];
+        List<int> generated = [];
+        for (int i = 0; i < Count; i++)
+        {
+            double[] large = members[0].Logits([.. tokenizer.Encode("Where?"), .. generated])[^1];
+            double[] tuned = members[1].Logits([.. chat, .. generated])[^1];
+            double[] untuned = members[2].Logits([.. chat, .. generated])[^1];
+            generated.Add(Enumerable.Range(0, large.Length).MaxBy(id => large[id] + (alpha * (tuned[id] - untuned[id]))));
+        }
+
+        Assert.Equal(generated.SelectMany(tokenizer.TokenBytes), served);
     }
 
     [Fact]

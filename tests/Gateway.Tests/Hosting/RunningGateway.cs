@@ -6,6 +6,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 
 using ProxyTune.Decoding.Generation;
+using ProxyTune.Testing;
 
 namespace ProxyTune.Gateway.Tests.Hosting;
 

@@ -1,112 +1,49 @@
 using System.Diagnostics;
 
-using ProxyTune.Decoding;
-using ProxyTune.Decoding.Catalog;
+using ProxyTune.Testing;
 
 namespace ProxyTune.Gateway.Tests.Hosting;
 
-/// <summary>A wrong models folder stops the start, and the message names the file and the entry.</summary>
+/// <summary>What stops the start ends the process with status 1 and one line on standard error.</summary>
 public class StartUpTests
 {
-    public static TheoryData<string, Action<TinyFamily>, string[]> Broken => new()
-    {
-        { "model missing", family => File.Delete(family.PathOf("small-qa", "model.onnx")), ["'town-qa', expert 'qa'", "small-qa", "model.onnx"] },
-        { "model truncated", family => Truncate(family.PathOf("small-qa", "model.onnx")), ["'town-qa', expert 'qa'", "small-qa", "model.onnx"] },
-        { "weights truncated", family => Truncate(family.PathOf("base", "model.safetensors")), ["'town-qa'", "base", "model.safetensors"] },
-        { "weights missing", family => File.Delete(family.PathOf("small", "model.safetensors")), ["'town-qa', expert 'qa'", "small", "model.safetensors"] },
-        { "tokenizer missing", family => File.Delete(family.PathOf("small", "tokenizer.json")), ["'town-qa', expert 'qa'", "small", "tokenizer.json"] },
-        { "tokenizer broken", family => Truncate(family.PathOf("base", "tokenizer.json")), ["'town-qa'", "base", "tokenizer.json"] },
-        { "config broken", family => File.WriteAllText(family.PathOf("base", "genai_config.json"), "{"), ["'town-qa'", "base", "genai_config.json"] },
-        { "other tokenizer", family => family.WriteModel("small-qa", seed: 2, shift: 1), ["catalog.json", "'town-qa', expert 'qa'", "small-qa", "another tokenizer", "base"] },
-        { "broken JSON", family => family.WriteCatalogText("{\"served_models\": ["), ["catalog.json", "line 1"] },
-        { "no such folder", Entry(("base", "nobody")), ["catalog.json", "'town-qa'", "'nobody'", "base, small, small-qa"] },
-        { "no base", Entry(("base", null)), ["catalog.json", "'town-qa'", "base is missing"] },
-        { "unknown field", Entry(("alhpa", 1)), ["catalog.json", "line 1", "served_models[0]", "'alhpa' is not a field"] },
-        { "wrong type", Entry(("alpha", "much")), ["catalog.json", "served_models[0].alpha", "wrong type"] },
-        { "unknown rule", Entry(("rule", "magic")), ["catalog.json", "'town-qa'", "'magic'", "'proxy' and 'none'"] },
-        { "no rule", Entry(("rule", null)), ["catalog.json", "'town-qa'", "rule is ''"] },
-        { "rule without experts", Entry(("experts", null)), ["catalog.json", "'town-qa'", "at least one expert"] },
-        { "experts without rule", Entry(("rule", "none")), ["catalog.json", "'town-qa'", "takes no experts"] },
-        { "alpha outside", Entry(("alpha", 2.5)), ["catalog.json", "'town-qa'", "alpha is 2.5", "0 to 2"] },
-        { "range reversed", Entry(("alpha_range", new[] { 2, 0 })), ["catalog.json", "'town-qa'", "alpha_range is [2, 0]"] },
-        { "range of one", Entry(("alpha_range", new[] { 2 })), ["catalog.json", "'town-qa'", "alpha_range has 1 numbers"] },
-        { "weight outside", Expert(("weight", 1.6)), ["catalog.json", "'town-qa', expert 'qa'", "weight is 1.6", "-1 to 1.5"] },
-        { "expert without model", Expert(("model", null)), ["catalog.json", "'town-qa'", "'qa' needs model and anti_expert"] },
-        { "expert without anti-expert", Expert(("anti_expert", null)), ["catalog.json", "'town-qa'", "'qa' needs model and anti_expert"] },
-        { "expert called alpha", Expert(("name", "alpha")), ["catalog.json", "'town-qa'", "experts[0].name is 'alpha'"] },
-        { "experts called alike", Entry(("experts", new[] { TinyFamily.ExpertEntry(), TinyFamily.ExpertEntry() })), ["catalog.json", "'town-qa'", "'qa' is given 2 times"] },
-        { "name missing", Entry(("name", null)), ["catalog.json", "served_models[0]", "name is ''"] },
-        { "name with @", Entry(("name", "a@1")), ["catalog.json", "served_models[0]", "name is 'a@1'"] },
-        { "names alike", Catalog([TinyFamily.PlainEntry(), TinyFamily.PlainEntry()]), ["catalog.json", "'plain' is given 2 times"] },
-        { "template missing", Entry(("templates", new { @base = "nice.jinja" })), ["catalog.json", "'town-qa'", "'nice.jinja'", "'plain'"] },
-    };
-
-    [Theory]
-    [MemberData(nameof(Broken))]
-    public void Load_BrokenFolder_NamesFileAndEntry(string what, Action<TinyFamily> damage, string[] words)
-    {
-        using var family = new TinyFamily();
-        damage(family);
-
-        var error = Assert.Throws<EngineException>(() => ModelCatalog.Load(family.Folder, new EngineOptions()));
-
-        Assert.True(error.Error is EngineError.InvalidCatalog or EngineError.InvalidModelFolder, what);
-        Assert.All(words, word => Assert.Contains(word, error.Message, StringComparison.Ordinal));
-    }
-
-    [Fact]
-    public void Load_NoCatalog_ServesEachFolderUnderItsName()
-    {
-        using var family = new TinyFamily();
-        File.Delete(family.PathOf("catalog.json"));
-        Directory.CreateDirectory(family.PathOf("notes"));
-        using ModelCatalog catalog = ModelCatalog.Load(family.Folder, new EngineOptions());
-
-        Assert.Equal(["base", "small", "small-qa"], catalog.Models.Select(model => model.Name));
-        Assert.All(catalog.Models, model => Assert.Empty(model.Experts));
-    }
-
-    [Fact]
-    public void Load_FolderThatIsAModel_ServesIt()
-    {
-        using var family = new TinyFamily();
-        using ModelCatalog catalog = ModelCatalog.Load(family.PathOf("base") + Path.DirectorySeparatorChar, new EngineOptions());
-
-        Assert.Equal(["base"], catalog.Models.Select(model => model.Name));
-    }
-
-    [Fact]
-    public void Load_OtherWeightsInAMember_ChangeTheFingerprintOfWhatUsesIt()
-    {
-        using var family = new TinyFamily();
-        string[] before = Fingerprints(family);
-        family.WriteModel("small-qa", seed: 9);
-        string[] after = Fingerprints(family);
-
-        Assert.NotEqual(before[0], after[0]);
-        Assert.Equal(before[1], after[1]);
-        Assert.Equal(after, Fingerprints(family));
-    }
-
     [Theory]
     [InlineData("empty", "nothing to serve")]
     [InlineData("nowhere", "does not exist")]
-    [InlineData("truncated", "model.onnx")]
+    [InlineData("base", "model.onnx")]
     public async Task Main_WrongFolder_ExitsWith1AndOneLine(string kind, string words)
     {
         using var family = new TinyFamily();
-        string folder = kind == "truncated" ? family.Folder : family.PathOf(kind);
+        string folder = family.PathOf(kind);
         if (kind == "empty")
         {
             Directory.CreateDirectory(folder);
         }
-        else if (kind == "truncated")
+        else if (kind == "base")
         {
-            Truncate(family.PathOf("base", "model.onnx"));
+            File.WriteAllText(family.PathOf("base", "model.onnx"), "no graph");
         }
 
+        await AssertStopsAsync(words, "--models", folder);
+    }
+
+    [Theory]
+    [InlineData("--engine:executionprovider", "abacus", "'abacus'")]
+    [InlineData("--engine:executionprovider", "cuda", "'cuda' is not available")]
+    [InlineData("--scheduler:maxwaiting", "many", "MaxWaiting")]
+    [InlineData("--scheduler:maxrunning", "0", "MaxRunning is 0")]
+    [InlineData("--models", "nowhere", "nowhere does not exist")]
+    public async Task Main_WrongSetting_ExitsWith1AndOneLine(string name, string value, string words)
+    {
+        using var family = new TinyFamily();
+
+        await AssertStopsAsync(words, "--models", family.Folder, name, value);
+    }
+
+    private static async Task AssertStopsAsync(string words, params string[] arguments)
+    {
         using Process server = Process.Start(new ProcessStartInfo(
-            "dotnet", [typeof(Program).Assembly.Location, "--models", folder, "--urls", "http://127.0.0.1:0"]) { RedirectStandardError = true })!;
+            "dotnet", [typeof(Program).Assembly.Location, "--urls", "http://127.0.0.1:0", .. arguments]) { RedirectStandardError = true })!;
         string error = await server.StandardError.ReadToEndAsync();
         await server.WaitForExitAsync();
 
@@ -114,30 +51,5 @@ public class StartUpTests
         Assert.StartsWith("proxytune: ", error, StringComparison.Ordinal);
         Assert.Contains(words, error, StringComparison.Ordinal);
         Assert.DoesNotContain("   at ", error, StringComparison.Ordinal);
-    }
-
-    private static string[] Fingerprints(TinyFamily family)
-    {
-        using ModelCatalog catalog = ModelCatalog.Load(family.Folder, new EngineOptions());
-        return [catalog.Get(TinyFamily.Fused).Fingerprint, catalog.Get(TinyFamily.Plain).Fingerprint];
-    }
-
-    private static void Truncate(string path)
-    {
-        using FileStream file = File.OpenWrite(path);
-        file.SetLength(file.Length / 2);
-    }
-
-    private static Action<TinyFamily> Entry((string Field, object? Value) change) => Catalog([Changed(TinyFamily.FusedEntry(), change)]);
-
-    private static Action<TinyFamily> Expert((string Field, object? Value) change) =>
-        Entry(("experts", new[] { Changed(TinyFamily.ExpertEntry(), change) }));
-
-    private static Action<TinyFamily> Catalog(Dictionary<string, object?>[] entries) => family => family.WriteCatalog(new { served_models = entries });
-
-    private static Dictionary<string, object?> Changed(Dictionary<string, object?> entry, (string Field, object? Value) change)
-    {
-        entry[change.Field] = change.Value;
-        return entry;
     }
 }

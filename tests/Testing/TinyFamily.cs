@@ -1,8 +1,6 @@
 using System.Text.Json;
 
-using ProxyTune.Testing;
-
-namespace ProxyTune.Gateway.Tests.Hosting;
+namespace ProxyTune.Testing;
 
 /// <summary>A models folder in the system's temporary folder: a base, a small pair, and a catalog that fuses them.</summary>
 public sealed class TinyFamily : IDisposable

@@ -1,0 +1,99 @@
+using ProxyTune.Decoding.Catalog;
+using ProxyTune.Decoding.Fusion;
+using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Text;
+using ProxyTune.Testing;
+
+namespace ProxyTune.Decoding.Tests.Catalog;
+
+public sealed class ServedModelTests : IDisposable
+{
+    private static readonly ChatMessage[] Question = [new("user", "Where?"), new("user", "Who?")];
+
+    private readonly TinyFamily family = new();
+
+    public void Dispose() => family.Dispose();
+
+    [Theory]
+    [InlineData(null, null, 1f)]
+    [InlineData(0.5, null, 0.5f)]
+    [InlineData(0.5, -1.0, -0.5f)]
+    [InlineData(2.0, 1.5, 3f)]
+    public void Plan_AlphaAndWeight_GivesBaseAndOpposedPair(double? alpha, double? weight, float expected)
+    {
+        using ModelCatalog catalog = ModelCatalog.Load(family.Folder, new EngineOptions());
+        FusionPlan plan = catalog.Get(TinyFamily.Fused).Plan(Settings(alpha, weight));
+
+        Assert.Equal(
+            [(TinyFamily.Base, StreamRole.Base, 1f), (TinyFamily.Expert, StreamRole.Expert, expected), (TinyFamily.AntiExpert, StreamRole.AntiExpert, -expected)],
+            plan.Streams.Select(stream => (stream.Model.Info.Name, stream.Role, stream.Weight)));
+    }
+
+    [Fact]
+    public void Plan_WeightZero_IsTheBaseAlone()
+    {
+        using ModelCatalog catalog = ModelCatalog.Load(family.Folder, new EngineOptions());
+
+        Assert.Single(catalog.Get(TinyFamily.Fused).Plan(Settings(0, null)).Streams);
+        Assert.Single(catalog.Get(TinyFamily.Fused).Plan(Settings(null, 0)).Streams);
+    }
+
+    [Fact]
+    public void Settle_ItsOwnResult_IsTheSame()
+    {
+        using ModelCatalog catalog = ModelCatalog.Load(family.Folder, new EngineOptions());
+        ServedModel model = catalog.Get(TinyFamily.Fused);
+        FusionSettings settled = model.Settle(Settings(0.25, null));
+
+        Assert.Equal(0.25, settled.Alpha);
+        Assert.Equal(1, settled.Experts!["qa"]);
+        Assert.Equal(model.Plan(settled).Streams, model.Plan(Settings(0.25, null)).Streams);
+    }
+
+    [Fact]
+    public void Render_TemplatesPerRole_GivesEachStreamItsOwnText()
+    {
+        File.WriteAllText(family.PathOf("ask.jinja"), "Q: {{ messages[-1]['content'] }}\nA:");
+        Dictionary<string, object?> entry = TinyFamily.FusedEntry();
+        entry["templates"] = new { @base = "plain", expert = "ask.jinja", anti_expert = "chat" };
+        family.WriteCatalog(new { served_models = new[] { entry } });
+        using ModelCatalog catalog = ModelCatalog.Load(family.Folder, new EngineOptions());
+        ServedModel model = catalog.Get(TinyFamily.Fused);
+
+        Prompt prompt = model.Render(model.Plan(FusionSettings.Default), Question);
+
+        Assert.Equal(model.Tokenizer.Encode("Where?\nWho?"), prompt.Streams[0].ToArray());
+        Assert.Equal(model.Tokenizer.Encode("Q: Who?\nA:"), prompt.Streams[1].ToArray());
+        Assert.Equal(
+            model.Tokenizer.EncodeRendered("<|user|>\nWhere?<|end|>\n<|user|>\nWho?<|end|>\n<|assistant|>\n"),
+            prompt.Streams[2].ToArray());
+    }
+
+    [Fact]
+    public void Render_BaseWithoutTemplate_ReadsPlainText()
+    {
+        File.WriteAllText(family.PathOf("base", "tokenizer_config.json"), "{}");
+        Dictionary<string, object?> entry = TinyFamily.PlainEntry();
+        family.WriteCatalog(new { served_models = new[] { entry } });
+        using ModelCatalog catalog = ModelCatalog.Load(family.Folder, new EngineOptions());
+        ServedModel model = catalog.Get(TinyFamily.Plain);
+
+        Assert.Equal(model.Tokenizer.Encode("Where?\nWho?"), model.Render(model.Plan(FusionSettings.Default), Question).Streams[0].ToArray());
+    }
+
+    [Fact]
+    public void VocabularySize_PaddedModel_IsTheTokenizers()
+    {
+        TinyModel.Write(family.PathOf("base"), new TinyModelOptions { Vocabulary = 300, TokenizerSize = TinyTokenizer.Size });
+        using ModelCatalog catalog = ModelCatalog.Load(family.Folder, new EngineOptions());
+
+        Assert.Equal(TinyTokenizer.Size, catalog.Get(TinyFamily.Fused).VocabularySize);
+        Assert.Equal(TinyTokenizer.Size, catalog.Get(TinyFamily.Plain).Plan(FusionSettings.Default).VocabularySize);
+    }
+
+    private static FusionSettings Settings(double? alpha, double? weight) => new()
+    {
+        Alpha = alpha,
+        Experts = weight is { } value ? new Dictionary<string, double> { ["qa"] = value } : null,
+    };
+}
