@@ -26,7 +26,9 @@ internal sealed class ChatStream(ModelCall call, AnswerSet answers, bool logprob
     {
         foreach (Answer answer in answers.Answers)
         {
-            await SendAsync(stream, answer.Index, new ChunkDelta { Role = "assistant", Content = "" }, null, null);
+            var role = new ChunkDelta { Role = "assistant", Content = "" };
+            await stream.SendAsync(
+                Chunk([new ChunkChoice(answer.Index, role, null, null)]) with { Fusion = call.Applied }, Wire.Json.ChatCompletionChunk);
         }
 
         await foreach ((Answer answer, AnswerDelta delta) in answers.ReadAsync(cancellation))
@@ -52,7 +54,7 @@ internal sealed class ChatStream(ModelCall call, AnswerSet answers, bool logprob
         stream.SendAsync(Chunk([new ChunkChoice(index, delta, tokens, finish)]), Wire.Json.ChatCompletionChunk);
 
     private ChatCompletionChunk Chunk(IReadOnlyList<ChunkChoice> choices) =>
-        new(id, call.Created, call.Model.Name, call.Model.Fingerprint, choices) { Fusion = call.Applied };
+        new(id, call.Created, call.Model.Name, call.Model.Fingerprint, choices);
 
     private ChatLogprobs? Logprobs(IReadOnlyList<AnswerToken> tokens) =>
         logprobs ? LogprobWriter.Chat(call.Model.Tokenizer, tokens) : null;

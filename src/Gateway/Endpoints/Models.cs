@@ -13,7 +13,7 @@ internal static class Models
             .WithSummary("Every served model with its fusion's defaults and limits.")
             .Produces<ModelList>();
 
-        // A folder's name may hold a slash-free id only, but clients escape and unescape as they like.
+        // A served model's name may hold slashes.
         routes.MapGet("/v1/models/{**id}", (string id, ModelCatalog catalog) => TypedResults.Json(Describe(catalog.Get(id)), Wire.Json.ModelObject))
             .WithName("retrieveModel")
             .WithSummary("One served model.")
@@ -25,7 +25,7 @@ internal static class Models
         new(model.Name, model.Created.ToUnixTimeSeconds(), model.Description, model.ContextLength, model.Fingerprint)
         {
             Fusion = model.Experts.Count == 0 ? null : new FusionLimits(
-                "proxy",
+                model.Rule,
                 Limit(model.Alpha),
                 model.Experts.ToDictionary(expert => expert.Name, expert => Limit(expert.Weight))),
         };

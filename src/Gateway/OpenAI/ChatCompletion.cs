@@ -31,6 +31,7 @@ internal sealed record ChatCompletionChunk(
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public Usage? Usage { get; init; }
 
+    /// <summary>In a choice's first chunk, the one with the role.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public FusionFields? Fusion { get; init; }
 }

@@ -58,6 +58,7 @@ public class AnswerTests(RunningGateway gateway)
         JsonElement whole = await gateway.AnswerAsync(Chat, question);
         JsonElement[] chunks = await ChunksAsync(Chat, question);
 
+        Assert.Equal(1, chunks[0].GetProperty("fusion").GetProperty("alpha").GetDouble());
         for (int index = 0; index < choices; index++)
         {
             JsonElement[] parts = [.. chunks.SelectMany(chunk => chunk.GetProperty("choices").EnumerateArray()).Where(part => part.GetProperty("index").GetInt32() == index)];

@@ -42,8 +42,11 @@ public class StartUpTests
 
     private static async Task AssertStopsAsync(string words, params string[] arguments)
     {
-        using Process server = Process.Start(new ProcessStartInfo(
-            "dotnet", [typeof(Program).Assembly.Location, "--urls", "http://127.0.0.1:0", .. arguments]) { RedirectStandardError = true })!;
+        var command = new ProcessStartInfo("dotnet", [typeof(Program).Assembly.Location, "--urls", "http://127.0.0.1:0", .. arguments])
+        {
+            RedirectStandardError = true,
+        };
+        using Process server = Process.Start(command)!;
         string error = await server.StandardError.ReadToEndAsync();
         await server.WaitForExitAsync();
 
