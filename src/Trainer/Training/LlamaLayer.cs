@@ -36,7 +36,7 @@ internal sealed class LlamaLayer
     }
 
     public static Tensor Norm(Tensor x, Tensor weight, double epsilon) =>
-        x * (x.square().mean([-1], keepdim: true) + epsilon).rsqrt() * weight;
+        x * ((x * x).sum(-1, keepdim: true) / x.shape[1] + epsilon).rsqrt() * weight;
 
     private Tensor Attention(Tensor x, long batch, long positions, LoraAdapter? lora)
     {
@@ -47,13 +47,11 @@ internal sealed class LlamaLayer
             projected = lora.AddTo(projected, x, _index, LoraTargets.QueryKeyValue);
         }
 
-        var all = projected.view(batch, positions, heads + 2 * kvHeads, size);
-        var rotated = _rotary.Rotate(all.narrow(2, 0, heads + kvHeads));
+        // Splits, not slices: the gradient of a split is one concatenation.
+        var parts = projected.view(batch, positions, heads + 2 * kvHeads, size).split([heads + kvHeads, kvHeads], 2);
+        var rotated = _rotary.Rotate(parts[0]).split([heads, kvHeads], 2);
         var mixed = functional.scaled_dot_product_attention(
-            rotated.narrow(2, 0, heads).transpose(1, 2),
-            ForEachQuery(rotated.narrow(2, heads, kvHeads)),
-            ForEachQuery(all.narrow(2, heads + kvHeads, kvHeads)),
-            is_casual: true);
+            rotated[0].transpose(1, 2), ForEachQuery(rotated[1]), ForEachQuery(parts[1]), is_casual: true);
         var joined = mixed.transpose(1, 2).reshape(batch * positions, heads * size);
         var output = functional.linear(joined, _output);
         return lora is null ? output : lora.AddTo(output, joined, _index, LoraTargets.Output);
@@ -67,7 +65,8 @@ internal sealed class LlamaLayer
             both = lora.AddTo(both, x, _index, LoraTargets.GateUp);
         }
 
-        var inner = both.narrow(1, 0, _config.IntermediateSize).silu() * both.narrow(1, _config.IntermediateSize, _config.IntermediateSize);
+        var parts = both.chunk(2, 1);
+        var inner = parts[0].silu() * parts[1];
         var output = functional.linear(inner, _down);
         return lora is null ? output : lora.AddTo(output, inner, _index, LoraTargets.Down);
     }

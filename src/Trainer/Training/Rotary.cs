@@ -7,14 +7,13 @@ internal sealed class Rotary : IDisposable
 {
     private readonly Tensor _cos;
     private readonly Tensor _sin;
-    private readonly int _half;
 
     public Rotary(int positions, int headSize, double theta)
     {
-        _half = headSize / 2;
+        var half = headSize / 2;
         using var scope = NewDisposeScope();
-        var frequencies = pow(theta, arange(_half, ScalarType.Float64) * (-2.0 / headSize));
-        var angles = outer(arange(positions, ScalarType.Float64), frequencies).view(1, positions, 1, _half);
+        var frequencies = pow(theta, arange(half, ScalarType.Float64) * (-2.0 / headSize));
+        var angles = outer(arange(positions, ScalarType.Float64), frequencies).view(1, positions, 1, half);
         _cos = angles.cos().to(ScalarType.Float32).DetachFromDisposeScope();
         _sin = angles.sin().to(ScalarType.Float32).DetachFromDisposeScope();
     }
@@ -24,8 +23,8 @@ internal sealed class Rotary : IDisposable
     {
         var positions = heads.shape[1];
         var (cos, sin) = (_cos.narrow(1, 0, positions), _sin.narrow(1, 0, positions));
-        var (first, second) = (heads.narrow(3, 0, _half), heads.narrow(3, _half, _half));
-        return cat([first * cos - second * sin, second * cos + first * sin], 3);
+        var halves = heads.chunk(2, 3);
+        return cat([halves[0] * cos - halves[1] * sin, halves[1] * cos + halves[0] * sin], 3);
     }
 
     public void Dispose()
