@@ -118,11 +118,14 @@ public sealed class DecodeSchedulerTests : IAsyncLifetime, IDisposable
     [Fact]
     public async Task Dispose_WhileRunning_FreesTheSequence()
     {
+        using Gate gate = new(model, forwards: 3);
         Decoding.Generation.Generation generation = scheduler.Submit(Answers.Greedy(model, [1], int.MaxValue));
-        await generation.Tokens.ReadAsync();
+        await gate.Entered();
         generation.Dispose();
+        gate.Open();
         await Idle();
-        Assert.True(model.Forwards < 63, "The cancelled answer ran to its end.");
+        Assert.Equal(3, model.Forwards);
+        Assert.Equal(2, (await Answers.Collect(generation)).Count);
     }
 
     [Fact]
@@ -215,16 +218,19 @@ public sealed class DecodeSchedulerTests : IAsyncLifetime, IDisposable
         }
     }
 
-    /// <summary>Holds the model inside Forward until opened.</summary>
+    /// <summary>Holds the model inside its n-th Forward, and all later ones, until opened.</summary>
     private sealed class Gate : IDisposable
     {
         private readonly SemaphoreSlim entered = new(0);
         private readonly ManualResetEventSlim open = new();
 
-        public Gate(FakeLanguageModel model) => model.OnForward = _ =>
+        public Gate(FakeLanguageModel model, int forwards = 1) => model.OnForward = _ =>
         {
-            entered.Release();
-            open.Wait(Patience);
+            if (model.Forwards >= forwards)
+            {
+                entered.Release();
+                open.Wait(Patience);
+            }
         };
 
         public async Task Entered() => Assert.True(await entered.WaitAsync(Patience));
