@@ -51,11 +51,12 @@ internal static class Family
         {
             Sft.Run(plan.Direct(behaviour), cancellation);
             Sft.Run(plan.DirectLora(behaviour), cancellation);
-            for (var seed = 1; seed <= FamilyPlan.Seeds; seed++)
-            {
-                Sft.Run(plan.Expert(behaviour, "sft", seed), cancellation);
-                Cpt.Run(plan.ConsistentExpert(behaviour, seed), cancellation);
-            }
+        }
+
+        foreach (var (seed, behaviour) in Enumerable.Range(1, FamilyPlan.Seeds).SelectMany(seed => FamilyPlan.Behaviours.Select(behaviour => (seed, behaviour))))
+        {
+            Sft.Run(plan.Expert(behaviour, "sft", seed), cancellation);
+            Cpt.Run(plan.ConsistentExpert(behaviour, seed), cancellation);
         }
     }
 
