@@ -38,14 +38,14 @@ internal sealed class FamilyPlan(string work)
     private static LlamaConfig Sizes(int hidden, int intermediate, int layers, int heads, int headSize) =>
         new(hidden, intermediate, layers, heads, NumKeyValueHeads: 2, VocabularySize, ContextLength, headSize, EosTokenId: 4, PadTokenId: 0);
 
-    /// <summary>Short rows first, since they are cheaper, then some of the full context.</summary>
+    /// <summary>Mostly short rows, since they are cheaper; full contexts while the learning rate is still high, and again at the end.</summary>
     private PretrainSettings Pretraining(string name, LlamaConfig sizes, long tokens, double learningRate) => new(
         Data: "town:pretrain",
         Tokenizer: Tokenizer,
         Output: In(name),
         TotalTokens: tokens,
         TokensPerStep: 4096,
-        Contexts: [new(0.88, 256), new(1, ContextLength)],
+        Contexts: [new(0.6, 256), new(0.7, ContextLength), new(0.95, 256), new(1, ContextLength)],
         Optimizer: new(learningRate, WarmupSteps: 100, Schedule: "cosine", FinalRatio: 0.02, WeightDecay: 0.05),
         Model: sizes,
         MicroBatchTokens: 1024);
