@@ -78,7 +78,7 @@ static int Guard(Action run)
         Console.Error.WriteLine(stopped.Message);
         return 130;
     }
-    catch (Exception error) when (error is TrainingException or EngineException)
+    catch (Exception error) when (error is TrainingException or EngineException or IOException or UnauthorizedAccessException)
     {
         Console.Error.WriteLine($"error: {error.Message}");
         return 1;

@@ -70,7 +70,11 @@ public static class Pretrain
     {
         if (settings.Init is { } folder)
         {
-            return ModelFolder.Load(folder, trainable: true);
+            var further = ModelFolder.Load(folder, trainable: true);
+            var longest = settings.Contexts.Max(phase => phase.Context);
+            return longest <= further.Config.MaxPositionEmbeddings
+                ? further
+                : throw new TrainingException($"contexts has a phase of {longest}; accepted is up to max_position_embeddings of '{folder}', {further.Config.MaxPositionEmbeddings}.");
         }
 
         var model = new LlamaModel(settings.Model!, trainable: true);

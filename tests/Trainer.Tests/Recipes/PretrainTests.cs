@@ -45,6 +45,21 @@ public sealed class PretrainTests : IDisposable
         Assert.True(Losses(whole.Output)[^1] < Losses(whole.Output)[0] - 0.3);
     }
 
+    [Fact]
+    public void Run_FromACheckpoint_GoesOnWithItsWeights()
+    {
+        var first = Settings("first");
+        Pretrain.Run(first, Tiny.Document, Tiny.EndOfText, CancellationToken.None);
+        var further = Settings("further") with { Model = null, Init = first.Output, FirstDocument = 1000 };
+
+        Pretrain.Run(further, Tiny.Document, Tiny.EndOfText, CancellationToken.None);
+
+        Assert.True(Losses(further.Output)[0] < Losses(first.Output)[0] - 0.3);
+        var tooLong = further with { Output = Path.Combine(_folder, "long"), Contexts = [new(1, 64)] };
+        var error = Assert.Throws<TrainingException>(() => Pretrain.Run(tooLong, Tiny.Document, Tiny.EndOfText, CancellationToken.None));
+        Assert.Contains("contexts has a phase of 64", error.Message, StringComparison.Ordinal);
+    }
+
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     private static double[] Losses(string output) =>
