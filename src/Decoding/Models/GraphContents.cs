@@ -47,25 +47,27 @@ internal sealed class GraphContents
     private void ReadTensor(CodedInputStream input, long end)
     {
         Dictionary<string, string> place = [];
-        ForEachMessage(input, end, (ExternalData, entry =>
-        {
-            string key = "", value = "";
-            while (Next(input, entry) is { } field)
-            {
-                switch (field)
-                {
-                    case Key: key = input.ReadString(); break;
-                    case Value: value = input.ReadString(); break;
-                    default: input.SkipLastField(); break;
-                }
-            }
-
-            place[key] = value;
-        }));
+        ForEachMessage(input, end, (ExternalData, entry => ReadEntry(input, entry, place)));
         if (place.TryGetValue("location", out string? file))
         {
             WeightFiles[file] = Math.Max(WeightFiles.GetValueOrDefault(file), Number(place, "offset") + Number(place, "length"));
         }
+    }
+
+    private static void ReadEntry(CodedInputStream input, long end, Dictionary<string, string> entries)
+    {
+        string key = "", value = "";
+        while (Next(input, end) is { } field)
+        {
+            switch (field)
+            {
+                case Key: key = input.ReadString(); break;
+                case Value: value = input.ReadString(); break;
+                default: input.SkipLastField(); break;
+            }
+        }
+
+        entries[key] = value;
     }
 
     private static long Number(Dictionary<string, string> place, string key) =>
