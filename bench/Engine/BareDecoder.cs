@@ -1,0 +1,105 @@
+using System.Diagnostics;
+using System.Numerics;
+
+using Microsoft.ML.OnnxRuntime;
+
+using ProxyTune.Decoding.Catalog;
+using ProxyTune.Decoding.Models;
+
+namespace ProxyTune.Bench;
+
+/// <summary>
+/// The least that a member costs: its graph with the engine's session settings and keys and values in place, in the plainest loop. Only
+/// the run itself is timed; binding, masks and reading the logits are not.
+/// </summary>
+internal sealed class BareDecoder : IDisposable
+{
+    private readonly DecoderSession decoder;
+    private readonly OrtIoBinding binding;
+    private readonly RunOptions options = new();
+    private readonly int rows;
+    private readonly int width;
+    private readonly NativeTensor[] cache;
+    private readonly NativeTensor ids;
+    private readonly NativeTensor positions;
+    private readonly NativeTensor mask;
+    private readonly NativeTensor logits;
+    private int length;
+
+    public BareDecoder(string folder, int rows, int mostTokens)
+    {
+        decoder = DecoderSession.Load(folder, new EngineOptions());
+        if (!decoder.SharesCache)
+        {
+            throw new NotSupportedException($"{folder}: the bare loop needs GroupQueryAttention in every layer.");
+        }
+
+        binding = decoder.Session.CreateIoBinding();
+        this.rows = rows;
+        width = decoder.Cache.FixedWidth ?? Math.Max(256, (int)BitOperations.RoundUpToPowerOf2((uint)mostTokens));
+        cache = [.. decoder.CacheNames.Select(_ => Tensor(decoder.Cache.Type, (long)rows * decoder.Cache.Heads * width * decoder.Cache.HeadSize))];
+        ids = Tensor(decoder.InputType, rows * mostTokens);
+        positions = Tensor(decoder.InputType, rows * mostTokens);
+        mask = Tensor(decoder.InputType, rows * mostTokens);
+        logits = Tensor(decoder.Logits.ElementDataType, (long)rows * mostTokens * decoder.VocabularySize);
+        mask.Span<long>(0, rows * mostTokens).Fill(1);
+        for (int i = 0; i < cache.Length; i++)
+        {
+            using OrtValue view = cache[i].View(0, rows, decoder.Cache.Heads, width, decoder.Cache.HeadSize);
+            binding.BindInput(decoder.CacheNames[i].Past, view);
+            binding.BindOutput(decoder.CacheNames[i].Present, view);
+        }
+    }
+
+    public void Restart() => length = 0;
+
+    /// <summary>Appends the same tokens to every row.</summary>
+    /// <returns>Seconds of the run.</returns>
+    public double Append(ReadOnlySpan<int> tokens)
+    {
+        for (int i = 0; i < rows * tokens.Length; i++)
+        {
+            ids.Span<long>(i, 1)[0] = tokens[i % tokens.Length];
+            positions.Span<long>(i, 1)[0] = length + (i % tokens.Length);
+        }
+
+        length += tokens.Length;
+        Bind(decoder.Config.InputIds, ids, tokens.Length);
+        Bind(decoder.Config.PositionIds, positions, tokens.Length);
+        Bind(decoder.Config.AttentionMask, mask, length);
+        int given = decoder.GivesLastRowOnly ? 1 : tokens.Length;
+        using OrtValue output = logits.View(0, rows, given, decoder.VocabularySize);
+        binding.BindOutput(decoder.Config.Logits, output);
+        long start = Stopwatch.GetTimestamp();
+        decoder.Session.RunWithBinding(options, binding);
+        return Stopwatch.GetElapsedTime(start).TotalSeconds;
+    }
+
+    public void Dispose()
+    {
+        binding.Dispose();
+        options.Dispose();
+        foreach (NativeTensor tensor in (NativeTensor[])[.. cache, ids, positions, mask, logits])
+        {
+            tensor.Dispose();
+        }
+
+        decoder.Dispose();
+    }
+
+    private static NativeTensor Tensor(Microsoft.ML.OnnxRuntime.Tensors.TensorElementType type, long elements)
+    {
+        var tensor = new NativeTensor(type);
+        tensor.Reserve(elements);
+        return tensor;
+    }
+
+    private void Bind(string name, NativeTensor tensor, int columns)
+    {
+        if (decoder.Has(name))
+        {
+            using OrtValue view = tensor.View(0, rows, columns);
+            binding.BindInput(name, view);
+        }
+    }
+}

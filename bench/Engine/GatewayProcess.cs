@@ -1,0 +1,99 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+
+namespace ProxyTune.Bench;
+
+/// <summary>The gateway, built as this program was, in a process of its own.</summary>
+internal sealed class GatewayProcess : IAsyncDisposable
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(2);
+
+    private readonly Process process;
+
+    private GatewayProcess(Process process, Uri address)
+    {
+        this.process = process;
+        Http.BaseAddress = address;
+    }
+
+    public HttpClient Http { get; } = new();
+
+    /// <summary>From the start of the process to the first 200 from /readyz.</summary>
+    public TimeSpan ColdStart { get; private set; }
+
+    /// <summary>MiB of resident memory.</summary>
+    public double Resident => Read(p => p.WorkingSet64);
+
+    /// <summary>The most so far, MiB.</summary>
+    public double PeakResident => Read(p => p.PeakWorkingSet64);
+
+    public static async Task<GatewayProcess> StartAsync(Family family)
+    {
+        // artifacts/bin/PROJECT/CONFIGURATION
+        DirectoryInfo mine = new(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory));
+        string program = Path.Combine(mine.Parent!.Parent!.FullName, "Gateway", mine.Name, "ProxyTune.Gateway.dll");
+        var address = new Uri($"http://127.0.0.1:{FreePort()}");
+        long start = Stopwatch.GetTimestamp();
+        Process process = Process.Start(new ProcessStartInfo("dotnet", [program, "--models", family.Folder, "--urls", address.ToString()])
+        {
+            RedirectStandardOutput = true,
+        })!;
+
+        // Somebody must read, or the server would wait for room in the pipe one day.
+        process.OutputDataReceived += static (_, _) => { };
+        process.BeginOutputReadLine();
+        var gateway = new GatewayProcess(process, address);
+        while (!await gateway.IsReadyAsync())
+        {
+            if (process.HasExited || Stopwatch.GetElapsedTime(start) > Patience)
+            {
+                await gateway.DisposeAsync();
+                throw new InvalidOperationException($"{program} did not become ready.");
+            }
+
+            await Task.Delay(5);
+        }
+
+        gateway.ColdStart = Stopwatch.GetElapsedTime(start);
+        return gateway;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        Http.Dispose();
+        if (!process.HasExited)
+        {
+            process.Kill();
+            await process.WaitForExitAsync();
+        }
+
+        process.Dispose();
+    }
+
+    private async Task<bool> IsReadyAsync()
+    {
+        try
+        {
+            using HttpResponseMessage response = await Http.GetAsync("/readyz");
+            return response.StatusCode == HttpStatusCode.OK;
+        }
+        catch (HttpRequestException)
+        {
+            return false;
+        }
+    }
+
+    private double Read(Func<Process, long> bytes)
+    {
+        process.Refresh();
+        return bytes(process) / (double)(1 << 20);
+    }
+
+    private static int FreePort()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+}

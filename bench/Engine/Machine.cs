@@ -1,0 +1,49 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+
+using Microsoft.ML.OnnxRuntime;
+
+using ProxyTune.Testing;
+
+namespace ProxyTune.Bench;
+
+/// <summary>What a figure depends on besides the code.</summary>
+internal static class Machine
+{
+    /// <summary>Read before the first measurement: work of others shows here.</summary>
+    public static string LoadAverage { get; } =
+        File.Exists("/proc/loadavg") ? string.Join(' ', File.ReadAllText("/proc/loadavg").Split(' ')[..3]) : "unknown";
+
+    public static void Describe(Report report, string command, Family family)
+    {
+        report.Line($"- command: `{command}`");
+        report.Line($"- models: {family.Description}");
+        report.Line($"- machine: {Cpu()}, {Environment.ProcessorCount} cores, {RuntimeInformation.OSDescription}; load average before the start {LoadAverage}");
+        report.Line($"- software: commit {Commit()}, {RuntimeInformation.FrameworkDescription}, ONNX Runtime {OrtEnv.Instance().GetVersionString()}");
+        report.Line();
+    }
+
+    private static string Cpu() =>
+        (File.Exists("/proc/cpuinfo") ? File.ReadLines("/proc/cpuinfo").FirstOrDefault(line => line.StartsWith("model name", StringComparison.Ordinal)) : null)
+            ?.Split(':')[1].Trim() ?? RuntimeInformation.ProcessArchitecture.ToString();
+
+    private static string Commit()
+    {
+        try
+        {
+            // The report itself may be the one change.
+            string changes = Git("status", "--porcelain", "--untracked-files=no", "--", "src", "bench");
+            return Git("rev-parse", "--short", "HEAD") + (changes.Length > 0 ? " with changes" : "");
+        }
+        catch (System.ComponentModel.Win32Exception)
+        {
+            return "unknown";
+        }
+    }
+
+    private static string Git(params string[] arguments)
+    {
+        using Process git = Process.Start(new ProcessStartInfo("git", arguments) { RedirectStandardOutput = true, WorkingDirectory = Repository.Root })!;
+        return git.StandardOutput.ReadToEnd().Trim();
+    }
+}

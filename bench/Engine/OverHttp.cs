@@ -1,0 +1,62 @@
+using System.Diagnostics;
+
+namespace ProxyTune.Bench;
+
+/// <summary>What a client sees: the gateway as a process, on the same cores as its clients.</summary>
+internal static class OverHttp
+{
+    private const int Starts = 5;
+    private static readonly int[] PromptLengths = [32, 512];
+
+    public static async Task<string[]> ThroughputAsync(Family family, Settings settings)
+    {
+        await using GatewayProcess gateway = await GatewayProcess.StartAsync(family);
+        Samples[] rates = await Samples.InterleaveAsync(settings.Rounds, () => RunAsync(1), () => RunAsync(Throughput.Streams));
+        return Throughput.Row("fused, over HTTP, streamed, clients on the same cores", rates[0], rates[1]);
+
+        async Task<double> RunAsync(int streams)
+        {
+            long start = Stopwatch.GetTimestamp();
+            await Task.WhenAll(Enumerable.Range(0, streams).Select(
+                i => CompletionCall.RunAsync(gateway.Http, family, Throughput.PromptTokens, settings.Tokens, i)));
+            return streams * settings.Tokens / Stopwatch.GetElapsedTime(start).TotalSeconds;
+        }
+    }
+
+    public static async Task FirstTokenAsync(Family family, Report report, Settings settings)
+    {
+        int[] lengths = [.. PromptLengths.Where(length => length < family.ContextLength)];
+        await using GatewayProcess gateway = await GatewayProcess.StartAsync(family);
+        int variant = 0;
+        Samples[] milliseconds = await Samples.InterleaveAsync(
+            settings.FirstTokens,
+            [.. lengths.Select(length => (Func<Task<double>>)(async () => 1000 * await CompletionCall.RunAsync(gateway.Http, family, length, 1, variant++)))]);
+        report.Table(
+            $"Time to first token over HTTP, {settings.FirstTokens} requests one after another",
+            ["prompt", "milliseconds, median (quartiles)", "95th percentile"],
+            [.. lengths.Zip(milliseconds, (length, samples) => new[] { $"{length} tokens", samples.Show("0.0"), samples.ShowTail("0.0") })]);
+    }
+
+    public static async Task StartUpAsync(Family family, Report report, Settings settings)
+    {
+        List<double> seconds = [], resident = [], loaded = [], peaks = [];
+        for (int i = 0; i < Starts; i++)
+        {
+            await using GatewayProcess gateway = await GatewayProcess.StartAsync(family);
+            seconds.Add(gateway.ColdStart.TotalSeconds);
+            resident.Add(gateway.Resident);
+            await Task.WhenAll(Enumerable.Range(0, Throughput.Streams).Select(
+                variant => CompletionCall.RunAsync(gateway.Http, family, Throughput.PromptTokens, settings.Tokens, variant)));
+            loaded.Add(gateway.Resident);
+            peaks.Add(gateway.PeakResident);
+        }
+
+        report.Table(
+            $"Start and memory, {Starts} starts",
+            ["what", "median (quartiles)"],
+            ["start of the process to 200 from /readyz, files in the page cache", $"{new Samples(seconds).Show("0.00")} s"],
+            ["resident after the start", $"{new Samples(resident).Show("0")} MiB"],
+            [$"resident after {Throughput.Streams} requests at once", $"{new Samples(loaded).Show("0")} MiB"],
+            ["most resident at any time", $"{new Samples(peaks).Show("0")} MiB"]);
+    }
+}

@@ -1,0 +1,31 @@
+using System.CommandLine;
+
+using ProxyTune.Bench;
+using ProxyTune.Testing;
+
+var models = new Option<string?>("--models") { Description = "Models folder; the checkout's models, or a stand-in with random weights where there are none.", HelpName = "FOLDER" };
+var model = new Option<string?>("--model") { Description = "Served model; the first with experts.", HelpName = "NAME" };
+var quick = new Option<bool>("--quick") { Description = "A few seconds, to see that all of it works; the figures are rough." };
+var write = new Option<bool>("--write") { Description = "Put the figures into docs/performance.md." };
+var root = new RootCommand("Measures the engine and the gateway; takes some minutes and wants a quiet machine.") { models, model, quick, write };
+root.SetAction(async (arguments, _) =>
+{
+#if DEBUG
+    Console.Error.WriteLine("This is a Debug build; add -c Release.");
+#endif
+    Settings settings = arguments.GetValue(quick) ? Settings.Quick : Settings.Full;
+    var report = new Report();
+    using Family family = Family.Open(arguments.GetValue(models), arguments.GetValue(model));
+    Machine.Describe(report, $"dotnet run --project bench/Engine -c Release -- {string.Join(' ', args)}".TrimEnd(' ', '-'), family);
+    await Overhead.MeasureAsync(family, report, settings);
+    string[][] throughput = [.. await Throughput.MeasureAsync(family, settings), await OverHttp.ThroughputAsync(family, settings)];
+    report.Table($"Throughput, {Throughput.PromptTokens} tokens of prompt and {settings.Tokens} of answer, sampled", Throughput.Header, throughput);
+    await OverHttp.FirstTokenAsync(family, report, settings);
+    await OverHttp.StartUpAsync(family, report, settings);
+    await FusedRows.MeasureAsync(report, settings);
+    if (arguments.GetValue(write))
+    {
+        report.WriteInto(Path.Combine(Repository.Root, "docs", "performance.md"));
+    }
+});
+return await root.Parse(args).InvokeAsync();

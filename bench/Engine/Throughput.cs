@@ -1,0 +1,58 @@
+using System.Diagnostics;
+
+using ProxyTune.Decoding.Catalog;
+using ProxyTune.Decoding.Generation;
+using ProxyTune.Decoding.Sampling;
+
+namespace ProxyTune.Bench;
+
+/// <summary>Whole requests, prompts included: many at once against one at a time.</summary>
+internal static class Throughput
+{
+    public const int Streams = 8;
+    public const int PromptTokens = 32;
+
+    public static readonly string[] Header = ["requests at once", "1, tokens/s", $"{Streams}, tokens/s", "ratio"];
+
+    public static async Task<string[][]> MeasureAsync(Family family, Settings settings)
+    {
+        using ModelCatalog catalog = family.Load();
+        await using var scheduler = new DecodeScheduler(catalog.Ensemble, new SchedulerOptions());
+        using BareMembers one = new(family, 1, PromptTokens + settings.Tokens), many = new(family, Streams, PromptTokens + settings.Tokens);
+        int[] tokens = family.Tokens(PromptTokens, 1);
+
+        Samples[] rates = await Samples.InterleaveAsync(
+            settings.Rounds,
+            () => Task.FromResult(1 / one.Decode(tokens, settings.Tokens - 1)),
+            () => Task.FromResult(Streams / many.Decode(tokens, settings.Tokens - 1)),
+            () => RunAsync(1),
+            () => RunAsync(Streams));
+        return
+        [
+            Row("bare forward passes, without prompts: what batching alone can give", rates[0], rates[1]),
+            Row("fused, through the scheduler", rates[2], rates[3]),
+        ];
+
+        async Task<double> RunAsync(int streams)
+        {
+            long start = Stopwatch.GetTimestamp();
+            await Task.WhenAll(Enumerable.Range(0, streams).Select(i => DrainAsync(scheduler.Submit(new GenerationRequest
+            {
+                Prompt = family.Prompt(catalog, PromptTokens, i),
+                Sampling = new SamplingOptions { Temperature = 0.8f, TopP = 0.95f, Seed = (ulong)i },
+                MaxTokens = settings.Tokens,
+                IgnoreEndOfText = true,
+            }))));
+            return streams * settings.Tokens / Stopwatch.GetElapsedTime(start).TotalSeconds;
+        }
+    }
+
+    public static string[] Row(string name, Samples one, Samples many) => [name, one.Show("0"), many.Show("0"), many.Over(one).Show("0.00")];
+
+    private static async Task DrainAsync(Generation generation)
+    {
+        await foreach (GeneratedToken _ in generation.Tokens.ReadAllAsync())
+        {
+        }
+    }
+}
