@@ -47,8 +47,7 @@ internal sealed class FamilyPlan(string work)
         TokensPerStep: 4096,
         Contexts: [new(0.6, 256), new(0.7, ContextLength), new(0.95, 256), new(1, ContextLength)],
         Optimizer: new(learningRate, WarmupSteps: 100, Schedule: "cosine", FinalRatio: 0.02, WeightDecay: 0.05),
-        Model: sizes,
-        MicroBatchTokens: 1024);
+        Model: sizes);
 
     private SftSettings Tuning(string behaviour, string init, string output, double learningRate, bool lora, int seed = 1) => new(
         Init: In(init),
