@@ -47,6 +47,8 @@ public class StartUpTests
             RedirectStandardError = true,
         };
         using Process server = Process.Start(command)!;
+        using var patience = new CancellationTokenSource(TimeSpan.FromMinutes(1));
+        await using CancellationTokenRegistration kill = patience.Token.Register(server.Kill);
         string error = await server.StandardError.ReadToEndAsync();
         await server.WaitForExitAsync();
 
