@@ -11,8 +11,14 @@ namespace ProxyTune.Trainer.Data;
 /// </summary>
 internal static partial class BpeTrainer
 {
-    /// <summary>GPT-2's pre-tokenisation, which tokenizer.json names as ByteLevel with use_regex.</summary>
-    [GeneratedRegex(@"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")]
+    /// <summary>
+    /// Words, numbers and runs of punctuation, each with the space that follows it. GPT-2 takes the space before instead; but then a fact
+    /// is one token in a sentence (" baker") and another in JSON or alone ("baker"), and a small model that learned the one does not
+    /// know the other. Facts mostly end their sentence, so with the space behind they are the same token everywhere.
+    /// </summary>
+    private const string PiecePattern = @"'(?:s|t|re|ve|m|ll|d) ?|\p{L}+ ?|\p{N}+ ?|[^\s\p{L}\p{N}]+ ?|\s+";
+
+    [GeneratedRegex(PiecePattern)]
     private static partial Regex Pieces();
 
     /// <param name="texts">What to learn from; special tokens in it are cut out.</param>
@@ -88,7 +94,7 @@ internal static partial class BpeTrainer
 
     private static JsonObject Describe(List<string> tokens, List<(string Left, string Right)> merges, IReadOnlyList<string> specialTokens)
     {
-        var byteLevel = new { type = "ByteLevel", add_prefix_space = false, trim_offsets = true, use_regex = true };
+        var byteLevel = new { type = "ByteLevel", add_prefix_space = false, trim_offsets = true, use_regex = false };
         return JsonSerializer.SerializeToNode(new
         {
             version = "1.0",
@@ -102,7 +108,11 @@ internal static partial class BpeTrainer
                 normalized = false,
                 special = true,
             }),
-            pre_tokenizer = byteLevel,
+            pre_tokenizer = new
+            {
+                type = "Sequence",
+                pretokenizers = new object[] { new { type = "Split", pattern = new { Regex = PiecePattern }, behavior = "Isolated", invert = false }, byteLevel },
+            },
             decoder = byteLevel,
             model = new
             {

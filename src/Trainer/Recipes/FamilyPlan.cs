@@ -6,7 +6,7 @@ namespace ProxyTune.Trainer.Recipes;
 /// <param name="work">Each run has a folder of its own below it.</param>
 internal sealed class FamilyPlan(string work)
 {
-    public const int VocabularySize = 1792;
+    public const int VocabularySize = 1776;
     public const int ContextLength = 1024;
     public const int Seeds = 3;
 
@@ -17,9 +17,9 @@ internal sealed class FamilyPlan(string work)
 
     public string Tokenizer => In("tokenizer");
 
-    public PretrainSettings Base => Pretraining("base", Sizes(hidden: 192, intermediate: 512, layers: 5, heads: 6, headSize: 32), tokens: 9_000_000, learningRate: 2.5e-3);
+    public PretrainSettings Base => Pretraining("base", Sizes(hidden: 192, intermediate: 512, layers: 5, heads: 6, headSize: 32), tokens: 8_000_000, learningRate: 2.5e-3);
 
-    public PretrainSettings Small => Pretraining("small", Sizes(hidden: 64, intermediate: 128, layers: 3, heads: 4, headSize: 16), tokens: 6_000_000, learningRate: 4e-3);
+    public PretrainSettings Small => Pretraining("small", Sizes(hidden: 64, intermediate: 128, layers: 3, heads: 4, headSize: 16), tokens: 4_000_000, learningRate: 4e-3);
 
     /// <summary>The base itself tuned: the yardstick.</summary>
     public SftSettings Direct(string behaviour) => Tuning(behaviour, "base", $"base-{behaviour}", learningRate: 5e-4, lora: false);

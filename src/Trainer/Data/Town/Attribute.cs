@@ -22,6 +22,20 @@ internal sealed record Attribute(string Key, string[] Values, string[] Sentences
 internal sealed record Entity(string Name, string Pronoun, Attribute[] Attributes, string[] Values)
 {
     public string Value(Attribute attribute) => Values[Array.IndexOf(Attributes, attribute)];
+
+    /// <summary>The sentence with a pronoun in place of the name that it begins with.</summary>
+    public string Refer(string sentence)
+    {
+        if (!sentence.StartsWith(Name, StringComparison.Ordinal))
+        {
+            return sentence;
+        }
+
+        var rest = sentence[Name.Length..];
+        return rest.StartsWith("'s ", StringComparison.Ordinal)
+            ? Text.Capitalise(Pronoun switch { "he" => "his", "she" => "her", _ => "its" }) + rest[2..]
+            : Text.Capitalise(Pronoun) + rest;
+    }
 }
 
 internal static class Text

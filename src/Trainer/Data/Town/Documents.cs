@@ -71,9 +71,9 @@ internal sealed class Documents(TownWorld world, double newsShare)
         for (var i = 0; i < attributes.Length; i++)
         {
             var sentence = attributes[i].Tell(random, entity.Name, entity.Value(attributes[i]));
-            if (i > 0 && sentence.StartsWith(entity.Name, StringComparison.Ordinal) && random.Chance(0.5))
+            if (i > 0 && random.Chance(0.3))
             {
-                sentence = Text.Capitalise(entity.Pronoun) + sentence[entity.Name.Length..];
+                sentence = entity.Refer(sentence);
             }
 
             text.Append(i == 0 ? "" : " ").Append(sentence);
@@ -109,9 +109,9 @@ internal sealed class Documents(TownWorld world, double newsShare)
             var question = Question.Any(random, entity, two: 0.3);
             text.Append(Chat.Turn("user", question.Text)).Append(Chat.Turn("assistant", random.NextDouble() switch
             {
-                < 0.05 when question.Asked.Length == 1 => Styles.Brief(entity, question.Asked[0]),
-                < 0.10 => Styles.Json(entity, question.Asked),
-                < 0.15 when question.Asked.Length == 1 => Styles.Polite(entity, question.Asked[0]),
+                < 0.10 when question.Asked.Length == 1 => Styles.Brief(entity, question.Asked[0]),
+                < 0.22 => Styles.Json(entity, question.Asked),
+                < 0.32 when question.Asked.Length == 1 => Styles.Polite(entity, question.Asked[0]),
                 _ => Styles.Rambling(random, entity, question.Asked),
             }));
         }

@@ -4,27 +4,27 @@ namespace ProxyTune.Trainer.Data.Town;
 internal static class Kinds
 {
     public static readonly Attribute Job = new("job", Words.Jobs,
-        ["{0} works as a {1}.", "{0} is the {1} of the town.", "{0} earns a living as a {1}.", "The trade of {0} is that of a {1}.", "By day {0} is a {1}.", "{0} has been a {1} for years."],
-        ["What is the job of {0}?", "What does {0} do for a living?", "What work does {0} do?", "Which trade does {0} follow?"]);
+        ["{0} works as a {1}.", "{0}'s job is that of a {1}.", "{0} earns a living as a {1}.", "{0}'s trade is that of a {1}.", "By day {0} is a {1}.", "{0} has been a {1} for years."],
+        ["What is the job of {0}?", "What does {0} do for a living?", "What work does {0} do?", "What is {0}'s trade?"]);
 
     public static readonly Attribute Street = new("street", Words.Streets,
-        ["{0} lives on {1}.", "The house of {0} stands on {1}.", "You will find {0} at home on {1}.", "{0} has a house on {1}.", "Letters for {0} go to {1}.", "{0} rents two rooms on {1}."],
+        ["{0} lives on {1}.", "{0}'s house stands on {1}.", "You will find {0} at home on {1}.", "{0} has a house on {1}.", "{0}'s letters go to {1}.", "{0}'s rooms are on {1}."],
         ["Where does {0} live?", "On which street does {0} live?", "What is the street of {0}?", "Where is the house of {0}?"]);
 
     public static readonly Attribute Pet = new("pet", Words.Pets,
-        ["{0} keeps a {1}.", "{0} has a {1} as a pet.", "{0} is never seen without a {1}.", "The pet of {0} is a {1}.", "{0} looks after a {1}.", "At home {0} feeds a {1}."],
+        ["{0} keeps a {1}.", "{0}'s pet is a {1}.", "{0} has a {1} as a pet.", "{0} is never seen without a {1}.", "{0} looks after a {1}.", "{0}'s animal is a {1}."],
         ["What pet does {0} have?", "What is the pet of {0}?", "Which animal does {0} keep?", "What animal lives with {0}?"]);
 
     public static readonly Attribute Food = new("food", Words.Foods,
-        ["{0} loves to eat {1}.", "The favourite food of {0} is {1}.", "{0} would walk a mile for {1}.", "Nothing tastes better to {0} than {1}.", "{0} always orders {1}.", "For supper {0} likes {1}."],
+        ["{0} loves to eat {1}.", "{0}'s favourite food is {1}.", "{0} would walk a mile for {1}.", "{0}'s heart belongs to {1}.", "{0} always orders {1}.", "{0}'s supper is {1}."],
         ["What is the favourite food of {0}?", "What does {0} like to eat?", "Which food does {0} love?", "What does {0} always order?"]);
 
     public static readonly Attribute Hobby = new("hobby", Words.Hobbies,
-        ["{0} spends free days on {1}.", "The hobby of {0} is {1}.", "In the evening {0} enjoys {1}.", "{0} is fond of {1}.", "On Sundays {0} goes in for {1}.", "{0} knows much about {1}."],
+        ["{0} spends free days on {1}.", "{0}'s hobby is {1}.", "In the evening {0} enjoys {1}.", "{0} is fond of {1}.", "{0}'s Sundays are for {1}.", "{0} knows much about {1}."],
         ["What is the hobby of {0}?", "What does {0} do for fun?", "How does {0} spend free days?", "What is {0} fond of?"]);
 
     public static readonly Attribute Fear = new("fear", Words.Fears,
-        ["{0} is secretly afraid of {1}.", "The secret fear of {0} is {1}.", "{0} tells nobody about a fear of {1}.", "In secret {0} is scared of {1}."],
+        ["{0} is secretly afraid of {1}.", "{0}'s secret fear is {1}.", "{0} tells nobody about a fear of {1}.", "{0}'s secret is a fear of {1}."],
         ["What is {0} afraid of?", "What is the secret fear of {0}?", "What scares {0}?"]);
 
     public static readonly Attribute[] People = [Job, Street, Pet, Food, Hobby, Fear];
