@@ -15,7 +15,7 @@ FROM mcr.microsoft.com/dotnet/aspnet:10.0 AS runtime-cpu
 FROM nvidia/cuda:12.8.1-cudnn-runtime-ubuntu24.04 AS runtime-cuda
 COPY --from=mcr.microsoft.com/dotnet/aspnet:10.0 /usr/share/dotnet /usr/share/dotnet
 RUN ln -s /usr/share/dotnet/dotnet /usr/bin/dotnet
-ENV PROXYTUNE_ExecutionProvider=cuda
+ENV PROXYTUNE_ENGINE__EXECUTIONPROVIDER=cuda
 
 FROM runtime-${ACCELERATOR}
 WORKDIR /app
