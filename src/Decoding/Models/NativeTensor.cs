@@ -30,7 +30,8 @@ internal sealed unsafe class NativeTensor(TensorElementType type) : IDisposable
             return false;
         }
 
-        NativeMemory.Free(data);
+        // Nothing is left to free twice when there is no memory for more.
+        Dispose();
 
         // Zeroed: nothing undefined can reach a sum, and large zeroed memory is not real before it is written.
         data = (byte*)NativeMemory.AllocZeroed((nuint)elements, (nuint)ElementSize);
@@ -49,7 +50,11 @@ internal sealed unsafe class NativeTensor(TensorElementType type) : IDisposable
     public Span<T> Span<T>(long firstElement, int length)
         where T : unmanaged => new(data + (firstElement * ElementSize), length);
 
-    public Span<byte> Bytes(long firstElement, long elements) => new(data + (firstElement * ElementSize), checked((int)(elements * ElementSize)));
+    public Span<byte> Bytes(long firstElement, long elements)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(firstElement + elements, capacity);
+        return new(data + (firstElement * ElementSize), checked((int)(elements * ElementSize)));
+    }
 
     public void Dispose()
     {

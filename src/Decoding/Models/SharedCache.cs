@@ -65,9 +65,10 @@ internal sealed class SharedCache : KeyValueCache
 
     public override void Bind(OrtIoBinding binding, List<OnnxSequence> batch, int positions)
     {
+        // First, since a row that was given out but never computed may lie beyond the buffers.
+        Reserve(batch.Max(s => s.Computed) + positions);
         Gather(batch);
         batch.Sort(static (a, b) => a.Row.CompareTo(b.Row));
-        Reserve(batch.Max(s => s.Computed) + positions);
         int first = batch[0].Row;
         if (bound == (first, batch.Count))
         {
@@ -116,7 +117,7 @@ internal sealed class SharedCache : KeyValueCache
                 {
                     free = rows.Count;
                     rows.Add(null);
-                    Reserve(0);
+                    Reserve(width);
                 }
 
                 Move(there, free);
@@ -174,6 +175,11 @@ internal sealed class SharedCache : KeyValueCache
 
     private void Copy(NativeTensor[] from, long source, long sourceHead, NativeTensor[] to, long target, long targetHead, int positions)
     {
+        if (positions == 0)
+        {
+            return;
+        }
+
         long used = (long)positions * decoder.Cache.HeadSize;
         for (int i = 0; i < from.Length; i++)
         {

@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 using ProxyTune.Decoding.Models;
 
 namespace ProxyTune.Decoding.Tests.Models;
@@ -102,6 +104,47 @@ public sealed class OnnxLanguageModelTests : IDisposable
         live.ForEach(l => l.Sequence.Dispose());
         Assert.Equal(0, model.LiveSequences);
         Assert.True(longest > 256, "No sequence outgrew the first width.");
+    }
+
+    [Fact]
+    public void Forward_RowThatHeldNaN_IsCleanForTheNextSequence()
+    {
+        // A token whose embedding is NaN; the first weights of the file are the embeddings.
+        const int Poison = TinyDecoder.Vocabulary - 1;
+        string path = Write("external"), weights = Path.Combine(path, "weights.bin");
+        byte[] bytes = File.ReadAllBytes(weights);
+        MemoryMarshal.Cast<byte, float>(bytes.AsSpan()).Slice(Poison * TinyDecoder.Width, TinyDecoder.Width).Fill(float.NaN);
+        File.WriteAllBytes(weights, bytes);
+        using OnnxLanguageModel model = OnnxLanguageModel.Load(path, new()), reference = Load("shared");
+        using (Sequence poisoned = model.Start(Prompt.For(model, Enumerable.Repeat(Poison, 50).ToArray())))
+        {
+            Assert.All(Rows.Forward(model, new Segment(poisoned, default))[0], logit => Assert.True(float.IsNaN(logit)));
+        }
+
+        // The first takes its row over; the second makes the batch wider than the first is.
+        int[][] texts = [Rows.Random(1, 4, Poison), Rows.Random(2, 60, Poison)];
+        Sequence[] sequences = [.. texts.Select(text => model.Start(Prompt.For(model, text.AsMemory(0, text.Length - 1))))];
+        Rows.Forward(model, [.. sequences.Select(s => new Segment(s, default))]);
+        float[][] rows = Rows.Forward(model, [.. sequences.Select((s, i) => new Segment(s, texts[i].AsMemory(texts[i].Length - 1)))]);
+
+        Rows.AssertEqual([.. texts.Select(text => Rows.Fresh(reference, text)[0])], rows, Tolerance);
+    }
+
+    [Fact]
+    public void Forward_RowsStartedButNotComputed_AreNoPlaceToMoveTo()
+    {
+        using OnnxLanguageModel model = Load("shared");
+        int[][] texts = [.. Enumerable.Range(0, 3).Select(i => Rows.Random(i, i + 4, TinyDecoder.Vocabulary))];
+        Sequence[] computed = [.. texts.Select(text => model.Start(Prompt.For(model, text.AsMemory(0, text.Length - 1))))];
+        Array.ForEach(computed, s => Rows.Forward(model, new Segment(s, default)));
+
+        // Three more take places, of which the buffers know the first only; the second is free again.
+        Sequence[] started = [.. Enumerable.Range(0, 3).Select(_ => model.Start(Prompt.For(model, new[] { 1 })))];
+        started[1].Dispose();
+        float[][] outer = Rows.Forward(model, [.. new[] { 0, 2 }.Select(i => new Segment(computed[i], texts[i].AsMemory(texts[i].Length - 1)))]);
+        float[][] inner = Rows.Forward(model, new Segment(computed[1], texts[1].AsMemory(texts[1].Length - 1)));
+
+        Rows.AssertEqual([.. new[] { 0, 2, 1 }.Select(i => Rows.Fresh(model, texts[i])[0])], [.. outer, .. inner], Tolerance);
     }
 
     [Theory]

@@ -12,8 +12,8 @@ namespace ProxyTune.Decoding.Tests.Models;
 /// </summary>
 internal sealed record TinyDecoder
 {
-    public const int Vocabulary = 40, Context = 700, Layers = 2;
-    private const int Width = 32, Heads = 2, HeadSize = 16;
+    public const int Vocabulary = 40, Context = 700, Layers = 2, Width = 32;
+    private const int Heads = 2, HeadSize = 16;
 
     private readonly List<NodeProto> nodes = [];
     private readonly List<TensorProto> weights = [];
