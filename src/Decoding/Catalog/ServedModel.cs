@@ -114,28 +114,43 @@ public sealed class ServedModel
     }
 
     /// <summary>Renders a conversation once per stream, each with its role's template.</summary>
+    /// <exception cref="EngineException">InvalidValue: the template refuses the messages, or they hold a token without a row in some member.</exception>
     public Prompt Render(FusionPlan plan, IReadOnlyList<ChatMessage> messages) => Render(plan, reader => reader.Read(messages));
 
     /// <summary>The same plain text for every stream.</summary>
+    /// <exception cref="EngineException">InvalidValue for a token without a row in some member.</exception>
     public Prompt Render(FusionPlan plan, string text) => Render(plan, reader => reader.Read(text));
 
     /// <summary>The same token ids for every stream.</summary>
     /// <exception cref="EngineException">InvalidValue for an id outside the vocabulary.</exception>
     public Prompt Render(FusionPlan plan, ReadOnlyMemory<int> tokens)
     {
-        foreach (int id in tokens.Span)
+        Check(tokens.Span);
+        return new Prompt(plan, [.. plan.Streams.Select(_ => tokens)]);
+    }
+
+    private Prompt Render(FusionPlan plan, Func<PromptReader, int[]> read)
+    {
+        return new(plan, [.. plan.Streams.Select(stream => Checked(read(readers[(stream.Model, stream.Role)])))]);
+
+        ReadOnlyMemory<int> Checked(int[] tokens)
+        {
+            Check(tokens);
+            return tokens;
+        }
+    }
+
+    /// <summary>An id beyond a member's rows would fail the member's whole batch. Text may hold one where a tokenizer has more tokens than the model.</summary>
+    private void Check(ReadOnlySpan<int> tokens)
+    {
+        foreach (int id in tokens)
         {
             if (id < 0 || id >= VocabularySize)
             {
                 throw new EngineException(EngineError.InvalidValue, $"prompt has the token id {id}; accepted are 0 to {VocabularySize - 1}.", "prompt");
             }
         }
-
-        return new Prompt(plan, [.. plan.Streams.Select(_ => tokens)]);
     }
-
-    private Prompt Render(FusionPlan plan, Func<PromptReader, int[]> read) =>
-        new(plan, [.. plan.Streams.Select(stream => (ReadOnlyMemory<int>)read(readers[(stream.Model, stream.Role)]))]);
 
     private static double? Asked(FusionSettings settings, string expert) =>
         settings.Experts is { } weights && weights.TryGetValue(expert, out double weight) ? weight : null;

@@ -25,10 +25,9 @@ internal static class ChatCompletions
     {
         ChatCompletionRequest request = await RequestBody.ReadAsync(http.Request, Wire.Json.ChatCompletionRequest);
         ModelCall call = ModelCall.Resolve(catalog, request, http);
-        Prompt prompt = call.Model.Render(call.Plan, Messages(request.Messages!));
         var template = new GenerationRequestTemplate(
             request, call.Model.VocabularySize, request.MaxCompletionTokens ?? request.MaxTokens, TopLogprobs(request));
-        using AnswerSet answers = Submit(scheduler, call, prompt, request, template);
+        using AnswerSet answers = Submit(scheduler, call, request, template);
         var chat = new ChatStream(call, answers, request.Logprobs == true);
         if (request.Stream == true)
         {
@@ -43,10 +42,12 @@ internal static class ChatCompletions
 
     /// <summary>The engine knows prompts only; here they were called messages.</summary>
     private static AnswerSet Submit(
-        DecodeScheduler scheduler, ModelCall call, Prompt prompt, ChatCompletionRequest request, GenerationRequestTemplate template)
+        DecodeScheduler scheduler, ModelCall call, ChatCompletionRequest request, GenerationRequestTemplate template)
     {
+        IReadOnlyList<ChatMessage> messages = Messages(request.Messages!);
         try
         {
+            Prompt prompt = call.Model.Render(call.Plan, messages);
             return new AnswerSet(scheduler, call, [prompt], request, template);
         }
         catch (EngineException error) when (error.Field == "prompt")

@@ -91,6 +91,25 @@ public sealed class ServedModelTests : IDisposable
         Assert.Equal(TinyTokenizer.Size, catalog.Get(TinyFamily.Plain).Plan(FusionSettings.Default).VocabularySize);
     }
 
+    [Fact]
+    public void Render_TextWithATokenThatTheModelHasNoRowFor_IsRefused()
+    {
+        // The tokenizer knows "aa" as one more token than the model has rows.
+        TinyTokenizer.WriteByteLevel(family.PathOf("base"), TinyTokenizer.Size + 1);
+        family.WriteCatalog(new { served_models = new[] { TinyFamily.PlainEntry() } });
+        using ModelCatalog catalog = ModelCatalog.Load(family.Folder, new EngineOptions());
+        ServedModel model = catalog.Get(TinyFamily.Plain);
+        FusionPlan plan = model.Plan(FusionSettings.Default);
+
+        Assert.Equal(1, model.Render(plan, "a").TokenCount);
+        foreach (Action render in new Action[] { () => model.Render(plan, "aa"), () => model.Render(plan, [new ChatMessage("user", "aa")]) })
+        {
+            EngineException error = Assert.Throws<EngineException>(render);
+            Assert.Equal((EngineError.InvalidValue, "prompt"), (error.Error, error.Field));
+            Assert.Contains("261", error.Message, StringComparison.Ordinal);
+        }
+    }
+
     private static FusionSettings Settings(double? alpha, double? weight) => new()
     {
         Alpha = alpha,
