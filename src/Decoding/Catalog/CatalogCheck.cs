@@ -33,9 +33,9 @@ internal sealed partial class CatalogCheck(string file)
 
         double lowest = range?[0] ?? BoundedWeight.UsualMinimum;
         double highest = range?[1] ?? BoundedWeight.UsualMaximum;
-        if (lowest > highest)
+        if (lowest > highest || !double.IsFinite(lowest) || !double.IsFinite(highest))
         {
-            throw Wrong(label, FormattableString.Invariant($"{field}_range is [{lowest}, {highest}]; the lowest comes first."));
+            throw Wrong(label, FormattableString.Invariant($"{field}_range is [{lowest}, {highest}]; accepted are finite numbers, the lowest first."));
         }
 
         var weight = new BoundedWeight(given ?? BoundedWeight.UsualDefault, lowest, highest);

@@ -27,9 +27,11 @@ internal sealed class MemberPool(IReadOnlyDictionary<string, string> folders, Ca
         {
             return loaded[name] = CatalogMember.Load(folder, options);
         }
-        catch (EngineException error)
+        catch (Exception error)
         {
-            throw new EngineException(error.Error, $"{label}: model folder '{name}': {error.Message}", label, error);
+            // Whatever a folder makes a library throw, the operator must learn which folder it was.
+            throw new EngineException(
+                error is EngineException { Error: var kind } ? kind : EngineError.InvalidModelFolder, $"{label}: model folder '{name}': {error.Message}", label, error);
         }
     }
 

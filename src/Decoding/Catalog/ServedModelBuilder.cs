@@ -50,20 +50,29 @@ internal sealed class ServedModelBuilder(string modelsFolder, CatalogCheck check
 
     private ChatTemplate? Template(CatalogMember member, string? name, string label)
     {
-        switch (name)
+        try
         {
-            case Plain:
-                return null;
-            case Chat:
-                return ChatTemplate.Load(member.Folder);
-            case null:
-                // A base that was never tuned to chat has no template and reads plain text.
-                return ChatTemplate.TryLoad(member.Folder);
-        }
+            return name switch
+            {
+                Plain => null,
+                Chat => ChatTemplate.Load(member.Folder),
 
+                // A base that was never tuned to chat has no template and reads plain text.
+                null => ChatTemplate.TryLoad(member.Folder),
+                _ => ChatTemplate.Parse(ReadFile(name, label), member.Folder),
+            };
+        }
+        catch (EngineException error) when (error.Error == EngineError.InvalidModelFolder)
+        {
+            throw new EngineException(error.Error, $"{label}: template '{name ?? Chat}': {error.Message}", label, error);
+        }
+    }
+
+    private string ReadFile(string name, string label)
+    {
         string path = Path.Combine(modelsFolder, name);
-        return name.EndsWith(".jinja", StringComparison.Ordinal) && File.Exists(path)
-            ? ChatTemplate.Parse(File.ReadAllText(path), member.Folder)
+        return name.EndsWith(".jinja", StringComparison.Ordinal) && Path.GetFileName(name) == name && File.Exists(path)
+            ? File.ReadAllText(path)
             : throw check.Wrong(label, $"the template '{name}' is not '{Chat}', '{Plain}' or a .jinja file in {modelsFolder}.");
     }
 }

@@ -41,9 +41,9 @@ internal sealed record GenAiConfig
             return new()
             {
                 Graph = Text(decoder, "filename", "model.onnx"),
-                Layers = decoder.GetProperty("num_hidden_layers").GetInt32(),
-                ContextLength = model.GetProperty("context_length").GetInt32(),
-                VocabularySize = model.GetProperty("vocab_size").GetInt32(),
+                Layers = Count(decoder, "num_hidden_layers"),
+                ContextLength = Count(model, "context_length"),
+                VocabularySize = Count(model, "vocab_size"),
                 EndOfTextIds = Ids(Member(model, "eos_token_id")),
                 InputIds = Text(inputs, "input_ids", "input_ids"),
                 AttentionMask = Text(inputs, "attention_mask", "attention_mask"),
@@ -62,6 +62,12 @@ internal sealed record GenAiConfig
         {
             throw new EngineException(EngineError.InvalidModelFolder, $"{path} cannot be read: {e.Message}", FileName, e);
         }
+    }
+
+    private static int Count(JsonElement parent, string name)
+    {
+        int value = parent.GetProperty(name).GetInt32();
+        return value >= 1 ? value : throw new FormatException($"{name} is {value}; it must be at least 1.");
     }
 
     private static JsonElement Member(JsonElement parent, string name) =>

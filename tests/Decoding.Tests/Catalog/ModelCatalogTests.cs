@@ -1,3 +1,5 @@
+using System.Text.RegularExpressions;
+
 using ProxyTune.Decoding.Catalog;
 using ProxyTune.Testing;
 
@@ -15,6 +17,8 @@ public class ModelCatalogTests
         { "tokenizer missing", family => File.Delete(family.PathOf("small", "tokenizer.json")), ["'town-qa', expert 'qa'", "small", "tokenizer.json"] },
         { "tokenizer broken", family => Truncate(family.PathOf("base", "tokenizer.json")), ["'town-qa'", "base", "tokenizer.json"] },
         { "config broken", family => File.WriteAllText(family.PathOf("base", "genai_config.json"), "{"), ["'town-qa'", "base", "genai_config.json"] },
+        { "no layers", Config("num_hidden_layers", "0"), ["'town-qa'", "base", "genai_config.json", "num_hidden_layers is 0"] },
+        { "no context", Config("context_length", "-1"), ["'town-qa'", "base", "genai_config.json", "context_length is -1"] },
         { "other tokenizer", family => family.WriteModel("small-qa", seed: 2, shift: 1), ["catalog.json", "'town-qa', expert 'qa'", "small-qa", "another tokenizer", "base"] },
         { "broken JSON", family => family.WriteCatalogText("{\"served_models\": ["), ["catalog.json", "line 1"] },
         { "no such folder", Entry(("base", "nobody")), ["catalog.json", "'town-qa'", "'nobody'", "base, small, small-qa"] },
@@ -27,6 +31,7 @@ public class ModelCatalogTests
         { "experts without rule", Entry(("rule", "none")), ["catalog.json", "'town-qa'", "takes no experts"] },
         { "alpha outside", Entry(("alpha", 2.5)), ["catalog.json", "'town-qa'", "alpha is 2.5", "0 to 2"] },
         { "range reversed", Entry(("alpha_range", new[] { 2, 0 })), ["catalog.json", "'town-qa'", "alpha_range is [2, 0]"] },
+        { "range without end", family => family.WriteCatalogText(EndlessRange), ["catalog.json", "'town-qa'", "alpha_range is [0, Infinity]", "finite"] },
         { "range of one", Entry(("alpha_range", new[] { 2 })), ["catalog.json", "'town-qa'", "alpha_range has 1 numbers"] },
         { "weight outside", Expert(("weight", 1.6)), ["catalog.json", "'town-qa', expert 'qa'", "weight is 1.6", "-1 to 1.5"] },
         { "expert without model", Expert(("model", null)), ["catalog.json", "'town-qa'", "'qa' needs model and anti_expert"] },
@@ -37,7 +42,12 @@ public class ModelCatalogTests
         { "name with @", Entry(("name", "a@1")), ["catalog.json", "served_models[0]", "name is 'a@1'"] },
         { "names alike", Catalog([TinyFamily.PlainEntry(), TinyFamily.PlainEntry()]), ["catalog.json", "'plain' is given 2 times"] },
         { "template missing", Entry(("templates", new { @base = "nice.jinja" })), ["catalog.json", "'town-qa'", "'nice.jinja'", "'plain'"] },
+        { "template elsewhere", Template("base/nice.jinja", "fine"), ["catalog.json", "'town-qa'", "'base/nice.jinja'", ".jinja file in"] },
+        { "template broken", Template("nice.jinja", "{% if %}"), ["'town-qa'", "'nice.jinja'", "broken"] },
+        { "template not there", family => { File.WriteAllText(family.PathOf("base", "tokenizer_config.json"), "{}"); Template("chat")(family); }, ["'town-qa'", "'chat'", "base", "no chat template"] },
     };
+
+    private const string EndlessRange = """{"served_models":[{"name":"town-qa","base":"base","rule":"none","alpha_range":[0,1e999]}]}""";
 
     [Theory]
     [MemberData(nameof(Broken))]
@@ -97,6 +107,22 @@ public class ModelCatalogTests
         using FileStream file = File.OpenWrite(path);
         file.SetLength(file.Length / 2);
     }
+
+    private static Action<TinyFamily> Config(string field, string value) => family =>
+    {
+        string path = family.PathOf("base", "genai_config.json");
+        File.WriteAllText(path, Regex.Replace(File.ReadAllText(path), $"\"{field}\": \\d+", $"\"{field}\": {value}"));
+    };
+
+    private static Action<TinyFamily> Template(string name, string? content = null) => family =>
+    {
+        if (content is not null)
+        {
+            File.WriteAllText(family.PathOf(name), content);
+        }
+
+        Entry(("templates", new { @base = name }))(family);
+    };
 
     private static Action<TinyFamily> Entry((string Field, object? Value) change) => Catalog([Changed(TinyFamily.FusedEntry(), change)]);
 
