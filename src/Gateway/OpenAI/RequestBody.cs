@@ -24,6 +24,19 @@ internal static partial class RequestBody
             throw new EngineException(EngineError.InvalidValue, $"The body is {Quote(root)}; accepted is a JSON object.");
         }
 
+        try
+        {
+            return Read(root, type);
+        }
+        catch (InvalidOperationException error)
+        {
+            // What JsonElement throws for bytes that are no UTF-8 and for halves of surrogate pairs, wherever they stand.
+            throw new EngineException(EngineError.InvalidValue, "The body holds text that is not valid Unicode; accepted is JSON in UTF-8.", inner: error);
+        }
+    }
+
+    private static T Read<T>(JsonElement root, JsonTypeInfo<T> type)
+    {
         UnsupportedFeatures.Check(root);
         T body = Deserialize(root, type);
         foreach (PropertyInfo field in typeof(T).GetProperties())

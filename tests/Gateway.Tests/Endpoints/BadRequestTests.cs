@@ -33,6 +33,8 @@ public class BadRequestTests(RunningGateway gateway)
         { Chat, """{"model":"plain","fusion":{"alpha":1},MESSAGES}""", 400, "fusion.alpha", "invalid_value", ["plain", "no experts"] },
         { Chat, """{"model":"plain","messages":[""", 400, null, "invalid_value", ["not valid JSON", "line 1"] },
         { Chat, "", 400, null, "invalid_value", ["not valid JSON"] },
+        { Chat, $$"""{"model":"plain","metadata":{{new string('[', 99)}}{{new string(']', 99)}},MESSAGES}""", 400, null, "invalid_value", ["JSON", "line 1"] },
+        { Chat, """{"\ud800":1,"model":"plain",MESSAGES}""", 400, null, "invalid_value", ["Unicode", "UTF-8"] },
         { Chat, "[1]", 400, null, "invalid_value", ["[1]", "JSON object"] },
         { Chat, """{"model":"plain"}""", 400, "messages", "invalid_value", ["messages is missing"] },
         { Chat, """{"model":"plain","messages":[]}""", 400, "messages", "invalid_value", ["messages is []", "at least one"] },
@@ -59,6 +61,7 @@ public class BadRequestTests(RunningGateway gateway)
         { Chat, """{"model":"plain","logit_bias":{"9999":1},MESSAGES}""", 400, "logit_bias", "invalid_value", ["9999", "0 to 260"] },
         { Chat, """{"model":"plain","logit_bias":{"word":1},MESSAGES}""", 400, "logit_bias.word", "invalid_value", ["token id"] },
         { Chat, """{"model":"plain","seed":"x",MESSAGES}""", 400, "seed", "invalid_value", ["\"x\"", "an integer"] },
+        { Chat, """{"model":"plain","seed":9223372036854775808,MESSAGES}""", 400, "seed", "invalid_value", ["9223372036854775808", "an integer"] },
         { Chat, """{"model":"plain","stop":["a","b","c","d","e"],MESSAGES}""", 400, "stop", "invalid_value", ["up to 4"] },
         { Chat, """{"model":"plain","stop":"",MESSAGES}""", 400, "stop", "invalid_value", ["non-empty"] },
         { Chat, """{"model":"plain","n":9,MESSAGES}""", 400, "n", "invalid_value", ["9", "from 1 to 8"] },
@@ -127,6 +130,33 @@ public class BadRequestTests(RunningGateway gateway)
     }
 
     [Fact]
+    public async Task Post_BodyTooLargeWithoutLength_Is413()
+    {
+        using var content = new StreamContent(new MemoryStream(Encoding.UTF8.GetBytes($"\"{new string('x', 5_000_000)}\"")));
+        content.Headers.ContentType = new("application/json");
+        using var request = new HttpRequestMessage(HttpMethod.Post, Chat) { Content = content };
+        request.Headers.TransferEncodingChunked = true;
+        using HttpResponseMessage response = await gateway.Http.SendAsync(request);
+
+        await AssertErrorAsync(response, 413, null, "request_too_large", ["larger"]);
+    }
+
+    [Theory]
+    [InlineData("content")]
+    [InlineData("user")]
+    [InlineData("fusion")]
+    public async Task Post_BytesThatAreNoText_AreRefused(string field)
+    {
+        string body = $$"""{"model":"plain","messages":[{"role":"user","content":"hi"}],"{{field}}":"?"}""";
+        body = field == "content" ? body.Replace("hi", "?", StringComparison.Ordinal) : body;
+        using var content = new ByteArrayContent([.. Encoding.UTF8.GetBytes(body).Select(value => value == '?' ? (byte)0xFF : value)]);
+        content.Headers.ContentType = new("application/json");
+        using HttpResponseMessage response = await gateway.Http.PostAsync(Chat, content);
+
+        await AssertErrorAsync(response, 400, null, "invalid_value", ["Unicode", "UTF-8"]);
+    }
+
+    [Fact]
     public async Task Post_OtherContentType_Is415()
     {
         using var content = new StringContent("model=plain", Encoding.UTF8, "application/x-www-form-urlencoded");
@@ -140,6 +170,7 @@ public class BadRequestTests(RunningGateway gateway)
     [InlineData("GET", "/", 404, "not_found")]
     [InlineData("GET", Chat, 405, "method_not_allowed")]
     [InlineData("DELETE", "/v1/models", 405, "method_not_allowed")]
+    [InlineData("OPTIONS", Chat, 405, "method_not_allowed")]
     [InlineData("GET", "/v1/models/nobody", 404, "model_not_found")]
     public async Task Request_WrongRoute_HasOpenAIsErrorShape(string method, string path, int status, string code)
     {
