@@ -7,7 +7,6 @@ namespace ProxyTune.Decoding.Generation;
 public sealed class DecodeScheduler : IAsyncDisposable
 {
     private readonly ILanguageModel model;
-    private readonly SchedulerOptions options;
     private readonly WaitingLine line;
     private readonly DecodingStep step;
     private readonly List<LiveRequest> live = [];
@@ -23,11 +22,13 @@ public sealed class DecodeScheduler : IAsyncDisposable
         ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxRunning, 1, nameof(options));
         ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxWaiting, 1, nameof(options));
         this.model = model;
-        this.options = options;
+        Options = options;
         line = new(options.MaxWaiting);
         step = new(model);
         new Thread(Loop) { Name = "decode", IsBackground = true }.Start();
     }
+
+    public SchedulerOptions Options { get; }
 
     public SchedulerStatistics Statistics =>
         new(running, line.Count, Interlocked.Read(ref steps), Interlocked.Read(ref tokens), Interlocked.Read(ref promptTokens));
@@ -74,7 +75,7 @@ public sealed class DecodeScheduler : IAsyncDisposable
 
     private void Admit()
     {
-        for (int budget = options.PromptTokensPerStep; live.Count < options.MaxRunning && budget > 0 && line.Take() is { } next;)
+        for (int budget = Options.PromptTokensPerStep; live.Count < Options.MaxRunning && budget > 0 && line.Take() is { } next;)
         {
             if (next.IsCancelled)
             {

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Threading.Channels;
 
+using ProxyTune.Decoding;
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Decoding.Models;
 using ProxyTune.Gateway.OpenAI;
@@ -14,14 +15,25 @@ internal sealed class AnswerSet : IDisposable
     private readonly int promptTokens;
 
     /// <summary>Submits every choice of every prompt, or none: when one is refused, those before it are cancelled.</summary>
+    /// <exception cref="EngineException">InvalidValue where they are more than the waiting line ever holds; whatever <see cref="DecodeScheduler.Submit"/> throws.</exception>
     public AnswerSet(DecodeScheduler scheduler, ModelCall call, IReadOnlyList<Prompt> prompts, RequestFields fields, GenerationRequestTemplate template)
     {
         promptTokens = prompts.Sum(prompt => prompt.TokenCount);
+        int choices = fields.N ?? 1, most = scheduler.Options.MaxWaiting;
+        if (prompts.Count * choices > most)
+        {
+            // Not the line's being full just now, which a client would try again.
+            throw new EngineException(
+                EngineError.InvalidValue,
+                $"The request asks for {prompts.Count * choices} answers; this server takes at most {most} at once.",
+                prompts.Count > most ? "prompt" : "n");
+        }
+
         try
         {
             foreach (Prompt prompt in prompts)
             {
-                for (int choice = 0; choice < (fields.N ?? 1); choice++)
+                for (int choice = 0; choice < choices; choice++)
                 {
                     Generation generation = scheduler.Submit(template.For(prompt, choice));
                     answers.Add(new Answer(answers.Count, generation, call.Model.Tokenizer, fields.Stop ?? []));

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Net.Http.Json;
+using System.Text.Json;
 
 using Microsoft.AspNetCore.Builder;
 
@@ -50,16 +51,51 @@ public class OverloadTests
     }
 
     [Fact]
-    public async Task Chat_QueueFullForOneOfManyChoices_AdmitsNoneOfThem()
+    public async Task Chat_ClientLeavesTheQueue_GivesItsPlacesBackAtOnce()
     {
         using var gate = new ManualResetEventSlim();
         await using var server = await ServerAsync(gate, InterceptedModel.Between(gate.Wait, new SchedulerOptions { MaxRunning = 1, MaxWaiting = 2 }));
+        Task<JsonElement> running = server.Gateway.AnswerAsync(Chat, AnswerTests.Question(2));
+        await UntilAsync(() => server.Gateway.Statistics is { Running: 1, Waiting: 0 });
+        using var leaving = new CancellationTokenSource();
+        Task waiting = AskAsync(server.Gateway, AnswerTests.Question(2, new() { ["n"] = 2 }), leaving.Token);
+        await UntilAsync(() => server.Gateway.Statistics.Waiting == 2);
+
+        await leaving.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => waiting);
+        await UntilAsync(() => server.Gateway.Statistics is { Running: 1, Waiting: 0 });
+
+        gate.Set();
+        await running;
+    }
+
+    [Fact]
+    public async Task Chat_QueueFullForOneOfManyChoices_AdmitsNoneOfThem()
+    {
+        using var gate = new ManualResetEventSlim();
+        await using var server = await ServerAsync(gate, InterceptedModel.Between(gate.Wait, new SchedulerOptions { MaxRunning = 1, MaxWaiting = 8 }));
+        Task<JsonElement> running = server.Gateway.AnswerAsync(Chat, AnswerTests.Question(2, new() { ["n"] = 2 }));
+        await UntilAsync(() => server.Gateway.Statistics is { Running: 1, Waiting: 1 });
 
         using HttpResponseMessage refused = await server.Gateway.PostAsync(Chat, AnswerTests.Question(2, new() { ["n"] = 8 }));
 
         Assert.Equal(429, (int)refused.StatusCode);
-        Assert.Equal(0, server.Gateway.Statistics.Waiting);
+        Assert.Equal(1, server.Gateway.Statistics.Waiting);
         gate.Set();
+        await running;
+    }
+
+    [Theory]
+    [InlineData("prompt", 3, 1)]
+    [InlineData("n", 1, 3)]
+    public async Task Text_MoreAnswersThanTheQueueEverHolds_IsNoMatterOfTryingAgain(string field, int prompts, int choices)
+    {
+        await using var server = await ServerAsync(null, InterceptedModel.Between(() => { }, new SchedulerOptions { MaxRunning = 8, MaxWaiting = 2 }));
+        object request = new { model = "plain", prompt = Enumerable.Repeat("a", prompts), n = choices };
+
+        using HttpResponseMessage refused = await server.Gateway.PostAsync("/v1/completions", request);
+
+        await BadRequestTests.AssertErrorAsync(refused, 400, field, "invalid_value", ["3 answers", "at most 2"]);
     }
 
     [Fact]
