@@ -18,9 +18,9 @@ internal static class Program
             await app.RunAsync();
             return 0;
         }
-        catch (Exception error) when (error is EngineException or IOException)
+        catch (Exception error) when (error is EngineException or IOException or FormatException)
         {
-            // Wrong models, or a port that is taken: for the operator, so without a stack trace.
+            // Wrong models, a port that is taken, or no URL to listen on: for the operator, so without a stack trace.
             await Console.Error.WriteLineAsync($"proxytune: {error.Message}");
             return 1;
         }

@@ -33,6 +33,7 @@ public class StartUpTests
     [InlineData("--scheduler:maxwaiting", "many", "MaxWaiting")]
     [InlineData("--scheduler:maxrunning", "0", "MaxRunning is 0")]
     [InlineData("--models", "nowhere", "nowhere does not exist")]
+    [InlineData("--urls", "nonsense", "nonsense")]
     public async Task Main_WrongSetting_ExitsWith1AndOneLine(string name, string value, string words)
     {
         using var family = new TinyFamily();
