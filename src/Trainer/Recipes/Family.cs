@@ -60,17 +60,17 @@ internal static class Family
         }
     }
 
-    /// <summary>Every run as a folder that the engine takes; low-rank updates are merged into the model that they were trained on.</summary>
+    /// <summary>
+    /// Every run as a folder that the engine takes; low-rank updates are merged into the model that they were trained on. Always anew: it
+    /// takes moments, and an older export may be of a run that was removed and trained again.
+    /// </summary>
     private static void ExportAll(string work, string served)
     {
         foreach (var run in Directory.GetDirectories(work).Where(folder => File.Exists(Path.Combine(folder, "training.json"))))
         {
             var (name, target) = (Path.GetFileName(run), Path.Combine(served, Path.GetFileName(run)));
-            if (!File.Exists(Path.Combine(target, "genai_config.json")))
-            {
-                var isUpdate = File.Exists(Path.Combine(run, "adapter_config.json"));
-                Export.Run(isUpdate ? Path.Combine(work, name.Split('-')[0]) : run, isUpdate ? run : null, target);
-            }
+            var isUpdate = File.Exists(Path.Combine(run, "adapter_config.json"));
+            Export.Run(isUpdate ? Path.Combine(work, name.Split('-')[0]) : run, isUpdate ? run : null, target);
         }
     }
 
