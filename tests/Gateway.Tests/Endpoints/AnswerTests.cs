@@ -193,6 +193,30 @@ public class AnswerTests(RunningGateway gateway)
     }
 
     [Fact]
+    public async Task Chat_StopStringCompletesWithTheLastToken_FinishesWithStop()
+    {
+        var question = Question(40, new() { ["logit_bias"] = OnlyLetters() });
+        string text = ContentOf(await gateway.AnswerAsync(Chat, question));
+        string stop = text.Substring(10, 3);
+        int start = text.IndexOf(stop, StringComparison.Ordinal);
+        question["stop"] = stop;
+        question["max_tokens"] = start + 3;
+        JsonElement answer = await gateway.AnswerAsync(Chat, question);
+
+        Assert.Equal(text[..start], ContentOf(answer));
+        Assert.Equal("stop", answer.GetProperty("choices")[0].GetProperty("finish_reason").GetString());
+        Assert.Equal(start + 3, answer.GetProperty("usage").GetProperty("completion_tokens").GetInt32());
+    }
+
+    [Fact]
+    public async Task Text_NulCharacter_IsATokenLikeAnyOther()
+    {
+        JsonElement answer = await gateway.AnswerAsync(Text, new { model = TinyFamily.Plain, prompt = "a\0b", max_tokens = 1 });
+
+        Assert.Equal(3, answer.GetProperty("usage").GetProperty("prompt_tokens").GetInt32());
+    }
+
+    [Fact]
     public async Task Chat_EndOfTextToken_FinishesWithStopAndCounts()
     {
         JsonElement answer = await gateway.AnswerAsync(Chat, Question(40, new() { ["logit_bias"] = new Dictionary<string, double> { ["0"] = 100 } }));
@@ -223,6 +247,7 @@ public class AnswerTests(RunningGateway gateway)
             ["max_tokens"] = null,
             ["max_completion_tokens"] = 1,
             ["top_p"] = 0,
+            ["seed"] = long.MinValue,
         }));
 
     internal static Dictionary<string, object?> Question(int maxTokens, Dictionary<string, object?>? more = null)

@@ -1,0 +1,25 @@
+using ProxyTune.Decoding.Catalog;
+using ProxyTune.Gateway.Chat;
+using ProxyTune.Testing;
+
+namespace ProxyTune.Gateway.Tests.Chat;
+
+public class ModelNameTests
+{
+    [Theory]
+    [InlineData("base", "base", null)]
+    [InlineData("base@0.5", "base", 0.5)]
+    [InlineData("v@2", "v@2", null)]
+    [InlineData("v@2@0.5", "v@2", 0.5)]
+    public void Parse_FolderNamesWithAt_AreNoSuffixes(string text, string name, double? alpha)
+    {
+        using var family = new TinyFamily();
+        File.Delete(family.PathOf("catalog.json"));
+        Directory.Move(family.PathOf("small"), family.PathOf("v@2"));
+        using ModelCatalog catalog = ModelCatalog.Load(family.Folder, new EngineOptions());
+
+        ModelName parsed = ModelName.Parse(text, catalog);
+
+        Assert.Equal((name, alpha), (parsed.Model.Name, parsed.Alpha));
+    }
+}
