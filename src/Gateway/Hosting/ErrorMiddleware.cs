@@ -18,7 +18,10 @@ internal static class ErrorMiddleware
         catch (Exception) when (http.RequestAborted.IsCancellationRequested)
         {
             // The client left; nobody reads an answer, and its sequences are freed by now.
-            http.Response.StatusCode = http.Response.HasStarted ? http.Response.StatusCode : ClientClosedRequest;
+            if (!http.Response.HasStarted)
+            {
+                http.Response.StatusCode = ClientClosedRequest;
+            }
         }
         catch (Exception error) when (!http.Response.HasStarted)
         {

@@ -3,6 +3,7 @@ using System.Net.Http.Json;
 using System.Text.Json;
 
 using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.Logging;
 
 using ProxyTune.Decoding;
 using ProxyTune.Decoding.Generation;
@@ -20,9 +21,18 @@ public class OverloadTests
     [InlineData(true)]
     public async Task Chat_ClientLeaves_FreesItsSequences(bool stream)
     {
-        await using var server = await ServerAsync(null, InterceptedModel.Between(() => Thread.Sleep(20)));
+        using var errors = new RecordedErrors();
+        await using var server = await ServerAsync(null, builder =>
+        {
+            builder.Logging.AddProvider(errors);
+            InterceptedModel.Between(() => Thread.Sleep(20))(builder);
+        });
         using var leaving = new CancellationTokenSource();
-        Task request = AskAsync(server.Gateway, AnswerTests.Question(100, new() { ["stream"] = stream, ["n"] = 2 }), leaving.Token);
+
+        // Without their end tokens, answers cannot be over before the client leaves.
+        var endless = new Dictionary<string, double> { ["0"] = -100, ["4"] = -100 };
+        Task request = AskAsync(
+            server.Gateway, AnswerTests.Question(100, new() { ["stream"] = stream, ["n"] = 2, ["logit_bias"] = endless }), leaving.Token);
         await UntilAsync(() => server.Gateway.Statistics is { Running: 2, Tokens: > 4 });
 
         await leaving.CancelAsync();
@@ -32,6 +42,7 @@ public class OverloadTests
         // Far from the 200 that it would have taken.
         Assert.InRange(server.Gateway.Statistics.Tokens, 4, 100);
         await server.Gateway.AnswerAsync(Chat, AnswerTests.Question(1));
+        Assert.Empty(errors.Messages);
     }
 
     [Fact]
