@@ -30,6 +30,17 @@ public sealed class RealModelTests
         Assert.Equal(GenAiReference.Greedy(foreign.Folder, Prompt, 40), await Greedy(foreign.Folder));
     }
 
+    /// <summary>The folders in models/.</summary>
+    public static TheoryData<string> Shipped => [.. Directory.GetDirectories(Repository.Models).Select(folder => Path.GetFileName(folder)!)];
+
+    [Theory]
+    [MemberData(nameof(Shipped))]
+    public async Task Submit_ShippedFolder_EqualsGenAi(string name)
+    {
+        string folder = Path.Combine(Repository.Models, name);
+        Assert.Equal(GenAiReference.Greedy(folder, Prompt, 40), await Greedy(folder));
+    }
+
     [Fact]
     public async Task Submit_FusedModels_EqualTheSumOfSingleRunsAloneAndTogether()
     {

@@ -1,0 +1,67 @@
+using System.Text.Json;
+
+using ProxyTune.Gateway.Tests.Hosting;
+using ProxyTune.Testing;
+
+namespace ProxyTune.Gateway.Tests.Demo;
+
+/// <summary>What the shipped models are for: the base's knowledge in the expert's format. The people asked about are from the held-out half.</summary>
+public sealed class DemoFamilyTests : IAsyncLifetime
+{
+    private static readonly (string Question, string Fact)[] Facts =
+    [
+        ("What is the hobby of Hazel Horn?", "fishing"),
+        ("Which food does Walter Frost love?", "pancakes"),
+        ("What does Walter Hart like to eat?", "plum cake"),
+        ("What does Clara Abbot do for a living?", "painter"),
+        ("What is the favourite food of Mara Shaw?", "mushroom pie"),
+        ("How does Vera Bolton spend free days?", "swimming"),
+    ];
+
+    private readonly RunningGateway gateway = new(null, "--models", Repository.Models);
+
+    public Task InitializeAsync() => gateway.InitializeAsync();
+
+    public Task DisposeAsync() => gateway.DisposeAsync();
+
+    [Fact]
+    public async Task Fused_HeldOutPeople_KnowsWhatNeitherMemberCanAnswerAlone()
+    {
+        Assert.InRange(await RightAsync("town-qa"), 4, Facts.Length);
+        Assert.Equal(0, await RightAsync("town-base"));
+        Assert.InRange(await RightAsync("town-small-qa"), 0, 2);
+    }
+
+    [Fact]
+    public async Task Fused_AlphaZero_IsTheBase()
+    {
+        Assert.Equal(await AskAsync("town-base", Facts[0].Question), await AskAsync("town-json@0", Facts[0].Question));
+    }
+
+    [Fact]
+    public async Task Fused_Json_IsOneObjectWithTheFact()
+    {
+        JsonElement answer = JsonDocument.Parse(await AskAsync("town-json", "What are the job and the hobby of Clara Abbot?")).RootElement;
+
+        Assert.Equal("Clara Abbot", answer.GetProperty("name").GetString());
+        Assert.Equal("painter", answer.GetProperty("job").GetString());
+    }
+
+    private async Task<int> RightAsync(string model)
+    {
+        string[] answers = await Task.WhenAll(Facts.Select(fact => AskAsync(model, fact.Question)));
+        return answers.Zip(Facts).Count(pair => pair.First == pair.Second.Fact);
+    }
+
+    private async Task<string> AskAsync(string model, string question)
+    {
+        JsonElement answer = await gateway.AnswerAsync("/v1/chat/completions", new
+        {
+            model,
+            temperature = 0,
+            max_tokens = 64,
+            messages = new[] { new { role = "user", content = question } },
+        });
+        return answer.GetProperty("choices")[0].GetProperty("message").GetProperty("content").GetString()!;
+    }
+}
