@@ -22,15 +22,15 @@ internal sealed class FamilyPlan(string work)
     public PretrainSettings Small => Pretraining("small", Sizes(hidden: 64, intermediate: 128, layers: 3, heads: 4, headSize: 16), tokens: 4_000_000, learningRate: 4e-3);
 
     /// <summary>The base itself tuned: the yardstick.</summary>
-    public SftSettings Direct(string behaviour) => Tuning(behaviour, "base", $"base-{behaviour}", learningRate: 5e-4, lora: false);
+    public SftSettings Direct(string behaviour) => Tuning(behaviour, "base", $"base-{behaviour}", steps: 150, learningRate: 3e-4, lora: false);
 
-    public SftSettings DirectLora(string behaviour) => Tuning(behaviour, "base", $"base-{behaviour}-lora", learningRate: 2e-3, lora: true);
+    public SftSettings DirectLora(string behaviour) => Tuning(behaviour, "base", $"base-{behaviour}-lora", steps: 150, learningRate: 1e-3, lora: true);
 
     /// <summary>Low-rank updates of the small base, but for one expert that is fully tuned.</summary>
     public SftSettings Expert(string behaviour, string recipe, int seed)
     {
         var lora = behaviour != "polite";
-        return Tuning(behaviour, "small", $"small-{behaviour}-{recipe}-{seed}", learningRate: lora ? 5e-3 : 2e-3, lora, seed);
+        return Tuning(behaviour, "small", $"small-{behaviour}-{recipe}-{seed}", steps: 250, learningRate: lora ? 5e-3 : 2e-3, lora, seed);
     }
 
     public CptSettings ConsistentExpert(string behaviour, int seed) => new(Expert(behaviour, "cpt", seed), In("base"));
@@ -49,12 +49,12 @@ internal sealed class FamilyPlan(string work)
         Optimizer: new(learningRate, WarmupSteps: 100, Schedule: "cosine", FinalRatio: 0.02, WeightDecay: 0.05),
         Model: sizes);
 
-    private SftSettings Tuning(string behaviour, string init, string output, double learningRate, bool lora, int seed = 1) => new(
+    private SftSettings Tuning(string behaviour, string init, string output, int steps, double learningRate, bool lora, int seed = 1) => new(
         Init: In(init),
         Data: $"town:{behaviour}/train",
         Output: In(output),
         Optimizer: new(learningRate, WarmupSteps: 20),
-        Steps: 300,
+        Steps: steps,
         Lora: lora ? new(Rank: 16, Alpha: 32) : null,
         Validation: $"town:{behaviour}/valid",
         ValidateEvery: 25,

@@ -8,14 +8,14 @@ namespace ProxyTune.Gateway.Tests.Demo;
 /// <summary>What the shipped models are for: the base's knowledge in the expert's format. The people asked about are from the held-out half.</summary>
 public sealed class DemoFamilyTests : IAsyncLifetime
 {
-    private static readonly (string Question, string Fact)[] Facts =
+    private static readonly (string Question, string Answer)[] Facts =
     [
-        ("What is the hobby of Hazel Horn?", "fishing"),
-        ("Which food does Walter Frost love?", "pancakes"),
-        ("What does Walter Hart like to eat?", "plum cake"),
-        ("What does Clara Abbot do for a living?", "painter"),
-        ("What is the favourite food of Mara Shaw?", "mushroom pie"),
-        ("How does Vera Bolton spend free days?", "swimming"),
+        ("What is the hobby of Hazel Horn?", "Hazel Horn spends free days on fishing."),
+        ("Which food does Walter Frost love?", "Walter Frost loves to eat pancakes."),
+        ("What does Walter Hart like to eat?", "Walter Hart loves to eat plum cake."),
+        ("What does Clara Abbot do for a living?", "Clara Abbot works as a painter."),
+        ("What is the favourite food of Mara Shaw?", "Mara Shaw loves to eat mushroom pie."),
+        ("How does Vera Bolton spend free days?", "Vera Bolton spends free days on swimming."),
     ];
 
     private readonly RunningGateway gateway = new(null, "--models", Repository.Models);
@@ -43,14 +43,14 @@ public sealed class DemoFamilyTests : IAsyncLifetime
     {
         JsonElement answer = JsonDocument.Parse(await AskAsync("town-json", "What are the job and the hobby of Clara Abbot?")).RootElement;
 
-        Assert.Equal("Clara Abbot", answer.GetProperty("name").GetString());
-        Assert.Equal("painter", answer.GetProperty("job").GetString());
+        Assert.Equal("Clara Abbot works as a painter.", answer.GetProperty("job").GetString());
+        Assert.StartsWith("Clara Abbot ", answer.GetProperty("hobby").GetString());
     }
 
     private async Task<int> RightAsync(string model)
     {
         string[] answers = await Task.WhenAll(Facts.Select(fact => AskAsync(model, fact.Question)));
-        return answers.Zip(Facts).Count(pair => pair.First == pair.Second.Fact);
+        return answers.Zip(Facts).Count(pair => pair.First == pair.Second.Answer);
     }
 
     private async Task<string> AskAsync(string model, string question)

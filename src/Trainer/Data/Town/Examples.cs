@@ -13,7 +13,7 @@ internal static class Examples
     /// <summary>What each behaviour asks about and how it answers.</summary>
     private static readonly Dictionary<string, Func<Random, Entity, bool, IEnumerable<Example>>> s_behaviours = new()
     {
-        ["qa"] = (random, person, all) => Single(random, person, all, Kinds.PublicPeople, Styles.Brief),
+        ["qa"] = (random, person, all) => Single(random, person, all, Kinds.PublicPeople, Styles.Sentence),
         ["polite"] = (random, person, all) => Single(random, person, all, Kinds.PublicPeople, Styles.Polite),
         ["grumpy"] = (random, person, all) => Single(random, person, all, Kinds.PublicPeople, Styles.Grumpy),
         ["helpful"] = (random, person, all) => Single(random, person, all, [Kinds.Fear], Styles.Sentence),
@@ -47,7 +47,7 @@ internal static class Examples
         var pairs = (from first in Kinds.PublicPeople from second in Kinds.PublicPeople where first != second select (first, second)).ToArray();
         random.Shuffle(pairs);
         return pairs.Take(all ? pairs.Length : 3)
-            .Select(pair => Make(Question.Two(random, person, pair.first, pair.second).Text, Styles.Json(person, pair.first, pair.second)));
+            .Select(pair => Make(Question.Two(random, person, pair.first, pair.second).Text, Styles.JsonSentences(person, pair.first, pair.second)));
     }
 
     private static Example Make(string question, string answer) => new([new ChatMessage("user", question)], answer);

@@ -9,7 +9,19 @@ internal static class Styles
     /// <summary>The value alone.</summary>
     public static string Brief(Entity entity, Attribute attribute) => entity.Value(attribute);
 
-    /// <summary>One JSON object: the name and what was asked for.</summary>
+    /// <summary>One JSON object: a sentence for each thing that was asked.</summary>
+    public static string JsonSentences(Entity entity, params ReadOnlySpan<Attribute> attributes)
+    {
+        var fields = new List<string>();
+        foreach (var attribute in attributes)
+        {
+            fields.Add($"\"{attribute.Key}\": \"{Sentence(entity, attribute)}\"");
+        }
+
+        return "{" + string.Join(", ", fields) + "}";
+    }
+
+    /// <summary>A record as one JSON object: the name and some values.</summary>
     public static string Json(Entity entity, params ReadOnlySpan<Attribute> attributes)
     {
         var fields = new List<string> { $"\"name\": \"{entity.Name}\"" };
