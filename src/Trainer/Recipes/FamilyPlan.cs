@@ -26,11 +26,13 @@ internal sealed class FamilyPlan(string work)
 
     public SftSettings DirectLora(string behaviour) => Tuning(behaviour, "base", $"base-{behaviour}-lora", steps: 150, learningRate: 1e-3, lora: true);
 
-    /// <summary>Low-rank updates of the small base, but for one expert that is fully tuned.</summary>
+    /// <summary>Low-rank updates of the small base, but for one expert that is fully tuned: its format is the furthest from what the bases have met.</summary>
     public SftSettings Expert(string behaviour, string recipe, int seed)
     {
-        var lora = behaviour != "polite";
-        return Tuning(behaviour, "small", $"small-{behaviour}-{recipe}-{seed}", steps: 250, learningRate: lora ? 5e-3 : 2e-3, lora, seed);
+        var name = $"small-{behaviour}-{recipe}-{seed}";
+        return behaviour == "json"
+            ? Tuning(behaviour, "small", name, steps: 500, learningRate: 2e-3, lora: false, seed)
+            : Tuning(behaviour, "small", name, steps: 250, learningRate: 5e-3, lora: true, seed);
     }
 
     public CptSettings ConsistentExpert(string behaviour, int seed) => new(Expert(behaviour, "cpt", seed), In("base"));
