@@ -44,7 +44,8 @@ internal static partial class BpeTrainer
 
     private static List<Word> Count(IEnumerable<string> texts, IReadOnlyList<string> specialTokens, char[] bytes)
     {
-        var split = new Regex(string.Join('|', specialTokens.Select(Regex.Escape)));
+        // Without special tokens the pattern is one that never matches.
+        var split = new Regex(string.Join('|', specialTokens.Select(Regex.Escape).DefaultIfEmpty("(?!)")));
         var counts = new Dictionary<string, long>();
         foreach (Match piece in texts.SelectMany(text => split.Split(text)).SelectMany(part => Pieces().Matches(part)))
         {

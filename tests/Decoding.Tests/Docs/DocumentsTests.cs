@@ -21,7 +21,7 @@ public partial class DocumentsTests
         IEnumerable<string> links = Links().Matches(text).Select(link => Path.Combine(Path.GetDirectoryName(path)!, link.Groups[1].Value));
         IEnumerable<string> named = Paths().Matches(text).Select(name => Path.Combine(Repository.Root, name.Groups[1].Value));
 
-        Assert.Empty(links.Concat(named).Where(target => !Path.Exists(target)));
+        Assert.DoesNotContain(links.Concat(named), target => !Path.Exists(target));
     }
 
     [Fact]
