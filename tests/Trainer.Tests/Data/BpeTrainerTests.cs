@@ -35,7 +35,7 @@ public sealed class BpeTrainerTests : IDisposable
     public void Train_FirstMerge_IsTheMostFrequentPair()
     {
         // "lo" and "ow" occur 4 times, "ne" 3 times; "lo" comes first in ordinal order.
-        var merges = BpeTrainer.Train(["low low low low new new new"], [], 257)["model"]!["merges"]!.AsArray();
+        var merges = BpeTrainer.Train(["low\nlow\nlow\nlow\nnew\nnew\nnew"], [], 257)["model"]!["merges"]!.AsArray();
 
         Assert.Equal(["l", "o"], merges.Single()!.AsArray().Select(symbol => (string)symbol!));
     }
