@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
 
 using ProxyTune.Testing;
 
@@ -41,21 +43,33 @@ public class StartUpTests
         await AssertStopsAsync(words, "--models", family.Folder, name, value);
     }
 
+    [Fact]
+    public async Task Main_PortInUse_ExitsWith1AndOneLine()
+    {
+        using var family = new TinyFamily();
+        using var taken = new TcpListener(IPAddress.Loopback, 0);
+        taken.Start();
+
+        await AssertStopsAsync("address already in use", "--models", family.Folder, "--urls", $"http://{taken.LocalEndpoint}");
+    }
+
     private static async Task AssertStopsAsync(string words, params string[] arguments)
     {
         var command = new ProcessStartInfo("dotnet", [typeof(Program).Assembly.Location, "--urls", "http://127.0.0.1:0", .. arguments])
         {
             RedirectStandardError = true,
+            RedirectStandardOutput = true,
         };
         using Process server = Process.Start(command)!;
         using var patience = new CancellationTokenSource(TimeSpan.FromMinutes(1));
         await using CancellationTokenRegistration kill = patience.Token.Register(server.Kill);
+        Task<string> log = server.StandardOutput.ReadToEndAsync();
         string error = await server.StandardError.ReadToEndAsync();
         await server.WaitForExitAsync();
 
         Assert.Equal(1, server.ExitCode);
         Assert.StartsWith("proxytune: ", error, StringComparison.Ordinal);
         Assert.Contains(words, error, StringComparison.Ordinal);
-        Assert.DoesNotContain("   at ", error, StringComparison.Ordinal);
+        Assert.DoesNotContain("   at ", error + await log, StringComparison.Ordinal);
     }
 }

@@ -1,6 +1,6 @@
 namespace ProxyTune.Trainer.Data.Town;
 
-/// <summary>The ways in which an assistant of the town answers. The bases have met all of them; an expert makes one its own.</summary>
+/// <summary>The ways in which an assistant of the town answers. The bases have met all of them but JSON with sentences, of which they have met the parts; an expert makes one its own.</summary>
 internal static class Styles
 {
     public const string Refusal = "I would rather not say, that is private.";
