@@ -2,16 +2,16 @@ using ProxyTune.Decoding.Sampling;
 
 namespace ProxyTune.Decoding.Tests.Sampling;
 
-/// <summary>The sampling chain by sorting, in double precision and plain loops.</summary>
+/// <summary>The sampling chain by sorting and plain loops; probabilities in double precision.</summary>
 internal static class SamplerOracle
 {
     /// <summary>
-    /// Logits after bias, penalties and temperature, relative to the largest; rounded to single precision at the end, since tokens that are
-    /// equal in it keep the order of their ids.
+    /// Logits after bias, penalties and temperature, relative to the largest, step by step in single precision as the rows are: whether two
+    /// tokens are equal (1e-14 + 7.75 and 0 + 7.75 are) decides which of them a cut keeps.
     /// </summary>
     public static double[] Scores(float[] row, int[] generated, SamplingOptions options)
     {
-        double[] scores = [.. row.Select(s => (double)s)];
+        float[] scores = [.. row];
         foreach ((int id, float bias) in options.LogitBias)
         {
             scores[id] += bias;
@@ -20,11 +20,16 @@ internal static class SamplerOracle
         foreach (int id in generated.Distinct())
         {
             scores[id] = scores[id] > 0 ? scores[id] / options.RepetitionPenalty : scores[id] * options.RepetitionPenalty;
-            scores[id] -= options.PresencePenalty + (options.FrequencyPenalty * generated.Count(g => g == id));
+            scores[id] -= options.PresencePenalty;
         }
 
-        double largest = scores.Max();
-        return [.. scores.Select(s => (double)(float)((s - largest) / options.Temperature))];
+        foreach (int id in generated)
+        {
+            scores[id] -= options.FrequencyPenalty;
+        }
+
+        float largest = scores.Max();
+        return [.. scores.Select(s => (double)((s - largest) / options.Temperature))];
     }
 
     /// <summary>The kept tokens, likeliest first.</summary>
