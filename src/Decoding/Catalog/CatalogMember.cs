@@ -6,8 +6,6 @@ namespace ProxyTune.Decoding.Catalog;
 /// <summary>One model folder, loaded.</summary>
 internal sealed record CatalogMember(string Folder, ILanguageModel Model, Tokenizer Tokenizer)
 {
-    public const string ConfigName = "genai_config.json";
-
     /// <exception cref="EngineException">InvalidModelFolder with the folder and file at fault.</exception>
     public static CatalogMember Load(string folder, EngineOptions options)
     {

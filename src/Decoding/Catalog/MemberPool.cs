@@ -20,7 +20,7 @@ internal sealed class MemberPool(IReadOnlyDictionary<string, string> folders, Ca
 
         if (!folders.TryGetValue(name, out string? folder))
         {
-            throw check.Wrong(label, $"there is no model folder '{name}' with a {CatalogMember.ConfigName}; there are: {string.Join(", ", folders.Keys)}.");
+            throw check.Wrong(label, $"there is no model folder '{name}' with a {GenAiConfig.FileName}; there are: {string.Join(", ", folders.Keys)}.");
         }
 
         try

@@ -41,7 +41,7 @@ public sealed class ModelCatalog : IDisposable
         {
             throw new EngineException(
                 EngineError.InvalidCatalog,
-                $"{modelsFolder} holds no {CatalogFile.FileName} and no folder with a {CatalogMember.ConfigName}, so there is nothing to serve.");
+                $"{modelsFolder} holds no {CatalogFile.FileName} and no folder with a {GenAiConfig.FileName}, so there is nothing to serve.");
         }
 
         var members = new MemberPool(folders, check, options);
@@ -78,7 +78,7 @@ public sealed class ModelCatalog : IDisposable
         return new(folders.ToDictionary(folder => new DirectoryInfo(folder).Name), StringComparer.Ordinal);
     }
 
-    private static bool IsModel(string folder) => File.Exists(Path.Combine(folder, CatalogMember.ConfigName));
+    private static bool IsModel(string folder) => File.Exists(Path.Combine(folder, GenAiConfig.FileName));
 
     private static IEnumerable<ServedModelEntry> Unwritten(IEnumerable<string> folders, IReadOnlyList<ServedModelEntry> written) =>
         folders

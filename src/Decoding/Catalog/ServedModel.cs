@@ -27,7 +27,7 @@ public sealed class ServedModel
         Rule = entry.Rule!;
         Alpha = alpha;
         Experts = experts;
-        Created = File.GetLastWriteTimeUtc(Path.Combine(baseMember.Folder, CatalogMember.ConfigName));
+        Created = File.GetLastWriteTimeUtc(Path.Combine(baseMember.Folder, GenAiConfig.FileName));
         ModelInfo[] members = [baseMember.Model.Info, .. experts.SelectMany(expert => new[] { expert.Tuned.Model.Info, expert.Anti.Model.Info })];
         ContextLength = members.Min(member => member.ContextLength);
         VocabularySize = members.Min(member => Math.Min(member.VocabularySize, Tokenizer.VocabularySize));

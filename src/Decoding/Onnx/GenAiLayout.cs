@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using ProxyTune.Decoding.Models;
 
 namespace ProxyTune.Decoding.Onnx;
 
@@ -52,6 +53,6 @@ internal static class GenAiLayout
                 ["past_present_share_buffer"] = true,
             },
         };
-        File.WriteAllText(Path.Combine(folder, "genai_config.json"), json.ToJsonString(Indented) + "\n");
+        File.WriteAllText(Path.Combine(folder, GenAiConfig.FileName), json.ToJsonString(Indented) + "\n");
     }
 }

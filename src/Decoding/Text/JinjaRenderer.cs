@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Diagnostics.CodeAnalysis;
 using System.Text.Json;
 using Microsoft.ML.OnnxRuntimeGenAI;
+using ProxyTune.Decoding.Models;
 using GenAITokenizer = Microsoft.ML.OnnxRuntimeGenAI.Tokenizer;
 
 namespace ProxyTune.Decoding.Text;
@@ -32,7 +33,7 @@ internal sealed class JinjaRenderer
         try
         {
             File.WriteAllText(Path.Combine(folder, "tokenizer.json"), Vocabulary);
-            File.WriteAllText(Path.Combine(folder, "genai_config.json"), Configuration);
+            File.WriteAllText(Path.Combine(folder, GenAiConfig.FileName), Configuration);
             File.WriteAllText(
                 Path.Combine(folder, "tokenizer_config.json"),
                 JsonSerializer.Serialize(new { bos_token = bos, eos_token = eos, tokenizer_class = "LlamaTokenizer" }));

@@ -12,11 +12,11 @@ internal sealed record AnswerTokens(int[] Prompt, int[] Answer)
 }
 
 /// <summary>Turns examples into token ids the way a served model will see them.</summary>
-internal sealed class AnswerTokenizer(Tokenizer tokenizer, PromptFormat format, int endOfAnswer)
+internal sealed class AnswerTokenizer(PromptReader reader, int endOfAnswer)
 {
     public AnswerTokens[] Encode(IReadOnlyList<Example> examples, string source, int context)
     {
-        var all = examples.Select(example => new AnswerTokens(format.Encode(tokenizer, example.Messages), [.. tokenizer.EncodeRendered(example.Answer), endOfAnswer])).ToArray();
+        var all = examples.Select(example => new AnswerTokens(reader.Read(example.Messages), [.. reader.Tokenizer.EncodeRendered(example.Answer), endOfAnswer])).ToArray();
         foreach (var (index, tokens) in all.Index())
         {
             if (tokens.Length > context || tokens.Prompt.Length == 0)

@@ -18,16 +18,14 @@ internal sealed class Examinee : IAsyncDisposable
     private readonly OnnxLanguageModel[] _models;
     private readonly FusedModel _ensemble;
     private readonly DecodeScheduler _scheduler;
-    private readonly Tokenizer _tokenizer;
-    private readonly ChatTemplate _template;
+    private readonly PromptReader _reader;
 
     public Examinee(params string[] folders)
     {
         _models = [.. folders.Select(folder => OnnxLanguageModel.Load(folder, new EngineOptions()))];
         _ensemble = new FusedModel("examinee", _models);
         _scheduler = new DecodeScheduler(_ensemble, new SchedulerOptions { MaxWaiting = int.MaxValue });
-        _tokenizer = Tokenizer.Load(folders[0]);
-        _template = ChatTemplate.Load(folders[0]);
+        _reader = PromptFormat.Of(PromptFormat.Chat, folders[0], Tokenizer.Load(folders[0]));
     }
 
     /// <summary>Greedy answers of the weighted sum.</summary>
@@ -37,7 +35,7 @@ internal sealed class Examinee : IAsyncDisposable
         var plan = new FusionPlan([.. _models.Zip(weights, (model, weight) => new FusionStream(model, StreamRole.Base, weight)).Where(s => s.Weight != 0)]);
         var running = questions.Select(question =>
         {
-            ReadOnlyMemory<int> prompt = _tokenizer.EncodeRendered(_template.Render(question.Messages));
+            ReadOnlyMemory<int> prompt = _reader.Read(question.Messages);
             return _scheduler.Submit(new GenerationRequest
             {
                 Prompt = new Prompt(plan, [.. plan.Streams.Select(_ => prompt)]),
@@ -52,7 +50,7 @@ internal sealed class Examinee : IAsyncDisposable
     {
         await _scheduler.DisposeAsync();
         _ensemble.Dispose();
-        _tokenizer.Dispose();
+        _reader.Tokenizer.Dispose();
     }
 
     private async Task<string> ReadAsync(Generation generation)
@@ -63,6 +61,6 @@ internal sealed class Examinee : IAsyncDisposable
             ids.Add(token.Id);
         }
 
-        return _tokenizer.Decode(ids).Trim();
+        return _reader.Tokenizer.Decode(ids).Trim();
     }
 }

@@ -1,5 +1,4 @@
 using System.Text.Json;
-using System.Text.Json.Serialization;
 
 using ProxyTune.Decoding.Text;
 using ProxyTune.Trainer.Data;
@@ -29,7 +28,6 @@ internal static class Quality
     {
         WriteIndented = true,
         PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
-        NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
     };
 
     /// <param name="baseFolder">The large base; likewise the other folders, all in genai layout.</param>

@@ -42,7 +42,7 @@ internal sealed class Expert : IDisposable
             : tokenizer.EncodeRendered(endOfAnswer) is [var single]
                 ? single
                 : throw new TrainingException($"end_of_answer is '{endOfAnswer}'; accepted is text that {folder} encodes as one token.");
-        return new AnswerTokenizer(tokenizer, PromptFormat.Of(template, folder), end).Encode(Sources.Examples(source), source, config.MaxPositionEmbeddings);
+        return new AnswerTokenizer(PromptFormat.Of(template, folder, tokenizer), end).Encode(Sources.Examples(source), source, config.MaxPositionEmbeddings);
     }
 
     public void Train(string title, AnswerTokens[] training, AnswerTokens[]? validation, Objective objective, CancellationToken cancellation)
