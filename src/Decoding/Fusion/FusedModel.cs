@@ -16,7 +16,7 @@ namespace ProxyTune.Decoding.Fusion;
 public sealed class FusedModel : ILanguageModel
 {
     private readonly Dictionary<ILanguageModel, Member> members;
-    private ReadOnlyMemory<float>[] rows = [];
+    private readonly RowFusion row = new();
 
     /// <param name="name">What the ensemble is called in messages.</param>
     /// <param name="models">At least one. Plans may only name these.</param>
@@ -36,7 +36,7 @@ public sealed class FusedModel : ILanguageModel
 
     public ModelInfo Info { get; }
 
-    /// <summary>Begins one sequence per stream. Streams of the same model and prompt are one with the summed weight; weight 0 is not run.</summary>
+    /// <summary>Begins one sequence per stream. Streams of the same model and prompt are one; what nothing uses is not run.</summary>
     /// <exception cref="ArgumentException">The plan does not fit the prompt or names a model that is no member.</exception>
     /// <exception cref="EngineException">InvalidValue when all weights are 0; whatever a member's Start throws.</exception>
     public Sequence Start(Prompt prompt)
@@ -44,7 +44,8 @@ public sealed class FusedModel : ILanguageModel
         List<FusedStream> started = [];
         try
         {
-            foreach (PlannedStream stream in PlannedStream.Of(prompt))
+            RunningPlan running = RunningPlan.Of(prompt);
+            foreach (PlannedStream stream in running.Streams)
             {
                 if (!members.TryGetValue(stream.Model, out Member? member))
                 {
@@ -52,11 +53,10 @@ public sealed class FusedModel : ILanguageModel
                 }
 
                 Sequence sequence = stream.Model.Start(Prompt.For(stream.Model, stream.Tokens));
-                started.Add(new(member, sequence, stream.Weight));
+                started.Add(new(member, sequence));
             }
 
-            int shared = started.Min(s => s.Member.Model.Info.VocabularySize);
-            return new FusedSequence(started, Math.Min(shared, prompt.Plan.VocabularySize ?? shared));
+            return new FusedSequence(prompt.Plan, running, started);
         }
         catch
         {
@@ -85,12 +85,12 @@ public sealed class FusedModel : ILanguageModel
             member.Run();
         }
 
-        int row = 0;
         foreach (Segment segment in batch)
         {
-            for (int i = 0; i < segment.Rows; i++, row++)
+            for (int i = 0; i < segment.Rows; i++)
             {
-                Fuse((FusedSequence)segment.Sequence, i, logits.Slice(row * Info.VocabularySize, Info.VocabularySize));
+                Fuse((FusedSequence)segment.Sequence, i, segment.Rows, logits[..Info.VocabularySize]);
+                logits = logits[Info.VocabularySize..];
             }
         }
     }
@@ -103,28 +103,23 @@ public sealed class FusedModel : ILanguageModel
         }
     }
 
-    private void Fuse(FusedSequence sequence, int index, Span<float> fused)
+    private void Fuse(FusedSequence sequence, int index, int rows, Span<float> fused)
     {
-        int count = sequence.Streams.Count;
-        Array.Resize(ref rows, Math.Max(rows.Length, count));
-        for (int k = 0; k < count; k++)
+        foreach (FusedStream stream in sequence.Streams)
         {
-            FusedStream stream = sequence.Streams[k];
             if ((stream.Member.Failure ?? stream.Sequence.Fault) is { } fault)
             {
                 sequence.Fail(fault);
                 return;
             }
-
-            rows[k] = stream.Member.Row(stream.FirstRow + index);
         }
 
-        int wrong = WeightedSum.Fuse(rows.AsSpan(0, count), sequence.Weights, fused[..sequence.VocabularySize]);
-        fused[sequence.VocabularySize..].Fill(float.NegativeInfinity);
-        if (wrong >= 0)
+        int position = sequence.Position(index, rows);
+        if (row.Fuse(sequence, index, position, fused[..sequence.VocabularySize]) is { } weighing)
         {
-            string culprit = wrong < count ? $"Model '{sequence.Streams[wrong].Member.Model.Info.Name}' returned" : "The weighted sum overflowed to";
-            sequence.Fail(new(EngineError.ModelFailure, $"{culprit} NaN or infinity among its logits after {sequence.Length} tokens."));
+            sequence.Record(position, weighing);
         }
+
+        fused[sequence.VocabularySize..].Fill(float.NegativeInfinity);
     }
 }

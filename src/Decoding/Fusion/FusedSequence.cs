@@ -3,22 +3,59 @@ using ProxyTune.Decoding.Models;
 namespace ProxyTune.Decoding.Fusion;
 
 /// <summary>One sequence per stream, moved in step. Prompts differ per stream, appended tokens do not.</summary>
-internal sealed class FusedSequence(IReadOnlyList<FusedStream> streams, int vocabularySize) : Sequence
+internal sealed class FusedSequence : Sequence
 {
-    public IReadOnlyList<FusedStream> Streams { get; } = streams;
+    private readonly int promptLength;
+    private readonly List<Weighing> weighings = [];
 
-    public float[] Weights { get; } = [.. streams.Select(s => s.Weight)];
+    public FusedSequence(FusionPlan plan, RunningPlan running, IReadOnlyList<FusedStream> streams)
+    {
+        Plan = plan;
+        Running = running;
+        Streams = streams;
+        promptLength = streams[0].Sequence.Length;
+        int shared = streams.Min(s => s.Member.Model.Info.VocabularySize);
+        VocabularySize = Math.Min(shared, plan.VocabularySize ?? shared);
+        EndOfTextIds = [.. streams.SelectMany(s => s.Sequence.EndOfTextIds).Distinct()];
+    }
+
+    public FusionPlan Plan { get; }
+
+    public RunningPlan Running { get; }
+
+    public IReadOnlyList<FusedStream> Streams { get; }
 
     /// <summary>Width of the shared vocabulary.</summary>
-    public int VocabularySize { get; } = vocabularySize;
+    public int VocabularySize { get; }
 
     public override int Length => Streams[0].Sequence.Length;
 
     public override int Room => Streams.Min(s => s.Sequence.Room);
 
-    public override IReadOnlyList<int> EndOfTextIds { get; } = [.. streams.SelectMany(s => s.Sequence.EndOfTextIds).Distinct()];
+    public override IReadOnlyList<int> EndOfTextIds { get; }
+
+    /// <summary>Index within the answer of the token that row <paramref name="index"/> of <paramref name="rows"/> newest ones predicts.</summary>
+    public int Position(int index, int rows) => Length - promptLength - (rows - 1 - index);
+
+    public Weighing? WeighingAt(int position) => position >= 0 && position < weighings.Count ? weighings[position] : null;
+
+    /// <summary>Keeps what was chosen for a position; a rule may look at the one before.</summary>
+    public void Record(int position, Weighing weighing)
+    {
+        while (weighings.Count < position)
+        {
+            // Positions whose rows were not asked for.
+            weighings.Add(Weighing.Unasked);
+        }
+
+        weighings.RemoveRange(position, weighings.Count - position);
+        weighings.Add(weighing);
+    }
 
     public void Fail(EngineException fault) => Fault ??= fault;
+
+    public override TokenTrace? Explain(int index, int rows, ReadOnlySpan<float> row, int token) =>
+        Plan.Trace && WeighingAt(Position(index, rows)) is { } weighing ? Explanation.Of(this, weighing, index, row, token) : null;
 
     public override void Rewind(int count)
     {
@@ -37,14 +74,22 @@ internal sealed class FusedSequence(IReadOnlyList<FusedStream> streams, int voca
     }
 }
 
+/// <summary>What was chosen for one position.</summary>
+/// <param name="Factors">What the rule gave each delta.</param>
+/// <param name="Weights">What each delta was multiplied by in the end.</param>
+internal sealed record Weighing(float[] Factors, float[] Weights, int Kept, bool Saturated, GateTrace? Gated)
+{
+    public static Weighing Unasked { get; } = new([], [], 0, false, null);
+}
+
 /// <summary>A stream of one fused sequence: its member's sequence and where the member put its rows in the current step.</summary>
-internal sealed class FusedStream(Member member, Sequence sequence, float weight)
+internal sealed class FusedStream(Member member, Sequence sequence)
 {
     public Member Member { get; } = member;
 
     public Sequence Sequence { get; } = sequence;
 
-    public float Weight { get; } = weight;
-
     public int FirstRow { get; set; }
+
+    public ReadOnlyMemory<float> Row(int index) => Member.Row(FirstRow + index);
 }

@@ -31,8 +31,7 @@ public static class WeightedSum
         for (int k = 0; k < rows.Length; k++)
         {
             ReadOnlySpan<float> row = rows[k].Span[..fused.Length];
-            float largest = TensorPrimitives.Max(row);
-            if (float.IsNaN(largest) || float.IsPositiveInfinity(largest))
+            if (IsUnsound(row))
             {
                 return k;
             }
@@ -46,7 +45,13 @@ public static class WeightedSum
             }
         }
 
-        float sum = TensorPrimitives.Max<float>(fused);
-        return float.IsNaN(sum) || float.IsPositiveInfinity(sum) ? rows.Length : -1;
+        return IsUnsound(fused) ? rows.Length : -1;
+    }
+
+    /// <summary>Whether a row holds NaN or plus infinity.</summary>
+    internal static bool IsUnsound(ReadOnlySpan<float> row)
+    {
+        float largest = TensorPrimitives.Max(row);
+        return float.IsNaN(largest) || float.IsPositiveInfinity(largest);
     }
 }

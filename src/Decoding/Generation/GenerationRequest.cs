@@ -39,7 +39,7 @@ public sealed record GenerationRequest
                 EngineError.InvalidValue, $"top_logprobs is {TopLogprobs}; it must be from 0 to {MostLogprobs}.", "top_logprobs");
         }
 
-        foreach (PlannedStream stream in PlannedStream.Of(Prompt))
+        foreach (PlannedStream stream in RunningPlan.Of(Prompt).Streams)
         {
             int limit = stream.Model.Info.ContextLength;
             if (stream.Tokens.IsEmpty)

@@ -1,3 +1,5 @@
+using ProxyTune.Decoding.Fusion;
+
 namespace ProxyTune.Decoding.Models;
 
 /// <summary>What one model remembers of one conversation.</summary>
@@ -17,6 +19,12 @@ public abstract class Sequence : IDisposable
     /// disposed; the other sequences of the batch are sound. Null while all is well.
     /// </summary>
     public EngineException? Fault { get; protected set; }
+
+    /// <summary>Why a token came of a row of the last <see cref="ILanguageModel.Forward"/>; null unless the plan asked for a trace.</summary>
+    /// <param name="index">Which of the rows that were asked for, from 0.</param>
+    /// <param name="rows">How many were asked for.</param>
+    /// <param name="row">That row.</param>
+    public virtual TokenTrace? Explain(int index, int rows, ReadOnlySpan<float> row, int token) => null;
 
     /// <summary>Forgets the newest tokens.</summary>
     /// <param name="count">How many appended tokens to drop; the prompt cannot be dropped.</param>

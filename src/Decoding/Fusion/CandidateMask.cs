@@ -1,0 +1,119 @@
+using System.Buffers;
+using System.Numerics.Tensors;
+
+using ProxyTune.Decoding.Sampling;
+
+namespace ProxyTune.Decoding.Fusion;
+
+public enum MaskKind
+{
+    None,
+
+    /// <summary>Keeps what has at least a share of the base's largest probability (contrastive decoding, Li et al. 2022).</summary>
+    Ratio,
+
+    /// <summary>Keeps the smallest set of likeliest tokens that reaches a probability, of the base (DExperts, Liu et al. 2021) or of an expert.</summary>
+    Nucleus,
+
+    /// <summary>Keeps what is among the k likeliest of the base or of any expert.</summary>
+    TopK,
+}
+
+public enum MaskOrigin
+{
+    Base,
+
+    /// <summary>The plus side of the first delta.</summary>
+    Expert,
+}
+
+/// <summary>Which tokens remain candidates. Looks at the members' rows, is applied to the fused row, and always leaves one token.</summary>
+/// <param name="Amount">Ratio: share of the maximum, above 0 to 1. Nucleus: probability, above 0 to 1. TopK: k, at least 1.</param>
+/// <param name="Of">Nucleus: whose probability.</param>
+public sealed record CandidateMask(MaskKind Kind, double Amount = 1, MaskOrigin Of = MaskOrigin.Base)
+{
+    public static CandidateMask None { get; } = new(MaskKind.None);
+
+    /// <summary>Bans in <paramref name="fused"/> all that is no candidate.</summary>
+    /// <param name="fused">Logits; the likeliest of them stays where no candidate would.</param>
+    /// <param name="base">The base's row.</param>
+    /// <param name="experts">The plus sides of the deltas.</param>
+    /// <returns>How many tokens remain, banned ones not counted.</returns>
+    internal int Apply(Span<float> fused, ReadOnlySpan<float> @base, ReadOnlySpan<ReadOnlyMemory<float>> experts)
+    {
+        if (Kind == MaskKind.None)
+        {
+            return Remaining(fused);
+        }
+
+        int best = TensorPrimitives.IndexOfMax<float>(fused);
+        float bestScore = fused[best];
+        ReadOnlySpan<float> judged = Of == MaskOrigin.Expert ? experts[0].Span : @base;
+        Cut cut = CutOf(judged);
+        Cut[] ofExperts = Kind == MaskKind.TopK ? new Cut[experts.Length] : [];
+        for (int i = 0; i < ofExperts.Length; i++)
+        {
+            ofExperts[i] = CutOf(experts[i].Span);
+        }
+
+        for (int id = 0; id < fused.Length; id++)
+        {
+            bool kept = cut.Keeps(judged[id], id);
+            for (int i = 0; !kept && i < ofExperts.Length; i++)
+            {
+                kept = ofExperts[i].Keeps(experts[i].Span[id], id);
+            }
+
+            if (!kept)
+            {
+                fused[id] = float.NegativeInfinity;
+            }
+        }
+
+        int remaining = Remaining(fused);
+        if (remaining > 0)
+        {
+            return remaining;
+        }
+
+        // All candidates are banned by some member: the best of the others stands in.
+        fused[best] = bestScore;
+        return 1;
+    }
+
+    private Cut CutOf(ReadOnlySpan<float> row) => Kind switch
+    {
+        MaskKind.Ratio => new(TensorPrimitives.Max(row) + (float)Math.Log(Amount), int.MaxValue),
+        MaskKind.Nucleus => NucleusOf(row, Amount),
+        _ => TopOf(row, (int)Math.Min(Amount, row.Length)),
+    };
+
+    /// <summary>The last token of the smallest set of likeliest ones whose probability reaches <paramref name="probability"/>.</summary>
+    internal static Cut NucleusOf(ReadOnlySpan<float> row, double probability)
+    {
+        if (probability >= 1)
+        {
+            return Cut.None;
+        }
+
+        Candidate[] candidates = ArrayPool<Candidate>.Shared.Rent(row.Length);
+        float[] scores = ArrayPool<float>.Shared.Rent(row.Length);
+        float largest = TensorPrimitives.Max(row);
+        TensorPrimitives.Subtract(row, largest, scores);
+        int last = Nucleus.Last(scores.AsSpan(0, row.Length), (float)probability, candidates).Id;
+        ArrayPool<float>.Shared.Return(scores);
+        ArrayPool<Candidate>.Shared.Return(candidates);
+        return new(row[last], last);
+    }
+
+    private static Cut TopOf(ReadOnlySpan<float> row, int k)
+    {
+        Candidate[] candidates = ArrayPool<Candidate>.Shared.Rent(row.Length);
+        Selection.Top(row, k, candidates);
+        Cut cut = new(candidates[k - 1].Score, candidates[k - 1].Id);
+        ArrayPool<Candidate>.Shared.Return(candidates);
+        return cut;
+    }
+
+    private static int Remaining(ReadOnlySpan<float> fused) => fused.Length - fused.Count(float.NegativeInfinity);
+}

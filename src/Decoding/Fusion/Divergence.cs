@@ -1,0 +1,23 @@
+using ProxyTune.Decoding.Sampling;
+
+namespace ProxyTune.Decoding.Fusion;
+
+/// <summary>Kullback-Leibler divergence of two rows of logits.</summary>
+internal static class Divergence
+{
+    /// <summary>KL(softmax p, softmax q) in nats, from 0; tokens that p bans add nothing, plus infinity where q alone bans one.</summary>
+    public static double Of(ReadOnlySpan<float> p, ReadOnlySpan<float> q)
+    {
+        double ofP = Logprobs.Normaliser(p), ofQ = Logprobs.Normaliser(q), sum = 0;
+        for (int i = 0; i < p.Length; i++)
+        {
+            if (!float.IsNegativeInfinity(p[i]))
+            {
+                double logarithm = p[i] - ofP;
+                sum += Math.Exp(logarithm) * (logarithm - (q[i] - ofQ));
+            }
+        }
+
+        return Math.Max(0, sum);
+    }
+}

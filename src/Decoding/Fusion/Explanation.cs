@@ -1,0 +1,38 @@
+using System.Numerics.Tensors;
+
+using ProxyTune.Decoding.Sampling;
+
+namespace ProxyTune.Decoding.Fusion;
+
+/// <summary>Writes the trace of a token while the members' rows of its step are still there.</summary>
+internal static class Explanation
+{
+    /// <param name="index">Which of the rows that were asked for.</param>
+    /// <param name="row">The fused row.</param>
+    public static TokenTrace Of(FusedSequence sequence, Weighing weighing, int index, ReadOnlySpan<float> row, int token)
+    {
+        RunningPlan running = sequence.Running;
+        int width = sequence.VocabularySize;
+        Dictionary<string, float> weights = [];
+        foreach ((FusionDelta delta, float weight) in running.Deltas.Zip(weighing.Weights))
+        {
+            weights[delta.Name] = weight;
+        }
+
+        Dictionary<string, float> streams = [];
+        for (int k = 0; k < running.Streams.Count; k++)
+        {
+            ReadOnlySpan<float> logits = sequence.Streams[k].Row(index).Span[..width];
+            float logprob = logits[token] - Logprobs.Normaliser(logits);
+            foreach (string name in running.Streams[k].Names)
+            {
+                streams[name] = logprob;
+            }
+        }
+
+        ReadOnlySpan<float> ofBase = sequence.Streams[running.Base!.Value].Row(index).Span[..width];
+        int choice = TensorPrimitives.IndexOfMax(ofBase);
+        return new(
+            weights, streams, choice, ofBase[choice] - Logprobs.Normaliser(ofBase), Divergence.Of(row[..width], ofBase), weighing.Kept, weighing.Saturated, weighing.Gated);
+    }
+}

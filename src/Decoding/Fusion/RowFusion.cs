@@ -1,0 +1,203 @@
+using System.Numerics.Tensors;
+using System.Runtime.InteropServices;
+
+using ProxyTune.Decoding.Sampling;
+
+namespace ProxyTune.Decoding.Fusion;
+
+/// <summary>Makes one fused row of the members' rows: weigh, sum, mask. Keeps buffers, so one thread at a time.</summary>
+internal sealed class RowFusion
+{
+    private readonly List<ReadOnlyMemory<float>> summands = [];
+    private readonly List<float> factors = [];
+    private readonly List<int> used = [];
+    private readonly List<ReadOnlyMemory<float>> experts = [];
+    private ReadOnlyMemory<float>[] rows = [];
+    private DeltaRows[] deltas = [];
+    private float[] ungated = [];
+
+    /// <param name="index">Which of the rows that were asked for.</param>
+    /// <param name="position">Index within the answer of the token that the row predicts.</param>
+    /// <param name="fused">As wide as the shared vocabulary.</param>
+    /// <returns>Null, and the sequence failed, when a member's row cannot be used.</returns>
+    public Weighing? Fuse(FusedSequence sequence, int index, int position, Span<float> fused)
+    {
+        Collect(sequence, index);
+        RunningPlan running = sequence.Running;
+        FusionPlan plan = sequence.Plan;
+        float[] chosen = new float[running.Deltas.Count];
+        Array.Fill(chosen, 1);
+        bool saturated = false;
+        if (NeedsSoundRows(plan) && Unsound(sequence) is { } culprit)
+        {
+            Fail(sequence, culprit);
+            return null;
+        }
+
+        if (plan.Rule is { } rule && chosen.Length > 0)
+        {
+            ReadOnlySpan<float> previous = sequence.WeighingAt(position - 1)?.Factors;
+            saturated = rule.Choose(new FusionStep(rows[running.Base!.Value].Span, deltas.AsSpan(0, chosen.Length), previous), chosen);
+        }
+
+        float[] weights = new float[chosen.Length];
+        float scale = plan.Schedule.Factor(position);
+        for (int i = 0; i < weights.Length; i++)
+        {
+            weights[i] = running.Deltas[i].Weight * scale * chosen[i];
+        }
+
+        GateTrace? gate = null;
+        if (IsShut(plan, running))
+        {
+            gate = plan.Trace ? Compare(sequence, weights, fused) : new GateTrace(0, false);
+            Array.Clear(weights);
+        }
+
+        if (!Sum(sequence, weights, fused))
+        {
+            return null;
+        }
+
+        int kept = Mask(plan, running, fused);
+        return new Weighing(chosen, weights, kept, saturated, gate);
+    }
+
+    private void Collect(FusedSequence sequence, int index)
+    {
+        int count = sequence.Streams.Count, width = sequence.VocabularySize;
+        Array.Resize(ref rows, Math.Max(rows.Length, count));
+        for (int k = 0; k < count; k++)
+        {
+            rows[k] = sequence.Streams[k].Row(index)[..width];
+        }
+
+        IReadOnlyList<FusionDelta> planned = sequence.Running.Deltas;
+        Array.Resize(ref deltas, Math.Max(deltas.Length, planned.Count));
+        experts.Clear();
+        for (int i = 0; i < planned.Count; i++)
+        {
+            deltas[i] = new(Row(planned[i].Plus), Row(planned[i].Minus));
+            if (planned[i].Plus is { } plus)
+            {
+                experts.Add(rows[plus]);
+            }
+        }
+
+        ReadOnlyMemory<float> Row(int? stream) => stream is { } k ? rows[k] : default;
+    }
+
+    /// <summary>A weighted sum of finite weights carries whatever is wrong with a row; other arithmetic may hide it.</summary>
+    private static bool NeedsSoundRows(FusionPlan plan) =>
+        plan.Rule is not null || plan.DeltaMask is not null || plan.Mask.Kind != MaskKind.None || plan.Schedule.Kind != ScheduleKind.Constant;
+
+    private int? Unsound(FusedSequence sequence)
+    {
+        for (int k = 0; k < sequence.Streams.Count; k++)
+        {
+            if (WeightedSum.IsUnsound(rows[k].Span))
+            {
+                return k;
+            }
+        }
+
+        return null;
+    }
+
+    private bool Sum(FusedSequence sequence, ReadOnlySpan<float> weights, Span<float> fused)
+    {
+        summands.Clear();
+        factors.Clear();
+        used.Clear();
+        RunningPlan running = sequence.Running;
+        double normaliser = 0;
+        for (int k = 0; k < running.Streams.Count; k++)
+        {
+            float weight = running.Streams[k].Weight;
+            for (int i = 0; i < weights.Length; i++)
+            {
+                weight += running.Deltas[i].Plus == k ? weights[i] : running.Deltas[i].Minus == k ? -weights[i] : 0;
+            }
+
+            if (weight != 0)
+            {
+                summands.Add(rows[k]);
+                factors.Add(weight);
+                used.Add(k);
+                normaliser += sequence.Plan.DeltaMask is null ? 0 : weight * Logprobs.Normaliser(rows[k].Span);
+            }
+        }
+
+        if (used.Count == 0)
+        {
+            // All weights of this token cancel, as those of an expert without a base do under a warm-up: every token is as likely.
+            fused.Clear();
+            return true;
+        }
+
+        int wrong = WeightedSum.Fuse(
+            CollectionsMarshal.AsSpan(summands), CollectionsMarshal.AsSpan(factors), fused);
+        if (wrong >= 0)
+        {
+            Fail(sequence, wrong < used.Count ? used[wrong] : null);
+            return false;
+        }
+
+        if (sequence.Plan.DeltaMask is { } mask && !weights.IsEmpty)
+        {
+            mask.Apply(fused, normaliser, experts[0].Span);
+        }
+
+        return true;
+    }
+
+    private int Mask(FusionPlan plan, RunningPlan running, Span<float> fused)
+    {
+        // Counting what is left is for traces; without a mask it would cost a pass over the row.
+        return plan.Mask.Kind == MaskKind.None && !plan.Trace
+            ? fused.Length
+            : plan.Mask.Apply(fused, running.Base is { } i ? rows[i].Span : default, CollectionsMarshal.AsSpan(experts));
+    }
+
+    /// <summary>Whether the gate leaves this token to the base: base and all experts have the same likeliest token, and the base is sure.</summary>
+    private bool IsShut(FusionPlan plan, RunningPlan running)
+    {
+        if (plan.Schedule.Kind != ScheduleKind.Gated || running.Deltas.Count == 0)
+        {
+            return false;
+        }
+
+        ReadOnlySpan<float> ofBase = rows[running.Base!.Value].Span;
+        int choice = TensorPrimitives.IndexOfMax(ofBase);
+        for (int i = 0; i < running.Deltas.Count; i++)
+        {
+            if (running.Deltas[i].Plus is not null && TensorPrimitives.IndexOfMax(deltas[i].Plus.Span) != choice)
+            {
+                return false;
+            }
+        }
+
+        return Math.Exp(ofBase[choice] - Logprobs.Normaliser(ofBase)) >= plan.Schedule.Threshold;
+    }
+
+    /// <summary>What fusion would have done where the gate shuts it out.</summary>
+    private GateTrace Compare(FusedSequence sequence, ReadOnlySpan<float> weights, Span<float> fused)
+    {
+        Array.Resize(ref ungated, Math.Max(ungated.Length, fused.Length));
+        Span<float> open = ungated.AsSpan(0, fused.Length);
+        if (!Sum(sequence, weights, open))
+        {
+            return new(0, false);
+        }
+
+        ReadOnlySpan<float> ofBase = rows[sequence.Running.Base!.Value].Span;
+        Mask(sequence.Plan, sequence.Running, open);
+        return new(Divergence.Of(open, ofBase), TensorPrimitives.IndexOfMax<float>(open) != TensorPrimitives.IndexOfMax(ofBase));
+    }
+
+    private static void Fail(FusedSequence sequence, int? stream)
+    {
+        string culprit = stream is { } k ? $"Model '{sequence.Streams[k].Member.Model.Info.Name}' returned" : "The weighted sum overflowed to";
+        sequence.Fail(new(EngineError.ModelFailure, $"{culprit} NaN or infinity among its logits after {sequence.Length} tokens."));
+    }
+}

@@ -1,0 +1,65 @@
+using ProxyTune.Decoding.Models;
+
+namespace ProxyTune.Decoding.Fusion;
+
+/// <summary>A plan reduced to what will really run: streams of the same model and prompt are one, and what nothing uses is gone.</summary>
+internal sealed record RunningPlan(IReadOnlyList<PlannedStream> Streams, IReadOnlyList<FusionDelta> Deltas, int? Base)
+{
+    /// <exception cref="ArgumentException">Plan and prompt differ in their number of streams.</exception>
+    /// <exception cref="EngineException">InvalidValue when nothing is left.</exception>
+    public static RunningPlan Of(Prompt prompt)
+    {
+        FusionPlan plan = prompt.Plan;
+        if (plan.Streams.Count != prompt.Streams.Count)
+        {
+            throw new ArgumentException($"{plan.Streams.Count} streams are planned but {prompt.Streams.Count} prompts given.", nameof(prompt));
+        }
+
+        List<PlannedStream> merged = [];
+        int[] place = new int[plan.Streams.Count];
+        for (int i = 0; i < place.Length; i++)
+        {
+            place[i] = Merge(merged, plan.Streams[i], prompt.Streams[i]);
+        }
+
+        FusionDelta[] deltas =
+        [
+            .. plan.Deltas.Select(delta => delta with { Plus = Place(delta.Plus), Minus = Place(delta.Minus) }).Where(delta => delta.Weight != 0 && delta.Plus != delta.Minus),
+        ];
+
+        // Masks, gate and dynamic fusion look at the base even where its weight is 0.
+        bool looksAtBase = plan.Rule is not null || plan.Trace || plan.Mask.Kind != MaskKind.None || plan.Schedule.Kind == ScheduleKind.Gated;
+        int[] used =
+        [
+            .. Enumerable.Range(0, merged.Count).Where(i =>
+                merged[i].Weight != 0 || (looksAtBase && i == place[0]) || deltas.Any(delta => delta.Plus == i || delta.Minus == i)),
+        ];
+        return used.Length == 0
+            ? throw new EngineException(EngineError.InvalidValue, "All weights are 0, so no model would run.", "fusion")
+            : new(
+                [.. used.Select(i => merged[i])],
+                [.. deltas.Select(delta => delta with { Plus = Index(delta.Plus), Minus = Index(delta.Minus) })],
+                Index(place[0]));
+
+        int? Place(int? stream) => stream is { } i ? place[i] : null;
+
+        int? Index(int? stream) => stream is { } i && Array.IndexOf(used, i) is >= 0 and var index ? index : null;
+    }
+
+    private static int Merge(List<PlannedStream> merged, FusionStream stream, ReadOnlyMemory<int> tokens)
+    {
+        string name = stream.Name.Length > 0 ? stream.Name : stream.Model.Info.Name;
+        int twin = merged.FindIndex(s => ReferenceEquals(s.Model, stream.Model) && s.Tokens.Span.SequenceEqual(tokens.Span));
+        if (twin < 0)
+        {
+            merged.Add(new(stream.Model, tokens, stream.Weight, [name]));
+            return merged.Count - 1;
+        }
+
+        merged[twin] = merged[twin] with { Weight = merged[twin].Weight + stream.Weight, Names = [.. merged[twin].Names, name] };
+        return twin;
+    }
+}
+
+/// <param name="Names">What a trace calls the streams that are computed by this one.</param>
+internal sealed record PlannedStream(ILanguageModel Model, ReadOnlyMemory<int> Tokens, float Weight, IReadOnlyList<string> Names);
