@@ -8,10 +8,11 @@ namespace ProxyTune.Testing;
 /// </summary>
 public sealed class FakeLanguageModel(string name, int vocabularySize = 32, int contextLength = 64, params int[] endOfTextIds) : ILanguageModel
 {
+    private readonly Func<IReadOnlyList<int>, Task>? expect;
     private int liveSequences;
     private int forwards;
 
-    public ModelInfo Info { get; } = new()
+    public ModelInfo Info { get; private set; } = new()
     {
         Name = name,
         VocabularySize = vocabularySize,
@@ -19,6 +20,13 @@ public sealed class FakeLanguageModel(string name, int vocabularySize = 32, int 
         EndOfTextIds = endOfTextIds,
         Hash = name,
     };
+
+    /// <summary>Makes it a model behind a network: what the row after these tokens waits for.</summary>
+    public Func<IReadOnlyList<int>, Task>? Expect
+    {
+        get => expect;
+        init => (expect, Info) = (value, Info with { IsRemote = true });
+    }
 
     /// <summary>Fills a row from all tokens so far. The default gives logits from about -4 to 4 that depend on every token and the name.</summary>
     public Action<IReadOnlyList<int>, Span<float>>? Rows { get; init; }
@@ -99,6 +107,8 @@ public sealed class FakeLanguageModel(string name, int vocabularySize = 32, int 
         public override int Room => model.Info.ContextLength - Tokens.Count;
 
         public override IReadOnlyList<int> EndOfTextIds => model.Info.EndOfTextIds;
+
+        public override Task Expect(ReadOnlyMemory<int> tokens) => model.Expect?.Invoke([.. Tokens, .. tokens.Span]) ?? Task.CompletedTask;
 
         public void Append(Segment segment)
         {

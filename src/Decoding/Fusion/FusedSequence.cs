@@ -57,6 +57,18 @@ internal sealed class FusedSequence : Sequence
     public override TokenTrace? Explain(int index, int rows, ReadOnlySpan<float> row, int token) =>
         Plan.Trace && WeighingAt(Position(index, rows)) is { } weighing ? Explanation.Of(this, weighing, index, row, token) : null;
 
+    public override Task Expect(ReadOnlyMemory<int> tokens)
+    {
+        Task all = Task.CompletedTask;
+        foreach (FusedStream stream in Streams)
+        {
+            Task one = stream.Sequence.Expect(tokens);
+            all = all.IsCompleted ? one : one.IsCompleted ? all : Task.WhenAll(all, one);
+        }
+
+        return all;
+    }
+
     public override void Rewind(int count)
     {
         foreach (FusedStream stream in Streams)

@@ -3,13 +3,19 @@ using ProxyTune.Decoding.Models;
 namespace ProxyTune.Decoding.Generation;
 
 /// <summary>Continuous batching: one loop on one thread; requests join and leave between steps.</summary>
-/// <remarks>The model stays the caller's; dispose the scheduler first.</remarks>
+/// <remarks>
+/// The model stays the caller's; dispose the scheduler first. A step runs the requests that are ready; one whose member elsewhere has not
+/// answered yet joins a later step, so that nobody else waits for it.
+/// </remarks>
 public sealed class DecodeScheduler : IAsyncDisposable
 {
     private readonly ILanguageModel model;
-    private readonly WaitingLine line;
+    private readonly Bell bell = new();
+    private readonly Lane local;
+    private readonly Lane remote;
     private readonly DecodingStep step;
     private readonly List<LiveRequest> live = [];
+    private readonly List<LiveRequest> ready = [];
     private readonly TaskCompletionSource ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile bool isStopping;
     private volatile int running;
@@ -20,10 +26,12 @@ public sealed class DecodeScheduler : IAsyncDisposable
     public DecodeScheduler(ILanguageModel model, SchedulerOptions options)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxRunning, 1, nameof(options));
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxRemote, 1, nameof(options));
         ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxWaiting, 1, nameof(options));
         this.model = model;
         Options = options;
-        line = new(options.MaxWaiting);
+        local = new(options.MaxRunning, options.MaxWaiting, bell);
+        remote = new(options.MaxRemote, options.MaxWaiting, bell);
         step = new(model);
         new Thread(Loop) { Name = "decode", IsBackground = true }.Start();
     }
@@ -31,15 +39,15 @@ public sealed class DecodeScheduler : IAsyncDisposable
     public SchedulerOptions Options { get; }
 
     public SchedulerStatistics Statistics =>
-        new(running, line.Count, Interlocked.Read(ref steps), Interlocked.Read(ref tokens), Interlocked.Read(ref promptTokens));
+        new(running, local.Line.Count + remote.Line.Count, Interlocked.Read(ref steps), Interlocked.Read(ref tokens), Interlocked.Read(ref promptTokens));
 
     /// <summary>Queues a request. Thread-safe.</summary>
     /// <exception cref="EngineException">QueueFull, PromptTooLong, InvalidValue; Stopping after <see cref="DisposeAsync"/>.</exception>
     public Generation Submit(GenerationRequest request)
     {
         request.Check(model);
-        Generation generation = new(request, line);
-        line.Add(generation);
+        Generation generation = new(request, request.Prompt.IsRemote ? remote : local);
+        generation.Lane.Line.Add(generation);
         return generation;
     }
 
@@ -47,35 +55,39 @@ public sealed class DecodeScheduler : IAsyncDisposable
     public ValueTask DisposeAsync()
     {
         isStopping = true;
-        line.Close();
+        Close();
         return new(ended.Task);
     }
 
     private void Loop()
     {
-        while (live.Count > 0 ? !isStopping : line.WaitForAny())
+        while (!isStopping)
         {
             Retire();
-            Admit();
-            if (live.Count > 0)
+            Admit(local);
+            Admit(remote);
+            ready.Clear();
+            ready.AddRange(live.Where(request => request.IsReady));
+            if (ready.Count == 0)
             {
-                step.Run(live);
-                Interlocked.Increment(ref steps);
-                Interlocked.Add(ref tokens, live.Count);
+                bell.Wait();
+                continue;
             }
 
-            Retire();
+            step.Run(ready);
+            Interlocked.Increment(ref steps);
+            Interlocked.Add(ref tokens, ready.Count);
         }
 
-        line.Close();
+        Close();
         live.ForEach(request => request.Fail(WaitingLine.Stopping()));
         Retire();
         ended.SetResult();
     }
 
-    private void Admit()
+    private void Admit(Lane lane)
     {
-        for (int budget = Options.PromptTokensPerStep; live.Count < Options.MaxRunning && budget > 0 && line.Take() is { } next;)
+        for (int budget = Options.PromptTokensPerStep; lane.HasPlace && budget > 0 && lane.Line.Take() is { } next;)
         {
             if (next.IsCancelled)
             {
@@ -84,14 +96,15 @@ public sealed class DecodeScheduler : IAsyncDisposable
 
             try
             {
-                live.Add(new(next, model.Start(next.Request.Prompt)));
+                live.Add(new(next, model.Start(next.Request.Prompt), bell));
+                lane.Running++;
                 budget -= next.Request.Prompt.TokenCount;
                 Interlocked.Add(ref promptTokens, next.Request.Prompt.TokenCount);
             }
             catch (EngineException e) when (e.Error == EngineError.QueueFull && live.Count > 0)
             {
                 // A member has no row left; a running request will free one.
-                line.PutBack(next);
+                lane.Line.PutBack(next);
                 break;
             }
             catch (Exception e)
@@ -109,11 +122,18 @@ public sealed class DecodeScheduler : IAsyncDisposable
         {
             if (live[i].IsOver)
             {
+                live[i].Lane.Running--;
                 live[i].Dispose();
                 live.RemoveAt(i);
             }
         }
 
         running = live.Count;
+    }
+
+    private void Close()
+    {
+        local.Line.Close();
+        remote.Line.Close();
     }
 }

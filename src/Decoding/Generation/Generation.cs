@@ -8,19 +8,20 @@ public sealed class Generation : IDisposable
     private readonly Channel<GeneratedToken> channel =
         Channel.CreateUnbounded<GeneratedToken>(new() { SingleReader = true, SingleWriter = false });
 
-    private readonly WaitingLine line;
     private volatile bool isCancelled;
 
-    internal Generation(GenerationRequest request, WaitingLine line)
+    internal Generation(GenerationRequest request, Lane lane)
     {
         Request = request;
-        this.line = line;
+        Lane = lane;
     }
 
     /// <summary>Tokens as they are drawn; completes with the last one, or with an <see cref="EngineException"/>.</summary>
     public ChannelReader<GeneratedToken> Tokens => channel.Reader;
 
     internal GenerationRequest Request { get; }
+
+    internal Lane Lane { get; }
 
     internal bool IsCancelled => isCancelled;
 
@@ -29,7 +30,7 @@ public sealed class Generation : IDisposable
     {
         isCancelled = true;
         channel.Writer.TryComplete();
-        line.Remove(this);
+        Lane.Line.Remove(this);
     }
 
     internal void Publish(GeneratedToken token)

@@ -6,12 +6,31 @@ using ProxyTune.Decoding.Sampling;
 namespace ProxyTune.Decoding.Generation;
 
 /// <summary>A request that has a sequence. Only the scheduler's thread touches it.</summary>
-internal sealed class LiveRequest(Generation generation, Sequence sequence) : IDisposable
+internal sealed class LiveRequest : IDisposable
 {
+    private readonly Generation generation;
+    private readonly Sequence sequence;
+    private readonly Bell bell;
     private readonly List<int> generated = [];
     private readonly int[] next = new int[1];
-    private readonly int limit = Math.Min(generation.Request.MaxTokens, sequence.Room);
+    private readonly int limit;
+    private Task ahead = Task.CompletedTask;
     private bool isFinished;
+
+    /// <param name="bell">Rung when a request that was not ready becomes it.</param>
+    public LiveRequest(Generation generation, Sequence sequence, Bell bell)
+    {
+        this.generation = generation;
+        this.sequence = sequence;
+        this.bell = bell;
+        limit = Math.Min(generation.Request.MaxTokens, sequence.Room);
+        LookAhead();
+    }
+
+    public Lane Lane => generation.Lane;
+
+    /// <summary>Whether a step with this request will not wait for anyone.</summary>
+    public bool IsReady => ahead.IsCompleted;
 
     public bool IsOver => isFinished || generation.IsCancelled;
 
@@ -39,6 +58,10 @@ internal sealed class LiveRequest(Generation generation, Sequence sequence) : ID
                 : null;
             isFinished = finish is not null;
             generation.Publish(Describe(id, row, request.TopLogprobs, finish));
+            if (!isFinished)
+            {
+                LookAhead();
+            }
         }
         catch (EngineException e)
         {
@@ -53,6 +76,15 @@ internal sealed class LiveRequest(Generation generation, Sequence sequence) : ID
     }
 
     public void Dispose() => sequence.Dispose();
+
+    private void LookAhead()
+    {
+        ahead = sequence.Expect(Segment.Tokens);
+        if (!ahead.IsCompleted)
+        {
+            _ = ahead.ContinueWith(_ => bell.Ring(), TaskScheduler.Default);
+        }
+    }
 
     private static GeneratedToken Describe(int id, ReadOnlySpan<float> row, int? alternatives, FinishReason? finish)
     {

@@ -6,7 +6,13 @@ public sealed record SchedulerOptions
     /// <summary>Sequences that run at the same time. Default 16.</summary>
     public int MaxRunning { get; init; } = 16;
 
-    /// <summary>Requests that may wait for a place; one more is refused with <see cref="EngineError.QueueFull"/>. Default 256.</summary>
+    /// <summary>
+    /// Sequences with a member behind a network that run besides those, in places of their own. Below the number of sequences that a model
+    /// can hold, so that they never hold all. Default 8.
+    /// </summary>
+    public int MaxRemote { get; init; } = 8;
+
+    /// <summary>Requests of either kind that may wait for a place; one more is refused with <see cref="EngineError.QueueFull"/>. Default 256.</summary>
     public int MaxWaiting { get; init; } = 256;
 
     /// <summary>

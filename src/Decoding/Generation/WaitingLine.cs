@@ -1,7 +1,7 @@
 namespace ProxyTune.Decoding.Generation;
 
-/// <summary>Requests that wait for a place, in order of arrival; bounded. Thread-safe.</summary>
-internal sealed class WaitingLine(int capacity)
+/// <summary>Requests that wait for a place, in order of arrival; bounded. Thread-safe. Whatever the loop must look at rings the bell.</summary>
+internal sealed class WaitingLine(int capacity, Bell bell)
 {
     private readonly object gate = new();
     private readonly LinkedList<Generation> waiting = [];
@@ -34,16 +34,20 @@ internal sealed class WaitingLine(int capacity)
             }
 
             waiting.AddLast(generation);
-            Monitor.Pulse(gate);
         }
+
+        bell.Ring();
     }
 
+    /// <summary>For one that was cancelled, whether it waits or runs by now.</summary>
     public void Remove(Generation generation)
     {
         lock (gate)
         {
             waiting.Remove(generation);
         }
+
+        bell.Ring();
     }
 
     /// <summary>Takes the first one, or null when none waits.</summary>
@@ -70,21 +74,6 @@ internal sealed class WaitingLine(int capacity)
         }
     }
 
-    /// <summary>Blocks until someone waits.</summary>
-    /// <returns>False when the line was closed.</returns>
-    public bool WaitForAny()
-    {
-        lock (gate)
-        {
-            while (waiting.Count == 0 && !isClosed)
-            {
-                Monitor.Wait(gate);
-            }
-
-            return !isClosed;
-        }
-    }
-
     /// <summary>Refuses newcomers and fails all who wait.</summary>
     public void Close()
     {
@@ -97,8 +86,9 @@ internal sealed class WaitingLine(int capacity)
             }
 
             waiting.Clear();
-            Monitor.Pulse(gate);
         }
+
+        bell.Ring();
     }
 
     public static EngineException Stopping() => new(EngineError.Stopping, "The engine is shutting down.");

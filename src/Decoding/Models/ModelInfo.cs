@@ -16,4 +16,7 @@ public sealed record ModelInfo
 
     /// <summary>SHA-256 over graph and weight files, lower-case hex.</summary>
     public required string Hash { get; init; }
+
+    /// <summary>Runs behind a network: it gives one row per call, which knows only the likeliest tokens, and may be slow or down.</summary>
+    public bool IsRemote { get; init; }
 }

@@ -12,6 +12,9 @@ public sealed record Prompt(FusionPlan Plan, IReadOnlyList<ReadOnlyMemory<int>> 
     /// <summary>Tokens of the base's rendering: what a user is told under usage.</summary>
     public int TokenCount => Streams[0].Length;
 
+    /// <summary>Whether a stream's model runs behind a network.</summary>
+    public bool IsRemote => Plan.Streams.Any(stream => stream.Model.Info.IsRemote);
+
     /// <summary>A prompt for one model alone.</summary>
     public static Prompt For(ILanguageModel model, ReadOnlyMemory<int> tokens) =>
         new(new FusionPlan([new FusionStream(model, StreamRole.Base, 1)]), [tokens]);

@@ -26,6 +26,13 @@ public abstract class Sequence : IDisposable
     /// <param name="row">That row.</param>
     public virtual TokenTrace? Explain(int index, int rows, ReadOnlySpan<float> row, int token) => null;
 
+    /// <summary>
+    /// Tells what the next <see cref="ILanguageModel.Forward"/> will append, as soon as it is known. A model that must ask elsewhere asks now,
+    /// so that Forward finds the answer; without this call Forward would wait for it.
+    /// </summary>
+    /// <returns>Completes, and never fails, when Forward will not have to wait. What went wrong is told by Forward, as a <see cref="Fault"/>.</returns>
+    public virtual Task Expect(ReadOnlyMemory<int> tokens) => Task.CompletedTask;
+
     /// <summary>Forgets the newest tokens.</summary>
     /// <param name="count">How many appended tokens to drop; the prompt cannot be dropped.</param>
     public abstract void Rewind(int count);

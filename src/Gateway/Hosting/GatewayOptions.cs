@@ -34,6 +34,7 @@ internal sealed record GatewayOptions
         AtLeast(0, options.Engine.Threads, "Engine:Threads");
         AtLeast(1, options.Engine.MaxSequences, "Engine:MaxSequences");
         AtLeast(1, options.Scheduler.MaxRunning, "Scheduler:MaxRunning");
+        AtLeast(1, options.Scheduler.MaxRemote, "Scheduler:MaxRemote");
         AtLeast(1, options.Scheduler.MaxWaiting, "Scheduler:MaxWaiting");
         AtLeast(1, options.Scheduler.PromptTokensPerStep, "Scheduler:PromptTokensPerStep");
         return options;
