@@ -1,0 +1,153 @@
+using ProxyTune.Decoding.Fusion;
+
+namespace ProxyTune.Decoding.Tests.Fusion;
+
+/// <summary>A base that names its N likeliest tokens, beside the whole distribution that it hides.</summary>
+public sealed class MissingTokensTests
+{
+    [Fact]
+    public void Bound_RandomRows_EqualsTheKnapsackInPlainLoops()
+    {
+        for (int seed = 0; seed < 300; seed++)
+        {
+            Case @case = new(seed);
+            MissingBound bound = @case.Bound();
+            double expected = @case.SlowBound();
+            Assert.Equal(expected, bound.TotalVariation, 1e-5 * Math.Max(1e-3, expected));
+        }
+    }
+
+    [Fact]
+    public void Bound_RandomTruncatedDistributions_IsNeverExceeded()
+    {
+        int changed = 0;
+        for (int seed = 0; seed < 2000; seed++)
+        {
+            Case @case = new(seed);
+            MissingBound bound = @case.Bound();
+            (double distance, bool sameLikeliest) = @case.Truth();
+            Assert.InRange(distance, 0, bound.TotalVariation + 1e-6);
+            Assert.True(sameLikeliest || !bound.KeepsLikeliest, $"Seed {seed}: another token is the likeliest.");
+            changed += sameLikeliest ? 0 : 1;
+        }
+
+        // Or the second assertion would say nothing.
+        Assert.True(changed > 20, $"Only {changed} cases have another likeliest token.");
+    }
+
+    [Fact]
+    public void Bound_WorstDistribution_IsAttained()
+    {
+        // Known 0.5 and 0.2. Of the missing 0.3 no token can have more than 0.2: the largest shift gets 0.2, the next 0.1.
+        double[] p = [0.5, 0.2, 0.1, 0, 0.2];
+        double[] shift = [0, 0.3, 1, -2, 1.5];
+        Case @case = new(p, shift, count: 2);
+        MissingBound bound = @case.Bound();
+        double missing = (0.1 * Math.Exp(1)) + (0.2 * Math.Exp(1.5)), known = 0.5 + (0.2 * Math.Exp(0.3));
+        Assert.Equal(missing / (known + missing), bound.TotalVariation, 1e-6);
+        Assert.Equal(@case.Truth().Distance, bound.TotalVariation, 1e-6);
+        Assert.Equal(0.3, bound.Mass, 1e-6);
+        Assert.False(bound.KeepsLikeliest);
+    }
+
+    [Theory]
+    [InlineData(0.69, true)]
+    [InlineData(0.70, false)]
+    public void Bound_MissingTokenNearsTheLikeliest_TellsWhenItCouldWin(double shift, bool keeps)
+    {
+        // ln 2 = 0.693: a missing token of 0.25 needs twice its weight to pass 0.5.
+        Assert.Equal(keeps, new Case([0.5, 0.25, 0.15, 0.1], [0, 0, shift, 0], count: 2).Bound().KeepsLikeliest);
+    }
+
+    [Fact]
+    public void Bound_NothingIsMissing_IsZero()
+    {
+        Case @case = new([1, 0, 0], [0, 0, 50], count: 1);
+        Assert.Equal(new MissingBound(0, 0, true), @case.Bound());
+    }
+
+    [Fact]
+    public void Bound_DroppedTokenIsLikelierThanTheKnown_CountsIt()
+    {
+        // The remote named token 2, but by a text that two tokens share.
+        float[] known = [MathF.Log(0.3f), MathF.Log(0.1f), float.NegativeInfinity, float.NegativeInfinity];
+        MissingBound bound = MissingTokens.Bound(known, MathF.Log(0.5f), 1, [0, 0, 1, 0], [known[0], known[1], known[2], known[3]]);
+        double missing = (0.5 * Math.E) + 0.1;
+        Assert.Equal(missing / (0.4 + missing), bound.TotalVariation, 1e-6);
+    }
+
+    private sealed class Case
+    {
+        private readonly double[] probabilities;
+        private readonly float[] shift;
+        private readonly float[] known;
+        private readonly float[] fused;
+        private readonly float weight = 1;
+        private readonly float most;
+
+        public Case(double[] probabilities, double[] shift, int count, float weight = 1)
+        {
+            this.probabilities = probabilities;
+            this.weight = weight;
+            this.shift = [.. shift.Select(g => (float)g)];
+            int[] order = [.. Enumerable.Range(0, probabilities.Length).OrderByDescending(id => probabilities[id]).Take(count)];
+            known = [.. probabilities.Select((p, id) => order.Contains(id) ? (float)Math.Log(p) : float.NegativeInfinity)];
+            fused = [.. known.Select((logprob, id) => (weight * logprob) + this.shift[id])];
+            most = (float)Math.Log(probabilities[order[^1]]);
+        }
+
+        public Case(int seed)
+            : this(new Random(seed))
+        {
+        }
+
+        private Case(Random random)
+            : this(random, random.Next(3, 90))
+        {
+        }
+
+        private Case(Random random, int size)
+            : this(Softmax(random, size), [.. Enumerable.Range(0, size).Select(_ => (random.NextDouble() - 0.5) * 6)], random.Next(1, size), random.Next(4) == 0 ? 1.5f : 1)
+        {
+        }
+
+        public MissingBound Bound() => MissingTokens.Bound(known, most, weight, shift, fused);
+
+        /// <summary>Fills the missing tokens in order of their shift, sorted.</summary>
+        public double SlowBound()
+        {
+            double left = 1 - Ids(missing: false).Sum(id => Math.Exp(known[id])), largest = Math.Exp(most), missing = 0;
+            foreach (int id in Ids(missing: true).OrderByDescending(id => shift[id]))
+            {
+                double share = Math.Min(largest, Math.Max(0, left));
+                left -= share;
+                missing += Math.Pow(share, weight) * Math.Exp(shift[id]);
+            }
+
+            return missing / (missing + Ids(missing: false).Sum(id => Math.Exp(fused[id])));
+        }
+
+        /// <summary>Total variation between the fused distribution over all tokens and the one over the known, and whether both have one likeliest token.</summary>
+        public (double Distance, bool SameLikeliest) Truth()
+        {
+            double[] whole = Normalised(id => Math.Pow(probabilities[id], weight) * Math.Exp(shift[id]));
+            double[] partial = Normalised(id => Math.Exp(fused[id]));
+            return (whole.Zip(partial, (a, b) => Math.Abs(a - b)).Sum() / 2, Array.IndexOf(whole, whole.Max()) == Array.IndexOf(partial, partial.Max()));
+        }
+
+        private IEnumerable<int> Ids(bool missing) => Enumerable.Range(0, known.Length).Where(id => float.IsNegativeInfinity(known[id]) == missing);
+
+        private double[] Normalised(Func<int, double> weigh)
+        {
+            double[] weights = [.. Enumerable.Range(0, known.Length).Select(weigh)];
+            return [.. weights.Select(w => w / weights.Sum())];
+        }
+
+        private static double[] Softmax(Random random, int size)
+        {
+            double sharpness = random.NextDouble() * 8;
+            double[] weights = [.. Enumerable.Range(0, size).Select(_ => Math.Exp(random.NextDouble() * sharpness))];
+            return [.. weights.Select(w => w / weights.Sum())];
+        }
+    }
+}
