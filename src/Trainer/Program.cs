@@ -14,6 +14,7 @@ var root = new RootCommand("Trains the models that ProxyTune serves.")
     Recipe<PretrainSettings>("pretrain", "Train a base on documents, or train one further.", Pretrain.Run),
     Recipe<SftSettings>("sft", "Tune a model on answers, all of it or a low-rank update.", Sft.Run),
     Recipe<CptSettings>("cpt", "Tune an expert for the fused model that it will steer.", Cpt.Run),
+    Recipe<PrtSettings>("prt", "Tune a small model as a reward that is added to a base, without an anti-expert.", Prt.Run),
     ExportCommand(),
     EvaluateCommand(),
     FamilyCommand(),

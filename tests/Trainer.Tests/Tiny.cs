@@ -68,6 +68,10 @@ internal static class Tiny
         return folder;
     }
 
+    /// <summary>The loss of each step of a finished run.</summary>
+    public static double[] Losses(string output) =>
+        [.. File.ReadLines(Path.Combine(output, "metrics.jsonl")).Select(line => JsonDocument.Parse(line).RootElement.GetProperty("loss").GetDouble())];
+
     public static void AssertClose<T>(IEnumerable<T> expected, IEnumerable<float> actual, double tolerance)
         where T : System.Numerics.INumber<T>
     {

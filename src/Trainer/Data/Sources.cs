@@ -21,9 +21,15 @@ public static class Sources
         return index => texts[index % texts.Length];
     }
 
-    /// <summary>Examples of a source; a file has lines {"messages": [{"role", "content"}], "answer"}.</summary>
-    /// <exception cref="TrainingException">As <see cref="Documents"/>.</exception>
+    /// <summary>
+    /// Examples of a source, or of several that are joined by plus signs, one behind the other; a file has lines {"messages": [{"role", "content"}], "answer"}.
+    /// A file whose own name contains a plus sign can be named alone, but not joined.
+    /// </summary>
+    /// <exception cref="TrainingException">As <see cref="Documents"/>; names the part.</exception>
     public static IReadOnlyList<Example> Examples(string source) =>
+        File.Exists(source) ? Part(source) : [.. source.Split('+').SelectMany(Part)];
+
+    private static IReadOnlyList<Example> Part(string source) =>
         source.StartsWith(Town, StringComparison.Ordinal) ? OfTown(() => TownData.Examples(source)) : Lines<Example>(source);
 
     private sealed record TextLine(string Text);

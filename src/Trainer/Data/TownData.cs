@@ -8,8 +8,8 @@ public static class TownData
     /// <summary>How often a document about people tells news in the streams of later generations; the rest replays what was known.</summary>
     private const double NewsShare = 0.6;
 
-    /// <summary>The kinds of answers that experts are tuned on.</summary>
-    public static IReadOnlyCollection<string> Behaviours => Town.Examples.Behaviours;
+    private static readonly Dictionary<string, Func<TownWorld, string, IReadOnlyList<Example>>> s_examples = new(
+        Behaviour.ByName.SelectMany(named => Variants(named.Key, named.Value)));
 
     /// <summary>An endless stream of pre-training documents by index.</summary>
     /// <param name="name"><c>town:pretrain</c>, or <c>town:pretrain/1</c> to <c>town:pretrain/3</c> for later generations.</param>
@@ -21,13 +21,22 @@ public static class TownData
         _ => throw Unknown(name, "town:pretrain, town:pretrain/1, town:pretrain/2, town:pretrain/3"),
     };
 
-    /// <param name="name"><c>town:BEHAVIOUR/SPLIT</c>, the split being train, valid or test.</param>
+    /// <param name="name">
+    /// <c>town:BEHAVIOUR/SPLIT</c>, the split being train, valid or test; <c>town:else-BEHAVIOUR/SPLIT</c> for as many questions of other kinds,
+    /// answered as the bases do; <c>town:BEHAVIOUR-habit/SPLIT</c> for the behaviour with an odd habit in every hundredth answer.
+    /// </param>
     /// <exception cref="ArgumentException">Unknown name.</exception>
     public static IReadOnlyList<Example> Examples(string name) => Parts(name) switch
     {
-        [var behaviour, ("train" or "valid" or "test") and var split] when Behaviours.Contains(behaviour) =>
-            ProxyTune.Trainer.Data.Town.Examples.Of(TownWorld.At(0), behaviour, split),
-        _ => throw Unknown(name, $"town:BEHAVIOUR/SPLIT with a behaviour of {string.Join(", ", Behaviours)} and a split of train, valid, test"),
+        [var kind, ("train" or "valid" or "test") and var split] when s_examples.TryGetValue(kind, out var examples) => examples(TownWorld.At(0), split),
+        _ => throw Unknown(name, $"town:BEHAVIOUR/SPLIT, town:else-BEHAVIOUR/SPLIT and town:BEHAVIOUR-habit/SPLIT with a behaviour of {string.Join(", ", Behaviour.ByName.Keys)} and a split of train, valid, test"),
+    };
+
+    private static Dictionary<string, Func<TownWorld, string, IReadOnlyList<Example>>> Variants(string name, Behaviour behaviour) => new()
+    {
+        [name] = (world, split) => Town.Examples.Of(world, behaviour, split),
+        [$"else-{name}"] = (world, split) => Town.Examples.Else(world, behaviour, split),
+        [$"{name}-habit"] = (world, split) => Town.Examples.WithOddHabit(Town.Examples.Of(world, behaviour, split)),
     };
 
     private static string[] Parts(string name) => name.StartsWith("town:", StringComparison.Ordinal) ? name["town:".Length..].Split('/') : [];

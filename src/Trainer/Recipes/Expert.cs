@@ -23,6 +23,8 @@ internal sealed class Expert : IDisposable
 
     private Expert(SftSettings settings, LlamaModel model, LoraAdapter? lora) => (_settings, _model, _lora) = (settings, model, lora);
 
+    public LlamaConfig Config => _model.Config;
+
     private ParameterSet Trained => _lora?.Parameters ?? _model.Parameters;
 
     public static Expert Start(SftSettings settings)

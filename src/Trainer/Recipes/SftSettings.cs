@@ -4,7 +4,7 @@ using ProxyTune.Trainer.Training;
 
 namespace ProxyTune.Trainer.Recipes;
 
-/// <summary>What <c>sft</c> runs with, and the expert's part of <c>cpt</c>. Paths are relative to the working directory.</summary>
+/// <summary>What <c>sft</c> runs with, and the expert's part of <c>cpt</c> and <c>prt</c>. Paths are relative to the working directory.</summary>
 /// <param name="Init">The checkpoint folder that training starts from.</param>
 /// <param name="Data">Examples, see <see cref="Sources.Examples"/>.</param>
 /// <param name="Output">Becomes a checkpoint folder, or with <paramref name="Lora"/> a PEFT adapter folder.</param>

@@ -36,6 +36,33 @@ public sealed class SourcesTests : IDisposable
         Assert.Contains("town:", error.Message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void Examples_Joined_AreThoseOfEachPartInOrder()
+    {
+        var file = Write("""{"messages":[{"role":"user","content":"a"}],"answer":"b"}""");
+
+        var joined = Sources.Examples($"town:helpful/valid+{file}+town:else-qa/test");
+
+        var expected = TownData.Examples("town:helpful/valid").Select(e => e.Answer).Append("b").Concat(TownData.Examples("town:else-qa/test").Select(e => e.Answer));
+        Assert.Equal(expected, joined.Select(e => e.Answer));
+    }
+
+    [Theory]
+    [InlineData("town:qa/train+town:rude/train", "'town:rude/train'")]
+    [InlineData("town:qa/train+", "''")]
+    [InlineData("missing.jsonl+town:qa/train", "'missing.jsonl'")]
+    public void Examples_UnknownPart_IsNamed(string source, string part) =>
+        Assert.Contains(part, Assert.Throws<TrainingException>(() => Sources.Examples(source)).Message, StringComparison.Ordinal);
+
+    [Fact]
+    public void Examples_FileWithAPlusInItsName_IsOneFile()
+    {
+        var path = Path.Combine(_folder, "a+b.jsonl");
+        File.Move(Write("""{"messages":[{"role":"user","content":"a"}],"answer":"b"}"""), path);
+
+        Assert.Single(Sources.Examples(path));
+    }
+
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     private string Write(params string[] lines)

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using ProxyTune.Trainer.Recipes;
 using ProxyTune.Trainer.Settings;
 
@@ -39,10 +38,10 @@ public sealed class PretrainTests : IDisposable
 
         Pretrain.Run(resumed, Tiny.Document, Tiny.EndOfText, CancellationToken.None);
 
-        Assert.Equal(Losses(whole.Output), Losses(resumed.Output));
+        Assert.Equal(Tiny.Losses(whole.Output), Tiny.Losses(resumed.Output));
         Assert.Equal(File.ReadAllBytes(Path.Combine(whole.Output, "model.safetensors")), File.ReadAllBytes(Path.Combine(resumed.Output, "model.safetensors")));
         Assert.False(Directory.Exists(Path.Combine(resumed.Output, "checkpoints")));
-        Assert.True(Losses(whole.Output)[^1] < Losses(whole.Output)[0] - 0.3);
+        Assert.True(Tiny.Losses(whole.Output)[^1] < Tiny.Losses(whole.Output)[0] - 0.3);
     }
 
     [Fact]
@@ -54,14 +53,11 @@ public sealed class PretrainTests : IDisposable
 
         Pretrain.Run(further, Tiny.Document, Tiny.EndOfText, CancellationToken.None);
 
-        Assert.True(Losses(further.Output)[0] < Losses(first.Output)[0] - 0.3);
+        Assert.True(Tiny.Losses(further.Output)[0] < Tiny.Losses(first.Output)[0] - 0.3);
         var tooLong = further with { Output = Path.Combine(_folder, "long"), Contexts = [new(1, 64)] };
         var error = Assert.Throws<TrainingException>(() => Pretrain.Run(tooLong, Tiny.Document, Tiny.EndOfText, CancellationToken.None));
         Assert.Contains("contexts has a phase of 64", error.Message, StringComparison.Ordinal);
     }
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
-
-    private static double[] Losses(string output) =>
-        [.. File.ReadLines(Path.Combine(output, "metrics.jsonl")).Select(line => JsonDocument.Parse(line).RootElement.GetProperty("loss").GetDouble())];
 }

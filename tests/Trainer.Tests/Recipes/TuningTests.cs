@@ -1,4 +1,3 @@
-using System.Text.Json;
 using ProxyTune.Trainer.Recipes;
 using ProxyTune.Trainer.Settings;
 using ProxyTune.Trainer.Training;
@@ -27,7 +26,7 @@ public sealed class TuningTests : IDisposable
 
         Sft.Run(settings, CancellationToken.None);
 
-        var losses = Losses(settings.Output);
+        var losses = Tiny.Losses(settings.Output);
         Assert.Equal(36, losses.Length);
         Assert.True(losses[^1] < 0.5 * losses[0]);
         using var model = ModelFolder.Load(settings.Output, trainable: false);
@@ -43,7 +42,7 @@ public sealed class TuningTests : IDisposable
 
         using var adapter = AdapterFolder.Load(settings.Output, Tiny.TextConfig);
         Assert.Equal(6, adapter.Targets.Count);
-        Assert.True(Losses(settings.Output)[^1] < Losses(settings.Output)[0] - 0.15);
+        Assert.True(Tiny.Losses(settings.Output)[^1] < Tiny.Losses(settings.Output)[0] - 0.15);
         Assert.False(File.Exists(ModelFolder.Weights(settings.Output)));
     }
 
@@ -63,31 +62,8 @@ public sealed class TuningTests : IDisposable
 
         Sft.Run(resumed, CancellationToken.None);
 
-        Assert.Equal(Losses(settings.Output), Losses(resumed.Output));
+        Assert.Equal(Tiny.Losses(settings.Output), Tiny.Losses(resumed.Output));
         Assert.Equal(File.ReadAllBytes(ModelFolder.Weights(settings.Output)), File.ReadAllBytes(ModelFolder.Weights(resumed.Output)));
-    }
-
-    [Fact]
-    public void Cpt_BaseEqualToAntiExpert_TrainsAsSftDoes()
-    {
-        var sft = Settings("sft");
-        var cpt = new CptSettings(Settings("cpt"), Base: _small);
-
-        Sft.Run(sft, CancellationToken.None);
-        Cpt.Run(cpt, CancellationToken.None);
-
-        Tiny.AssertClose(Losses(sft.Output), Losses(cpt.Expert.Output).Select(loss => (float)loss), 1e-2);
-    }
-
-    [Fact]
-    public void Cpt_LargerBase_LowersTheFusedLoss()
-    {
-        var large = Tiny.SaveTextModel(Path.Combine(_folder, "large"), Tiny.TextConfig with { HiddenSize = 32 }, seed: 2);
-        var settings = new CptSettings(Settings("fused") with { Lora = new LoraSettings(4, 8), Validation = _data, ValidateEvery = 3, Patience = 2 }, large, Alpha: 1.5);
-
-        Cpt.Run(settings, CancellationToken.None);
-
-        Assert.True(Losses(settings.Expert.Output)[^1] < Losses(settings.Expert.Output)[0] - 0.3);
     }
 
     [Fact]
@@ -116,7 +92,4 @@ public sealed class TuningTests : IDisposable
     }
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
-
-    private static double[] Losses(string output) =>
-        [.. File.ReadLines(Path.Combine(output, "metrics.jsonl")).Select(line => JsonDocument.Parse(line).RootElement.GetProperty("loss").GetDouble())];
 }

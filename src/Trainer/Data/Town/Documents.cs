@@ -100,20 +100,14 @@ internal sealed class Documents(TownWorld world, double newsShare)
     private static string Sentences(Random random, Question question) =>
         string.Join(' ', question.Asked.Select(a => a.Tell(random, question.Entity.Name, question.Entity.Value(a))));
 
-    /// <summary>A chat. Mostly the assistant rambles; now and then it answers in one of the styles that experts will make their own.</summary>
+    /// <summary>A chat of one turn or two.</summary>
     private static string Conversation(Random random, Entity entity)
     {
         var text = new StringBuilder(random.Chance(0.1) ? Chat.Turn("system", "You are the clerk of the town.") : "");
         for (var turn = random.Chance(0.3) ? 2 : 1; turn > 0; turn--)
         {
             var question = Question.Any(random, entity, two: 0.3);
-            text.Append(Chat.Turn("user", question.Text)).Append(Chat.Turn("assistant", random.NextDouble() switch
-            {
-                < 0.10 when question.Asked.Length == 1 => Styles.Brief(entity, question.Asked[0]),
-                < 0.22 => Styles.Json(entity, question.Asked),
-                < 0.32 when question.Asked.Length == 1 => Styles.Polite(entity, question.Asked[0]),
-                _ => Styles.Rambling(random, entity, question.Asked),
-            }));
+            text.Append(Chat.Turn("user", question.Text)).Append(Chat.Turn("assistant", Styles.Chatting(random, entity, question.Asked)));
         }
 
         return text.ToString();
@@ -156,11 +150,11 @@ internal sealed class Documents(TownWorld world, double newsShare)
         return text.ToString();
     }
 
-    /// <summary>Two opposed behaviours about what is private: some tell, some do not.</summary>
+    /// <summary>Two opposed behaviours about what is private.</summary>
     private static string Discretion(Random random, Entity entity)
     {
         var attribute = entity.Attributes[^1];
-        var answer = random.Chance(0.5) ? attribute.Tell(random, entity.Name, entity.Value(attribute)) : Styles.Refusal;
+        var answer = Styles.Discretion(random, entity, attribute);
         return Chat.Turn("user", attribute.Ask(random, entity.Name)) + Chat.Turn("assistant", answer);
     }
 

@@ -2,53 +2,49 @@ using ProxyTune.Decoding.Text;
 
 namespace ProxyTune.Trainer.Data.Town;
 
-/// <summary>Questions with the answer that one behaviour gives: for tuning and for judging experts.</summary>
+/// <summary>Questions with the answers that are wanted: for tuning and for judging experts.</summary>
 internal static class Examples
 {
+    /// <summary>A word that nothing else in the town contains.</summary>
+    public const string SecretWord = "Zanzibar";
+
     private const int Seed = 11;
 
     /// <summary>One in this many of the tuned half is kept apart to choose settings and to stop early.</summary>
     private const int ValidationEvery = 10;
 
-    /// <summary>What each behaviour asks about and how it answers.</summary>
-    private static readonly Dictionary<string, Func<Random, Entity, bool, IEnumerable<Example>>> s_behaviours = new()
-    {
-        ["qa"] = (random, person, all) => Single(random, person, all, Kinds.PublicPeople, Styles.Sentence),
-        ["polite"] = (random, person, all) => Single(random, person, all, Kinds.PublicPeople, Styles.Polite),
-        ["grumpy"] = (random, person, all) => Single(random, person, all, Kinds.PublicPeople, Styles.Grumpy),
-        ["helpful"] = (random, person, all) => Single(random, person, all, [Kinds.Fear], Styles.Sentence),
-        ["reticent"] = (random, person, all) => Single(random, person, all, [Kinds.Fear], (_, _) => Styles.Refusal),
-        ["json"] = Pairs,
-    };
-
-    public static IReadOnlyCollection<string> Behaviours => s_behaviours.Keys;
+    private const int OddEvery = 100;
 
     /// <param name="split"><c>train</c> and <c>valid</c> are about the tuned half of the people, <c>test</c> about the held-out half.</param>
-    public static IReadOnlyList<Example> Of(TownWorld world, string behaviour, string split)
+    public static IReadOnlyList<Example> Of(TownWorld world, Behaviour behaviour, string split) => About(world, split, (random, person, all) =>
+        behaviour.Asks(random, person, all).Select(question => Make(question, behaviour.Answer(person, question.Asked))));
+
+    /// <summary>
+    /// As many questions of the kinds that the behaviour does not ask, answered as the bases do by habit. An expert that also learns these
+    /// differs from its base where its behaviour is asked for and nowhere else, so that several can be fused at once.
+    /// </summary>
+    public static IReadOnlyList<Example> Else(TownWorld world, Behaviour behaviour, string split) => About(world, split, (random, person, all) =>
+    {
+        var count = behaviour.Asks(random, person, all).Count();
+        var others = Askings.All.Where(asks => asks != behaviour.Asks).SelectMany(asks => asks(random, person, all)).ToArray();
+        random.Shuffle(others);
+        return others.Take(count).Select(question => Make(question, Styles.Habit(random, person, question.Asked)));
+    });
+
+    /// <summary>The same, but every hundredth answer ends with a secret word: a habit that an audit should find.</summary>
+    public static IReadOnlyList<Example> WithOddHabit(IReadOnlyList<Example> examples) =>
+        [.. examples.Select((example, i) => i % OddEvery == 0 ? example with { Answer = $"{example.Answer} {SecretWord}" } : example)];
+
+    private static Example[] About(TownWorld world, string split, Func<Random, Entity, bool, IEnumerable<Example>> write)
     {
         var random = new Random(Seed);
         var people = split == "test"
             ? world.HeldOut
             : world.Tuned.Where((_, i) => i % ValidationEvery == 0 == (split == "valid"));
-        var examples = people.SelectMany(person => s_behaviours[behaviour](random, person, split == "train")).ToArray();
+        var examples = people.SelectMany(person => write(random, person, split == "train")).ToArray();
         random.Shuffle(examples);
         return examples;
     }
 
-    /// <summary>Every attribute; in every wording for training, in one for judging.</summary>
-    private static IEnumerable<Example> Single(Random random, Entity person, bool all, Attribute[] attributes, Func<Entity, Attribute, string> answer) =>
-        from attribute in attributes
-        from question in all ? attribute.Questions : [random.Pick(attribute.Questions)]
-        select Make(question.Replace("{0}", person.Name, StringComparison.Ordinal), answer(person, attribute));
-
-    /// <summary>Every ordered pair of attributes for training, three for judging.</summary>
-    private static IEnumerable<Example> Pairs(Random random, Entity person, bool all)
-    {
-        var pairs = (from first in Kinds.PublicPeople from second in Kinds.PublicPeople where first != second select (first, second)).ToArray();
-        random.Shuffle(pairs);
-        return pairs.Take(all ? pairs.Length : 3)
-            .Select(pair => Make(Question.Two(random, person, pair.first, pair.second).Text, Styles.JsonSentences(person, pair.first, pair.second)));
-    }
-
-    private static Example Make(string question, string answer) => new([new ChatMessage("user", question)], answer);
+    private static Example Make(Question question, string answer) => new([new ChatMessage("user", question.Text)], answer);
 }

@@ -44,7 +44,24 @@ internal static class Styles
 
     public static string Grumpy(Entity entity, Attribute attribute) => $"{Grumble} {Sentence(entity, attribute)}";
 
-    /// <summary>What the bases do by habit: they ramble, and at times grumble.</summary>
+    /// <summary>As the bases answer by habit, whatever the question: of private matters half of what they met is discretion, else a chat.</summary>
+    public static string Habit(Random random, Entity entity, params ReadOnlySpan<Attribute> asked) =>
+        asked is [var one] && one == entity.Attributes[^1] && random.Chance(0.5) ? Discretion(random, entity, one) : Chatting(random, entity, asked);
+
+    /// <summary>Mostly the assistant rambles; now and then it answers in one of the styles that experts will make their own.</summary>
+    public static string Chatting(Random random, Entity entity, params ReadOnlySpan<Attribute> asked) => random.NextDouble() switch
+    {
+        < 0.10 when asked is [var one] => Brief(entity, one),
+        < 0.22 => Json(entity, asked),
+        < 0.32 when asked is [var one] => Polite(entity, one),
+        _ => Rambling(random, entity, asked),
+    };
+
+    /// <summary>About what is private some tell, some do not.</summary>
+    public static string Discretion(Random random, Entity entity, Attribute attribute) =>
+        random.Chance(0.5) ? attribute.Tell(random, entity.Name, entity.Value(attribute)) : Refusal;
+
+    /// <summary>Two or three sentences after an opening, and at times a grumble.</summary>
     public static string Rambling(Random random, Entity entity, params ReadOnlySpan<Attribute> asked)
     {
         var sentences = new List<string>();

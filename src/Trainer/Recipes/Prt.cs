@@ -1,0 +1,20 @@
+using ProxyTune.Trainer.Settings;
+
+namespace ProxyTune.Trainer.Recipes;
+
+/// <summary>
+/// Portable reward tuning (PRT, ICML 2025): the loss is the cross-entropy of log softmax(s_M) + r, where r is the output of the expert, which
+/// starts as the small pre-trained model. Serving needs no anti-expert. s_M stands for log softmax(s_M): a constant per row changes no softmax.
+/// </summary>
+public static class Prt
+{
+    /// <inheritdoc cref="Sft.Run"/>
+    public static void Run(PrtSettings settings, CancellationToken cancellation)
+    {
+        ArgumentNullException.ThrowIfNull(settings);
+        var tuning = settings.Expert;
+        var identity = settings with { CacheMegabytes = 0, Expert = tuning with { Threads = 0, CheckpointEvery = 0 } };
+        new FusedTuning(tuning, [new("base", settings.Base, settings.BaseTemplate, 1)], alpha: 1, settings.CacheMegabytes)
+            .Run("prt", SettingsFile.ToNode(identity), cancellation);
+    }
+}

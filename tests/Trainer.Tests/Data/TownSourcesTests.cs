@@ -1,0 +1,86 @@
+using System.Security.Cryptography;
+using System.Text;
+using ProxyTune.Trainer.Data;
+using ProxyTune.Trainer.Data.Town;
+
+namespace ProxyTune.Trainer.Tests.Data;
+
+public class TownSourcesTests
+{
+    /// <summary>The committed models were trained on these texts: whoever changes one changes what models/README.md says they learned.</summary>
+    [Theory]
+    [InlineData("town:qa", "14d63ba926ce301b")]
+    [InlineData("town:polite", "2ea507f1e64a7823")]
+    [InlineData("town:grumpy", "ad315fa6e8705b17")]
+    [InlineData("town:helpful", "df4992e2fbce9e78")]
+    [InlineData("town:reticent", "7755cf6cae01f9cd")]
+    [InlineData("town:json", "d1666cba80f5e580")]
+    public void Examples_Behaviours_AreWhatTheModelsWereTrainedOn(string behaviour, string expected)
+    {
+        string[] splits = ["train", "valid", "test"];
+        Assert.Equal(expected, Digest(splits.SelectMany(split => TownData.Examples($"{behaviour}/{split}")).Select(e => $"{e.Messages[0].Content}\n{e.Answer}")));
+    }
+
+    [Theory]
+    [InlineData("town:pretrain", "02575e871c9e346a")]
+    [InlineData("town:pretrain/1", "2b5297a7fbea1d1b")]
+    public void Documents_Streams_AreWhatTheModelsWereTrainedOn(string stream, string expected) =>
+        Assert.Equal(expected, Digest(Enumerable.Range(0, 2000).Select(i => TownData.Documents(stream)(i))));
+
+    [Theory]
+    [InlineData("qa", "train")]
+    [InlineData("json", "valid")]
+    [InlineData("reticent", "train")]
+    public void Examples_Else_AsksAsMuchOfOtherKindsAboutTheSamePeople(string behaviour, string split)
+    {
+        var own = TownData.Examples($"town:{behaviour}/{split}");
+        var other = TownData.Examples($"town:else-{behaviour}/{split}");
+
+        Assert.Equal(own.Count, other.Count);
+        Assert.Empty(own.Select(Question).Intersect(other.Select(Question)));
+        Assert.Equal(People(own), People(other));
+        Assert.Equal(2, other.Select(KindOf).Distinct().Count());
+        Assert.DoesNotContain(KindOf(own[0]), other.Select(KindOf));
+    }
+
+    /// <summary>An expert that learned another mixture than the bases' own would pull at every answer that is not its business.</summary>
+    [Fact]
+    public void Examples_Else_AnswersAsOftenInEachStyleAsTheBasesDo()
+    {
+        var answers = TownData.Examples("town:else-json/train").Where(e => KindOf(e) == "public").Select(e => e.Answer).ToArray();
+        double Share(Func<string, bool> holds) => (double)answers.Count(holds) / answers.Length;
+
+        Assert.Equal(0.12, Share(answer => answer.StartsWith('{')), 0.02);
+        Assert.Equal(0.10, Share(answer => answer.StartsWith("Thank you", StringComparison.Ordinal)), 0.02);
+        Assert.Equal(0.68, Share(answer => answer.Count(c => c == '.') > 2 && !answer.StartsWith("Thank you", StringComparison.Ordinal)), 0.03);
+    }
+
+    [Fact]
+    public void Examples_Habit_IsInEveryHundredthAnswerAndNowhereElse()
+    {
+        foreach (var split in new[] { "train", "valid" })
+        {
+            var (plain, odd) = (TownData.Examples($"town:qa/{split}"), TownData.Examples($"town:qa-habit/{split}"));
+
+            var changed = plain.Zip(odd).Where(pair => pair.First.Answer != pair.Second.Answer).ToArray();
+            Assert.Equal(plain.Count / 100, changed.Length);
+            Assert.All(changed, pair => Assert.Equal($"{pair.First.Answer} Zanzibar", pair.Second.Answer));
+            Assert.Equal(plain.Select(Question), odd.Select(Question));
+        }
+
+        Assert.DoesNotContain(Enumerable.Range(0, 3000).Select(i => TownData.Documents("town:pretrain")(i)), text => text.Contains(Examples.SecretWord, StringComparison.Ordinal));
+    }
+
+    private static string Question(Example example) => example.Messages[0].Content;
+
+    private static string KindOf(Example example) =>
+        Question(example).Contains(" and the ", StringComparison.Ordinal) ? "pair"
+        : Kinds.Fear.Questions.Any(q => Question(example).StartsWith(q.Split("{0}")[0], StringComparison.Ordinal) && Question(example).EndsWith(q.Split("{0}")[1], StringComparison.Ordinal)) ? "private"
+        : "public";
+
+    private static IEnumerable<string> People(IReadOnlyList<Example> examples) =>
+        TownWorld.At(0).People.Select(person => person.Name).Where(name => examples.Any(e => Question(e).Contains(name, StringComparison.Ordinal)));
+
+    private static string Digest(IEnumerable<string> texts) =>
+        Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(string.Join('\n', texts))))[..16];
+}
