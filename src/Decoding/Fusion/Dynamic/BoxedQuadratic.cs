@@ -1,0 +1,34 @@
+namespace ProxyTune.Decoding.Fusion.Dynamic;
+
+/// <summary>The Newton step that respects a box: argmin of g.x + x H x / 2 with 0 ≤ a + x ≤ maximum, by coordinate descent (a few experts, so a tiny H).</summary>
+internal static class BoxedQuadratic
+{
+    private const int MostSweeps = 500;
+    private const double Precision = 1e-10;
+
+    /// <param name="gradient">g.</param>
+    /// <param name="hessian">H by rows, positive definite.</param>
+    /// <param name="a">Where the step starts, inside the box.</param>
+    /// <param name="change">Receives x. Sweeps begin at 0 and never raise the value, so x is a direction of descent even if they stop early.</param>
+    public static void Minimise(ReadOnlySpan<double> gradient, ReadOnlySpan<double> hessian, ReadOnlySpan<double> a, double maximum, Span<double> change)
+    {
+        change.Clear();
+        double largest = double.PositiveInfinity;
+        for (int sweep = 0; sweep < MostSweeps && largest > Precision; sweep++)
+        {
+            largest = 0;
+            for (int t = 0; t < a.Length; t++)
+            {
+                double slope = gradient[t];
+                for (int s = 0; s < a.Length; s++)
+                {
+                    slope += hessian[(t * a.Length) + s] * change[s];
+                }
+
+                double next = Math.Clamp(change[t] - (slope / hessian[(t * a.Length) + t]), -a[t], maximum - a[t]);
+                largest = Math.Max(largest, Math.Abs(next - change[t]));
+                change[t] = next;
+            }
+        }
+    }
+}

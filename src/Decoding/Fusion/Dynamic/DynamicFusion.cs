@@ -1,0 +1,111 @@
+namespace ProxyTune.Decoding.Fusion.Dynamic;
+
+/// <summary>
+/// Dynamic logit fusion (Fan et al. 2024, arXiv 2406.15480): per token, the large model is moved as far as tuning moved the small one. With
+/// d_t = s_plus - s_minus of expert t, P = softmax(s_M), Q_t = softmax(s_minus), Q_t+ = softmax(s_plus), F_a = softmax(s_M + sum of a_t d_t):
+///
+///     loss(a) = sum over t of (KL(F_a || P) - KL(Q_t+ || Q_t))^2 + (KL(P || F_a) - KL(Q_t || Q_t+))^2
+///
+/// <see cref="DynamicMode.Single"/> lets one a_t at a time be other than 0, each at the minimum of the loss over [0, maximum], and takes the
+/// expert with the least loss. <see cref="DynamicMode.Joint"/>, ours, finds each expert's factor as if it were the only one (its own targets
+/// alone), and then all factors together by moment matching: <see cref="MomentMatching"/> states the objective.
+/// </summary>
+/// <remarks>
+/// Ties within the noise of single precision go to the smaller change from the position before; at the first, from 1. A delta that is the
+/// same for all tokens changes nothing and has the factor 1. A token that any row bans takes part in no distribution. An absent side of a
+/// delta stands for a row of zeros, so its distribution is uniform. Not thread-safe: an instance reuses its memory.
+/// </remarks>
+public sealed class DynamicFusion : IFusionRule
+{
+    private readonly DynamicOptions options;
+    private readonly FactorSearch search;
+    private readonly MomentMatching matching;
+    private readonly AllowedTokens allowed = new();
+    private readonly JointFamily joint = new();
+    private TiltedFamily[] families = [];
+
+    /// <exception cref="EngineException">InvalidValue, see <see cref="DynamicOptions.Check"/>.</exception>
+    public DynamicFusion(DynamicOptions options)
+    {
+        options.Check();
+        this.options = options;
+        search = new(options.Search, options.Maximum);
+        matching = new(options.Maximum);
+    }
+
+    public bool Choose(in FusionStep step, Span<float> factors)
+    {
+        FusionStep rows = allowed.Of(step);
+        if (rows.Base.IsEmpty)
+        {
+            factors.Fill(Math.Min(1, options.Maximum));
+            return false;
+        }
+
+        while (families.Length < rows.Deltas.Length)
+        {
+            families = [.. families, new()];
+        }
+
+        for (int t = 0; t < rows.Deltas.Length; t++)
+        {
+            families[t].Load(rows.Base, rows.Deltas[t], options.Maximum);
+        }
+
+        return options.Mode == DynamicMode.Joint && factors.Length > 1 ? ChooseJointly(rows, factors) : ChooseOne(rows, factors);
+    }
+
+    private bool ChooseOne(in FusionStep rows, Span<float> factors)
+    {
+        // The sum over experts of squared distances is, up to a constant and a factor, the squared distance to the targets' mean.
+        double forward = 0, backward = 0;
+        for (int t = 0; t < factors.Length; t++)
+        {
+            forward += families[t].Tuning.Forward / factors.Length;
+            backward += families[t].Tuning.Backward / factors.Length;
+        }
+
+        Divergences target = new(forward, backward);
+        int best = 0;
+        Factor chosen = search.Solve(families[0], target, Previous(rows, 0));
+        for (int t = 1; t < factors.Length; t++)
+        {
+            Factor other = search.Solve(families[t], target, Previous(rows, t));
+            if (other.IsBetter(chosen, target, Change(rows, t, other) - Change(rows, best, chosen)))
+            {
+                (best, chosen) = (t, other);
+            }
+        }
+
+        factors.Clear();
+        factors[best] = (float)chosen.Value;
+        return chosen.Saturated;
+    }
+
+    private bool ChooseJointly(in FusionStep rows, Span<float> factors)
+    {
+        Span<Tilt> alone = stackalloc Tilt[factors.Length];
+        Span<double> solution = stackalloc double[factors.Length];
+        bool saturated = false;
+        for (int t = 0; t < factors.Length; t++)
+        {
+            Factor factor = search.Solve(families[t], families[t].Tuning, Previous(rows, t));
+            alone[t] = families[t].At(factor.Value);
+            saturated |= factor.Saturated;
+        }
+
+        joint.Load(rows, families);
+        saturated |= matching.Solve(joint, alone, solution);
+        for (int t = 0; t < factors.Length; t++)
+        {
+            factors[t] = (float)solution[t];
+        }
+
+        return saturated;
+    }
+
+    private static double Previous(in FusionStep rows, int t) => rows.Previous.IsEmpty ? 1 : rows.Previous[t];
+
+    /// <summary>How much all factors change when expert t alone has one, less what the others would change if all were 0.</summary>
+    private static double Change(in FusionStep rows, int t, Factor factor) => Math.Abs(factor.Value - Previous(rows, t)) - Previous(rows, t);
+}

@@ -1,0 +1,45 @@
+using System.Diagnostics.CodeAnalysis;
+
+namespace ProxyTune.Decoding.Fusion.Dynamic;
+
+/// <summary>How dynamic logit fusion chooses its factors. See <see cref="DynamicFusion"/> for the equations.</summary>
+public sealed record DynamicOptions
+{
+    /// <summary>Default <see cref="DynamicMode.Single"/>, the paper's rule.</summary>
+    public DynamicMode Mode { get; init; } = DynamicMode.Single;
+
+    /// <summary>Default <see cref="DynamicSearch.ClosedForm"/>.</summary>
+    public DynamicSearch Search { get; init; } = DynamicSearch.ClosedForm;
+
+    /// <summary>Upper end of the interval that a factor is sought in; the lower one is 0. Above 0, at most 10. Default 2, the paper's.</summary>
+    public float Maximum { get; init; } = 2;
+
+    /// <exception cref="EngineException">InvalidValue when <see cref="Maximum"/> lies outside its range.</exception>
+    public void Check()
+    {
+        // Written so that NaN fails.
+        if (!(Maximum is > 0 and <= 10))
+        {
+            throw new EngineException(EngineError.InvalidValue, $"maximum is {Maximum}; it must be above 0 and at most 10.", "maximum");
+        }
+    }
+}
+
+public enum DynamicMode
+{
+    /// <summary>One expert per token, the one whose best factor comes closest; the others get 0.</summary>
+    [SuppressMessage("Naming", "CA1720", Justification = "Not the type.")]
+    Single,
+
+    /// <summary>All experts at once, each moving its own delta's mean as far as it would alone.</summary>
+    Joint,
+}
+
+public enum DynamicSearch
+{
+    /// <summary>The minimum to float precision, between the roots of the two divergences.</summary>
+    ClosedForm,
+
+    /// <summary>The best of 0, 0.1, 0.2, ..., maximum, as in the paper (21 points).</summary>
+    Grid,
+}

@@ -1,0 +1,99 @@
+namespace ProxyTune.Decoding.Fusion.Dynamic;
+
+/// <summary>
+/// The objective of <see cref="DynamicMode.Joint"/>. With F_a = softmax(s_M + sum of a_t d_t) and a_t* the factor that expert t alone would
+/// get, the factors are
+///
+///     argmin over 0 ≤ a_t ≤ maximum of   log Z(a) - sum of a_t m_t + sum of r_t / 2 (a_t - a_t*)^2,
+///     m_t = E_{F(a_t*)}[d_t],   r_t = 1/100 Var_{F(a_t*)}[d_t].
+/// </summary>
+/// <remarks>
+/// The gradient of log Z is E_F[d_t]: without the ridge r, the minimum inside the box is where every expert's mean of d_t under the fused
+/// distribution is what it would be had it been alone. So what two experts want in common is given once and not twice (of two equal experts
+/// each gets half of a*), what one takes away from another is given back, experts whose deltas do not correlate get their own a_t*, and one
+/// expert alone gets exactly a*. log Z is convex and the ridge strictly so, hence one minimiser, which moves continuously with the rows. The
+/// ridge decides only where the deltas leave the factors open, is a hundredth of the curvature that the expert's own problem has, and scales
+/// with it, so that the factors do not depend on the unit of d.
+/// </remarks>
+internal sealed class MomentMatching(double maximum)
+{
+    private const double Ridge = 0.01;
+
+    // Times the size of d, a variance that is nothing: keeps the minimiser unique where a delta is constant.
+    private const double Floor = 1e-12;
+    private const double Precision = 1e-7;
+    private const int MostSteps = 50;
+
+    /// <param name="family">F_a over vectors.</param>
+    /// <param name="alone">At a_t* for each delta t, F with the others at 0.</param>
+    /// <param name="factors">Receives the minimiser.</param>
+    /// <returns>Whether a factor stopped at the maximum although the objective still falls there.</returns>
+    public bool Solve(JointFamily family, ReadOnlySpan<Tilt> alone, Span<double> factors)
+    {
+        int n = alone.Length;
+        Span<double> gradient = stackalloc double[n], hessian = stackalloc double[n * n], change = stackalloc double[n];
+        Span<double> trial = stackalloc double[n], nextGradient = stackalloc double[n], nextHessian = stackalloc double[n * n];
+        for (int t = 0; t < n; t++)
+        {
+            factors[t] = alone[t].Factor;
+        }
+
+        double value = Objective(family, alone, factors, gradient, hessian);
+        for (int step = 0; step < MostSteps; step++)
+        {
+            BoxedQuadratic.Minimise(gradient, hessian, factors, maximum, change);
+            double slope = 0, largest = 0;
+            for (int t = 0; t < n; t++)
+            {
+                slope += gradient[t] * change[t];
+                largest = Math.Max(largest, Math.Abs(change[t]));
+            }
+
+            if (largest < Precision)
+            {
+                break;
+            }
+
+            // The box is convex, so a part of the change stays inside.
+            double part = 2, next;
+            do
+            {
+                part /= 2;
+                for (int t = 0; t < n; t++)
+                {
+                    trial[t] = factors[t] + (part * change[t]);
+                }
+
+                next = Objective(family, alone, trial, nextGradient, nextHessian);
+            }
+            while (next > value + (1e-4 * part * slope) && part * largest >= Precision);
+
+            trial.CopyTo(factors);
+            nextGradient.CopyTo(gradient);
+            nextHessian.CopyTo(hessian);
+            value = next;
+        }
+
+        bool saturated = false;
+        for (int t = 0; t < n; t++)
+        {
+            saturated |= factors[t] >= maximum && gradient[t] < 0;
+        }
+
+        return saturated;
+    }
+
+    private static double Objective(JointFamily family, ReadOnlySpan<Tilt> alone, ReadOnlySpan<double> a, Span<double> gradient, Span<double> hessian)
+    {
+        double value = family.At(a, gradient, hessian);
+        for (int t = 0; t < a.Length; t++)
+        {
+            double away = a[t] - alone[t].Factor, ridge = (Ridge * alone[t].Variance) + Floor;
+            value += (ridge / 2 * away * away) - (a[t] * alone[t].Mean);
+            gradient[t] += (ridge * away) - alone[t].Mean;
+            hessian[(t * a.Length) + t] += ridge;
+        }
+
+        return value;
+    }
+}
