@@ -64,7 +64,7 @@ public sealed class DecodeScheduler : IAsyncDisposable
         while (!isStopping)
         {
             Retire();
-            Admit(local);
+            int promptBudget = Admit(local);
             Admit(remote);
             ready.Clear();
             ready.AddRange(live.Where(request => request.IsReady));
@@ -74,9 +74,8 @@ public sealed class DecodeScheduler : IAsyncDisposable
                 continue;
             }
 
-            step.Run(ready);
+            Interlocked.Add(ref tokens, step.Run(ready, promptBudget));
             Interlocked.Increment(ref steps);
-            Interlocked.Add(ref tokens, ready.Count);
         }
 
         Close();
@@ -85,9 +84,11 @@ public sealed class DecodeScheduler : IAsyncDisposable
         ended.SetResult();
     }
 
-    private void Admit(Lane lane)
+    /// <returns>What newcomers left of the prompt tokens of this step.</returns>
+    private int Admit(Lane lane)
     {
-        for (int budget = Options.PromptTokensPerStep; lane.HasPlace && budget > 0 && lane.Line.Take() is { } next;)
+        int budget = Options.PromptTokensPerStep;
+        while (lane.HasPlace && budget > 0 && lane.Line.Take() is { } next)
         {
             if (next.IsCancelled)
             {
@@ -96,9 +97,10 @@ public sealed class DecodeScheduler : IAsyncDisposable
 
             try
             {
-                live.Add(new(next, model.Start(next.Request.Prompt), bell));
+                Prompt start = next.Request.Start;
+                live.Add(new(next, model.Start(start), bell));
                 lane.Running++;
-                budget -= next.Request.Prompt.TokenCount;
+                budget -= start.TokenCount;
                 Interlocked.Add(ref promptTokens, next.Request.Prompt.TokenCount);
             }
             catch (EngineException e) when (e.Error == EngineError.QueueFull && live.Count > 0)
@@ -114,6 +116,7 @@ public sealed class DecodeScheduler : IAsyncDisposable
         }
 
         running = live.Count;
+        return budget;
     }
 
     private void Retire()

@@ -5,6 +5,10 @@ namespace ProxyTune.Decoding.Generation;
 /// <param name="Logprob">Natural logarithm of its probability in the fused distribution at temperature 1, before penalties and truncation; null when not asked for.</param>
 /// <param name="Top">The likeliest tokens, descending; empty when not asked for.</param>
 /// <param name="Finish">Set on the last token.</param>
-public sealed record GeneratedToken(int Id, float? Logprob, IReadOnlyList<TokenLogprob> Top, FinishReason? Finish);
+public sealed record GeneratedToken(int Id, float? Logprob, IReadOnlyList<TokenLogprob> Top, FinishReason? Finish)
+{
+    /// <summary>A token of the prompt, published before the answer's where <see cref="GenerationRequest.ScorePrompt"/> asked for it; the first has no log-probability.</summary>
+    public bool OfPrompt { get; init; }
+}
 
 public readonly record struct TokenLogprob(int Id, float Logprob);

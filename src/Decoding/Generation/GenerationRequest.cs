@@ -14,23 +14,43 @@ public sealed record GenerationRequest
 
     public SamplingOptions Sampling { get; init; } = new();
 
-    /// <summary>At least 1; the engine lowers it to the room that the context leaves.</summary>
+    /// <summary>At least 1, or 0 where <see cref="ScorePrompt"/> asks for no more; the engine lowers it to the room that the context leaves.</summary>
     public int MaxTokens { get; init; } = int.MaxValue;
 
     /// <summary>0 to 20 alternatives with log-probability per token. Null asks for no log-probabilities at all.</summary>
     public int? TopLogprobs { get; init; }
 
+    /// <summary>
+    /// Publish the prompt's tokens before the answer's, with log-probabilities as <see cref="TopLogprobs"/> asks: what the fused model would
+    /// have given them, had it generated them after the first. All streams must read the same tokens.
+    /// </summary>
+    public bool ScorePrompt { get; init; }
+
     /// <summary>Go on at an end-of-text id instead of stopping (for benchmarks).</summary>
     public bool IgnoreEndOfText { get; init; }
+
+    /// <summary>Where the sequence starts: behind the prompt, or behind its first token where the rest is scored.</summary>
+    internal Prompt Start => ScorePrompt ? Prompt with { Streams = [.. Prompt.Streams.Select(tokens => tokens[..1])] } : Prompt;
 
     /// <summary>Refuses what cannot run. Reads immutable state only, so any thread may call it.</summary>
     /// <exception cref="EngineException">InvalidValue or PromptTooLong.</exception>
     internal void Check(ILanguageModel model)
     {
         Sampling.Check(model.Info.VocabularySize);
-        if (MaxTokens < 1)
+        int leastTokens = ScorePrompt ? 0 : 1;
+        if (MaxTokens < leastTokens)
         {
-            throw new EngineException(EngineError.InvalidValue, $"max_tokens is {MaxTokens}; it must be at least 1.", "max_tokens");
+            throw new EngineException(EngineError.InvalidValue, $"max_tokens is {MaxTokens}; it must be at least {leastTokens}.", "max_tokens");
+        }
+
+        if (ScorePrompt && Prompt.Streams.Any(tokens => !tokens.Span.SequenceEqual(Prompt.Streams[0].Span)))
+        {
+            throw new EngineException(EngineError.InvalidValue, "The prompt cannot be scored: the models of this answer read it in different forms.", "echo");
+        }
+
+        if (ScorePrompt && Prompt.IsRemote)
+        {
+            throw new EngineException(EngineError.InvalidValue, "The prompt cannot be scored: a model behind a network tells only what comes next.", "echo");
         }
 
         if (TopLogprobs is < 0 or > MostLogprobs)
@@ -39,6 +59,7 @@ public sealed record GenerationRequest
                 EngineError.InvalidValue, $"top_logprobs is {TopLogprobs}; it must be from 0 to {MostLogprobs}.", "top_logprobs");
         }
 
+        int leastAnswer = MaxTokens == 0 ? 0 : 1;
         foreach (PlannedStream stream in RunningPlan.Of(Prompt).Streams)
         {
             int limit = stream.Model.Info.ContextLength;
@@ -47,11 +68,12 @@ public sealed record GenerationRequest
                 throw new EngineException(EngineError.InvalidValue, "The prompt is empty; it must have at least 1 token.", "prompt");
             }
 
-            if (stream.Tokens.Length >= limit)
+            if (stream.Tokens.Length + leastAnswer > limit)
             {
+                string reason = leastAnswer == 0 ? $" of {limit} tokens is shorter" : $" of {limit} tokens must also hold the answer";
                 throw new EngineException(
                     EngineError.PromptTooLong,
-                    $"The prompt has {stream.Tokens.Length} tokens for '{stream.Model.Info.Name}', whose context of {limit} tokens must also hold the answer.",
+                    $"The prompt has {stream.Tokens.Length} tokens for '{stream.Model.Info.Name}', whose context{reason}.",
                     "prompt");
             }
         }

@@ -1,4 +1,4 @@
-using System.Runtime.InteropServices;
+using System.Buffers;
 
 using ProxyTune.Decoding.Models;
 using ProxyTune.Decoding.Sampling;
@@ -6,25 +6,41 @@ using ProxyTune.Decoding.Sampling;
 namespace ProxyTune.Decoding.Generation;
 
 /// <summary>A request that has a sequence. Only the scheduler's thread touches it.</summary>
+/// <remarks>
+/// A scored prompt is text that is known before it is drawn: its tokens go through the model as an answer's do, only several in a step, and
+/// the row before each gives its log-probability.
+/// </remarks>
 internal sealed class LiveRequest : IDisposable
 {
     private readonly Generation generation;
     private readonly Sequence sequence;
     private readonly Bell bell;
-    private readonly List<int> generated = [];
-    private readonly int[] next = new int[1];
+
+    // The prompt where it is scored, else its last token alone; then the answer. The sequence begins with the first of them.
+    private readonly ArrayBufferWriter<int> text = new();
+    private readonly int known;
     private readonly int limit;
+    private int seen;
     private Task ahead = Task.CompletedTask;
     private bool isFinished;
 
+    /// <param name="sequence">Of <see cref="GenerationRequest.Start"/>.</param>
     /// <param name="bell">Rung when a request that was not ready becomes it.</param>
     public LiveRequest(Generation generation, Sequence sequence, Bell bell)
     {
-        this.generation = generation;
-        this.sequence = sequence;
-        this.bell = bell;
-        limit = Math.Min(generation.Request.MaxTokens, sequence.Room);
-        LookAhead();
+        (this.generation, this.sequence, this.bell) = (generation, sequence, bell);
+        GenerationRequest request = generation.Request;
+        text.Write(request.ScorePrompt ? request.Prompt.Streams[0].Span : request.Prompt.Streams[0].Span[^1..]);
+        known = text.WrittenCount;
+        limit = Math.Min(request.MaxTokens, sequence.Room - known + 1);
+        if (request.ScorePrompt)
+        {
+            Publish(new(text.WrittenSpan[0], null, [], known == 1 ? EndOfPrompt : null) { OfPrompt = true });
+        }
+        else
+        {
+            LookAhead();
+        }
     }
 
     public Lane Lane => generation.Lane;
@@ -34,39 +50,48 @@ internal sealed class LiveRequest : IDisposable
 
     public bool IsOver => isFinished || generation.IsCancelled;
 
-    /// <summary>What the model must compute for the next token: the prompt at first, then the token drawn last.</summary>
-    public Segment Segment => new(sequence, generated.Count == 0 ? ReadOnlyMemory<int>.Empty : next);
+    /// <summary>Prompt tokens are still to be scored.</summary>
+    public bool IsScoring => seen + 1 < known;
 
-    /// <summary>Draws from the row and publishes, or fails.</summary>
-    public void Accept(ReadOnlySpan<float> row)
+    /// <summary>Rows that the model can give now: one after each known token.</summary>
+    public int Rows => isFinished ? 0 : text.WrittenCount - seen - (limit == 0 ? 1 : 0);
+
+    private FinishReason? EndOfPrompt => limit == 0 ? FinishReason.Length : null;
+
+    /// <summary>What the model must compute for the next rows; at first the prompt comes before it.</summary>
+    /// <param name="rows">1 to <see cref="Rows"/>.</param>
+    public Segment Segment(int rows) => new(sequence, text.WrittenMemory[Math.Max(seen, 1)..(seen + rows)], rows);
+
+    /// <summary>Scores or draws one token from each row and publishes it, or fails.</summary>
+    /// <returns>A token was drawn.</returns>
+    public bool Accept(ReadOnlySpan<float> rows, int width)
     {
         if (sequence.Fault is { } fault)
         {
             Fail(fault);
-            return;
+            return false;
         }
 
         try
         {
-            GenerationRequest request = generation.Request;
-            int id = Sampler.Next(row, CollectionsMarshal.AsSpan(generated), request.Sampling, generated.Count);
-            generated.Add(id);
-            next[0] = id;
-            FinishReason? finish =
-                !request.IgnoreEndOfText && sequence.EndOfTextIds.Contains(id) ? FinishReason.Stop
-                : generated.Count >= limit ? FinishReason.Length
-                : null;
-            isFinished = finish is not null;
-            generation.Publish(Describe(id, row, request.TopLogprobs, finish));
-            if (!isFinished)
+            for (; !rows.IsEmpty; rows = rows[width..])
             {
-                LookAhead();
+                seen++;
+                if (seen == text.WrittenCount)
+                {
+                    Draw(rows[..width]);
+                    return true;
+                }
+
+                Publish(Describe(text.WrittenSpan[seen], rows[..width], seen + 1 == known ? EndOfPrompt : null) with { OfPrompt = true });
             }
         }
         catch (EngineException e)
         {
             Fail(e);
         }
+
+        return false;
     }
 
     public void Fail(EngineException failure)
@@ -77,18 +102,41 @@ internal sealed class LiveRequest : IDisposable
 
     public void Dispose() => sequence.Dispose();
 
+    private void Draw(ReadOnlySpan<float> row)
+    {
+        GenerationRequest request = generation.Request;
+        ReadOnlySpan<int> answer = text.WrittenSpan[known..];
+        int id = Sampler.Next(row, answer, request.Sampling, answer.Length);
+        FinishReason? finish =
+            !request.IgnoreEndOfText && sequence.EndOfTextIds.Contains(id) ? FinishReason.Stop
+            : answer.Length + 1 >= limit ? FinishReason.Length
+            : null;
+        text.Write([id]);
+        Publish(Describe(id, row, finish));
+        if (!isFinished)
+        {
+            LookAhead();
+        }
+    }
+
     private void LookAhead()
     {
-        ahead = sequence.Expect(Segment.Tokens);
+        ahead = sequence.Expect(Segment(1).Tokens);
         if (!ahead.IsCompleted)
         {
             _ = ahead.ContinueWith(_ => bell.Ring(), TaskScheduler.Default);
         }
     }
 
-    private static GeneratedToken Describe(int id, ReadOnlySpan<float> row, int? alternatives, FinishReason? finish)
+    private void Publish(GeneratedToken token)
     {
-        if (alternatives is not { } count)
+        isFinished = token.Finish is not null;
+        generation.Publish(token);
+    }
+
+    private GeneratedToken Describe(int id, ReadOnlySpan<float> row, FinishReason? finish)
+    {
+        if (generation.Request.TopLogprobs is not { } count)
         {
             return new(id, null, [], finish);
         }

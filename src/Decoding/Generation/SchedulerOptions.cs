@@ -17,7 +17,7 @@ public sealed record SchedulerOptions
 
     /// <summary>
     /// Prompt tokens (of the base) that join in one step, so that newcomers do not stall running answers for long; one request always
-    /// joins, however long. Default 1,024.
+    /// joins, however long. Prompts that are scored share this bound and run over several steps. Default 1,024.
     /// </summary>
     public int PromptTokensPerStep { get; init; } = 1024;
 }

@@ -67,6 +67,9 @@ public sealed class Tokenizer : IDisposable
     /// <summary>Begins the text of one answer, token by token. Not thread-safe itself.</summary>
     public TokenStream Stream() => _file.IsByteLevel ? new ByteLevelStream(_file) : new WindowStream(this, _file);
 
+    /// <summary>A token that decoding leaves out, such as a chat template's marks.</summary>
+    public bool IsSpecial(int id) => _file.SpecialIds.Contains(id);
+
     /// <summary>What a token adds inside a text, for logprobs; a special token gives its name. Empty beyond the vocabulary.</summary>
     public byte[] TokenBytes(int id)
     {

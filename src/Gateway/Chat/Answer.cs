@@ -14,11 +14,13 @@ internal sealed record AnswerDelta(string Text, IReadOnlyList<AnswerToken> Token
 internal sealed record AnswerToken(GeneratedToken Token, int Offset);
 
 /// <summary>One choice while it is generated: tokens in, text without stop strings out.</summary>
-internal sealed class Answer(int index, Generation generation, Tokenizer tokenizer, IReadOnlyList<string> stops) : IDisposable
+/// <param name="echo">Comes first, and no stop string is looked for in it.</param>
+internal sealed class Answer(int index, Generation generation, Tokenizer tokenizer, IReadOnlyList<string> stops, EchoedPrompt? echo) : IDisposable
 {
     private readonly TokenStream text = tokenizer.Stream();
     private readonly StopFilter filter = new(stops);
-    private readonly TokenLedger ledger = new();
+    private readonly TokenLedger ledger = new(echo?.Text.Length ?? 0);
+    private readonly List<AnswerToken> scored = [];
 
     public int Index { get; } = index;
 
@@ -27,9 +29,14 @@ internal sealed class Answer(int index, Generation generation, Tokenizer tokeniz
 
     public async IAsyncEnumerable<AnswerDelta> ReadAsync([EnumeratorCancellation] CancellationToken cancellation)
     {
+        if (echo is { IsScored: false })
+        {
+            yield return new AnswerDelta(echo.Text, [], null);
+        }
+
         await foreach (GeneratedToken token in generation.Tokens.ReadAllAsync(cancellation))
         {
-            AnswerDelta delta = Append(token);
+            AnswerDelta delta = token.OfPrompt ? Score(token, echo!) : Append(token);
             if (delta.Text.Length > 0 || delta.Tokens.Count > 0 || delta.Finish is not null)
             {
                 yield return delta;
@@ -45,6 +52,13 @@ internal sealed class Answer(int index, Generation generation, Tokenizer tokeniz
 
     public void Dispose() => generation.Dispose();
 
+    /// <summary>The prompt as a whole, once its last token is scored.</summary>
+    private AnswerDelta Score(GeneratedToken token, EchoedPrompt prompt)
+    {
+        scored.Add(new AnswerToken(token, prompt.Offsets[scored.Count]));
+        return scored.Count < prompt.Offsets.Count ? new AnswerDelta("", [], null) : new AnswerDelta(prompt.Text, scored, Name(token.Finish));
+    }
+
     private AnswerDelta Append(GeneratedToken token)
     {
         TokenCount++;
@@ -52,6 +66,11 @@ internal sealed class Answer(int index, Generation generation, Tokenizer tokeniz
         if (token.Finish != FinishReason.Stop)
         {
             piece = text.Append(token.Id);
+            ledger.Add(token);
+        }
+        else if (echo is { IsScored: true })
+        {
+            // Evaluation harnesses count from the end of the list to find the prompt's share of it.
             ledger.Add(token);
         }
 
@@ -67,12 +86,14 @@ internal sealed class Answer(int index, Generation generation, Tokenizer tokeniz
             certain += filter.Flush();
         }
 
-        string? finish = filter.Stopped ? "stop" : token.Finish switch
-        {
-            FinishReason.Stop => "stop",
-            FinishReason.Length => "length",
-            _ => null,
-        };
+        string? finish = filter.Stopped ? "stop" : Name(token.Finish);
         return new AnswerDelta(certain, ledger.Release(certain.Length, last: finish is not null && !filter.Stopped), finish);
     }
+
+    private static string? Name(FinishReason? finish) => finish switch
+    {
+        FinishReason.Stop => "stop",
+        FinishReason.Length => "length",
+        _ => null,
+    };
 }

@@ -16,7 +16,14 @@ internal sealed class AnswerSet : IDisposable
 
     /// <summary>Submits every choice of every prompt, or none: when one is refused, those before it are cancelled.</summary>
     /// <exception cref="EngineException">InvalidValue where they are more than the waiting line ever holds; whatever <see cref="DecodeScheduler.Submit"/> throws.</exception>
-    public AnswerSet(DecodeScheduler scheduler, ModelCall call, IReadOnlyList<Prompt> prompts, RequestFields fields, GenerationRequestTemplate template)
+    /// <param name="echoes">What each prompt's answers begin with; null for nothing.</param>
+    public AnswerSet(
+        DecodeScheduler scheduler,
+        ModelCall call,
+        IReadOnlyList<Prompt> prompts,
+        RequestFields fields,
+        GenerationRequestTemplate template,
+        IReadOnlyList<EchoedPrompt>? echoes = null)
     {
         promptTokens = prompts.Sum(prompt => prompt.TokenCount);
         int choices = fields.N ?? 1, most = scheduler.Options.MaxWaiting;
@@ -31,13 +38,11 @@ internal sealed class AnswerSet : IDisposable
 
         try
         {
-            foreach (Prompt prompt in prompts)
+            for (int i = 0; i < prompts.Count * choices; i++)
             {
-                for (int choice = 0; choice < choices; choice++)
-                {
-                    Generation generation = scheduler.Submit(template.For(prompt, choice));
-                    answers.Add(new Answer(answers.Count, generation, call.Model.Tokenizer, fields.Stop ?? []));
-                }
+                int prompt = i / choices;
+                Generation generation = scheduler.Submit(template.For(prompts[prompt], i % choices));
+                answers.Add(new Answer(i, generation, call.Model.Tokenizer, fields.Stop ?? [], echoes?[prompt]));
             }
         }
         catch

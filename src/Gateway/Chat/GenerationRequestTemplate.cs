@@ -18,9 +18,11 @@ internal sealed class GenerationRequestTemplate
     private readonly SamplingOptions sampling;
     private readonly int maxTokens;
     private readonly int? topLogprobs;
+    private readonly bool scorePrompt;
 
-    public GenerationRequestTemplate(RequestFields fields, int vocabularySize, int? maxTokens, int? topLogprobs)
+    public GenerationRequestTemplate(RequestFields fields, int vocabularySize, int? maxTokens, int? topLogprobs, bool scorePrompt = false)
     {
+        this.scorePrompt = scorePrompt;
         this.maxTokens = maxTokens ?? int.MaxValue;
         this.topLogprobs = topLogprobs;
         var defaults = new SamplingOptions();
@@ -45,6 +47,7 @@ internal sealed class GenerationRequestTemplate
         Sampling = sampling with { Seed = unchecked(sampling.Seed + ((ulong)choice * SeedStride)) },
         MaxTokens = maxTokens,
         TopLogprobs = topLogprobs,
+        ScorePrompt = scorePrompt,
     };
 
     private static Dictionary<int, float>? Bias(IReadOnlyDictionary<int, double>? bias, int vocabularySize)

@@ -18,8 +18,8 @@ internal static class LogprobWriter
     public static CompletionLogprobs Completion(Tokenizer tokenizer, IReadOnlyList<AnswerToken> tokens) =>
         new(
             [.. tokens.Select(token => Text(tokenizer.TokenBytes(token.Token.Id)))],
-            [.. tokens.Select(token => Finite(token.Token.Logprob))],
-            [.. tokens.Select(token => TopByText(tokenizer, token.Token))],
+            [.. tokens.Select(token => token.Token.Logprob is { } logprob ? Finite(logprob) : (float?)null)],
+            [.. tokens.Select(token => token.Token.Logprob is null ? null : TopByText(tokenizer, token.Token))],
             [.. tokens.Select(token => token.Offset)]);
 
     private static ChatTokenLogprob ChatToken(Tokenizer tokenizer, GeneratedToken token)

@@ -5,12 +5,13 @@ namespace ProxyTune.Gateway.Chat;
 /// <summary>
 /// Keeps each token back until the text that it contributed to is certain, so that log-probabilities never tell a stop string either.
 /// </summary>
-internal sealed class TokenLedger
+/// <param name="start">Characters of the answer before the first token's.</param>
+internal sealed class TokenLedger(int start)
 {
     private readonly Queue<(AnswerToken Token, int End)> settled = new();
     private readonly List<AnswerToken> unsettled = [];
-    private int decoded;
-    private int released;
+    private int decoded = start;
+    private int released = start;
 
     public void Add(GeneratedToken token) => unsettled.Add(new AnswerToken(token, decoded));
 

@@ -1,3 +1,4 @@
+using ProxyTune.Decoding;
 using ProxyTune.Decoding.Catalog;
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Decoding.Models;
@@ -12,7 +13,7 @@ internal static class Completions
     public static void Map(IEndpointRouteBuilder routes) =>
         routes.MapPost("/v1/completions", HandleAsync)
             .WithName("createCompletion")
-            .WithSummary("Continues a text or token ids, whole or as server-sent events (text_completion) where stream is true.")
+            .WithSummary("Continues a text or token ids, whole or as server-sent events (text_completion) where stream is true; scores them where echo is true.")
             .Accepts<CompletionRequest>("application/json")
             .Produces<Completion>()
             .ProducesErrors(400, 404, 413, 415, 429);
@@ -24,9 +25,17 @@ internal static class Completions
         Prompt[] prompts = [.. request.Prompt!.Select(item => item.Tokens is { } tokens
             ? call.Model.Render(call.Plan, tokens)
             : call.Model.Render(call.Plan, item.Text!))];
+        bool echo = request.Echo == true, score = echo && (request.Logprobs is not null || request.MaxTokens == 0);
+        if (request.MaxTokens == 0 && !echo)
+        {
+            throw new EngineException(EngineError.InvalidValue, "max_tokens is 0; it must be at least 1, except with echo: true.", "max_tokens");
+        }
+
         var template = new GenerationRequestTemplate(
-            request, call.Model.VocabularySize, request.MaxTokens ?? CompletionRequest.DefaultMaxTokens, request.Logprobs);
-        using var answers = new AnswerSet(scheduler, call, prompts, request, template);
+            request, call.Model.VocabularySize, request.MaxTokens ?? CompletionRequest.DefaultMaxTokens, request.Logprobs, score);
+        EchoedPrompt[]? echoes = !echo ? null : [.. prompts.Select((prompt, i) =>
+            EchoedPrompt.Of(call.Model.Tokenizer, prompt.Streams[0].Span, request.Prompt![i].Text, score))];
+        using var answers = new AnswerSet(scheduler, call, prompts, request, template, echoes);
         var completion = new CompletionStream(call, answers, request.Logprobs is not null);
         if (request.Stream == true)
         {

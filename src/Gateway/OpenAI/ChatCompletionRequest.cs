@@ -11,6 +11,9 @@ internal sealed record ChatCompletionRequest : RequestFields
     [Description("a non-empty array of objects with role (system, developer, user or assistant) and content (a string or an array of text parts)")]
     public IReadOnlyList<RequestMessage>? Messages { get; init; }
 
+    [Range(1, int.MaxValue)]
+    public int? MaxTokens { get; init; }
+
     /// <summary>OpenAI's newer name for max_tokens; wins where both are given.</summary>
     [Range(1, int.MaxValue)]
     public int? MaxCompletionTokens { get; init; }

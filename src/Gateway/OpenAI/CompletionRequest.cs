@@ -15,6 +15,13 @@ internal sealed record CompletionRequest : RequestFields
     [Description("a string, an array of strings, an array of token ids, or an array of arrays of token ids, none of them empty")]
     public IReadOnlyList<PromptItem>? Prompt { get; init; }
 
+    /// <summary>0 needs echo.</summary>
+    [Range(0, int.MaxValue)]
+    public int? MaxTokens { get; init; }
+
+    /// <summary>Begin the answer with the prompt; with logprobs, its tokens are scored by the fused model.</summary>
+    public bool? Echo { get; init; }
+
     /// <summary>How many alternatives to list per token.</summary>
     [Range(0, 20)]
     public int? Logprobs { get; init; }

@@ -14,9 +14,10 @@ internal sealed record ChatTokenLogprob(
 internal sealed record ChatTopLogprob(string Token, float Logprob, IReadOnlyList<int> Bytes);
 
 /// <summary>Log-probabilities in the shape of the older endpoint: parallel lists.</summary>
+/// <param name="TokenLogprobs">Null for the first token of an echoed prompt, which nothing comes before; so in <paramref name="TopLogprobs"/>.</param>
 /// <param name="TextOffset">Where each token begins in the answer's text, in UTF-16 units.</param>
 internal sealed record CompletionLogprobs(
     IReadOnlyList<string> Tokens,
-    IReadOnlyList<float> TokenLogprobs,
-    IReadOnlyList<IReadOnlyDictionary<string, float>> TopLogprobs,
+    IReadOnlyList<float?> TokenLogprobs,
+    IReadOnlyList<IReadOnlyDictionary<string, float>?> TopLogprobs,
     IReadOnlyList<int> TextOffset);

@@ -37,7 +37,7 @@ internal static partial class RequestBody
 
     private static T Read<T>(JsonElement root, JsonTypeInfo<T> type)
     {
-        UnsupportedFeatures.Check(root);
+        UnsupportedFeatures.Check(root, typeof(T).GetProperties().Select(NameOf));
         T body = Deserialize(root, type);
         foreach (PropertyInfo field in typeof(T).GetProperties())
         {

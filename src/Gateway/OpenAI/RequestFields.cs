@@ -12,9 +12,6 @@ internal abstract record RequestFields
     [Description("the name of a served model, or name@alpha")]
     public string? Model { get; init; }
 
-    [Range(1, int.MaxValue)]
-    public int? MaxTokens { get; init; }
-
     [Range(0.0, 2.0)]
     public double? Temperature { get; init; }
 

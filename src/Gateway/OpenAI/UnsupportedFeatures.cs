@@ -23,10 +23,11 @@ internal static class UnsupportedFeatures
         ["best_of"] = value => value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int count) && count == 1,
     };
 
+    /// <param name="supported">Fields that this request has.</param>
     /// <exception cref="EngineException">InvalidValue, naming the field.</exception>
-    public static void Check(JsonElement body)
+    public static void Check(JsonElement body, IEnumerable<string> supported)
     {
-        foreach ((string name, Func<JsonElement, bool> isHarmless) in Harmless)
+        foreach ((string name, Func<JsonElement, bool> isHarmless) in Harmless.ExceptBy(supported, feature => feature.Key))
         {
             if (body.TryGetProperty(name, out JsonElement value) && value.ValueKind != JsonValueKind.Null && !isHarmless(value))
             {

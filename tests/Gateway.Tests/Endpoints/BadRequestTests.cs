@@ -76,7 +76,12 @@ public class BadRequestTests(RunningGateway gateway)
         { Text, """{"model":"plain","prompt":[[]]}""", 400, "prompt", "invalid_value", ["[[]]", "none of them empty"] },
         { Text, """{"model":"plain","prompt":[1,"a"]}""", 400, "prompt", "invalid_value", ["array of token ids"] },
         { Text, """{"model":"plain","prompt":[1,9999]}""", 400, "prompt", "invalid_value", ["9999", "0 to 260"] },
-        { Text, """{"model":"plain","prompt":"a","echo":true}""", 400, "echo", "invalid_value", ["echo", "not supported"] },
+        { Text, """{"model":"plain","echo":true}""", 400, "prompt", "invalid_value", ["prompt is missing"] },
+        { Text, """{"model":"plain","prompt":"a","echo":"yes"}""", 400, "echo", "invalid_value", ["\"yes\"", "true or false"] },
+        { Text, """{"model":"plain","prompt":"a","echo":true,"logprobs":21}""", 400, "logprobs", "invalid_value", ["21", "from 0 to 20"] },
+        { Text, """{"model":"plain","prompt":"a","max_tokens":0}""", 400, "max_tokens", "invalid_value", ["0", "at least 1", "echo"] },
+        { Text, """{"model":"plain","prompt":"a","echo":true,"max_tokens":-1}""", 400, "max_tokens", "invalid_value", ["-1", "at least 0"] },
+        { Chat, """{"model":"plain","echo":true,MESSAGES}""", 400, "echo", "invalid_value", ["echo", "not supported"] },
         { Text, """{"model":"plain","prompt":"a","logprobs":-1}""", 400, "logprobs", "invalid_value", ["-1", "from 0 to 20"] },
     };
 
