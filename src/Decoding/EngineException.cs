@@ -12,6 +12,9 @@ public enum EngineError
     /// <summary>A value has the wrong type or lies outside the allowed range (400).</summary>
     InvalidValue,
 
+    /// <summary>Only an operator may ask for this (403).</summary>
+    OperatorOnly,
+
     /// <summary>Prompt and answer do not fit the context (400, code context_length_exceeded).</summary>
     PromptTooLong,
 

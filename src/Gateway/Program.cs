@@ -37,6 +37,7 @@ internal static class Program
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Limits.MaxRequestBodySize = options.MaxBodyBytes);
         builder.Services.ConfigureHttpJsonOptions(json => json.SerializerOptions.TypeInfoResolverChain.Insert(0, Wire.Json));
         builder.Services.AddOpenApi(OpenApiDocument.Configure);
+        builder.Services.AddSingleton(new Operators(options.Operator.Key));
         builder.Services.AddSingleton(_ => ModelCatalog.Load(ModelsFolder.Find(options.Models, Environment.CurrentDirectory, AppContext.BaseDirectory), options.Engine));
         builder.Services.AddSingleton(services => new DecodeScheduler(services.GetRequiredService<ModelCatalog>().Ensemble, options.Scheduler));
 

@@ -43,11 +43,11 @@ public sealed class TinyFamily : IDisposable
         ["name"] = Fused,
         ["description"] = "answers briefly",
         ["base"] = Base,
-        ["rule"] = "proxy",
+        ["method"] = "proxy",
         ["alpha"] = 1.0,
         ["alpha_range"] = new[] { 0.0, 2.0 },
         ["experts"] = new[] { ExpertEntry() },
-        ["templates"] = new { @base = "plain", expert = "chat", anti_expert = "chat" },
+        ["prompts"] = new { @base = new { template = "plain" }, expert = new { template = "chat" }, anti_expert = new { template = "chat" } },
     };
 
     public static Dictionary<string, object?> ExpertEntry() => new()
@@ -59,14 +59,14 @@ public sealed class TinyFamily : IDisposable
         ["weight_range"] = new[] { -1.0, 1.5 },
     };
 
-    public static Dictionary<string, object?> PlainEntry() => new() { ["name"] = Plain, ["base"] = Base, ["rule"] = "none" };
+    public static Dictionary<string, object?> PlainEntry() => new() { ["name"] = Plain, ["base"] = Base, ["method"] = "none" };
 
     public static Dictionary<string, object?> PlainAsServedEntry() => new()
     {
         ["name"] = PlainAsServed,
         ["base"] = Base,
-        ["rule"] = "none",
-        ["templates"] = new { @base = "plain" },
+        ["method"] = "none",
+        ["prompts"] = new { @base = new { template = "plain" } },
     };
 
     public void Dispose() => Directory.Delete(Folder, recursive: true);

@@ -7,16 +7,5 @@ public sealed record BoundedWeight(double Default, double Minimum, double Maximu
     public const double UsualMinimum = 0;
     public const double UsualMaximum = 2;
 
-    /// <summary>The asked weight, or the default where none is asked.</summary>
-    /// <exception cref="EngineException">InvalidValue: outside the range, or not a number.</exception>
-    internal double Settle(double? asked, string field, string servedModel)
-    {
-        double value = asked ?? Default;
-        return Contains(value) ? value : throw new EngineException(
-            EngineError.InvalidValue,
-            FormattableString.Invariant($"{field} is {value}; {servedModel} accepts {Minimum} to {Maximum}."),
-            field);
-    }
-
     internal bool Contains(double value) => value >= Minimum && value <= Maximum;
 }

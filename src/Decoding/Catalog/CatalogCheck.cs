@@ -5,8 +5,7 @@ namespace ProxyTune.Decoding.Catalog;
 /// <summary>What can be wrong with an entry before any model is loaded. Every message names the file and the entry.</summary>
 internal sealed partial class CatalogCheck(string file)
 {
-    public const string Proxy = "proxy";
-    public const string None = "none";
+    private static readonly string[] ReservedNames = ["method", "alpha", "normalise", "amplification", "mode", "search", "trace", "size", "context", "amateur"];
 
     public void Entries(IReadOnlyList<ServedModelEntry> entries)
     {
@@ -23,26 +22,30 @@ internal sealed partial class CatalogCheck(string file)
         Unique("served_models", entries.Select(entry => entry.Name!));
     }
 
-    /// <summary>The weight with its range, each with its usual value where the catalog names none.</summary>
-    public BoundedWeight Weight(string label, string field, double? given, double[]? range)
+    /// <summary>A weight with its range, each with its usual value where the catalog names none.</summary>
+    public BoundedWeight Weight(
+        string label, string field, double? given, double[]? range, double usual = BoundedWeight.UsualDefault, double usualMinimum = BoundedWeight.UsualMinimum, double usualMaximum = BoundedWeight.UsualMaximum)
     {
         if (range is not null and not [_, _])
         {
             throw Wrong(label, $"{field}_range has {range.Length} numbers; accepted is [lowest, highest].");
         }
 
-        double lowest = range?[0] ?? BoundedWeight.UsualMinimum;
-        double highest = range?[1] ?? BoundedWeight.UsualMaximum;
+        double lowest = range?[0] ?? usualMinimum;
+        double highest = range?[1] ?? usualMaximum;
         if (lowest > highest || !double.IsFinite(lowest) || !double.IsFinite(highest))
         {
             throw Wrong(label, FormattableString.Invariant($"{field}_range is [{lowest}, {highest}]; accepted are finite numbers, the lowest first."));
         }
 
-        var weight = new BoundedWeight(given ?? BoundedWeight.UsualDefault, lowest, highest);
+        var weight = new BoundedWeight(given ?? usual, lowest, highest);
         return weight.Contains(weight.Default)
             ? weight
             : throw Wrong(label, FormattableString.Invariant($"{field} is {weight.Default}, outside its own range {lowest} to {highest}."));
     }
+
+    /// <summary>For checks that requests and the catalog share.</summary>
+    public SettingsProblem Problem(string label) => new((field, what) => Wrong(label, $"{field} {what}"));
 
     public static string Label(string servedModel) => $"served model '{servedModel}'";
 
@@ -55,18 +58,7 @@ internal sealed partial class CatalogCheck(string file)
             throw Wrong(label, "base is missing; accepted is the name of a model folder.");
         }
 
-        int experts = entry.Experts?.Count ?? 0;
-        switch (entry.Rule)
-        {
-            case Proxy when experts == 0:
-                throw Wrong(label, "rule 'proxy' needs at least one expert.");
-            case None when experts > 0:
-                throw Wrong(label, "rule 'none' is the base alone and takes no experts.");
-            case not (Proxy or None):
-                throw Wrong(label, $"rule is '{entry.Rule}'; accepted are '{Proxy}' and '{None}'.");
-        }
-
-        for (int i = 0; i < experts; i++)
+        for (int i = 0; i < (entry.Experts?.Count ?? 0); i++)
         {
             Expert(entry.Experts![i], label, i);
         }
@@ -76,15 +68,15 @@ internal sealed partial class CatalogCheck(string file)
 
     private void Expert(ExpertEntry? expert, string label, int index)
     {
-        // The header X-Fusion sets alpha and experts by name, side by side.
-        if (expert?.Name is not { } name || !PlainName().IsMatch(name) || name == "alpha")
+        // The header X-Fusion sets other fields and experts by name, side by side.
+        if (expert?.Name is not { } name || !PlainName().IsMatch(name) || ReservedNames.Contains(name))
         {
-            throw Wrong(label, $"experts[{index}].name is '{expert?.Name}'; accepted are letters, digits, '.', '_', '-' and '/', and not 'alpha'.");
+            throw Wrong(label, $"experts[{index}].name is '{expert?.Name}'; accepted are letters, digits, '.', '_', '-' and '/', and none of {string.Join(", ", ReservedNames)}.");
         }
 
-        if (string.IsNullOrEmpty(expert.Model) || string.IsNullOrEmpty(expert.AntiExpert))
+        if (string.IsNullOrEmpty(expert.Model) || expert.AntiExpert is "")
         {
-            throw Wrong(label, $"expert '{name}' needs model and anti_expert, each the name of a model folder.");
+            throw Wrong(label, $"expert '{name}' needs model, and anti_expert unless it is a portable reward, each the name of a model folder.");
         }
     }
 

@@ -51,8 +51,11 @@ internal sealed record ServedModelEntry
     /// <summary>Name of a model folder.</summary>
     public string? Base { get; init; }
 
-    /// <summary><c>proxy</c> or <c>none</c> (the base alone).</summary>
-    public string? Rule { get; init; }
+    /// <summary>Name of a <see cref="FusionMethod"/>; absent: none.</summary>
+    public string? Method { get; init; }
+
+    /// <summary>What requests may choose from beside it; absent: nothing.</summary>
+    public IReadOnlyList<string>? Methods { get; init; }
 
     public double? Alpha { get; init; }
 
@@ -60,7 +63,23 @@ internal sealed record ServedModelEntry
 
     public IReadOnlyList<ExpertEntry>? Experts { get; init; }
 
-    public TemplatesEntry? Templates { get; init; }
+    /// <summary>Name of a model folder: the smaller model of contrastive decoding.</summary>
+    public string? Amateur { get; init; }
+
+    public double? Amplification { get; init; }
+
+    public double[]? AmplificationRange { get; init; }
+
+    public MaskSettings? Mask { get; init; }
+
+    public ScheduleSettings? Schedule { get; init; }
+
+    public string? Mode { get; init; }
+
+    public string? Search { get; init; }
+
+    /// <summary>By role: base, expert, anti_expert (the amateur's too).</summary>
+    public IReadOnlyDictionary<string, PromptSettings>? Prompts { get; init; }
 }
 
 internal sealed record ExpertEntry
@@ -69,21 +88,15 @@ internal sealed record ExpertEntry
 
     public string? Model { get; init; }
 
+    /// <summary>Absent for a portable reward.</summary>
     public string? AntiExpert { get; init; }
 
     public double? Weight { get; init; }
 
     public double[]? WeightRange { get; init; }
-}
 
-/// <summary>Per role: <c>chat</c>, <c>plain</c>, or a .jinja file beside catalog.json.</summary>
-internal sealed record TemplatesEntry
-{
-    public string? Base { get; init; }
-
-    public string? Expert { get; init; }
-
-    public string? AntiExpert { get; init; }
+    /// <summary>By role, expert and anti_expert: over the served model's.</summary>
+    public IReadOnlyDictionary<string, PromptSettings>? Prompts { get; init; }
 }
 
 [JsonSourceGenerationOptions(

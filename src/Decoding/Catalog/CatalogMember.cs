@@ -4,7 +4,8 @@ using ProxyTune.Decoding.Text;
 namespace ProxyTune.Decoding.Catalog;
 
 /// <summary>One model folder, loaded.</summary>
-internal sealed record CatalogMember(string Folder, ILanguageModel Model, Tokenizer Tokenizer)
+/// <param name="Template">Its own chat template; null for a model that was never tuned to chat.</param>
+internal sealed record CatalogMember(string Folder, ILanguageModel Model, Tokenizer Tokenizer, ChatTemplate? Template)
 {
     /// <exception cref="EngineException">InvalidModelFolder with the folder and file at fault.</exception>
     public static CatalogMember Load(string folder, EngineOptions options)
@@ -13,7 +14,8 @@ internal sealed record CatalogMember(string Folder, ILanguageModel Model, Tokeni
         Tokenizer tokenizer = Tokenizer.Load(folder);
         try
         {
-            return new CatalogMember(folder, OnnxLanguageModel.Load(folder, options), tokenizer);
+            ChatTemplate? template = ChatTemplate.TryLoad(folder);
+            return new CatalogMember(folder, OnnxLanguageModel.Load(folder, options), tokenizer, template);
         }
         catch
         {

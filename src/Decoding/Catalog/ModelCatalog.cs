@@ -83,5 +83,5 @@ public sealed class ModelCatalog : IDisposable
     private static IEnumerable<ServedModelEntry> Unwritten(IEnumerable<string> folders, IReadOnlyList<ServedModelEntry> written) =>
         folders
             .Where(folder => written.All(entry => entry.Base != folder && entry.Name != folder))
-            .Select(folder => new ServedModelEntry { Name = folder, Base = folder, Rule = CatalogCheck.None, Description = $"{folder} alone" });
+            .Select(folder => new ServedModelEntry { Name = folder, Base = folder, Description = $"{folder} alone" });
 }

@@ -1,9 +1,9 @@
 namespace ProxyTune.Decoding.Catalog;
 
-/// <summary>An expert of a served model, with the untuned model that it is compared to.</summary>
+/// <summary>An expert of a served model, with the model that it is compared to.</summary>
 public sealed class ServedExpert
 {
-    internal ServedExpert(string name, BoundedWeight weight, CatalogMember tuned, CatalogMember anti)
+    internal ServedExpert(string name, BoundedWeight weight, ServedStream tuned, ServedStream? anti)
     {
         Name = name;
         Weight = weight;
@@ -17,7 +17,8 @@ public sealed class ServedExpert
     /// <summary>Multiplied by alpha.</summary>
     public BoundedWeight Weight { get; }
 
-    internal CatalogMember Tuned { get; }
+    internal ServedStream Tuned { get; }
 
-    internal CatalogMember Anti { get; }
+    /// <summary>Null for a portable reward.</summary>
+    internal ServedStream? Anti { get; }
 }

@@ -1,42 +1,119 @@
 using ProxyTune.Decoding.Fusion;
-using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Fusion.Dynamic;
 using ProxyTune.Decoding.Text;
 
 namespace ProxyTune.Decoding.Catalog;
 
-/// <summary>Makes a served model of a catalog entry: loads its members and checks that they fit each other.</summary>
+/// <summary>Makes a served model of a catalog entry: loads its members and checks that they fit each other and the method.</summary>
 internal sealed class ServedModelBuilder(string modelsFolder, CatalogCheck check, MemberPool members)
 {
-    private const string Chat = "chat";
-    private const string Plain = "plain";
-
     public ServedModel Build(ServedModelEntry entry)
     {
         string label = CatalogCheck.Label(entry.Name!);
+        CheckPrompts(entry.Prompts, ServedStream.RoleNames, label);
         CatalogMember baseMember = members.Get(entry.Base!, label);
-        ServedExpert[] experts = [.. (entry.Experts ?? []).Select(expert => Expert(expert, baseMember, label))];
-        Dictionary<(ILanguageModel, StreamRole), PromptReader> readers = [];
-        Add(baseMember, StreamRole.Base, entry.Templates?.Base);
-        foreach (ServedExpert expert in experts)
-        {
-            Add(expert.Tuned, StreamRole.Expert, entry.Templates?.Expert);
-            Add(expert.Anti, StreamRole.AntiExpert, entry.Templates?.AntiExpert);
-        }
-
-        return new ServedModel(entry, baseMember, check.Weight(label, "alpha", entry.Alpha, entry.AlphaRange), experts, readers);
-
-        void Add(CatalogMember member, StreamRole role, string? template) =>
-            readers[(member.Model, role)] = new PromptReader(member.Tokenizer, Template(member, template, label));
+        ServedStream baseStream = Stream(baseMember, StreamRole.Base, "base", entry.Prompts, null, label);
+        ServedExpert[] experts = [.. (entry.Experts ?? []).Select(expert => Expert(expert, entry.Prompts, baseMember, label))];
+        ServedStream? amateur = entry.Amateur is null
+            ? null
+            : Stream(Fitting(entry.Amateur, baseMember, label), StreamRole.AntiExpert, "amateur", entry.Prompts, null, label);
+        FusionDefaults defaults = Defaults(entry, label);
+        var model = new ServedModel(entry.Name!, entry.Description ?? "", baseStream, experts, amateur, defaults);
+        CheckMethods(model, label);
+        return model;
     }
 
-    private ServedExpert Expert(ExpertEntry entry, CatalogMember baseMember, string label)
+    private FusionDefaults Defaults(ServedModelEntry entry, string label)
+    {
+        FusionMethod own = Method(entry.Method ?? FusionMethod.None.Name, "method");
+        FusionMethod[] offered = [.. (entry.Methods ?? []).Select(name => Method(name, "methods")).Prepend(own).Distinct()];
+        SettingsProblem problem = check.Problem(label);
+        entry.Mask?.Check(problem, own);
+        entry.Schedule?.Check(problem);
+        return new FusionDefaults(
+            own,
+            offered,
+            Alpha(entry, own, label),
+            check.Weight(label, "amplification", entry.Amplification, entry.AmplificationRange, FusionDefaults.UsualAmplification, FusionDefaults.UsualAmplification, FusionDefaults.UsualMostAmplification),
+            entry.Mask,
+            entry.Schedule ?? ScheduleSettings.Constant,
+            OneOf(entry.Mode, "mode", FusionDefaults.JointMode, FusionDefaults.SingleMode),
+            OneOf(entry.Search, "search", FusionDefaults.ClosedFormSearch, FusionDefaults.GridSearch));
+
+        FusionMethod Method(string? name, string field) =>
+            FusionMethod.Find(name) ?? throw check.Wrong(label, $"{field} has '{name}'; accepted are {FusionMethod.Names}.");
+
+        string OneOf(string? given, string field, string usual, string other) =>
+            given is null ? usual : given == usual || given == other ? given : throw check.Wrong(label, $"{field} is '{given}'; accepted are {usual} and {other}.");
+    }
+
+    private BoundedWeight Alpha(ServedModelEntry entry, FusionMethod own, string label)
+    {
+        double usual = own.DefaultAlpha ?? BoundedWeight.UsualDefault;
+        return check.Weight(label, "alpha", entry.Alpha, entry.AlphaRange, usual, usualMaximum: Math.Max(usual, BoundedWeight.UsualMaximum));
+    }
+
+    /// <summary>Every method that may be asked for must have its members, and the own one must work without being asked for anything.</summary>
+    private void CheckMethods(ServedModel model, string label)
+    {
+        if (model.Defaults.Methods.Contains(FusionMethod.Dynamic) && model.Defaults.Alpha.Maximum is not (> 0 and <= DynamicOptions.MostMaximum))
+        {
+            throw check.Wrong(label, FormattableString.Invariant($"alpha_range ends at {model.Defaults.Alpha.Maximum}; method '{FusionMethod.Dynamic.Name}' seeks its weights from 0 to there, so it must be above 0, to {DynamicOptions.MostMaximum}."));
+        }
+
+        foreach (FusionMethod method in model.Defaults.Methods)
+        {
+            if (!model.Has(method.Members))
+            {
+                throw check.Wrong(label, $"method '{method.Name}' needs {SettingsResolver.Needs(method.Members)}.");
+            }
+        }
+
+        if (model.Defaults.Method.Members == MethodMembers.None && model.Defaults.Methods.All(method => method.Members == MethodMembers.None) && model.Experts.Count > 0)
+        {
+            throw check.Wrong(label, $"method '{model.Defaults.Method.Name}' takes no experts, and methods offers none that does.");
+        }
+
+        try
+        {
+            model.Plan(FusionSettings.Default);
+        }
+        catch (EngineException error)
+        {
+            throw check.Wrong(label, $"its own settings cannot be served: {error.Message}");
+        }
+    }
+
+    private ServedExpert Expert(ExpertEntry entry, IReadOnlyDictionary<string, PromptSettings>? prompts, CatalogMember baseMember, string label)
     {
         string expertLabel = $"{label}, expert '{entry.Name}'";
+        CheckPrompts(entry.Prompts, ServedStream.RoleNames.Skip(1), expertLabel);
         return new ServedExpert(
             entry.Name!,
             check.Weight(expertLabel, "weight", entry.Weight, entry.WeightRange),
-            Fitting(entry.Model!, baseMember, expertLabel),
-            Fitting(entry.AntiExpert!, baseMember, expertLabel));
+            Stream(Fitting(entry.Model!, baseMember, expertLabel), StreamRole.Expert, entry.Name!, prompts, entry.Prompts, expertLabel),
+            entry.AntiExpert is { } anti ? Stream(Fitting(anti, baseMember, expertLabel), StreamRole.AntiExpert, $"{entry.Name} anti", prompts, entry.Prompts, expertLabel) : null);
+    }
+
+    private ServedStream Stream(
+        CatalogMember member, StreamRole role, string name, IReadOnlyDictionary<string, PromptSettings>? ofModel, IReadOnlyDictionary<string, PromptSettings>? ofExpert, string label)
+    {
+        var stream = new ServedStream(member, role, name, new PromptReader(member.Tokenizer, member.Template));
+        PromptSettings settings = (ofExpert?.GetValueOrDefault(stream.RoleName) ?? new PromptSettings()).Over(ofModel?.GetValueOrDefault(stream.RoleName));
+        return stream with { Reader = settings.ToReader(member.Tokenizer, Template(member, settings.Template, label)) };
+    }
+
+    private void CheckPrompts(IReadOnlyDictionary<string, PromptSettings>? prompts, IEnumerable<string> roles, string label)
+    {
+        foreach ((string role, PromptSettings settings) in prompts ?? new Dictionary<string, PromptSettings>())
+        {
+            if (!roles.Contains(role) || settings is null)
+            {
+                throw check.Wrong(label, $"prompts has '{role}'; accepted is an object for each of {string.Join(", ", roles)}.");
+            }
+
+            settings.Check(role, check.Problem(label));
+        }
     }
 
     /// <summary>Sizes do not tell: vocabularies are padded, and different ones may be equally large.</summary>
@@ -54,17 +131,17 @@ internal sealed class ServedModelBuilder(string modelsFolder, CatalogCheck check
         {
             return name switch
             {
-                Plain => null,
-                Chat => ChatTemplate.Load(member.Folder),
+                ServedStream.Plain => null,
+                ServedStream.Chat => ChatTemplate.Load(member.Folder),
 
                 // A base that was never tuned to chat has no template and reads plain text.
-                null => ChatTemplate.TryLoad(member.Folder),
+                null => member.Template,
                 _ => ChatTemplate.Parse(ReadFile(name, label), member.Folder),
             };
         }
         catch (EngineException error) when (error.Error == EngineError.InvalidModelFolder)
         {
-            throw new EngineException(error.Error, $"{label}: template '{name ?? Chat}': {error.Message}", label, error);
+            throw new EngineException(error.Error, $"{label}: template '{name ?? ServedStream.Chat}': {error.Message}", label, error);
         }
     }
 
@@ -73,6 +150,6 @@ internal sealed class ServedModelBuilder(string modelsFolder, CatalogCheck check
         string path = Path.Combine(modelsFolder, name);
         return name.EndsWith(".jinja", StringComparison.Ordinal) && Path.GetFileName(name) == name && File.Exists(path)
             ? File.ReadAllText(path)
-            : throw check.Wrong(label, $"the template '{name}' is not '{Chat}', '{Plain}' or a .jinja file in {modelsFolder}.");
+            : throw check.Wrong(label, $"the template '{name}' is not '{ServedStream.Chat}', '{ServedStream.Plain}' or a .jinja file in {modelsFolder}.");
     }
 }

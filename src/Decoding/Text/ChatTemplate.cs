@@ -4,7 +4,8 @@ using System.Text.RegularExpressions;
 namespace ProxyTune.Decoding.Text;
 
 /// <param name="Role">system, user or assistant (what a template accepts beyond these is the template's matter).</param>
-public sealed record ChatMessage(string Role, string Content);
+/// <param name="Name">Who speaks, where a client says so; templates do not see it. <c>context</c> marks what context-aware decoding contrasts.</param>
+public sealed record ChatMessage(string Role, string Content, string? Name = null);
 
 /// <summary>Renders messages as a model was tuned to read them (Jinja, as in tokenizer_config.json or chat_template.jinja). Thread-safe.</summary>
 /// <remarks>

@@ -8,49 +8,66 @@ using ProxyTune.Gateway.OpenAI;
 namespace ProxyTune.Gateway.Chat;
 
 /// <summary>
-/// Three ways to ask for fusion weights. The body's <c>fusion</c> wins over the model name's suffix, which wins over the header;
-/// this holds for alpha and for each expert by itself.
+/// Three ways to ask for a fusion. The body's <c>fusion</c> wins over the model name's suffix, which wins over the header;
+/// this holds for each field and for each expert by itself.
 /// </summary>
 internal static class FusionRequest
 {
-    /// <summary><c>X-Fusion: alpha=1.2, qa=0.5</c>, or the JSON of the body's <c>fusion</c>.</summary>
+    /// <summary><c>X-Fusion: method=proxy, alpha=1.2, qa=0.5</c>, or the JSON of the body's <c>fusion</c>.</summary>
     public const string Header = "X-Fusion";
 
     private const string AlphaName = "alpha";
+    private const string MethodName = "method";
 
-    private const string HeaderForm = "alpha=NUMBER, EXPERT=NUMBER, ... or a JSON object with alpha and experts";
+    private const string HeaderForm = "FIELD=VALUE, EXPERT=NUMBER, ... with the fields method, alpha, amplification, normalise, mode, search, trace, or the JSON object of the body's fusion";
 
     /// <exception cref="EngineException">InvalidValue where the header cannot be read.</exception>
-    public static FusionSettings Combine(FusionFields? body, double? suffixAlpha, string? header)
+    public static FusionSettings Combine(FusionSettings? body, double? suffixAlpha, string? header)
     {
-        FusionFields fromHeader = string.IsNullOrWhiteSpace(header) ? new FusionFields() : ParseHeader(header);
+        FusionSettings fromHeader = string.IsNullOrWhiteSpace(header) ? FusionSettings.Default : ParseHeader(header);
         var experts = new Dictionary<string, double>(fromHeader.Experts ?? new Dictionary<string, double>());
         foreach ((string name, double weight) in body?.Experts ?? new Dictionary<string, double>())
         {
             experts[name] = weight;
         }
 
+        body ??= FusionSettings.Default;
         return new FusionSettings
         {
-            Alpha = body?.Alpha ?? suffixAlpha ?? fromHeader.Alpha,
+            Method = body.Method ?? fromHeader.Method,
+            Alpha = body.Alpha ?? suffixAlpha ?? fromHeader.Alpha,
             Experts = experts.Count == 0 ? null : experts,
+            Normalise = body.Normalise ?? fromHeader.Normalise,
+            Amplification = body.Amplification ?? fromHeader.Amplification,
+            Mode = body.Mode ?? fromHeader.Mode,
+            Search = body.Search ?? fromHeader.Search,
+            Mask = body.Mask ?? fromHeader.Mask,
+            Schedule = body.Schedule ?? fromHeader.Schedule,
+            Prompts = body.Prompts ?? fromHeader.Prompts,
+            Trace = body.Trace ?? fromHeader.Trace,
         };
     }
 
-    /// <summary>The header's form of what was applied.</summary>
-    public static string Format(FusionSettings settled) =>
-        string.Join(", ", (settled.Experts ?? new Dictionary<string, double>())
-            .Prepend(new(AlphaName, settled.Alpha ?? 1))
-            .Select(pair => FormattableString.Invariant($"{pair.Key}={pair.Value}")));
+    /// <summary>The header's form of what was applied: method, strength and weights; the body's <c>fusion</c> has all of it.</summary>
+    public static string Format(FusionSettings settled)
+    {
+        List<KeyValuePair<string, double>> numbers = [.. settled.Experts ?? new Dictionary<string, double>()];
+        if (settled.Alpha is { } alpha)
+        {
+            numbers.Insert(0, new(AlphaName, alpha));
+        }
 
-    private static FusionFields ParseHeader(string header) =>
+        return string.Join(", ", numbers.Select(pair => FormattableString.Invariant($"{pair.Key}={pair.Value}")).Prepend($"{MethodName}={settled.Method}"));
+    }
+
+    private static FusionSettings ParseHeader(string header) =>
         header.TrimStart().StartsWith('{') ? ParseJson(header) : ParsePairs(header);
 
-    private static FusionFields ParseJson(string header)
+    private static FusionSettings ParseJson(string header)
     {
         try
         {
-            return JsonSerializer.Deserialize(header, Wire.Json.FusionFields)!;
+            return JsonSerializer.Deserialize(header, Wire.Json.FusionSettings)!;
         }
         catch (JsonException)
         {
@@ -58,30 +75,52 @@ internal static class FusionRequest
         }
     }
 
-    private static FusionFields ParsePairs(string header)
+    private static FusionSettings ParsePairs(string header)
     {
-        double? alpha = null;
+        FusionSettings settings = FusionSettings.Default;
         Dictionary<string, double> experts = [];
         foreach (string pair in header.Split(',', StringSplitOptions.TrimEntries))
         {
-            string[] sides = pair.Split('=', StringSplitOptions.TrimEntries);
-            if (sides is not [{ Length: > 0 } name, _]
-                || !double.TryParse(sides[1], NumberStyles.Float, CultureInfo.InvariantCulture, out double value))
+            if (pair.Split('=', StringSplitOptions.TrimEntries) is not [{ Length: > 0 } name, { Length: > 0 } value])
             {
                 throw Refused(header);
             }
 
-            if (name == AlphaName)
+            switch (name)
             {
-                alpha = value;
-            }
-            else
-            {
-                experts[name] = value;
+                case MethodName:
+                    settings = settings with { Method = value };
+                    break;
+                case "mode":
+                    settings = settings with { Mode = value };
+                    break;
+                case "search":
+                    settings = settings with { Search = value };
+                    break;
+                case AlphaName:
+                    settings = settings with { Alpha = Number(value) };
+                    break;
+                case "amplification":
+                    settings = settings with { Amplification = Number(value) };
+                    break;
+                case "normalise":
+                    settings = settings with { Normalise = Truth(value) };
+                    break;
+                case "trace":
+                    settings = settings with { Trace = Truth(value) };
+                    break;
+                default:
+                    experts[name] = Number(value);
+                    break;
             }
         }
 
-        return new FusionFields { Alpha = alpha, Experts = experts };
+        return settings with { Experts = experts };
+
+        double Number(string value) =>
+            double.TryParse(value, NumberStyles.Float, CultureInfo.InvariantCulture, out double number) ? number : throw Refused(header);
+
+        bool Truth(string value) => bool.TryParse(value, out bool truth) ? truth : throw Refused(header);
     }
 
     private static EngineException Refused(string header) =>

@@ -4,6 +4,7 @@ using ProxyTune.Decoding.Generation;
 using ProxyTune.Decoding.Models;
 using ProxyTune.Decoding.Text;
 using ProxyTune.Gateway.Chat;
+using ProxyTune.Gateway.Hosting;
 using ProxyTune.Gateway.OpenAI;
 
 namespace ProxyTune.Gateway.Endpoints;
@@ -21,10 +22,10 @@ internal static class ChatCompletions
             .Produces<ChatCompletion>()
             .ProducesErrors(400, 404, 413, 415, 429);
 
-    private static async Task HandleAsync(HttpContext http, ModelCatalog catalog, DecodeScheduler scheduler)
+    private static async Task HandleAsync(HttpContext http, ModelCatalog catalog, Operators operators, DecodeScheduler scheduler)
     {
         ChatCompletionRequest request = await RequestBody.ReadAsync(http.Request, Wire.Json.ChatCompletionRequest);
-        ModelCall call = ModelCall.Resolve(catalog, request, http);
+        ModelCall call = ModelCall.Resolve(catalog, operators, request, http);
         var template = new GenerationRequestTemplate(
             request, call.Model.VocabularySize, request.MaxCompletionTokens ?? request.MaxTokens, TopLogprobs(request));
         using AnswerSet answers = Submit(scheduler, call, request, template);
@@ -47,7 +48,7 @@ internal static class ChatCompletions
         IReadOnlyList<ChatMessage> messages = Messages(request.Messages!);
         try
         {
-            Prompt prompt = call.Model.Render(call.Plan, messages);
+            Prompt prompt = call.Plan.Render(messages);
             return new AnswerSet(scheduler, call, [prompt], request, template);
         }
         catch (EngineException error) when (error.Field == "prompt")
@@ -81,7 +82,7 @@ internal static class ChatCompletions
         return new ChatMessage(role, message.Content ?? throw new EngineException(
             EngineError.InvalidValue,
             $"messages[{index}].content is missing; accepted is a string or an array of text parts.",
-            $"messages[{index}].content"));
+            $"messages[{index}].content"), message.Name);
     }
 
     private static int? TopLogprobs(ChatCompletionRequest request)

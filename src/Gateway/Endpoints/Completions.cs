@@ -3,6 +3,7 @@ using ProxyTune.Decoding.Catalog;
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Decoding.Models;
 using ProxyTune.Gateway.Chat;
+using ProxyTune.Gateway.Hosting;
 using ProxyTune.Gateway.OpenAI;
 
 namespace ProxyTune.Gateway.Endpoints;
@@ -18,13 +19,13 @@ internal static class Completions
             .Produces<Completion>()
             .ProducesErrors(400, 404, 413, 415, 429);
 
-    private static async Task HandleAsync(HttpContext http, ModelCatalog catalog, DecodeScheduler scheduler)
+    private static async Task HandleAsync(HttpContext http, ModelCatalog catalog, Operators operators, DecodeScheduler scheduler)
     {
         CompletionRequest request = await RequestBody.ReadAsync(http.Request, Wire.Json.CompletionRequest);
-        ModelCall call = ModelCall.Resolve(catalog, request, http);
+        ModelCall call = ModelCall.Resolve(catalog, operators, request, http);
         Prompt[] prompts = [.. request.Prompt!.Select(item => item.Tokens is { } tokens
-            ? call.Model.Render(call.Plan, tokens)
-            : call.Model.Render(call.Plan, item.Text!))];
+            ? call.Plan.Render(tokens)
+            : call.Plan.Render(item.Text!))];
         bool echo = request.Echo == true, score = echo && (request.Logprobs is not null || request.MaxTokens == 0);
         if (request.MaxTokens == 0 && !echo)
         {

@@ -24,10 +24,13 @@ internal static class Models
     private static ModelObject Describe(ServedModel model) =>
         new(model.Name, model.Created.ToUnixTimeSeconds(), model.Description, model.ContextLength, model.Fingerprint)
         {
-            Fusion = model.Experts.Count == 0 ? null : new FusionLimits(
-                model.Rule,
-                Limit(model.Alpha),
-                model.Experts.ToDictionary(expert => expert.Name, expert => Limit(expert.Weight))),
+            Fusion = model.Defaults.Methods is [var only] && only == FusionMethod.None ? null : new FusionLimits(
+                model.Defaults.Method.Name,
+                [.. model.Defaults.Methods.Select(method => method.Name)],
+                Limit(model.Defaults.Alpha),
+                Limit(model.Defaults.Amplification),
+                model.Experts.ToDictionary(expert => expert.Name, expert => Limit(expert.Weight)),
+                model.Plan(FusionSettings.Default).Settled),
         };
 
     private static WeightLimit Limit(BoundedWeight weight) => new(weight.Default, weight.Minimum, weight.Maximum);

@@ -65,6 +65,7 @@ internal sealed record ErrorResponse(int Status, ErrorBody Body)
     {
         EngineError.UnknownModel => (StatusCodes.Status404NotFound, "model_not_found"),
         EngineError.UnknownExpert => (StatusCodes.Status404NotFound, "expert_not_found"),
+        EngineError.OperatorOnly => (StatusCodes.Status403Forbidden, "operator_only"),
         EngineError.PromptTooLong => (StatusCodes.Status400BadRequest, "context_length_exceeded"),
         EngineError.Stopping => (StatusCodes.Status503ServiceUnavailable, "stopping"),
         EngineError.QueueFull => (StatusCodes.Status429TooManyRequests, "queue_full"),

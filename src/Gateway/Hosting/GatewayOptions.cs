@@ -13,6 +13,8 @@ internal sealed record GatewayOptions
     /// <summary>Largest request body in bytes. Default 4 MiB.</summary>
     public long MaxBodyBytes { get; init; } = 4 << 20;
 
+    public OperatorOptions Operator { get; init; } = new();
+
     public EngineOptions Engine { get; init; } = new();
 
     public SchedulerOptions Scheduler { get; init; } = new();
@@ -28,6 +30,11 @@ internal sealed record GatewayOptions
         catch (InvalidOperationException error)
         {
             throw new EngineException(EngineError.InvalidValue, error.Message, inner: error);
+        }
+
+        if (options.Operator.Key is "")
+        {
+            throw new EngineException(EngineError.InvalidValue, "Operator:Key is empty; accepted is a text, or none at all, and then operators come from this machine only.", "Operator:Key");
         }
 
         AtLeast(1, options.MaxBodyBytes, nameof(MaxBodyBytes));
@@ -48,3 +55,6 @@ internal sealed record GatewayOptions
         }
     }
 }
+
+/// <param name="Key">What operators send as <c>Authorization: Bearer KEY</c>; null takes connections from this machine as operators.</param>
+internal sealed record OperatorOptions(string? Key = null);

@@ -1,5 +1,7 @@
 using System.Text.Json.Serialization;
 
+using ProxyTune.Decoding.Catalog;
+
 namespace ProxyTune.Gateway.OpenAI;
 
 /// <summary>The whole answer to a chat request.</summary>
@@ -10,7 +12,7 @@ internal sealed record ChatCompletion(
     public string Object { get; } = "chat.completion";
 
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
-    public FusionFields? Fusion { get; init; }
+    public FusionSettings? Fusion { get; init; }
 }
 
 internal sealed record ChatChoice(int Index, AnswerMessage Message, ChatLogprobs? Logprobs, string FinishReason);
@@ -33,7 +35,7 @@ internal sealed record ChatCompletionChunk(
 
     /// <summary>In a choice's first chunk, the one with the role.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
-    public FusionFields? Fusion { get; init; }
+    public FusionSettings? Fusion { get; init; }
 }
 
 internal sealed record ChunkChoice(int Index, ChunkDelta Delta, ChatLogprobs? Logprobs, string? FinishReason);

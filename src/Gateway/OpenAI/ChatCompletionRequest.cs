@@ -29,6 +29,9 @@ internal sealed record RequestMessage
 {
     public string? Role { get; init; }
 
+    /// <summary>Who speaks. <c>context</c> marks the message that method context_aware contrasts.</summary>
+    public string? Name { get; init; }
+
     [JsonConverter(typeof(TextContentConverter))]
     [Description("a string or an array of text parts")]
     public string? Content { get; init; }

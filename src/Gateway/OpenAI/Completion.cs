@@ -1,5 +1,7 @@
 using System.Text.Json.Serialization;
 
+using ProxyTune.Decoding.Catalog;
+
 namespace ProxyTune.Gateway.OpenAI;
 
 /// <summary>A text answer: whole, or one event of a stream (then the finish reason is null until the last).</summary>
@@ -12,7 +14,7 @@ internal sealed record Completion(
     public Usage? Usage { get; init; }
 
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
-    public FusionFields? Fusion { get; init; }
+    public FusionSettings? Fusion { get; init; }
 }
 
 internal sealed record CompletionChoice(int Index, string Text, CompletionLogprobs? Logprobs, string? FinishReason);

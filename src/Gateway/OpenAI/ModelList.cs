@@ -1,5 +1,7 @@
 using System.Text.Json.Serialization;
 
+using ProxyTune.Decoding.Catalog;
+
 namespace ProxyTune.Gateway.OpenAI;
 
 internal sealed record ModelList(IReadOnlyList<ModelObject> Data)
@@ -15,12 +17,15 @@ internal sealed record ModelObject(string Id, long Created, string Description, 
 
     public string OwnedBy { get; } = "proxytune";
 
-    /// <summary>Default weights and what a request may ask for; absent for a model without experts.</summary>
+    /// <summary>Default weights and what a request may ask for; absent for a base alone.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public FusionLimits? Fusion { get; init; }
 }
 
-internal sealed record FusionLimits(string Rule, WeightLimit Alpha, IReadOnlyDictionary<string, WeightLimit> Experts);
+/// <param name="Methods">What a request may choose from.</param>
+/// <param name="Defaults">What holds where a request says nothing.</param>
+internal sealed record FusionLimits(
+    string Method, IReadOnlyList<string> Methods, WeightLimit Alpha, WeightLimit Amplification, IReadOnlyDictionary<string, WeightLimit> Experts, FusionSettings Defaults);
 
 internal sealed record WeightLimit(double Default, double Minimum, double Maximum);
 

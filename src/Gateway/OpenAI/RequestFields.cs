@@ -2,6 +2,8 @@ using System.ComponentModel;
 using System.ComponentModel.DataAnnotations;
 using System.Text.Json.Serialization;
 
+using ProxyTune.Decoding.Catalog;
+
 namespace ProxyTune.Gateway.OpenAI;
 
 /// <summary>What both completion endpoints accept. Ranges and descriptions also write the error messages and the OpenAPI document.</summary>
@@ -54,17 +56,8 @@ internal abstract record RequestFields
     public string? User { get; init; }
 
     /// <summary>Wins over the model name's suffix, which wins over the header X-Fusion.</summary>
-    [Description("an object with alpha (a number) and experts (an object from expert name to a number)")]
-    public FusionFields? Fusion { get; init; }
+    [Description("an object with method, alpha, experts (an object from expert name to a number), normalise, amplification, mode, search, mask, schedule, prompts and trace")]
+    public FusionSettings? Fusion { get; init; }
 }
 
 internal sealed record StreamOptions(bool? IncludeUsage);
-
-/// <summary>Alpha scales the experts' weights; both within the served model's ranges. Answers carry it filled in.</summary>
-[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
-internal sealed record FusionFields
-{
-    public double? Alpha { get; init; }
-
-    public IReadOnlyDictionary<string, double>? Experts { get; init; }
-}

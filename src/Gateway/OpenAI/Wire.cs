@@ -2,6 +2,8 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
+using ProxyTune.Decoding.Catalog;
+
 namespace ProxyTune.Gateway.OpenAI;
 
 /// <summary>The one JSON configuration: OpenAI's snake_case names, generated at compile time.</summary>
@@ -14,7 +16,7 @@ namespace ProxyTune.Gateway.OpenAI;
 [JsonSerializable(typeof(ModelList))]
 [JsonSerializable(typeof(ErrorBody))]
 [JsonSerializable(typeof(HealthBody))]
-[JsonSerializable(typeof(FusionFields))]
+[JsonSerializable(typeof(FusionSettings))]
 internal sealed partial class Wire : JsonSerializerContext
 {
     // Lazy, because the generated half's static fields may be set later than this half's.

@@ -25,29 +25,38 @@ public class ModelCatalogTests
         { "no base", Entry(("base", null)), ["catalog.json", "'town-qa'", "base is missing"] },
         { "unknown field", Entry(("alhpa", 1)), ["catalog.json", "line 1", "served_models[0]", "'alhpa' is not a field"] },
         { "wrong type", Entry(("alpha", "much")), ["catalog.json", "served_models[0].alpha", "wrong type"] },
-        { "unknown rule", Entry(("rule", "magic")), ["catalog.json", "'town-qa'", "'magic'", "'proxy' and 'none'"] },
-        { "no rule", Entry(("rule", null)), ["catalog.json", "'town-qa'", "rule is ''"] },
-        { "rule without experts", Entry(("experts", null)), ["catalog.json", "'town-qa'", "at least one expert"] },
-        { "experts without rule", Entry(("rule", "none")), ["catalog.json", "'town-qa'", "takes no experts"] },
+        { "unknown method", Entry(("method", "magic")), ["catalog.json", "'town-qa'", "'magic'", "none, proxy, eft"] },
+        { "unknown method offered", Entry(("methods", new[] { "magic" })), ["catalog.json", "'town-qa'", "methods has 'magic'"] },
+        { "method without experts", Entry(("experts", null)), ["catalog.json", "'town-qa'", "'proxy' needs experts with anti-experts"] },
+        { "experts without method", Entry(("method", null)), ["catalog.json", "'town-qa'", "takes no experts"] },
+        { "contrastive without amateur", Entry(("methods", new[] { "contrastive" })), ["catalog.json", "'town-qa'", "'contrastive' needs an amateur"] },
+        { "rewards with anti-experts", Entry(("method", "portable_reward")), ["catalog.json", "'town-qa'", "'portable_reward' needs", "without anti-experts"] },
+        { "eft that does not sum to 1", Catalog([Changed(Changed(TinyFamily.FusedEntry(), ("method", "eft")), ("experts", new[] { Changed(TinyFamily.ExpertEntry(), ("weight", 0.5)) }))]), ["catalog.json", "'town-qa'", "sums to 0.5"] },
+        { "unknown mask", Entry(("mask", new { kind = "veil" })), ["catalog.json", "'town-qa'", "mask.kind is 'veil'"] },
+        { "mask without number", Entry(("mask", new { kind = "ratio" })), ["catalog.json", "'town-qa'", "mask.ratio is missing"] },
+        { "unknown schedule", Entry(("schedule", new { kind = "never" })), ["catalog.json", "'town-qa'", "schedule.kind is 'never'"] },
+        { "unknown mode", Entry(("mode", "both")), ["catalog.json", "'town-qa'", "mode is 'both'"] },
+        { "prompt of no role", Entry(("prompts", new { king = new { system = "x" } })), ["catalog.json", "'town-qa'", "prompts has 'king'"] },
+        { "example without answer", Entry(("prompts", new { @base = new { examples = new[] { new { user = "x" } } } })), ["catalog.json", "'town-qa'", "prompts.base.examples"] },
         { "alpha outside", Entry(("alpha", 2.5)), ["catalog.json", "'town-qa'", "alpha is 2.5", "0 to 2"] },
         { "range reversed", Entry(("alpha_range", new[] { 2, 0 })), ["catalog.json", "'town-qa'", "alpha_range is [2, 0]"] },
         { "range without end", family => family.WriteCatalogText(EndlessRange), ["catalog.json", "'town-qa'", "alpha_range is [0, Infinity]", "finite"] },
         { "range of one", Entry(("alpha_range", new[] { 2 })), ["catalog.json", "'town-qa'", "alpha_range has 1 numbers"] },
         { "weight outside", Expert(("weight", 1.6)), ["catalog.json", "'town-qa', expert 'qa'", "weight is 1.6", "-1 to 1.5"] },
-        { "expert without model", Expert(("model", null)), ["catalog.json", "'town-qa'", "'qa' needs model and anti_expert"] },
-        { "expert without anti-expert", Expert(("anti_expert", null)), ["catalog.json", "'town-qa'", "'qa' needs model and anti_expert"] },
+        { "expert without model", Expert(("model", null)), ["catalog.json", "'town-qa'", "'qa' needs model"] },
+        { "expert without anti-expert", Expert(("anti_expert", null)), ["catalog.json", "'town-qa'", "'proxy' needs experts with anti-experts"] },
         { "expert called alpha", Expert(("name", "alpha")), ["catalog.json", "'town-qa'", "experts[0].name is 'alpha'"] },
         { "experts called alike", Entry(("experts", new[] { TinyFamily.ExpertEntry(), TinyFamily.ExpertEntry() })), ["catalog.json", "'town-qa'", "'qa' is given 2 times"] },
         { "name missing", Entry(("name", null)), ["catalog.json", "served_models[0]", "name is ''"] },
         { "name with @", Entry(("name", "a@1")), ["catalog.json", "served_models[0]", "name is 'a@1'"] },
         { "names alike", Catalog([TinyFamily.PlainEntry(), TinyFamily.PlainEntry()]), ["catalog.json", "'plain' is given 2 times"] },
-        { "template missing", Entry(("templates", new { @base = "nice.jinja" })), ["catalog.json", "'town-qa'", "'nice.jinja'", "'plain'"] },
+        { "template missing", Entry(("prompts", new { @base = new { template = "nice.jinja" } })), ["catalog.json", "'town-qa'", "'nice.jinja'", "'plain'"] },
         { "template elsewhere", Template("base/nice.jinja", "fine"), ["catalog.json", "'town-qa'", "'base/nice.jinja'", ".jinja file in"] },
         { "template broken", Template("nice.jinja", "{% if %}"), ["'town-qa'", "'nice.jinja'", "broken"] },
         { "template not there", family => { File.WriteAllText(family.PathOf("base", "tokenizer_config.json"), "{}"); Template("chat")(family); }, ["'town-qa'", "'chat'", "base", "no chat template"] },
     };
 
-    private const string EndlessRange = """{"served_models":[{"name":"town-qa","base":"base","rule":"none","alpha_range":[0,1e999]}]}""";
+    private const string EndlessRange = """{"served_models":[{"name":"town-qa","base":"base","method":"none","alpha_range":[0,1e999]}]}""";
 
     [Theory]
     [MemberData(nameof(Broken))]
@@ -121,7 +130,7 @@ public class ModelCatalogTests
             File.WriteAllText(family.PathOf(name), content);
         }
 
-        Entry(("templates", new { @base = name }))(family);
+        Entry(("prompts", new { @base = new { template = name } }))(family);
     };
 
     private static Action<TinyFamily> Entry((string Field, object? Value) change) => Catalog([Changed(TinyFamily.FusedEntry(), change)]);

@@ -22,11 +22,12 @@ public sealed class ServedModelTests : IDisposable
     public void Plan_AlphaAndWeight_GivesBaseAndOpposedPair(double? alpha, double? weight, float expected)
     {
         using ModelCatalog catalog = ModelCatalog.Load(family.Folder, new EngineOptions());
-        FusionPlan plan = catalog.Get(TinyFamily.Fused).Plan(Settings(alpha, weight));
+        FusionPlan plan = catalog.Get(TinyFamily.Fused).Plan(Settings(alpha, weight), isOperator: true).Fusion;
 
         Assert.Equal(
-            [(TinyFamily.Base, StreamRole.Base, 1f), (TinyFamily.Expert, StreamRole.Expert, expected), (TinyFamily.AntiExpert, StreamRole.AntiExpert, -expected)],
+            [(TinyFamily.Base, StreamRole.Base, 1f), (TinyFamily.Expert, StreamRole.Expert, 0), (TinyFamily.AntiExpert, StreamRole.AntiExpert, 0)],
             plan.Streams.Select(stream => (stream.Model.Info.Name, stream.Role, stream.Weight)));
+        Assert.Equal([new FusionDelta("qa", 1, 2, expected)], plan.Deltas);
     }
 
     [Fact]
@@ -34,20 +35,21 @@ public sealed class ServedModelTests : IDisposable
     {
         using ModelCatalog catalog = ModelCatalog.Load(family.Folder, new EngineOptions());
 
-        Assert.Single(catalog.Get(TinyFamily.Fused).Plan(Settings(0, null)).Streams);
-        Assert.Single(catalog.Get(TinyFamily.Fused).Plan(Settings(null, 0)).Streams);
+        Assert.Single(catalog.Get(TinyFamily.Fused).Plan(Settings(0, null)).Fusion.Streams);
+        Assert.Single(catalog.Get(TinyFamily.Fused).Plan(Settings(null, 0)).Fusion.Streams);
     }
 
     [Fact]
-    public void Settle_ItsOwnResult_IsTheSame()
+    public void Plan_ItsOwnSettings_IsTheSame()
     {
         using ModelCatalog catalog = ModelCatalog.Load(family.Folder, new EngineOptions());
         ServedModel model = catalog.Get(TinyFamily.Fused);
-        FusionSettings settled = model.Settle(Settings(0.25, null));
+        FusionSettings settled = model.Plan(Settings(0.25, null)).Settled;
 
         Assert.Equal(0.25, settled.Alpha);
         Assert.Equal(1, settled.Experts!["qa"]);
-        Assert.Equal(model.Plan(settled).Streams, model.Plan(Settings(0.25, null)).Streams);
+        Assert.Equal(settled with { Experts = null }, model.Plan(settled).Settled with { Experts = null });
+        Assert.Equal(model.Plan(settled).Fusion.Deltas, model.Plan(Settings(0.25, null)).Fusion.Deltas);
     }
 
     [Fact]
@@ -55,12 +57,12 @@ public sealed class ServedModelTests : IDisposable
     {
         File.WriteAllText(family.PathOf("ask.jinja"), "Q: {{ messages[-1]['content'] }}\nA:");
         Dictionary<string, object?> entry = TinyFamily.FusedEntry();
-        entry["templates"] = new { @base = "plain", expert = "ask.jinja", anti_expert = "chat" };
+        entry["prompts"] = new { @base = new { template = "plain" }, expert = new { template = "ask.jinja" }, anti_expert = new { template = "chat" } };
         family.WriteCatalog(new { served_models = new[] { entry } });
         using ModelCatalog catalog = ModelCatalog.Load(family.Folder, new EngineOptions());
         ServedModel model = catalog.Get(TinyFamily.Fused);
 
-        Prompt prompt = model.Render(model.Plan(FusionSettings.Default), Question);
+        Prompt prompt = model.Plan(FusionSettings.Default).Render(Question);
 
         Assert.Equal(model.Tokenizer.Encode("Where?\nWho?"), prompt.Streams[0].ToArray());
         Assert.Equal(model.Tokenizer.Encode("Q: Who?\nA:"), prompt.Streams[1].ToArray());
@@ -78,7 +80,7 @@ public sealed class ServedModelTests : IDisposable
         using ModelCatalog catalog = ModelCatalog.Load(family.Folder, new EngineOptions());
         ServedModel model = catalog.Get(TinyFamily.Plain);
 
-        Assert.Equal(model.Tokenizer.Encode("Where?\nWho?"), model.Render(model.Plan(FusionSettings.Default), Question).Streams[0].ToArray());
+        Assert.Equal(model.Tokenizer.Encode("Where?\nWho?"), model.Plan(FusionSettings.Default).Render(Question).Streams[0].ToArray());
     }
 
     [Fact]
@@ -88,7 +90,7 @@ public sealed class ServedModelTests : IDisposable
         using ModelCatalog catalog = ModelCatalog.Load(family.Folder, new EngineOptions());
 
         Assert.Equal(TinyTokenizer.Size, catalog.Get(TinyFamily.Fused).VocabularySize);
-        Assert.Equal(TinyTokenizer.Size, catalog.Get(TinyFamily.Plain).Plan(FusionSettings.Default).VocabularySize);
+        Assert.Equal(TinyTokenizer.Size, catalog.Get(TinyFamily.Plain).Plan(FusionSettings.Default).Fusion.VocabularySize);
     }
 
     [Fact]
@@ -99,10 +101,10 @@ public sealed class ServedModelTests : IDisposable
         family.WriteCatalog(new { served_models = new[] { TinyFamily.PlainEntry() } });
         using ModelCatalog catalog = ModelCatalog.Load(family.Folder, new EngineOptions());
         ServedModel model = catalog.Get(TinyFamily.Plain);
-        FusionPlan plan = model.Plan(FusionSettings.Default);
+        ServedPlan plan = model.Plan(FusionSettings.Default);
 
-        Assert.Equal(1, model.Render(plan, "a").TokenCount);
-        foreach (Action render in new Action[] { () => model.Render(plan, "aa"), () => model.Render(plan, [new ChatMessage("user", "aa")]) })
+        Assert.Equal(1, plan.Render("a").TokenCount);
+        foreach (Action render in new Action[] { () => plan.Render("aa"), () => plan.Render([new ChatMessage("user", "aa")]) })
         {
             EngineException error = Assert.Throws<EngineException>(render);
             Assert.Equal((EngineError.InvalidValue, "prompt"), (error.Error, error.Field));

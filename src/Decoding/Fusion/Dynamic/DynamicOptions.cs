@@ -5,22 +5,24 @@ namespace ProxyTune.Decoding.Fusion.Dynamic;
 /// <summary>How dynamic logit fusion chooses its factors. See <see cref="DynamicFusion"/> for the equations.</summary>
 public sealed record DynamicOptions
 {
+    public const float MostMaximum = 10;
+
     /// <summary>Default <see cref="DynamicMode.Single"/>, the paper's rule.</summary>
     public DynamicMode Mode { get; init; } = DynamicMode.Single;
 
     /// <summary>Default <see cref="DynamicSearch.ClosedForm"/>.</summary>
     public DynamicSearch Search { get; init; } = DynamicSearch.ClosedForm;
 
-    /// <summary>Upper end of the interval that a factor is sought in; the lower one is 0. Above 0, at most 10. Default 2, the paper's.</summary>
+    /// <summary>Upper end of the interval that a factor is sought in; the lower one is 0. Above 0, at most <see cref="MostMaximum"/>. Default 2, the paper's.</summary>
     public float Maximum { get; init; } = 2;
 
     /// <exception cref="EngineException">InvalidValue when <see cref="Maximum"/> lies outside its range.</exception>
     public void Check()
     {
         // Written so that NaN fails.
-        if (!(Maximum is > 0 and <= 10))
+        if (!(Maximum is > 0 and <= MostMaximum))
         {
-            throw new EngineException(EngineError.InvalidValue, $"maximum is {Maximum}; it must be above 0 and at most 10.", "maximum");
+            throw new EngineException(EngineError.InvalidValue, $"maximum is {Maximum}; it must be above 0 and at most {MostMaximum}.", "maximum");
         }
     }
 }

@@ -1,0 +1,177 @@
+namespace ProxyTune.Decoding.Catalog;
+
+/// <summary>Fills in what a request left open, and refuses what does not fit the method, the ranges or the asker.</summary>
+internal sealed class SettingsResolver(ServedModel model, bool isOperator)
+{
+    private static readonly SettingsProblem Problem = SettingsProblem.InRequest;
+
+    private FusionDefaults Defaults => model.Defaults;
+
+    public (FusionMethod Method, FusionSettings Settled) Settle(FusionSettings asked)
+    {
+        FusionMethod method = Method(asked.Method);
+        RefuseForeign(asked, method);
+        MaskSettings mask = asked.Mask ?? (method == Defaults.Method ? Defaults.Mask : null) ?? method.DefaultMask;
+        mask.Check(Problem, method);
+        ScheduleSettings schedule = asked.Schedule ?? Defaults.Schedule;
+        schedule.Check(Problem);
+        double? alpha = method.DefaultAlpha is { } usual ? Alpha(asked.Alpha, usual, method, schedule) : null;
+        CheckPrompts(asked.Prompts);
+        return (method, new FusionSettings
+        {
+            Method = method.Name,
+            Alpha = alpha,
+            Experts = method.Members is MethodMembers.Pairs or MethodMembers.Rewards ? Weights(asked, method) : null,
+            Normalise = asked.Normalise,
+            Amplification = method == FusionMethod.Eft ? Bounded(Defaults.Amplification, asked.Amplification, "amplification") : null,
+            Mode = method == FusionMethod.Dynamic ? OneOf(asked.Mode, Defaults.Mode, "mode", FusionDefaults.SingleMode, FusionDefaults.JointMode) : null,
+            Search = method == FusionMethod.Dynamic ? OneOf(asked.Search, Defaults.Search, "search", FusionDefaults.ClosedFormSearch, FusionDefaults.GridSearch) : null,
+            Mask = mask,
+            Schedule = schedule,
+            Prompts = asked.Prompts,
+            Trace = asked.Trace,
+        });
+    }
+
+    private FusionMethod Method(string? name)
+    {
+        if (name is null)
+        {
+            return Defaults.Method;
+        }
+
+        FusionMethod method = FusionMethod.Find(name) ?? throw Problem.At("method", name, $"one of {FusionMethod.Names}");
+        if (!model.Has(method.Members))
+        {
+            throw Problem.At("method", name, $"a method whose members {model.Name} has, unlike this one's ({Needs(method.Members)})");
+        }
+
+        return isOperator || Defaults.Methods.Contains(method)
+            ? method
+            : throw new EngineException(
+                EngineError.OperatorOnly,
+                $"fusion.method is '{name}', which {model.Name} leaves to operators; others may choose {string.Join(", ", Defaults.Methods.Select(m => m.Name))}.",
+                "fusion.method");
+    }
+
+    public static string Needs(MethodMembers members) => members switch
+    {
+        MethodMembers.Pairs => "experts with anti-experts",
+        MethodMembers.Rewards => "experts trained as portable rewards, without anti-experts",
+        _ => "an amateur",
+    };
+
+    private void RefuseForeign(FusionSettings asked, FusionMethod method)
+    {
+        Foreign(asked.Alpha, "alpha", method.DefaultAlpha is null);
+        Foreign(asked.Amplification, "amplification", method != FusionMethod.Eft);
+        Foreign(asked.Normalise, "normalise", method != FusionMethod.Eft);
+        Foreign(asked.Mode, "mode", method != FusionMethod.Dynamic);
+        Foreign(asked.Search, "search", method != FusionMethod.Dynamic);
+        foreach (string name in asked.Experts?.Keys ?? [])
+        {
+            if (model.Experts.All(expert => expert.Name != name))
+            {
+                throw new EngineException(
+                    EngineError.UnknownExpert,
+                    $"{model.Name} has no expert '{name}'; it has: {(model.Experts.Count == 0 ? "none" : string.Join(", ", model.Experts.Select(expert => expert.Name)))}.",
+                    $"fusion.experts.{name}");
+            }
+
+            Foreign(asked.Experts![name], $"experts.{name}", method.Members is not (MethodMembers.Pairs or MethodMembers.Rewards));
+        }
+
+        void Foreign(object? value, string field, bool isForeign)
+        {
+            if (value is not null && isForeign)
+            {
+                throw Problem.At(field, value, $"nothing: method {method.Name} does not take it, so leave it out");
+            }
+        }
+    }
+
+    private double Alpha(double? asked, double usual, FusionMethod method, ScheduleSettings schedule)
+    {
+        BoundedWeight range = method == Defaults.Method
+            ? Defaults.Alpha
+            : Defaults.Alpha with { Default = Math.Clamp(usual, Defaults.Alpha.Minimum, Defaults.Alpha.Maximum) };
+        double alpha = Bounded(range, asked, "alpha");
+        return range.Contains(alpha * schedule.Lowest)
+            ? alpha
+            : throw Problem.At("schedule.kind", schedule.Kind, $"another one: alpha would be {alpha * schedule.Lowest} at times, and {model.Name} accepts {range.Minimum} to {range.Maximum}");
+    }
+
+    private Dictionary<string, double> Weights(FusionSettings asked, FusionMethod method)
+    {
+        Dictionary<string, double> weights = model.Experts.ToDictionary(
+            expert => expert.Name,
+            expert => Bounded(expert.Weight, asked.Experts is { } given && given.TryGetValue(expert.Name, out double weight) ? weight : null, $"experts.{expert.Name}"));
+        string written = string.Join(", ", weights.Select(pair => FormattableString.Invariant($"{pair.Key}={pair.Value}")));
+        if (method == FusionMethod.Dynamic && weights.FirstOrDefault(pair => pair.Value is not (0 or 1)) is { Key: { } odd, Value: var value })
+        {
+            throw Problem.At($"experts.{odd}", value, $"0 or 1: method {method.Name} chooses the weights of those that take part");
+        }
+
+        double sum = weights.Values.Sum();
+        if (method != FusionMethod.Eft || Math.Abs(sum - 1) <= 1e-6)
+        {
+            return weights;
+        }
+
+        if (asked.Normalise != true)
+        {
+            throw Problem.At("experts", $"{written}, which sums to {sum}", $"weights of all experts that sum to 1, as method {method.Name} interpolates between them, or normalise: true");
+        }
+
+        return sum > 0
+            ? weights.ToDictionary(pair => pair.Key, pair => pair.Value / sum)
+            : throw Problem.At("experts", $"{written}, which sums to {sum}", "weights with a sum above 0, so that they can be normalised");
+    }
+
+    /// <summary>The asked value, or the default where none is asked. Below 0 only what the catalog itself says, or an operator.</summary>
+    private double Bounded(BoundedWeight range, double? asked, string field)
+    {
+        double value = asked ?? range.Default;
+        if (!range.Contains(value))
+        {
+            throw new EngineException(
+                EngineError.InvalidValue, FormattableString.Invariant($"fusion.{field} is {value}; {model.Name} accepts {range.Minimum} to {range.Maximum}."), $"fusion.{field}");
+        }
+
+        return value >= 0 || isOperator || value == range.Default
+            ? value
+            : throw new EngineException(
+                EngineError.OperatorOnly,
+                FormattableString.Invariant($"fusion.{field} is {value}; weights below 0 are for operators, others may ask for {Math.Max(0, range.Minimum)} to {range.Maximum}."),
+                $"fusion.{field}");
+    }
+
+    private static string OneOf(string? asked, string otherwise, string field, params ReadOnlySpan<string> accepted) =>
+        asked is null ? otherwise
+        : accepted.Contains(asked) ? asked
+        : throw Problem.At(field, asked, string.Join(" or ", accepted.ToArray()));
+
+    private static void CheckPrompts(IReadOnlyDictionary<string, PromptSettings>? prompts)
+    {
+        foreach ((string role, PromptSettings settings) in prompts ?? new Dictionary<string, PromptSettings>())
+        {
+            if (!ServedStream.RoleNames.Contains(role))
+            {
+                throw Problem.At("prompts", role, $"an object with {string.Join(", ", ServedStream.RoleNames)}");
+            }
+
+            if (settings is null)
+            {
+                throw Problem.At($"prompts.{role}", null, "an object");
+            }
+
+            // A file beside catalog.json is the operator's to name, not a client's.
+            if (settings.Template is not (null or ServedStream.Chat or ServedStream.Plain))
+            {
+                throw Problem.At($"prompts.{role}.template", settings.Template, $"{ServedStream.Chat} or {ServedStream.Plain}");
+            }
+
+            settings.Check(role, Problem);
+        }
+    }
+}
