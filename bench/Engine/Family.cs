@@ -1,7 +1,6 @@
 using System.Globalization;
 
 using ProxyTune.Decoding.Catalog;
-using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Models;
 using ProxyTune.Testing;
 
@@ -22,7 +21,7 @@ internal sealed class Family : IDisposable
         ContextLength = model.ContextLength;
         EndOfTextIds = catalog.Ensemble.Info.EndOfTextIds;
         VocabularySize = model.VocabularySize;
-        Members = [.. model.Plan(FusionSettings.Default).Streams.Select(stream => Path.Combine(folder, stream.Model.Info.Name)).Distinct()];
+        Members = [.. model.Plan(FusionSettings.Default).Fusion.Streams.Select(stream => Path.Combine(folder, stream.Model.Info.Name)).Distinct()];
     }
 
     public string Folder { get; }
@@ -57,9 +56,7 @@ internal sealed class Family : IDisposable
     /// <summary>A prompt of that length, for every stream; <paramref name="variant"/> makes it differ from others.</summary>
     public Prompt Prompt(ModelCatalog catalog, int length, int variant)
     {
-        ServedModel model = catalog.Get(Served);
-        FusionPlan plan = model.Plan(FusionSettings.Default);
-        return model.Render(plan, Tokens(length, variant));
+        return catalog.Get(Served).Plan(FusionSettings.Default).Render(Tokens(length, variant));
     }
 
     public int[] Tokens(int length, int variant)
