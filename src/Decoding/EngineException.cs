@@ -30,6 +30,12 @@ public enum EngineError
     /// <summary>A model threw or returned NaN in a step (500).</summary>
     ModelFailure,
 
+    /// <summary>A base behind a network did not answer, or not with what was asked, in spite of retries (502).</summary>
+    RemoteFailure,
+
+    /// <summary>A base behind a network failed too often lately and is not asked for a while (503).</summary>
+    RemoteUnavailable,
+
     /// <summary>The engine is shutting down (503).</summary>
     Stopping,
 }
@@ -44,4 +50,7 @@ public sealed class EngineException(EngineError error, string message, string? f
     public EngineError Error { get; } = error;
 
     public string? Field { get; } = field;
+
+    /// <summary>After what time another attempt makes sense, where that is known.</summary>
+    public TimeSpan? RetryAfter { get; init; }
 }

@@ -27,6 +27,12 @@ public abstract class Sequence : IDisposable
     public virtual TokenTrace? Explain(int index, int rows, ReadOnlySpan<float> row, int token) => null;
 
     /// <summary>
+    /// The largest log-probability that a token with minus infinity in the last row may really have, where the model knows only the likeliest
+    /// tokens; null where its rows are whole.
+    /// </summary>
+    public float? MostMissing { get; protected set; }
+
+    /// <summary>
     /// Tells what the next <see cref="ILanguageModel.Forward"/> will append, as soon as it is known. A model that must ask elsewhere asks now,
     /// so that Forward finds the answer; without this call Forward would wait for it.
     /// </summary>
