@@ -1,3 +1,5 @@
+using System.Globalization;
+
 using ProxyTune.Decoding;
 using ProxyTune.Gateway.OpenAI;
 
@@ -6,7 +8,10 @@ namespace ProxyTune.Gateway.Hosting;
 /// <summary>The one place where a failure gets its status and wire shape.</summary>
 internal sealed record ErrorResponse(int Status, ErrorBody Body)
 {
-    private const string RetryAfterSeconds = "1";
+    private static readonly TimeSpan SoonEnough = TimeSpan.FromSeconds(1);
+
+    /// <summary>When to try again; sent where that may help.</summary>
+    public TimeSpan RetryAfter { get; private init; } = SoonEnough;
 
     /// <summary>What a client is told of an exception. Unexpected ones are logged and not described.</summary>
     public static ErrorResponse For(Exception exception, HttpContext http)
@@ -14,8 +19,13 @@ internal sealed record ErrorResponse(int Status, ErrorBody Body)
         switch (exception)
         {
             case EngineException { Error: not EngineError.ModelFailure } expected:
+                if (expected.Error == EngineError.RemoteFailure)
+                {
+                    Logger(http).LogWarning("{Method} {Path} failed: {Cause}", http.Request.Method, http.Request.Path, expected.Message);
+                }
+
                 (int status, string code) = Classify(expected.Error);
-                return Create(status, expected.Message, expected.Field, code);
+                return Create(status, expected.Message, expected.Field, code) with { RetryAfter = expected.RetryAfter ?? SoonEnough };
             case BadHttpRequestException { StatusCode: StatusCodes.Status413PayloadTooLarge } tooLarge:
                 return Create(tooLarge.StatusCode, "The request body is larger than this server accepts.", null, "request_too_large");
             case BadHttpRequestException bad:
@@ -45,7 +55,7 @@ internal sealed record ErrorResponse(int Status, ErrorBody Body)
         if (Status is StatusCodes.Status429TooManyRequests or >= 500)
         {
             // Without it clients retry at once, four times.
-            http.Response.Headers.RetryAfter = RetryAfterSeconds;
+            http.Response.Headers.RetryAfter = Math.Ceiling(Math.Max(1, RetryAfter.TotalSeconds)).ToString(CultureInfo.InvariantCulture);
         }
 
         await http.Response.WriteAsJsonAsync(Body, Wire.Json.ErrorBody);
@@ -67,6 +77,8 @@ internal sealed record ErrorResponse(int Status, ErrorBody Body)
         EngineError.UnknownExpert => (StatusCodes.Status404NotFound, "expert_not_found"),
         EngineError.OperatorOnly => (StatusCodes.Status403Forbidden, "operator_only"),
         EngineError.PromptTooLong => (StatusCodes.Status400BadRequest, "context_length_exceeded"),
+        EngineError.RemoteFailure => (StatusCodes.Status502BadGateway, "remote_failure"),
+        EngineError.RemoteUnavailable => (StatusCodes.Status503ServiceUnavailable, "remote_unavailable"),
         EngineError.Stopping => (StatusCodes.Status503ServiceUnavailable, "stopping"),
         EngineError.QueueFull => (StatusCodes.Status429TooManyRequests, "queue_full"),
         _ => (StatusCodes.Status400BadRequest, "invalid_value"),
