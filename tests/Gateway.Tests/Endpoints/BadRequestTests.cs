@@ -30,7 +30,7 @@ public class BadRequestTests(RunningGateway gateway)
         { Chat, """{"model":"town-qa","fusion":{"alpha":"1.2"},MESSAGES}""", 400, "fusion.alpha", "invalid_value", ["\"1.2\"", "a number"] },
         { Chat, """{"model":"town-qa","fusion":{"beta":1},MESSAGES}""", 400, "fusion.beta", "invalid_value", ["alpha", "experts"] },
         { Chat, """{"model":"town-qa","fusion":1.2,MESSAGES}""", 400, "fusion", "invalid_value", ["1.2", "an object"] },
-        { Chat, """{"model":"plain","fusion":{"alpha":1},MESSAGES}""", 400, "fusion.alpha", "invalid_value", ["plain", "no experts"] },
+        { Chat, """{"model":"plain","fusion":{"alpha":1},MESSAGES}""", 400, "fusion.alpha", "invalid_value", ["is 1", "method none", "leave it out"] },
         { Chat, """{"model":"plain","messages":[""", 400, null, "invalid_value", ["not valid JSON", "line 1"] },
         { Chat, "", 400, null, "invalid_value", ["not valid JSON"] },
         { Chat, $$"""{"model":"plain","metadata":{{new string('[', 99)}}{{new string(']', 99)}},MESSAGES}""", 400, null, "invalid_value", ["JSON", "line 1"] },
@@ -123,7 +123,7 @@ public class BadRequestTests(RunningGateway gateway)
         request.Headers.Add("X-Fusion", header);
         using HttpResponseMessage response = await gateway.Http.SendAsync(request);
 
-        await AssertErrorAsync(response, 400, "X-Fusion", "invalid_value", [header, "alpha=NUMBER"]);
+        await AssertErrorAsync(response, 400, "X-Fusion", "invalid_value", [$"'{header}'", "FIELD=VALUE", "EXPERT=NUMBER", "alpha"]);
     }
 
     [Fact]

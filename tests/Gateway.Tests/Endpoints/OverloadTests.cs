@@ -50,7 +50,11 @@ public class OverloadTests
     {
         using var gate = new ManualResetEventSlim();
         await using var server = await ServerAsync(gate, InterceptedModel.Between(gate.Wait, new SchedulerOptions { MaxRunning = 1, MaxWaiting = 2 }));
-        var admitted = Enumerable.Range(0, 3).Select(_ => server.Gateway.AnswerAsync(Chat, AnswerTests.Question(2))).ToList();
+        List<Task<JsonElement>> admitted = [server.Gateway.AnswerAsync(Chat, AnswerTests.Question(2))];
+
+        // Until the loop has taken the first one, it fills a place of the line.
+        await UntilAsync(() => server.Gateway.Statistics is { Running: 1, Waiting: 0 });
+        admitted.AddRange(Enumerable.Range(0, 2).Select(_ => server.Gateway.AnswerAsync(Chat, AnswerTests.Question(2))));
         await UntilAsync(() => server.Gateway.Statistics is { Running: 1, Waiting: 2 });
 
         using HttpResponseMessage refused = await server.Gateway.PostAsync(Chat, AnswerTests.Question(2));
