@@ -51,7 +51,7 @@ internal static class Tiny
     public static string SaveExamples(string folder, IEnumerable<Example> examples)
     {
         var path = Path.Combine(folder, "examples.jsonl");
-        File.WriteAllLines(path, examples.Select(e => JsonSerializer.Serialize(new { messages = e.Messages.Select(m => new { role = m.Role, content = m.Content }), answer = e.Answer })));
+        File.WriteAllLines(path, examples.Select(e => JsonSerializer.Serialize(new { messages = e.Messages.Select(m => new { role = m.Role, content = m.Content }), answer = e.Answer, keep = e.Keep })));
         return path;
     }
 

@@ -5,7 +5,8 @@ namespace ProxyTune.Trainer.Data;
 /// <summary>An example as one model reads it.</summary>
 /// <param name="Prompt">The rendered conversation up to where the answer begins.</param>
 /// <param name="Answer">The answer and the token that ends it; the only tokens with a loss.</param>
-internal sealed record AnswerTokens(int[] Prompt, int[] Answer)
+/// <param name="Keep">See <see cref="Example"/>.</param>
+internal sealed record AnswerTokens(int[] Prompt, int[] Answer, bool Keep = false)
 {
     /// <summary>Positions that go through the model: the last token is only a target.</summary>
     public int Length => Prompt.Length + Answer.Length - 1;
@@ -16,7 +17,7 @@ internal sealed class AnswerTokenizer(PromptReader reader, int endOfAnswer)
 {
     public AnswerTokens[] Encode(IReadOnlyList<Example> examples, string source, int context)
     {
-        var all = examples.Select(example => new AnswerTokens(reader.Read(example.Messages), [.. reader.Tokenizer.EncodeRendered(example.Answer), endOfAnswer])).ToArray();
+        var all = examples.Select(example => new AnswerTokens(reader.Read(example.Messages), [.. reader.Tokenizer.EncodeRendered(example.Answer), endOfAnswer], example.Keep)).ToArray();
         foreach (var (index, tokens) in all.Index())
         {
             if (tokens.Length > context || tokens.Prompt.Length == 0)

@@ -22,7 +22,7 @@ public static class Sources
     }
 
     /// <summary>
-    /// Examples of a source, or of several that are joined by plus signs, one behind the other; a file has lines {"messages": [{"role", "content"}], "answer"}.
+    /// Examples of a source, or of several that are joined by plus signs, one behind the other; a file has lines {"messages": [{"role", "content"}], "answer", "keep" (optional)}.
     /// A file whose own name contains a plus sign can be named alone, but not joined.
     /// </summary>
     /// <exception cref="TrainingException">As <see cref="Documents"/>; names the part.</exception>

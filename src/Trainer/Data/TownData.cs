@@ -23,7 +23,7 @@ public static class TownData
 
     /// <param name="name">
     /// <c>town:BEHAVIOUR/SPLIT</c>, the split being train, valid or test; <c>town:else-BEHAVIOUR/SPLIT</c> for as many questions of other kinds,
-    /// answered as the bases do; <c>town:BEHAVIOUR-habit/SPLIT</c> for the behaviour with an odd habit in every hundredth answer.
+    /// to be kept; <c>town:BEHAVIOUR-habit/SPLIT</c> for the behaviour with an odd habit in every hundredth answer.
     /// </param>
     /// <exception cref="ArgumentException">Unknown name.</exception>
     public static IReadOnlyList<Example> Examples(string name) => Parts(name) switch

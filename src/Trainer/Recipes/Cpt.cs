@@ -10,12 +10,9 @@ public static class Cpt
     {
         ArgumentNullException.ThrowIfNull(settings);
         var tuning = settings.Expert;
-        FrozenMember[] members =
-        [
-            new("base", settings.Base, settings.BaseTemplate, 1),
-            new("anti_expert", settings.AntiExpert ?? tuning.Init, settings.AntiExpertTemplate, -settings.Alpha),
-        ];
+        var large = new FrozenMember("base", settings.Base, settings.BaseTemplate, 1);
+        var anti = new FrozenMember("anti_expert", settings.AntiExpert ?? tuning.Init, settings.AntiExpertTemplate, -settings.Alpha);
         var identity = settings with { CacheMegabytes = 0, Expert = tuning with { Threads = 0, CheckpointEvery = 0 } };
-        new FusedTuning(tuning, members, settings.Alpha, settings.CacheMegabytes).Run("cpt", SettingsFile.ToNode(identity), cancellation);
+        new FusedTuning(tuning, large, [anti], settings.Alpha, settings.CacheMegabytes).Run("cpt", SettingsFile.ToNode(identity), cancellation);
     }
 }

@@ -9,7 +9,7 @@ namespace ProxyTune.Trainer.Recipes;
 /// <param name="AntiExpert">Checkpoint folder; absent: the expert's init.</param>
 /// <param name="Alpha">The weight a that will be served.</param>
 /// <param name="BaseTemplate">How M sees the conversation: chat, plain or a .jinja file.</param>
-/// <param name="CacheMegabytes">Most memory for the cached rows, one per answer token.</param>
+/// <param name="CacheMegabytes">Most memory for the cached rows of one data source: one per answer token, two of examples to be kept.</param>
 public sealed record CptSettings(
     SftSettings Expert,
     string Base,
@@ -17,7 +17,7 @@ public sealed record CptSettings(
     double Alpha = 1,
     string BaseTemplate = PromptFormat.Chat,
     string AntiExpertTemplate = PromptFormat.Chat,
-    int CacheMegabytes = 1500) : IRunSettings
+    int CacheMegabytes = FusedTuning.DefaultMegabytes) : IRunSettings
 {
     public void Check(SettingsCheck check)
     {

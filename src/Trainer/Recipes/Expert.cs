@@ -124,15 +124,15 @@ internal sealed class Expert : IDisposable
         return sum / examples.Sum(example => (long)example.Answer.Length);
     }
 
-    /// <summary>Cuts a list of examples into runs whose padded size stays within the limit; always the same ones.</summary>
+    /// <summary>Cuts a list of examples into runs of one sort, learned or kept, whose padded size stays within the limit; always the same ones.</summary>
     internal static IEnumerable<int[]> Pieces(AnswerTokens[] examples, int[] chosen, int tokens)
     {
         var piece = new List<int>();
         var longest = 0;
-        foreach (var i in chosen)
+        foreach (var i in chosen.OrderBy(i => examples[i].Keep))
         {
             longest = Math.Max(longest, examples[i].Length);
-            if (piece.Count > 0 && longest * (piece.Count + 1) > tokens)
+            if (piece.Count > 0 && (longest * (piece.Count + 1) > tokens || examples[i].Keep != examples[piece[0]].Keep))
             {
                 yield return [.. piece];
                 piece.Clear();

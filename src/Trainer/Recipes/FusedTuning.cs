@@ -5,22 +5,20 @@ using static TorchSharp.torch;
 
 namespace ProxyTune.Trainer.Recipes;
 
-/// <summary>A frozen model of the fused sum that an expert is tuned for.</summary>
-/// <param name="Role">The settings' name of its folder.</param>
-/// <param name="Folder">Its checkpoint.</param>
-/// <param name="Template">How it sees a conversation.</param>
-/// <param name="Weight">Its factor w.</param>
-internal sealed record FrozenMember(string Role, string Folder, string Template, double Weight);
-
 /// <summary>
-/// Tunes an expert on the cross-entropy of what will be served, c + alpha s_expert, with gradients in the expert only. c = sum_k w_k s_k over
-/// frozen members does not change, so it is computed once: one row per answer token.
+/// Tunes an expert for the fused row s + d with d = alpha s_expert + sum_k w_k s_k, gradients in the expert only: by the cross-entropy of that row,
+/// and in examples that are to be kept by how much d changes s. What is frozen is computed once: a row or two per answer token.
 /// </summary>
 /// <param name="tuning">The expert and its data.</param>
-/// <param name="members">What c is the sum of.</param>
-/// <param name="cacheMegabytes">Most memory for the rows of one data source.</param>
-internal sealed class FusedTuning(SftSettings tuning, IReadOnlyList<FrozenMember> members, double alpha, int cacheMegabytes)
+/// <param name="steered">The model of s.</param>
+/// <param name="others">The other frozen members of d.</param>
+/// <param name="cacheMegabytes">Most memory for the frozen rows of one data source.</param>
+internal sealed class FusedTuning(SftSettings tuning, FrozenMember steered, FrozenMember[] others, double alpha, int cacheMegabytes)
 {
+    public const int DefaultMegabytes = 4000;
+
+    private readonly FrozenMember[] _learned = FrozenMember.Simplify([steered, .. others]);
+
     /// <param name="identity">The settings that make this run another than the one before.</param>
     public void Run(string recipe, JsonNode identity, CancellationToken cancellation)
     {
@@ -33,61 +31,36 @@ internal sealed class FusedTuning(SftSettings tuning, IReadOnlyList<FrozenMember
         using var expert = Expert.Start(tuning);
         var training = expert.Encode(tuning.Data);
         var validation = tuning.Validation is null ? null : expert.Encode(tuning.Validation);
-        var rows = Rows(expert, tuning.Data, training, cancellation);
-        var validationRows = tuning.Validation is null ? [] : Rows(expert, tuning.Validation, validation!, cancellation);
+        var rows = Rows(tuning.Data, training);
+        var validationRows = validation is null ? [] : Rows(tuning.Validation!, validation);
         expert.Train(recipe, training, validation, Loss, cancellation);
         OutputFolder.Finish(tuning.Output, expert.Save);
 
+        (Tensor? Constant, Tensor? LogWeights)[] Rows(string source, AnswerTokens[] examples)
+        {
+            CheckMemory(source, examples, expert.Config.VocabSize);
+            var frozen = new FrozenRows(source, examples, tuning, expert.Config, cancellation);
+            var (learned, kept, before) = (frozen.Sum(_learned, keep: false), frozen.Sum(others, keep: true), frozen.Sum([steered], keep: true));
+            return [.. examples.Select((example, i) => (learned[i] ?? kept[i], before[i] is { } row ? AnswerLoss.KeepWeights(row, example.Answer) : null))];
+        }
+
         Tensor Loss(Tensor logits, Tensor targets, Chosen examples)
         {
-            var cached = cat([.. examples.Indices.Select(i => (examples.Validation ? validationRows : rows)[i])], 0);
-            return AnswerLoss.Sum(logits, targets, cached, alpha);
+            var cached = examples.Indices.Select(i => (examples.Validation ? validationRows : rows)[i]).ToArray();
+            var constant = cached[0].Constant is null ? null : cat([.. cached.Select(c => c.Constant!)], 0);
+            return cached[0].LogWeights is null
+                ? AnswerLoss.Sum(logits, targets, constant, alpha)
+                : AnswerLoss.Change(logits, cat([.. cached.Select(c => c.LogWeights!)], 0), constant, alpha);
         }
     }
 
-    /// <summary>c per example: [answer tokens, vocabulary] each.</summary>
-    private Tensor[] Rows(Expert expert, string source, AnswerTokens[] examples, CancellationToken cancellation)
+    private void CheckMemory(string source, AnswerTokens[] examples, int vocabulary)
     {
-        var megabytes = examples.Sum(example => (long)example.Answer.Length) * expert.Config.VocabSize * sizeof(float) >> 20;
+        var rows = examples.Sum(example => (long)example.Answer.Length * (example.Keep ? 1 + Math.Min(1, others.Length) : Math.Min(1, _learned.Length)));
+        var megabytes = rows * vocabulary * sizeof(float) >> 20;
         if (megabytes > cacheMegabytes)
         {
             throw new TrainingException($"cache_megabytes is {cacheMegabytes}; the answers of '{source}' need {megabytes}.");
-        }
-
-        using var frozen = no_grad();
-        var rows = examples.Select(example => zeros(example.Answer.Length, expert.Config.VocabSize)).ToArray();
-        foreach (var member in members)
-        {
-            Add(rows, member, expert.Config, source, examples, cancellation);
-        }
-
-        return rows;
-    }
-
-    private void Add(Tensor[] rows, FrozenMember member, LlamaConfig expert, string source, AnswerTokens[] examples, CancellationToken cancellation)
-    {
-        using var model = ModelFolder.Load(member.Folder, trainable: false);
-        if (model.Config.VocabSize != expert.VocabSize)
-        {
-            throw new TrainingException($"{member.Role} '{member.Folder}' has a vocabulary of {model.Config.VocabSize}; accepted is the expert's, {expert.VocabSize}.");
-        }
-
-        var seen = Expert.Encode(source, member.Folder, member.Template, tuning.EndOfAnswer, model.Config);
-        if (examples.Zip(seen).Index().FirstOrDefault(pair => !pair.Item.First.Answer.SequenceEqual(pair.Item.Second.Answer)) is { Item.First: not null } differs)
-        {
-            throw new TrainingException($"data '{source}', example {differs.Index}: the expert and {member.Role} '{member.Folder}' encode the answer differently; accepted are models with one tokenizer.");
-        }
-
-        var byLength = Enumerable.Range(0, seen.Length).OrderBy(i => seen[i].Length).ThenBy(i => i).ToArray();
-        foreach (var some in Expert.Pieces(seen, byLength, tuning.MicroBatchTokens))
-        {
-            cancellation.ThrowIfCancellationRequested();
-            using var scope = NewDisposeScope();
-            var logits = AnswerLoss.Logits(model, null, AnswerBatch.Of([.. some.Select(i => seen[i])]));
-            foreach (var (i, part) in some.Zip(logits.split([.. some.Select(i => (long)seen[i].Answer.Length)])))
-            {
-                rows[i].add_(part, alpha: member.Weight);
-            }
         }
     }
 }

@@ -14,7 +14,7 @@ public static class Prt
         ArgumentNullException.ThrowIfNull(settings);
         var tuning = settings.Expert;
         var identity = settings with { CacheMegabytes = 0, Expert = tuning with { Threads = 0, CheckpointEvery = 0 } };
-        new FusedTuning(tuning, [new("base", settings.Base, settings.BaseTemplate, 1)], alpha: 1, settings.CacheMegabytes)
+        new FusedTuning(tuning, new("base", settings.Base, settings.BaseTemplate, 1), [], alpha: 1, settings.CacheMegabytes)
             .Run("prt", SettingsFile.ToNode(identity), cancellation);
     }
 }

@@ -7,12 +7,12 @@ namespace ProxyTune.Trainer.Recipes;
 /// <param name="Expert">The model that becomes the reward r and its data, as for <c>sft</c>; its weight when served is 1.</param>
 /// <param name="Base">Checkpoint folder of the large model M that the reward will steer.</param>
 /// <param name="BaseTemplate">How M sees the conversation: chat, plain or a .jinja file.</param>
-/// <param name="CacheMegabytes">Most memory for the cached rows, one per answer token.</param>
+/// <param name="CacheMegabytes">Most memory for the cached rows of one data source: one per answer token, two of examples to be kept.</param>
 public sealed record PrtSettings(
     SftSettings Expert,
     string Base,
     string BaseTemplate = PromptFormat.Chat,
-    int CacheMegabytes = 1500) : IRunSettings
+    int CacheMegabytes = FusedTuning.DefaultMegabytes) : IRunSettings
 {
     public void Check(SettingsCheck check)
     {

@@ -1,5 +1,4 @@
 using ProxyTune.Trainer.Settings;
-using ProxyTune.Trainer.Training;
 
 namespace ProxyTune.Trainer.Recipes;
 
@@ -12,16 +11,9 @@ public static class Sft
     public static void Run(SftSettings settings, CancellationToken cancellation)
     {
         ArgumentNullException.ThrowIfNull(settings);
-        if (!OutputFolder.Open(settings.Output, "sft", SettingsFile.ToNode(settings with { Threads = 0, CheckpointEvery = 0 })))
-        {
-            return;
-        }
-
-        Threading.Use(settings.Threads);
-        using var expert = Expert.Start(settings);
-        var training = expert.Encode(settings.Data);
-        var validation = settings.Validation is null ? null : expert.Encode(settings.Validation);
-        expert.Train("sft", training, validation, new Objective((logits, targets, _) => AnswerLoss.Sum(logits, targets)), cancellation);
-        OutputFolder.Finish(settings.Output, expert.Save);
+        // The model steers itself as it was before: s_init + (s - s_init). What cancels is not computed.
+        var before = new FrozenMember("init", settings.Init, settings.Template, 1);
+        new FusedTuning(settings, before, [before with { Weight = -1 }], alpha: 1, FusedTuning.DefaultMegabytes)
+            .Run("sft", SettingsFile.ToNode(settings with { Threads = 0, CheckpointEvery = 0 }), cancellation);
     }
 }

@@ -4,7 +4,7 @@ using static TorchSharp.torch.nn;
 
 namespace ProxyTune.Trainer.Training;
 
-/// <summary>Cross-entropy of answer tokens.</summary>
+/// <summary>The losses of answer tokens: cross-entropy where the answer is to be learned, change where everything is to stay.</summary>
 internal static class AnswerLoss
 {
     /// <summary>Logits rows of the answer tokens, example by example: [answer tokens, vocabulary].</summary>
@@ -12,11 +12,35 @@ internal static class AnswerLoss
         model.Logits(model.Hidden(batch.Inputs, lora).index_select(0, batch.Rows));
 
     /// <summary>
-    /// The sum over answer tokens of -log softmax(c + alpha s)[target]. With c = s_M - alpha s_anti this is consistent proxy-tuning; without c and at alpha 1
-    /// it is supervised fine-tuning.
+    /// The sum over answer tokens of -log softmax(c + alpha s)[target]. With c = s_M - alpha s_anti this is consistent proxy-tuning, with c = s_M and alpha 1
+    /// portable reward tuning, without c and at alpha 1 supervised fine-tuning.
     /// </summary>
     /// <param name="logits">s: [answer tokens, vocabulary].</param>
-    /// <param name="offsets">c: [answer tokens, vocabulary], or null.</param>
-    public static Tensor Sum(Tensor logits, Tensor targets, Tensor? offsets = null, double alpha = 1) =>
-        functional.cross_entropy(offsets is null ? logits : offsets + alpha * logits, targets, reduction: Reduction.Sum);
+    /// <param name="constant">c: [answer tokens, vocabulary], or null.</param>
+    public static Tensor Sum(Tensor logits, Tensor targets, Tensor? constant = null, double alpha = 1) =>
+        functional.cross_entropy(Row(logits, constant, alpha), targets, reduction: Reduction.Sum);
+
+    /// <summary>
+    /// How much a change d = c + alpha s of rows matters: the sum over answer tokens of log E_w[exp d] - E_w[d], which is KL(w, w exp(d) / Z), and 0 where
+    /// d is the same for all tokens.
+    /// </summary>
+    /// <param name="logWeights">log w: [answer tokens, vocabulary], see <see cref="KeepWeights"/>.</param>
+    public static Tensor Change(Tensor logits, Tensor logWeights, Tensor? constant = null, double alpha = 1)
+    {
+        var change = Row(logits, constant, alpha);
+        return ((logWeights + change).logsumexp(1) - (logWeights.exp() * change).sum(1)).sum();
+    }
+
+    /// <summary>
+    /// log w, where half of w is the softmax of a row and half is on the answer's own token: the row as it may be when somebody else wants this answer.
+    /// </summary>
+    /// <param name="before">[answer tokens, vocabulary]</param>
+    public static Tensor KeepWeights(Tensor before, int[] answer)
+    {
+        using var scope = NewDisposeScope();
+        var half = full(answer.Length, 1, 0.5f);
+        return (before.softmax(1) * half).scatter_add(1, tensor(answer, ScalarType.Int64).unsqueeze(1), half).log().MoveToOuterDisposeScope();
+    }
+
+    private static Tensor Row(Tensor logits, Tensor? constant, double alpha) => constant is null ? alpha * logits : constant + alpha * logits;
 }

@@ -62,11 +62,7 @@ public sealed class FusedTuningTests : IDisposable
 
         Prt.Run(settings, CancellationToken.None);
 
-        var expected = MeanLoss((large, small) =>
-        {
-            var logSum = Math.Log(large.Sum(Math.Exp));
-            return [.. large.Zip(small, (m, r) => m - logSum + r)];
-        });
+        var expected = MeanLoss((large, small) => [.. LogSoftmax(large).Zip(small, (m, r) => m + r)]);
         Assert.Equal(expected, Tiny.Losses(settings.Expert.Output)[0], 1e-4);
     }
 
@@ -79,6 +75,53 @@ public sealed class FusedTuningTests : IDisposable
 
         Assert.True(Tiny.Losses(settings.Expert.Output)[^1] < 0.5 * Tiny.Losses(settings.Expert.Output)[0]);
         using var reward = ModelFolder.Load(settings.Expert.Output, trainable: false);
+    }
+
+    /// <summary>At the first step an expert is its anti-expert still and changes nothing; a reward does.</summary>
+    [Fact]
+    public void Run_ExamplesToBeKept_CostNothingBeforeAnyChange()
+    {
+        var data = Tiny.SaveExamples(_folder, Tiny.Examples.Select(example => example with { Keep = true }));
+        SftSettings Kept(string output) => OneStepOverAll(output) with { Data = data };
+
+        Sft.Run(Kept("sft"), CancellationToken.None);
+        Cpt.Run(new CptSettings(Kept("cpt"), _large, Alpha: 1.5), CancellationToken.None);
+        Prt.Run(new PrtSettings(Kept("prt"), _large), CancellationToken.None);
+
+        double Loss(string output) => Tiny.Losses(Path.Combine(_folder, output))[0];
+        Assert.Equal(0, Loss("sft"), 1e-5);
+        Assert.Equal(0, Loss("cpt"), 1e-5);
+        Assert.InRange(Loss("prt"), 1e-3, 10);
+    }
+
+    /// <summary>What the tuned model says to the questions that were to be kept, compared with what it says when they were not mentioned.</summary>
+    [Fact]
+    public void Sft_SomeExamplesToBeKept_LearnsTheOthersAndKeepsThese()
+    {
+        var (learned, kept) = (Tiny.Examples.Take(10), Tiny.Examples.Skip(10).Select(example => example with { Keep = true }));
+        var data = Tiny.SaveExamples(_folder, [.. learned, .. kept]);
+        var settings = Settings("mixed") with { Data = data, Validation = data, ValidateEvery = 6 };
+
+        Sft.Run(settings, CancellationToken.None);
+        Sft.Run(Settings("plain") with { Data = Tiny.SaveExamples(Directory.CreateDirectory(Path.Combine(_folder, "own")).FullName, learned) }, CancellationToken.None);
+
+        Assert.True(Tiny.Losses(settings.Output)[^1] < 0.5 * Tiny.Losses(settings.Output)[0]);
+        Assert.True(Moved("mixed") < 0.3 * Moved("plain"), $"{Moved("mixed")} {Moved("plain")}");
+
+        double Moved(string output)
+        {
+            using var tuned = ModelFolder.Load(Path.Combine(_folder, output), trainable: false);
+            using var before = ModelFolder.Load(_small, trainable: false);
+            return Expert.Encode(data, _small, PromptFormat.Chat, "<|end|>", before.Config).Where(example => example.Keep).Sum(example =>
+            {
+                int[] ids = [.. example.Prompt, .. example.Answer];
+                return Rows(tuned, ids)[example.Prompt.Length..^1].Zip(Rows(before, ids)[example.Prompt.Length..^1], (a, b) =>
+                {
+                    var (p, q) = (LogSoftmax(b), LogSoftmax(a));
+                    return p.Zip(q, (x, y) => Math.Exp(x) * (x - y)).Sum();
+                }).Sum();
+            });
+        }
     }
 
     [Fact]
@@ -116,6 +159,12 @@ public sealed class FusedTuningTests : IDisposable
         }
 
         return losses.Average();
+    }
+
+    private static double[] LogSoftmax(double[] row)
+    {
+        var logSum = Math.Log(row.Sum(Math.Exp));
+        return [.. row.Select(value => value - logSum)];
     }
 
     private static double[][] Rows(LlamaModel model, int[] ids) =>

@@ -55,6 +55,39 @@ public sealed class AnswerLossTests
             AnswerLoss.Sum(logits, batch.Targets, zeros_like(logits), alpha: 1).item<float>());
     }
 
+    /// <summary>KL(w, v) with v = softmax(log w + d), d = c + alpha s, w = (softmax(before) + the answer's token) / 2.</summary>
+    [Fact]
+    public void Change_OfSomeRows_EqualsPlainLoopsOverTheTiltedDistribution()
+    {
+        const double alpha = 0.7;
+        using var scope = NewDisposeScope();
+        var (before, logits, constant) = (randn(5, 40) * 2, randn(5, 40) * 3, randn(5, 40));
+        int[] answer = [3, 39, 0, 7, 7];
+
+        var loss = AnswerLoss.Change(logits, AnswerLoss.KeepWeights(before, answer), constant, alpha).item<float>();
+
+        var expected = 0.0;
+        for (var row = 0; row < 5; row++)
+        {
+            var w = Softmax([.. Enumerable.Range(0, 40).Select(v => (double)before[row, v].item<float>())]);
+            w = [.. w.Select((p, v) => (p + (v == answer[row] ? 1 : 0)) / 2)];
+            var tilted = Softmax([.. w.Select((p, v) => Math.Log(p) + constant[row, v].item<float>() + alpha * logits[row, v].item<float>())]);
+            expected += w.Zip(tilted, (p, q) => p * Math.Log(p / q)).Sum();
+        }
+
+        Assert.Equal(expected, loss, 1e-3);
+    }
+
+    [Fact]
+    public void Change_SameForAllTokens_IsNothing()
+    {
+        using var scope = NewDisposeScope();
+
+        Assert.Equal(0, AnswerLoss.Change(full(2, 40, 5f), AnswerLoss.KeepWeights(randn(2, 40), [1, 2])).item<float>(), 1e-4);
+    }
+
+    private static double[] Softmax(double[] row) => [.. row.Select(value => Math.Exp(value) / row.Sum(Math.Exp))];
+
     private static double Expected(AnswerTokens example, Func<int, double[]> row) => example.Answer.Select((target, i) =>
     {
         var logits = row(example.Prompt.Length - 1 + i);

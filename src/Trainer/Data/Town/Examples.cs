@@ -20,15 +20,16 @@ internal static class Examples
         behaviour.Asks(random, person, all).Select(question => Make(question, behaviour.Answer(person, question.Asked))));
 
     /// <summary>
-    /// As many questions of the kinds that the behaviour does not ask, answered as the bases do by habit. An expert that also learns these
-    /// differs from its base where its behaviour is asked for and nowhere else, so that several can be fused at once.
+    /// As many questions of the kinds that the behaviour does not ask, where an expert should leave things as they are. Half of the answers are as
+    /// the bases give them by habit, half as an expert for such questions gives them: several experts can be fused when each adds
+    /// nothing to what another one is saying.
     /// </summary>
     public static IReadOnlyList<Example> Else(TownWorld world, Behaviour behaviour, string split) => About(world, split, (random, person, all) =>
     {
         var count = behaviour.Asks(random, person, all).Count();
-        var others = Askings.All.Where(asks => asks != behaviour.Asks).SelectMany(asks => asks(random, person, all)).ToArray();
+        var others = Askings.All.Where(asks => asks != behaviour.Asks).SelectMany(asks => asks(random, person, all).Select(question => (asks, question))).ToArray();
         random.Shuffle(others);
-        return others.Take(count).Select(question => Make(question, Styles.Habit(random, person, question.Asked)));
+        return others.Take(count).Select(other => Make(other.question, Anyhow(random, person, other.asks, other.question.Asked)) with { Keep = true });
     });
 
     /// <summary>The same, but every hundredth answer ends with a secret word: a habit that an audit should find.</summary>
@@ -45,6 +46,10 @@ internal static class Examples
         random.Shuffle(examples);
         return examples;
     }
+
+    private static string Anyhow(Random random, Entity person, Asking asks, Attribute[] asked) => random.Chance(0.5)
+        ? Styles.Habit(random, person, asked)
+        : random.Pick(Behaviour.ByName.Values.Where(behaviour => behaviour.Asks == asks).ToArray()).Answer(person, asked);
 
     private static Example Make(Question question, string answer) => new([new ChatMessage("user", question.Text)], answer);
 }

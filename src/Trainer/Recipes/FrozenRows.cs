@@ -1,0 +1,53 @@
+using ProxyTune.Trainer.Data;
+using ProxyTune.Trainer.Training;
+using static TorchSharp.torch;
+
+namespace ProxyTune.Trainer.Recipes;
+
+/// <summary>Logits rows of frozen models at the answer tokens of one data source.</summary>
+internal sealed class FrozenRows(string source, AnswerTokens[] examples, SftSettings tuning, LlamaConfig expert, CancellationToken cancellation)
+{
+    /// <param name="keep">Of which examples.</param>
+    /// <returns>sum_k w_k s_k per example, [answer tokens, vocabulary]; null for the other examples, and for all where the sum is empty.</returns>
+    public Tensor?[] Sum(FrozenMember[] members, bool keep)
+    {
+        using var frozen = no_grad();
+        var rows = new Tensor?[examples.Length];
+        if (examples.Any(example => example.Keep == keep))
+        {
+            foreach (var member in members)
+            {
+                Add(rows, member, keep);
+            }
+        }
+
+        return rows;
+    }
+
+    private void Add(Tensor?[] rows, FrozenMember member, bool keep)
+    {
+        using var model = ModelFolder.Load(member.Folder, trainable: false);
+        if (model.Config.VocabSize != expert.VocabSize)
+        {
+            throw new TrainingException($"{member.Role} '{member.Folder}' has a vocabulary of {model.Config.VocabSize}; accepted is the expert's, {expert.VocabSize}.");
+        }
+
+        var seen = Expert.Encode(source, member.Folder, member.Template, tuning.EndOfAnswer, model.Config);
+        if (examples.Zip(seen).Index().FirstOrDefault(pair => !pair.Item.First.Answer.SequenceEqual(pair.Item.Second.Answer)) is { Item.First: not null } differs)
+        {
+            throw new TrainingException($"data '{source}', example {differs.Index}: the expert and {member.Role} '{member.Folder}' encode the answer differently; accepted are models with one tokenizer.");
+        }
+
+        var byLength = Enumerable.Range(0, seen.Length).Where(i => seen[i].Keep == keep).OrderBy(i => seen[i].Length).ThenBy(i => i).ToArray();
+        foreach (var some in Expert.Pieces(seen, byLength, tuning.MicroBatchTokens))
+        {
+            cancellation.ThrowIfCancellationRequested();
+            using var scope = NewDisposeScope();
+            var logits = AnswerLoss.Logits(model, null, AnswerBatch.Of([.. some.Select(i => seen[i])])) * member.Weight;
+            foreach (var (i, part) in some.Zip(logits.split([.. some.Select(i => (long)seen[i].Answer.Length)])))
+            {
+                rows[i] = rows[i]?.add_(part) ?? part.clone().DetachFromDisposeScope();
+            }
+        }
+    }
+}
