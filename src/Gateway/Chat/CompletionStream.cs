@@ -3,7 +3,8 @@ using ProxyTune.Gateway.OpenAI;
 namespace ProxyTune.Gateway.Chat;
 
 /// <summary>The answers to a completion request, whole or as a stream.</summary>
-internal sealed class CompletionStream(ModelCall call, AnswerSet answers, bool logprobs)
+/// <param name="nameOf">What log-probabilities call a token; null where none are asked for.</param>
+internal sealed class CompletionStream(ModelCall call, AnswerSet answers, Func<int, string>? nameOf)
 {
     private readonly string id = $"cmpl-{Guid.NewGuid():N}";
 
@@ -27,7 +28,7 @@ internal sealed class CompletionStream(ModelCall call, AnswerSet answers, bool l
     }
 
     private CompletionChoice Choice(int index, string text, IReadOnlyList<AnswerToken> tokens, string? finish) =>
-        new(index, text, logprobs ? LogprobWriter.Completion(call.Model.Tokenizer, tokens) : null, finish);
+        new(index, text, nameOf is null ? null : LogprobWriter.Completion(nameOf, tokens), finish);
 
     private Completion Event(IReadOnlyList<CompletionChoice> choices) =>
         new(id, call.Created, call.Model.Name, call.Model.Fingerprint, choices) { Fusion = call.Applied };

@@ -19,9 +19,11 @@ internal sealed class GenerationRequestTemplate
     private readonly int maxTokens;
     private readonly int? topLogprobs;
     private readonly bool scorePrompt;
+    private readonly bool ignoreEndOfText;
 
-    public GenerationRequestTemplate(RequestFields fields, int vocabularySize, int? maxTokens, int? topLogprobs, bool scorePrompt = false)
+    public GenerationRequestTemplate(RequestFields fields, int vocabularySize, int? maxTokens, int? topLogprobs, bool scorePrompt = false, bool ignoreEndOfText = false)
     {
+        this.ignoreEndOfText = ignoreEndOfText;
         this.scorePrompt = scorePrompt;
         this.maxTokens = maxTokens ?? int.MaxValue;
         this.topLogprobs = topLogprobs;
@@ -48,6 +50,7 @@ internal sealed class GenerationRequestTemplate
         MaxTokens = maxTokens,
         TopLogprobs = topLogprobs,
         ScorePrompt = scorePrompt,
+        IgnoreEndOfText = ignoreEndOfText,
     };
 
     private static Dictionary<int, float>? Bias(IReadOnlyDictionary<int, double>? bias, int vocabularySize)

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 
 using ProxyTune.Decoding.Generation;
@@ -15,11 +16,15 @@ internal static class LogprobWriter
     public static ChatLogprobs Chat(Tokenizer tokenizer, IReadOnlyList<AnswerToken> tokens) =>
         new([.. tokens.Select(token => ChatToken(tokenizer, token.Token))]);
 
-    public static CompletionLogprobs Completion(Tokenizer tokenizer, IReadOnlyList<AnswerToken> tokens) =>
+    /// <summary>How a completion's log-probabilities call a token: by its text, or by its id.</summary>
+    public static Func<int, string> Names(Tokenizer tokenizer, bool asIds) =>
+        asIds ? id => string.Create(CultureInfo.InvariantCulture, $"token_id:{id}") : id => Text(tokenizer.TokenBytes(id));
+
+    public static CompletionLogprobs Completion(Func<int, string> nameOf, IReadOnlyList<AnswerToken> tokens) =>
         new(
-            [.. tokens.Select(token => Text(tokenizer.TokenBytes(token.Token.Id)))],
+            [.. tokens.Select(token => nameOf(token.Token.Id))],
             [.. tokens.Select(token => token.Token.Logprob is { } logprob ? Finite(logprob) : (float?)null)],
-            [.. tokens.Select(token => token.Token.Logprob is null ? null : TopByText(tokenizer, token.Token))],
+            [.. tokens.Select(token => token.Token.Logprob is null ? null : TopByName(nameOf, token.Token))],
             [.. tokens.Select(token => token.Offset)]);
 
     private static ChatTokenLogprob ChatToken(Tokenizer tokenizer, GeneratedToken token)
@@ -35,12 +40,12 @@ internal static class LogprobWriter
     }
 
     /// <summary>Two tokens may have one text (halves of a character): the likelier one, which comes first, is kept.</summary>
-    private static Dictionary<string, float> TopByText(Tokenizer tokenizer, GeneratedToken token)
+    private static Dictionary<string, float> TopByName(Func<int, string> nameOf, GeneratedToken token)
     {
         Dictionary<string, float> top = [];
         foreach (TokenLogprob candidate in token.Top)
         {
-            top.TryAdd(Text(tokenizer.TokenBytes(candidate.Id)), Finite(candidate.Logprob));
+            top.TryAdd(nameOf(candidate.Id), Finite(candidate.Logprob));
         }
 
         return top;

@@ -33,11 +33,11 @@ internal static class Completions
         }
 
         var template = new GenerationRequestTemplate(
-            request, call.Model.VocabularySize, request.MaxTokens ?? CompletionRequest.DefaultMaxTokens, request.Logprobs, score);
+            request, call.Model.VocabularySize, request.MaxTokens ?? CompletionRequest.DefaultMaxTokens, request.Logprobs, score, request.IgnoreEos == true);
         EchoedPrompt[]? echoes = !echo ? null : [.. prompts.Select((prompt, i) =>
             EchoedPrompt.Of(call.Model.Tokenizer, prompt.Streams[0].Span, request.Prompt![i].Text, score))];
         using var answers = new AnswerSet(scheduler, call, prompts, request, template, echoes);
-        var completion = new CompletionStream(call, answers, request.Logprobs is not null);
+        var completion = new CompletionStream(call, answers, request.Logprobs is null ? null : LogprobWriter.Names(call.Model.Tokenizer, request.ReturnTokensAsTokenIds == true));
         if (request.Stream == true)
         {
             await EventStream.RunAsync(http, stream => completion.WriteAsync(stream, request.StreamOptions?.IncludeUsage == true, http.RequestAborted));

@@ -25,6 +25,12 @@ internal sealed record CompletionRequest : RequestFields
     /// <summary>How many alternatives to list per token.</summary>
     [Range(0, 20)]
     public int? Logprobs { get; init; }
+
+    /// <summary>Go on at an end of text, as at vLLM; with max_tokens 1 and logprobs it tells the next token's distribution in any case.</summary>
+    public bool? IgnoreEos { get; init; }
+
+    /// <summary>Name tokens in logprobs as token_id:N, as at vLLM, since several tokens may have one text.</summary>
+    public bool? ReturnTokensAsTokenIds { get; init; }
 }
 
 /// <summary>One prompt: text, or token ids where <paramref name="Tokens"/> is not null.</summary>
