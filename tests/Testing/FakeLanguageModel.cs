@@ -31,6 +31,9 @@ public sealed class FakeLanguageModel(string name, int vocabularySize = 32, int 
     /// <summary>Fills a row from all tokens so far. The default gives logits from about -4 to 4 that depend on every token and the name.</summary>
     public Action<IReadOnlyList<int>, Span<float>>? Rows { get; init; }
 
+    /// <summary>Tells only the log-probabilities of that many likeliest tokens, as a remote does.</summary>
+    public int? Names { get; init; }
+
     /// <summary>Runs first in each Forward: to throw, to wait, to look at the batch.</summary>
     public Action<IReadOnlyList<Segment>>? OnForward { get; set; }
 
@@ -67,6 +70,11 @@ public sealed class FakeLanguageModel(string name, int vocabularySize = 32, int 
             for (int row = segment.Rows - 1; row >= 0; row--)
             {
                 Fill(sequence.Tokens.GetRange(0, sequence.Tokens.Count - row), logits[..width]);
+                if (Names is { } count)
+                {
+                    sequence.Truncate(logits[..width], count);
+                }
+
                 logits = logits[width..];
             }
         }
@@ -109,6 +117,18 @@ public sealed class FakeLanguageModel(string name, int vocabularySize = 32, int 
         public override IReadOnlyList<int> EndOfTextIds => model.Info.EndOfTextIds;
 
         public override Task Expect(ReadOnlyMemory<int> tokens) => model.Expect?.Invoke([.. Tokens, .. tokens.Span]) ?? Task.CompletedTask;
+
+        public void Truncate(Span<float> row, int count)
+        {
+            double normaliser = Math.Log(row.ToArray().Sum(score => Math.Exp(score)));
+            float least = row.ToArray().OrderDescending().ElementAt(count - 1);
+            foreach (ref float score in row)
+            {
+                score = score < least ? float.NegativeInfinity : (float)(score - normaliser);
+            }
+
+            MostMissing = (float)(least - normaliser);
+        }
 
         public void Append(Segment segment)
         {

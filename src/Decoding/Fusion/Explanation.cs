@@ -1,6 +1,5 @@
 using System.Numerics.Tensors;
 
-using ProxyTune.Decoding.Sampling;
 
 namespace ProxyTune.Decoding.Fusion;
 
@@ -23,16 +22,20 @@ internal static class Explanation
         for (int k = 0; k < running.Streams.Count; k++)
         {
             ReadOnlySpan<float> logits = sequence.Streams[k].Row(index).Span[..width];
-            float logprob = logits[token] - Logprobs.Normaliser(logits);
+            float logprob = logits[token] - sequence.Streams[k].Normaliser(logits);
             foreach (string name in running.Streams[k].Names)
             {
                 streams[name] = logprob;
             }
         }
 
-        ReadOnlySpan<float> ofBase = sequence.Streams[running.Base!.Value].Row(index).Span[..width];
+        FusedStream baseStream = sequence.Streams[running.Base!.Value];
+        ReadOnlySpan<float> ofBase = baseStream.Row(index).Span[..width];
         int choice = TensorPrimitives.IndexOfMax(ofBase);
         return new(
-            weights, streams, choice, ofBase[choice] - Logprobs.Normaliser(ofBase), Divergence.Of(row[..width], ofBase), weighing.Kept, weighing.Saturated, weighing.Gated);
+            weights, streams, choice, ofBase[choice] - baseStream.Normaliser(ofBase), Divergence.Of(row[..width], ofBase), weighing.Kept, weighing.Saturated, weighing.Gated)
+        {
+            Missing = weighing.Missing,
+        };
     }
 }

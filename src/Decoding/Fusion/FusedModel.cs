@@ -17,6 +17,7 @@ public sealed class FusedModel : ILanguageModel
 {
     private readonly Dictionary<ILanguageModel, Member> members;
     private readonly RowFusion row = new();
+    private readonly MissingShift missing = new();
 
     /// <param name="name">What the ensemble is called in messages.</param>
     /// <param name="models">At least one. Plans may only name these.</param>
@@ -117,7 +118,8 @@ public sealed class FusedModel : ILanguageModel
         int position = sequence.Position(index, rows);
         if (row.Fuse(sequence, index, position, fused[..sequence.VocabularySize]) is { } weighing)
         {
-            sequence.Record(position, weighing);
+            MissingBound? bound = missing.Bound(sequence, index, weighing, fused[..sequence.VocabularySize]);
+            sequence.Record(position, bound is null ? weighing : weighing with { Missing = bound });
         }
 
         fused[sequence.VocabularySize..].Fill(float.NegativeInfinity);

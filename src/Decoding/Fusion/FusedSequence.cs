@@ -1,4 +1,5 @@
 using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Sampling;
 
 namespace ProxyTune.Decoding.Fusion;
 
@@ -91,6 +92,9 @@ internal sealed class FusedSequence : Sequence
 /// <param name="Weights">What each delta was multiplied by in the end.</param>
 internal sealed record Weighing(float[] Factors, float[] Weights, int Kept, bool Saturated, GateTrace? Gated)
 {
+    /// <summary>For a remote base.</summary>
+    public MissingBound? Missing { get; init; }
+
     public static Weighing Unasked { get; } = new([], [], 0, false, null);
 }
 
@@ -104,4 +108,7 @@ internal sealed class FusedStream(Member member, Sequence sequence)
     public int FirstRow { get; set; }
 
     public ReadOnlyMemory<float> Row(int index) => Member.Row(FirstRow + index);
+
+    /// <summary>What to subtract from a row to have log-probabilities; a row that knows the likeliest tokens only has them already.</summary>
+    public float Normaliser(ReadOnlySpan<float> row) => Sequence.MostMissing is null ? Logprobs.Normaliser(row) : 0;
 }

@@ -48,7 +48,7 @@ internal sealed class RowFusion
         }
 
         GateTrace? gate = null;
-        if (IsShut(plan, running))
+        if (IsShut(sequence))
         {
             gate = plan.Trace ? Compare(sequence, weights, fused) : new GateTrace(0, false);
             Array.Clear(weights);
@@ -59,7 +59,7 @@ internal sealed class RowFusion
             return null;
         }
 
-        int kept = Mask(plan, running, fused);
+        int kept = Mask(sequence, fused);
         return new Weighing(chosen, weights, kept, saturated, gate);
     }
 
@@ -151,17 +151,24 @@ internal sealed class RowFusion
         return true;
     }
 
-    private int Mask(FusionPlan plan, RunningPlan running, Span<float> fused)
+    private int Mask(FusedSequence sequence, Span<float> fused)
     {
         // Counting what is left is for traces; without a mask it would cost a pass over the row.
-        return plan.Mask.Kind == MaskKind.None && !plan.Trace
-            ? fused.Length
-            : plan.Mask.Apply(fused, running.Base is { } i ? rows[i].Span : default, CollectionsMarshal.AsSpan(experts));
+        CandidateMask mask = sequence.Plan.Mask;
+        if (mask.Kind == MaskKind.None && !sequence.Plan.Trace)
+        {
+            return fused.Length;
+        }
+
+        return sequence.Running.Base is { } i
+            ? MissingShift.Of(mask, sequence.Streams[i], rows[i].Span).Apply(fused, rows[i].Span, CollectionsMarshal.AsSpan(experts))
+            : mask.Apply(fused, default, CollectionsMarshal.AsSpan(experts));
     }
 
     /// <summary>Whether the gate leaves this token to the base: base and all experts have the same likeliest token, and the base is sure.</summary>
-    private bool IsShut(FusionPlan plan, RunningPlan running)
+    private bool IsShut(FusedSequence sequence)
     {
+        (FusionPlan plan, RunningPlan running) = (sequence.Plan, sequence.Running);
         if (plan.Schedule.Kind != ScheduleKind.Gated || running.Deltas.Count == 0)
         {
             return false;
@@ -177,7 +184,7 @@ internal sealed class RowFusion
             }
         }
 
-        return Math.Exp(ofBase[choice] - Logprobs.Normaliser(ofBase)) >= plan.Schedule.Threshold;
+        return Math.Exp(ofBase[choice] - sequence.Streams[running.Base.Value].Normaliser(ofBase)) >= plan.Schedule.Threshold;
     }
 
     /// <summary>What fusion would have done where the gate shuts it out.</summary>
@@ -191,7 +198,7 @@ internal sealed class RowFusion
         }
 
         ReadOnlySpan<float> ofBase = rows[sequence.Running.Base!.Value].Span;
-        Mask(sequence.Plan, sequence.Running, open);
+        Mask(sequence, open);
         return new(Divergence.Of(open, ofBase), TensorPrimitives.IndexOfMax<float>(open) != TensorPrimitives.IndexOfMax(ofBase));
     }
 

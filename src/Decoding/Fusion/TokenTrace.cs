@@ -17,7 +17,11 @@ public sealed record TokenTrace(
     double Divergence,
     int Kept,
     bool Saturated,
-    GateTrace? Gated);
+    GateTrace? Gated)
+{
+    /// <summary>What tokens that a remote base did not name could have changed here; null for a base whose rows are whole.</summary>
+    public MissingBound? Missing { get; init; }
+}
 
 /// <summary>A token that was left to the base although fusion was asked.</summary>
 /// <param name="Divergence">KL(fused, base) that fusion would have brought, in nats.</param>
