@@ -53,9 +53,9 @@ internal sealed partial class CatalogCheck(string file)
 
     private void Entry(ServedModelEntry entry, string label)
     {
-        if (string.IsNullOrEmpty(entry.Base))
+        if (entry.Base is null or { Folder: null or "", Remote: null })
         {
-            throw Wrong(label, "base is missing; accepted is the name of a model folder.");
+            throw Wrong(label, "base is missing; accepted is the name of a model folder, or an object with url, model and tokenizer of a remote one.");
         }
 
         for (int i = 0; i < (entry.Experts?.Count ?? 0); i++)

@@ -35,7 +35,7 @@ internal sealed record CatalogFile
     }
 
     /// <summary>The parser's words without the names of our types.</summary>
-    private static string Reason(JsonException error) => error.Message.Contains("could not be mapped", StringComparison.Ordinal)
+    internal static string Reason(JsonException error) => error.Message.Contains("could not be mapped", StringComparison.Ordinal)
         ? $"'{error.Path?.Split('.')[^1]}' is not a field of the catalog."
         : error.Message.Contains("could not be converted", StringComparison.Ordinal)
             ? "the value has the wrong type."
@@ -48,8 +48,7 @@ internal sealed record ServedModelEntry
 
     public string? Description { get; init; }
 
-    /// <summary>Name of a model folder.</summary>
-    public string? Base { get; init; }
+    public BaseEntry? Base { get; init; }
 
     /// <summary>Name of a <see cref="FusionMethod"/>; absent: none.</summary>
     public string? Method { get; init; }
@@ -103,4 +102,5 @@ internal sealed record ExpertEntry
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
     UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow)]
 [JsonSerializable(typeof(CatalogFile))]
+[JsonSerializable(typeof(RemoteEntry))]
 internal sealed partial class CatalogJson : JsonSerializerContext;

@@ -3,10 +3,12 @@ using ProxyTune.Decoding.Text;
 
 namespace ProxyTune.Decoding.Catalog;
 
-/// <summary>One model folder, loaded.</summary>
+/// <summary>One model folder, loaded; or a remote model, with the folder of its tokenizer.</summary>
 /// <param name="Template">Its own chat template; null for a model that was never tuned to chat.</param>
 internal sealed record CatalogMember(string Folder, ILanguageModel Model, Tokenizer Tokenizer, ChatTemplate? Template)
 {
+    public DateTimeOffset Written => File.GetLastWriteTimeUtc(Path.Combine(Folder, Model.Info.IsRemote ? Tokenizer.FileName : GenAiConfig.FileName));
+
     /// <exception cref="EngineException">InvalidModelFolder with the folder and file at fault.</exception>
     public static CatalogMember Load(string folder, EngineOptions options)
     {

@@ -33,6 +33,12 @@ public sealed record FusionMethod(string Name, MethodMembers Members, double? De
 
     public static IReadOnlyList<FusionMethod> All { get; } = [None, Proxy, Eft, Dynamic, Dexperts, Contrastive, ContextAware, PortableReward];
 
+    /// <summary>
+    /// Whether it cannot do with a base that names only its likeliest tokens: the weights of dynamic come from the whole distribution, and
+    /// context_aware divides by one, which a missing token may make as small as it likes.
+    /// </summary>
+    internal bool NeedsWholeRows => this == Dynamic || this == ContextAware;
+
     /// <summary>The method of that name, or null.</summary>
     public static FusionMethod? Find(string? name) => All.FirstOrDefault(method => method.Name == name);
 

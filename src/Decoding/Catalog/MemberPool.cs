@@ -35,6 +35,10 @@ internal sealed class MemberPool(IReadOnlyDictionary<string, string> folders, Ca
         }
     }
 
+    /// <summary>The member of that key, which is loaded once.</summary>
+    public CatalogMember Get(RemoteEntry remote, RemoteLoader loader) =>
+        loaded.TryGetValue(remote.Key, out CatalogMember? member) ? member : loaded[remote.Key] = loader.Load(remote);
+
     public void DisposeTokenizers()
     {
         foreach (CatalogMember member in loaded.Values)

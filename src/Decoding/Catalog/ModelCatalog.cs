@@ -82,6 +82,6 @@ public sealed class ModelCatalog : IDisposable
 
     private static IEnumerable<ServedModelEntry> Unwritten(IEnumerable<string> folders, IReadOnlyList<ServedModelEntry> written) =>
         folders
-            .Where(folder => written.All(entry => entry.Base != folder && entry.Name != folder))
-            .Select(folder => new ServedModelEntry { Name = folder, Base = folder, Description = $"{folder} alone" });
+            .Where(folder => written.All(entry => entry.Base?.Folder != folder && entry.Name != folder))
+            .Select(folder => new ServedModelEntry { Name = folder, Base = new(folder), Description = $"{folder} alone" });
 }

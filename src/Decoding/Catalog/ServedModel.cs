@@ -17,7 +17,7 @@ public sealed class ServedModel
         Experts = experts;
         Amateur = amateur;
         Defaults = defaults;
-        Created = File.GetLastWriteTimeUtc(Path.Combine(baseStream.Member.Folder, GenAiConfig.FileName));
+        Created = baseStream.Member.Written;
         ModelInfo[] members = [.. Streams.Select(stream => stream.Model.Info)];
         ContextLength = members.Min(member => member.ContextLength);
         VocabularySize = members.Min(member => Math.Min(member.VocabularySize, Tokenizer.VocabularySize));
@@ -34,7 +34,7 @@ public sealed class ServedModel
     /// <summary>Empty for a base alone.</summary>
     public IReadOnlyList<ServedExpert> Experts { get; }
 
-    /// <summary>When the base's folder was written.</summary>
+    /// <summary>When the base's folder was written; for a remote base, its tokenizer's.</summary>
     public DateTimeOffset Created { get; }
 
     /// <summary>fp_ and 16 hex digits made of all member hashes and the method; OpenAI's system_fingerprint.</summary>
@@ -48,6 +48,9 @@ public sealed class ServedModel
 
     /// <summary>The base's; all members share its vocabulary.</summary>
     public Tokenizer Tokenizer => BaseStream.Member.Tokenizer;
+
+    /// <summary>Whether the base runs behind a network and names only its likeliest tokens.</summary>
+    public bool IsRemote => BaseStream.Model.Info.IsRemote;
 
     internal ServedStream BaseStream { get; }
 

@@ -11,7 +11,7 @@ internal sealed class ServedModelBuilder(string modelsFolder, CatalogCheck check
     {
         string label = CatalogCheck.Label(entry.Name!);
         CheckPrompts(entry.Prompts, ServedStream.RoleNames, label);
-        CatalogMember baseMember = members.Get(entry.Base!, label);
+        CatalogMember baseMember = entry.Base!.Remote is { } remote ? members.Get(remote, new(modelsFolder, check, label)) : members.Get(entry.Base.Folder!, label);
         ServedStream baseStream = Stream(baseMember, StreamRole.Base, "base", entry.Prompts, null, label);
         ServedExpert[] experts = [.. (entry.Experts ?? []).Select(expert => Expert(expert, entry.Prompts, baseMember, label))];
         ServedStream? amateur = entry.Amateur is null
@@ -66,6 +66,11 @@ internal sealed class ServedModelBuilder(string modelsFolder, CatalogCheck check
             if (!model.Has(method.Members))
             {
                 throw check.Wrong(label, $"method '{method.Name}' needs {SettingsResolver.Needs(method.Members)}.");
+            }
+
+            if (model.IsRemote && method.NeedsWholeRows)
+            {
+                throw check.Wrong(label, $"method '{method.Name}' {SettingsResolver.NeedsWholeRows}.");
             }
         }
 

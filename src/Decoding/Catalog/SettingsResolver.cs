@@ -5,6 +5,8 @@ internal sealed class SettingsResolver(ServedModel model, bool isOperator)
 {
     private static readonly SettingsProblem Problem = SettingsProblem.InRequest;
 
+    public const string NeedsWholeRows = "needs whole rows of the base, and a remote base names only its likeliest tokens";
+
     private FusionDefaults Defaults => model.Defaults;
 
     public (FusionMethod Method, FusionSettings Settled) Settle(FusionSettings asked)
@@ -13,6 +15,11 @@ internal sealed class SettingsResolver(ServedModel model, bool isOperator)
         RefuseForeign(asked, method);
         MaskSettings mask = asked.Mask ?? (method == Defaults.Method ? Defaults.Mask : null) ?? method.DefaultMask;
         mask.Check(Problem, method);
+        if (model.IsRemote && mask.Kind == MaskSettings.DeltaKind)
+        {
+            throw Problem.At("mask.kind", mask.Kind, $"another mask: this one {NeedsWholeRows}");
+        }
+
         ScheduleSettings schedule = asked.Schedule ?? Defaults.Schedule;
         schedule.Check(Problem);
         double? alpha = method.DefaultAlpha is { } usual ? Alpha(asked.Alpha, usual, method, schedule) : null;
@@ -44,6 +51,11 @@ internal sealed class SettingsResolver(ServedModel model, bool isOperator)
         if (!model.Has(method.Members))
         {
             throw Problem.At("method", name, $"a method whose members {model.Name} has, unlike this one's ({Needs(method.Members)})");
+        }
+
+        if (model.IsRemote && method.NeedsWholeRows)
+        {
+            throw Problem.At("method", name, $"another method: this one {NeedsWholeRows}");
         }
 
         return isOperator || Defaults.Methods.Contains(method)

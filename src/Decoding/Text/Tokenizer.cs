@@ -10,7 +10,7 @@ namespace ProxyTune.Decoding.Text;
 /// </remarks>
 public sealed class Tokenizer : IDisposable
 {
-    private const string FileName = "tokenizer.json";
+    internal const string FileName = "tokenizer.json";
 
     private readonly TokenizerFile _file;
     private readonly HuggingFaceTokenizer _native;
@@ -26,6 +26,9 @@ public sealed class Tokenizer : IDisposable
         _bare = _native.Encode("").Length == 0 ? _native : file.CreateNative(withPostProcessor: false);
         _anchor = new Lazy<int?>(FindAnchor);
     }
+
+    /// <summary>Whether a text is its tokens' bytes in a row.</summary>
+    public bool IsByteLevel => _file.IsByteLevel;
 
     /// <summary>Largest token id plus one.</summary>
     public int VocabularySize => _file.VocabularySize;
