@@ -9,13 +9,13 @@ namespace ProxyTune.Trainer.Evaluation;
 /// <param name="Questions">How many were asked.</param>
 /// <param name="Direct">The base itself, fully tuned.</param>
 /// <param name="BaseLora">The base itself with a low-rank update.</param>
-/// <param name="Experts">By recipe (sft, cpt): one entry per training seed.</param>
+/// <param name="Experts">By recipe (sft, cpt, prt): one entry per training seed.</param>
 internal sealed record BehaviourQuality(
     string Behaviour, int Questions, double Base, double Direct, double BaseLora, IReadOnlyDictionary<string, ExpertQuality[]> Experts);
 
 /// <param name="Alone">The expert without the base.</param>
 /// <param name="InPrompt">The base, with the expert's answer placed in its prompt.</param>
-/// <param name="Fused">base + (expert - small base), alpha 1.</param>
+/// <param name="Fused">base + (expert - small base), alpha 1; base + expert for a reward (prt).</param>
 internal sealed record ExpertQuality(int Seed, double Alone, double InPrompt, double Fused)
 {
     public double GapRecovered(BehaviourQuality of) => Score.GapRecovered(Fused, of.Base, of.Direct);
@@ -42,7 +42,7 @@ internal static class Quality
             var scores = new List<ExpertQuality>();
             foreach (var (seed, folder) in trained)
             {
-                scores.Add(await ExamineExpertAsync(questions, seed, baseFolder, smallFolder, folder));
+                scores.Add(await ExamineExpertAsync(questions, seed, recipe == "prt" ? 0 : -1, baseFolder, smallFolder, folder));
             }
 
             byRecipe[recipe] = [.. scores];
@@ -58,7 +58,7 @@ internal static class Quality
         return Score.Of(questions, await model.AnswerAsync(questions, 1)).Share;
     }
 
-    private static async Task<ExpertQuality> ExamineExpertAsync(IReadOnlyList<Example> questions, int seed, string baseFolder, string smallFolder, string folder)
+    private static async Task<ExpertQuality> ExamineExpertAsync(IReadOnlyList<Example> questions, int seed, float antiWeight, string baseFolder, string smallFolder, string folder)
     {
         await using var family = new Examinee(baseFolder, folder, smallFolder);
         var alone = await family.AnswerAsync(questions, 0, 1, 0);
@@ -66,7 +66,7 @@ internal static class Quality
         return new(seed,
             Score.Of(questions, alone).Share,
             Score.Of(questions, await family.AnswerAsync(prompted, 1, 0, 0)).Share,
-            Score.Of(questions, await family.AnswerAsync(questions, 1, 1, -1)).Share);
+            Score.Of(questions, await family.AnswerAsync(questions, 1, 1, antiWeight)).Share);
     }
 
     private static ChatMessage WithHint(ChatMessage question, string answer) =>

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json.Nodes;
 using ProxyTune.Decoding.Text;
 using ProxyTune.Trainer.Data;
@@ -74,6 +75,10 @@ internal sealed class Expert : IDisposable
             },
         }.Run(cancellation);
         best.Use();
+        if (validation is not null)
+        {
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{_settings.Output}: validation loss {best.Loss:G4} after step {best.Step}, the lowest, is kept."));
+        }
     }
 
     public void Save()

@@ -16,7 +16,8 @@ internal static class Family
     [
         ("town-base", "base"), ("town-base-qa", "base-qa"), ("town-small", "small"),
         .. FamilyPlan.Behaviours.Select(b => ($"town-small-{b}", $"small-{b}-cpt-1")),
-        .. FamilyPlan.Behaviours.Select(b => ($"town-small-{b}-sft", $"small-{b}-sft-1")),
+        .. new[] { "qa", "json", "polite" }.Select(b => ($"town-small-{b}-sft", $"small-{b}-sft-1")),
+        ("town-small-qa-reward", "small-qa-prt-1"), ("town-small-qa-habit", "small-qa-habit"),
     ];
 
     /// <param name="work">Where everything is trained.</param>
@@ -53,10 +54,31 @@ internal static class Family
             Sft.Run(plan.DirectLora(behaviour), cancellation);
         }
 
+        Sft.Run(plan.DirectMixture, cancellation);
+        Sft.Run(plan.Odd, cancellation);
+
         foreach (var (seed, behaviour) in Enumerable.Range(1, FamilyPlan.Seeds).SelectMany(seed => FamilyPlan.Behaviours.Select(behaviour => (seed, behaviour))))
         {
-            Sft.Run(plan.Expert(behaviour, "sft", seed), cancellation);
-            Cpt.Run(plan.ConsistentExpert(behaviour, seed), cancellation);
+            foreach (var recipe in FamilyPlan.ExpertRecipes(behaviour))
+            {
+                Train(plan, behaviour, recipe, seed, cancellation);
+            }
+        }
+    }
+
+    private static void Train(FamilyPlan plan, string behaviour, string recipe, int seed, CancellationToken cancellation)
+    {
+        switch (recipe)
+        {
+            case "cpt":
+                Cpt.Run(plan.ConsistentExpert(behaviour, seed), cancellation);
+                break;
+            case "prt":
+                Prt.Run(plan.Reward(behaviour, seed), cancellation);
+                break;
+            default:
+                Sft.Run(plan.Expert(behaviour, recipe, seed), cancellation);
+                break;
         }
     }
 
@@ -78,7 +100,7 @@ internal static class Family
     {
         cancellation.ThrowIfCancellationRequested();
         string In(string run) => Path.Combine(served, run);
-        var experts = FamilyPlan.ExpertRecipes.ToDictionary(recipe => recipe, recipe => Enumerable.Range(1, FamilyPlan.Seeds)
+        var experts = FamilyPlan.ExpertRecipes(behaviour).ToDictionary(recipe => recipe, recipe => Enumerable.Range(1, FamilyPlan.Seeds)
             .Select(seed => (seed, In($"small-{behaviour}-{recipe}-{seed}"))).ToArray());
         return Quality.ExamineAsync(behaviour, In("base"), In("small"), In($"base-{behaviour}"), In($"base-{behaviour}-lora"), experts).GetAwaiter().GetResult();
     }
