@@ -6,13 +6,13 @@ namespace ProxyTune.Decoding.Fusion.Dynamic;
 /// <summary>
 /// The distribution of a delta under the base: all that Z(a) = E_P[exp(a d)] depends on. Tokens are put into bins of equal width by their d,
 /// and a bin remembers its mass and the first three cumulants of d within it, so that sum of p exp(a d) over the bin is
-/// mass * exp(a mean + a^2/2 variance + a^3/6 third) up to (a width)^4 / 2880 of itself or so: at the largest a of 2 below 1e-7, at 1 below
-/// 1e-8. A row is read once, and any number of evaluations of Z costs a few hundred exponentials each, whatever the vocabulary.
+/// mass * exp(a mean + a^2/2 variance + a^3/6 third) up to (a width)^4 / 192 of itself, below 1e-7 at the largest a. A row is read once, and any
+/// number of evaluations of Z costs a few hundred exponentials each, whatever the vocabulary.
 /// </summary>
 internal sealed class DeltaHistogram
 {
     // Bins per unit of d at the largest factor 1; twice as many at 2.
-    private const double Fineness = 8;
+    private const double Fineness = 16;
     private const int FewestBins = 256;
     private const int MostBins = 8192;
 

@@ -8,7 +8,7 @@ namespace ProxyTune.Decoding.Fusion.Dynamic;
 /// About one random row in 80 has two minima, so the bracket is scanned, and every interval in which the loss turns from falling to rising is
 /// refined. Minima that differ by less than what rounding of the logits does to them are a tie, and the one nearer to the factor before wins.
 /// </remarks>
-internal sealed class FactorSearch(DynamicSearch search, double maximum)
+internal sealed class FactorSearch(DynamicSearch search, float maximum)
 {
     private const int Intervals = 12;
     private const double Precision = 1e-9;
@@ -49,12 +49,16 @@ internal sealed class FactorSearch(DynamicSearch search, double maximum)
         double forward = equation.Root(m => m.Forward, 0, maximum), backward = equation.Root(m => m.Backward, 0, maximum);
         double low = Math.Min(forward, backward), high = Math.Max(forward, backward);
         Misfit left = equation.At(low);
-        best.Meet(left.Factor(maximum));
+        if (left.Slope >= 0)
+        {
+            best.Meet(left.Factor(maximum));
+        }
+
         int intervals = high - low > Precision ? Intervals : 0;
         for (int i = 1; i <= intervals; i++)
         {
             Misfit right = equation.At(i == intervals ? high : low + ((high - low) * i / intervals));
-            if (left.Slope < 0 && right.Slope > 0)
+            if (left.Slope < 0 && right.Slope >= 0)
             {
                 double a = equation.Root(m => m.Slope, left.Tilt.Factor, right.Tilt.Factor);
                 best.Meet(equation.At(a).Factor(maximum));
@@ -63,10 +67,15 @@ internal sealed class FactorSearch(DynamicSearch search, double maximum)
             left = right;
         }
 
-        best.Meet(left.Factor(maximum));
+        if (left.Slope < 0)
+        {
+            best.Meet(left.Factor(maximum));
+        }
+
         return best.Factor;
     }
 
+    /// <summary>The least misfit met so far, and among equals the least change.</summary>
     private struct Best(Divergences target, double previous)
     {
         public Factor Factor { get; private set; } = new(0, double.PositiveInfinity, false);

@@ -12,8 +12,8 @@ internal readonly record struct Misfit(Tilt Tilt, Divergences Target)
     public double Slope =>
         ((Tilt.Moved.Forward - Target.Forward) * Tilt.Factor * Tilt.Variance) + ((Tilt.Moved.Backward - Target.Backward) * Tilt.Mean);
 
-    public Factor Factor(double maximum) => new(
+    public Factor Factor(float maximum) => new(
         Tilt.Factor,
         double.Hypot(Tilt.Moved.Forward - Target.Forward, Tilt.Moved.Backward - Target.Backward),
-        Tilt.Factor >= maximum && Slope < 0);
+        (float)Tilt.Factor >= maximum && Slope < 0);
 }

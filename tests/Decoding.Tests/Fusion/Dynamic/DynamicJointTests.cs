@@ -1,0 +1,104 @@
+using ProxyTune.Decoding.Fusion.Dynamic;
+
+namespace ProxyTune.Decoding.Tests.Fusion.Dynamic;
+
+public sealed class DynamicJointTests
+{
+    private readonly DynamicFusion joint = new(new() { Mode = DynamicMode.Joint });
+    private readonly DynamicFusion single = new(new());
+
+    [Fact]
+    public void Choose_RandomRows_MeetsTheConditionsOfTheMinimum()
+    {
+        var random = new Random(1);
+        for (int i = 0; i < 2000; i++)
+        {
+            RandomRows rows = RandomRows.Draw(random, random.Next(2, 5), random.Next(30, 150));
+            new JointObjective(rows, single).AssertMinimum(rows.Choose(joint).Factors);
+        }
+    }
+
+    [Fact]
+    public void Choose_TwoExperts_NothingOnAGridIsLower()
+    {
+        var random = new Random(2);
+        for (int i = 0; i < 200; i++)
+        {
+            RandomRows rows = RandomRows.Draw(random, 2, 50);
+            double[] a = rows.Choose(joint).Factors;
+            var objective = new JointObjective(rows, single);
+            double lowest = objective.Value(a);
+            for (double x = 0; x <= 2; x += 0.05)
+            {
+                for (double y = 0; y <= 2; y += 0.05)
+                {
+                    Assert.True(objective.Value(x, y) >= lowest - (1e-9 * (1 + Math.Abs(lowest))), $"case {i}: {x} {y} is lower than {a[0]} {a[1]}");
+                }
+            }
+        }
+    }
+
+    [Fact]
+    public void Choose_OneExpert_IsTheSingleRule()
+    {
+        var random = new Random(3);
+        for (int i = 0; i < 100; i++)
+        {
+            RandomRows rows = RandomRows.Draw(random, 1, 50);
+            Assert.Equal(rows.Choose(single).Factors, rows.Choose(joint).Factors);
+        }
+    }
+
+    [Fact]
+    public void Choose_ExpertsAreEqual_ShareWhatOneWouldGet()
+    {
+        RandomRows one = RandomRows.Draw(new(4), 1, 60);
+        double[] a = new RandomRows(one.Base, one.Deltas[0], one.Deltas[0]).Choose(joint).Factors;
+        Assert.Equal(a[0], a[1], 1e-5);
+        Assert.Equal(one.Choose(single).Factors[0], a[0] + a[1], 0.01);
+    }
+
+    [Fact]
+    public void Choose_DeltasAreIndependentUnderTheBase_EachGetsItsOwnFactor()
+    {
+        // Tokens are pairs (i, j); one expert moves i, the other j, and the base gives them independent probabilities.
+        var random = new Random(5);
+        float[] p = RandomRows.Row(random, 12, 1), q = RandomRows.Row(random, 12, 1), anti = RandomRows.Row(random, 144, 1);
+        float[] first = RandomRows.Row(random, 12, 1), second = RandomRows.Row(random, 12, 1);
+        RandomRows rows = new(Pairs((i, j) => p[i] + q[j]), (Pairs((i, _) => first[i]), null), (Pairs((_, j) => second[j]), null));
+        double[] a = rows.Choose(joint).Factors;
+        Assert.Equal(rows.Only(0).Choose(single).Factors[0], a[0], 1e-5);
+        Assert.Equal(rows.Only(1).Choose(single).Factors[0], a[1], 1e-5);
+
+        static float[] Pairs(Func<int, int, float> logit) => [.. Enumerable.Range(0, 144).Select(k => logit(k / 12, k % 12))];
+    }
+
+    [Fact]
+    public void Choose_OneDeltaIsConstant_IsOneAndDoesNotMatterToTheOther()
+    {
+        RandomRows rows = RandomRows.Draw(new(6), 1, 50);
+        double[] a = new RandomRows(rows.Base, (rows.Base, rows.Base), rows.Deltas[0]).Choose(joint).Factors;
+        Assert.Equal([1, rows.Choose(single).Factors[0]], a, (x, y) => Math.Abs(x - y) < 1e-6);
+    }
+
+    [Fact]
+    public void Choose_OrderOfExperts_DoesNotMatter()
+    {
+        var random = new Random(7);
+        for (int i = 0; i < 100; i++)
+        {
+            RandomRows rows = RandomRows.Draw(random, 3, 50);
+            double[] a = rows.Choose(joint).Factors, b = (rows with { Deltas = [.. rows.Deltas.Reverse()] }).Choose(joint).Factors;
+            Assert.InRange(new SlowDynamicFusion(rows).Distance(a, [.. b.Reverse()]), 0, 1e-5);
+        }
+    }
+
+    [Fact]
+    public void Choose_BaseIsTooSureToReachTheTargets_SaysSo()
+    {
+        float[] sure = RandomRows.Row(new(8), 50, 1);
+        sure[3] += 30;
+        (float[]?, float[]?)[] deltas = [(RandomRows.Row(new(9), 50, 1), null), (RandomRows.Row(new(10), 50, 1), null)];
+        Assert.True(new RandomRows(sure, deltas).Choose(joint).Saturated);
+    }
+}

@@ -1,0 +1,34 @@
+using ProxyTune.Decoding.Fusion.Dynamic;
+
+namespace ProxyTune.Decoding.Tests.Fusion.Dynamic;
+
+public sealed class DynamicRealRowsTests
+{
+    [Fact]
+    public void Choose_DemoModels_IsTheMinimumOfTheLossAndMeetsTheJointConditions()
+    {
+        DynamicFusion closed = new(new()), grid = new(new() { Search = DynamicSearch.Grid }), joint = new(new() { Mode = DynamicMode.Joint });
+        int count = 0, unique = 0, compared = 0;
+        foreach (RandomRows two in RealRows.Read())
+        {
+            // One expert on most rows, for the oracle's sake; on some, both and a finer grid.
+            bool fine = count % 50 == 0;
+            RandomRows rows = fine ? two : new(two.Base, two.Deltas[count % 2]);
+            var check = new LossCheck(rows, fine ? 10 : 1);
+            check.NothingOnTheGridIsBetter(rows.Choose(closed).Factors);
+            check.Grid(rows.Choose(grid).Factors);
+            if (fine)
+            {
+                check.ClosedForm(rows.Choose(closed).Factors);
+                (unique, compared) = (unique + (check.IsUnique ? 1 : 0), compared + 1);
+                new JointObjective(rows, closed).AssertMinimum(rows.Choose(joint).Factors);
+            }
+
+            count++;
+        }
+
+        Assert.True(count >= 10_000);
+        Assert.InRange(unique, 0.5 * compared, compared);
+        Console.WriteLine($"{unique} {compared}");
+    }
+}

@@ -1,0 +1,149 @@
+using ProxyTune.Decoding.Fusion;
+using ProxyTune.Decoding.Fusion.Dynamic;
+
+namespace ProxyTune.Decoding.Tests.Fusion.Dynamic;
+
+public sealed class DynamicSingleTests
+{
+    private readonly DynamicFusion closed = new(new());
+    private readonly DynamicFusion grid = new(new() { Search = DynamicSearch.Grid });
+
+    [Theory]
+    [InlineData(1, 7000)]
+    [InlineData(2, 2000)]
+    [InlineData(4, 1000)]
+    public void Choose_RandomRows_IsTheMinimumOfTheLoss(int experts, int cases)
+    {
+        var random = new Random(experts);
+        int unique = 0;
+        for (int i = 0; i < cases; i++)
+        {
+            // Mostly narrow rows, for the oracle's sake; on some, a finer grid.
+            RandomRows rows = RandomRows.Draw(random, experts, i % 100 == 0 ? random.Next(500, 2000) : random.Next(40, 100));
+            var check = new LossCheck(rows, i % 50 == 1 ? 100 : 10);
+            check.ClosedForm(rows.Choose(closed).Factors);
+            check.Grid(rows.Choose(grid).Factors);
+            unique += check.IsUnique ? 1 : 0;
+        }
+
+        // So that the rows were compared nearly everywhere.
+        Assert.InRange(unique, 0.85 * cases, cases);
+    }
+
+    [Fact]
+    public void Choose_BaseIsAntiExpert_IsTheExpert()
+    {
+        var random = new Random(3);
+        for (int i = 0; i < 300; i++)
+        {
+            RandomRows rows = RandomRows.Draw(random, 1, 60);
+            float[] plus = RandomRows.Row(random, 60, 3);
+            RandomRows equal = new(rows.Base, (plus, rows.Base));
+            (double[] factors, bool saturated) = equal.Choose(closed);
+            Assert.False(saturated);
+            Assert.InRange(new SlowDynamicFusion(equal).Distance(factors, [1]), 0, 1e-6);
+            Assert.Equal(1, equal.Choose(grid).Factors[0], 1e-6);
+        }
+    }
+
+    [Fact]
+    public void Choose_DeltaIsConstant_IsOne()
+    {
+        float[] row = RandomRows.Row(new(4), 50, 3);
+        float[] shifted = [.. row.Select(x => x + 2)], rounded = [.. row.Select(x => x + 5e-7f)];
+        foreach (float[] plus in new[] { row, shifted, rounded })
+        {
+            foreach (DynamicFusion rule in new[] { closed, grid })
+            {
+                AssertChosen([1], false, new RandomRows(RandomRows.Row(new(5), 50, 1), (plus, row)).Choose(rule, 0.3f));
+            }
+        }
+    }
+
+    [Fact]
+    public void Choose_OneDeltaOfSeveralIsConstant_TheOtherOneMoves()
+    {
+        RandomRows rows = RandomRows.Draw(new(6), 1, 50);
+        float[] anti = rows.Deltas[0].Minus!;
+        RandomRows two = new(rows.Base, (anti, anti), rows.Deltas[0]);
+        (double[] factors, _) = two.Choose(closed);
+        Assert.Equal(0, factors[0]);
+        Assert.InRange(factors[1], 0.01, 2);
+        new LossCheck(two).ClosedForm(factors);
+    }
+
+    [Fact]
+    public void Choose_BaseIsTooSureToReachTheTarget_SaturatesAndSaysSo()
+    {
+        float[] sure = RandomRows.Row(new(7), 50, 1), surer = [.. sure], anti = RandomRows.Row(new(8), 50, 1), plus = RandomRows.Row(new(9), 50, 1);
+        sure[3] += 15;
+        surer[3] += 40;
+        foreach (DynamicFusion rule in new[] { closed, grid })
+        {
+            AssertChosen([2], true, new RandomRows(sure, (plus, anti)).Choose(rule, 0.5f));
+        }
+
+        // Here the loss is the same everywhere as far as double precision tells, but its derivative is not.
+        AssertChosen([2], true, new RandomRows(surer, (plus, anti)).Choose(closed, 0.5f));
+        AssertChosen([0.5], true, new RandomRows(sure, (plus, anti)).Choose(new DynamicFusion(new() { Maximum = 0.5f })));
+    }
+
+    [Fact]
+    public void Choose_BannedTokens_AreAsIfTheyDidNotExist()
+    {
+        var random = new Random(10);
+        for (int i = 0; i < 300; i++)
+        {
+            RandomRows rows = RandomRows.Draw(random, 3, 80);
+            (double[] expected, bool saturated) = rows.Allowed().Choose(closed);
+            AssertChosen(expected, saturated, rows.Choose(closed));
+        }
+    }
+
+    [Fact]
+    public void Choose_EverythingBanned_IsOne()
+    {
+        float[] none = [float.NegativeInfinity, 1], other = [1, float.NegativeInfinity];
+        AssertChosen([1], false, new RandomRows(none, (other, [1, 2])).Choose(closed));
+    }
+
+    [Fact]
+    public void Choose_ExpertsAreEqual_KeepsTheOneOfTheTokenBefore()
+    {
+        RandomRows rows = RandomRows.Draw(new(11), 1, 50);
+        RandomRows twice = new(rows.Base, rows.Deltas[0], rows.Deltas[0]);
+        double a = rows.Choose(closed).Factors[0];
+        Assert.Equal([a, 0], twice.Choose(closed, 1, 0).Factors);
+        Assert.Equal([0, a], twice.Choose(closed, 0, 1).Factors);
+    }
+
+    [Fact]
+    public void Choose_ManyTokensInARow_AllocatesNothing()
+    {
+        float[] factors = new float[2], previous = [1, 0];
+        RandomRows rows = RandomRows.Draw(new(12), 2, 500);
+        DeltaRows[] deltas = [.. rows.Deltas.Select(d => new DeltaRows(d.Plus, d.Minus))];
+        foreach (DynamicMode mode in Enum.GetValues<DynamicMode>())
+        {
+            var rule = new DynamicFusion(new() { Mode = mode });
+            rule.Choose(new(rows.Base, deltas, previous), factors);
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            rule.Choose(new(rows.Base, deltas, previous), factors);
+            Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+        }
+    }
+
+    [Theory]
+    [InlineData(0f)]
+    [InlineData(-1f)]
+    [InlineData(11f)]
+    [InlineData(float.NaN)]
+    public void Create_MaximumOutOfRange_NamesIt(float maximum) =>
+        Assert.Equal("maximum", Assert.Throws<EngineException>(() => new DynamicFusion(new() { Maximum = maximum })).Field);
+
+    private static void AssertChosen(double[] factors, bool saturated, (double[] Factors, bool Saturated) actual)
+    {
+        Assert.Equal(factors, actual.Factors);
+        Assert.Equal(saturated, actual.Saturated);
+    }
+}

@@ -1,0 +1,77 @@
+using ProxyTune.Decoding.Fusion;
+using ProxyTune.Decoding.Fusion.Dynamic;
+
+namespace ProxyTune.Decoding.Tests.Fusion.Dynamic;
+
+public sealed class FactorSearchTests
+{
+    // As a grows, the second token overtakes the first at 0.5 and the third the second at 1.25, and KL(F_a || P) rises in two steps. For a
+    // target between them and a small KL(P || F_a), the loss has a minimum at each step.
+    private const double Between = 0.9;
+    private static readonly RandomRows Steps = new([0, -5, -15], ([0, 10, 18], null));
+
+    private readonly SlowDynamicFusion oracle = new(Steps);
+    private readonly TiltedFamily family = new();
+
+    public FactorSearchTests() => family.Load(Steps.Base, new DeltaRows(Steps.Deltas[0].Plus, default), 2);
+
+    [Fact]
+    public void Solve_TwoMinima_TakesTheLowerAndAmongEqualsTheOneNearerToThePreviousFactor()
+    {
+        double equal = TargetOfEqualMinima();
+        foreach (DynamicSearch search in Enum.GetValues<DynamicSearch>())
+        {
+            var searching = new FactorSearch(search, 2);
+            Assert.InRange(searching.Solve(family, new(equal - 0.5, 0), 1.6).Value, 0, Between);
+            Assert.InRange(searching.Solve(family, new(equal + 0.5, 0), 0.3).Value, Between, 2);
+        }
+
+        var closed = new FactorSearch(DynamicSearch.ClosedForm, 2);
+        Assert.InRange(closed.Solve(family, new(equal, 0), 0.3).Value, 0, Between);
+        Assert.InRange(closed.Solve(family, new(equal, 0), 1.6).Value, Between, 2);
+    }
+
+    [Fact]
+    public void Solve_TargetIsReached_LeavesNoMisfit()
+    {
+        foreach (double a in new[] { 0, 0.3, 0.5, 0.51, 1.24, 1.9999 })
+        {
+            (double forward, double backward) = oracle.Moved(a);
+            Factor factor = new FactorSearch(DynamicSearch.ClosedForm, 2).Solve(family, new(forward, backward), 1);
+            Assert.Equal(a, factor.Value, 1e-6);
+            Assert.Equal(0, factor.Misfit, 1e-5);
+            Assert.False(factor.Saturated);
+        }
+    }
+
+    /// <summary>The forward target at which the oracle's loss is equally low on both sides.</summary>
+    private double TargetOfEqualMinima()
+    {
+        (double low, double high) = (8, 15);
+        while (high - low > 1e-10)
+        {
+            double middle = (low + high) / 2;
+            (low, high) = Lowest(middle, 0.4, Between) < Lowest(middle, Between, 1.6) ? (middle, high) : (low, middle);
+        }
+
+        return low;
+    }
+
+    private double Lowest(double target, double from, double to)
+    {
+        double ratio = (Math.Sqrt(5) - 1) / 2;
+        while (to - from > 1e-10)
+        {
+            double left = to - (ratio * (to - from)), right = from + (ratio * (to - from));
+            (from, to) = Loss(left) < Loss(right) ? (from, right) : (left, to);
+        }
+
+        return Loss(from);
+
+        double Loss(double a)
+        {
+            (double forward, double backward) = oracle.Moved(a);
+            return Math.Pow(forward - target, 2) + Math.Pow(backward, 2);
+        }
+    }
+}

@@ -1,0 +1,35 @@
+using ProxyTune.Decoding.Fusion.Dynamic;
+
+namespace ProxyTune.Decoding.Tests.Fusion.Dynamic;
+
+/// <summary>The objective of joint fusion by plain loops: log Z(a) - sum of a_t m_t + sum of r_t / 2 (a_t - a_t*)^2.</summary>
+internal sealed class JointObjective
+{
+    private readonly SlowDynamicFusion oracle;
+    private readonly double[] alone;
+    private readonly (double Mean, double Variance)[] moments;
+
+    /// <param name="single">Finds a_t*, tested elsewhere.</param>
+    public JointObjective(RandomRows rows, DynamicFusion single)
+    {
+        oracle = new(rows);
+        alone = [.. rows.Deltas.Select((_, t) => rows.Only(t).Choose(single).Factors[0])];
+        moments = [.. alone.Select((a, t) => oracle.Moments(t, [.. alone.Select((_, s) => s == t ? a : 0)]))];
+    }
+
+    public double Value(params double[] a) =>
+        oracle.LogZ(a) + a.Select((x, t) => (0.005 * moments[t].Variance * Math.Pow(x - alone[t], 2)) - (x * moments[t].Mean)).Sum();
+
+    /// <summary>Nothing pulls at any factor, except against a bound.</summary>
+    public void AssertMinimum(double[] a)
+    {
+        for (int t = 0; t < a.Length; t++)
+        {
+            (double mean, double variance) = oracle.Moments(t, a);
+            double gradient = mean - moments[t].Mean + (0.01 * moments[t].Variance * (a[t] - alone[t]));
+            double scale = Math.Sqrt(Math.Max(variance, moments[t].Variance)) + 1e-6;
+            double wrong = a[t] <= 0 ? -gradient : a[t] >= 2 ? gradient : Math.Abs(gradient);
+            Assert.True(wrong <= 1e-6 * scale, $"derivative {gradient} after factor {t} of {string.Join(' ', a)}, scale {scale}");
+        }
+    }
+}

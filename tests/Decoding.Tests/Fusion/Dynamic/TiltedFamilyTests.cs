@@ -1,0 +1,66 @@
+using ProxyTune.Decoding.Fusion;
+using ProxyTune.Decoding.Fusion.Dynamic;
+
+namespace ProxyTune.Decoding.Tests.Fusion.Dynamic;
+
+public sealed class TiltedFamilyTests
+{
+    [Fact]
+    public void At_RandomRows_EqualsPlainLoopsAndRisesWithTheFactor()
+    {
+        var random = new Random(1);
+        for (int i = 0; i < 500; i++)
+        {
+            RandomRows rows = RandomRows.Draw(random, 1, random.Next(10, 300)).Allowed();
+            var oracle = new SlowDynamicFusion(rows);
+            TiltedFamily family = Load(rows);
+            AssertClose(oracle.Targets[0].Forward, family.Tuning.Forward);
+            AssertClose(oracle.Targets[0].Backward, family.Tuning.Backward);
+            Divergences before = default;
+            for (double a = 0; a <= 2; a += 0.25)
+            {
+                Tilt tilt = family.At(a);
+                (double forward, double backward) = oracle.Moved(a);
+                (double mean, double variance) = oracle.Moments(0, a);
+                AssertClose(forward, tilt.Moved.Forward);
+                AssertClose(backward, tilt.Moved.Backward);
+                Assert.Equal(mean, tilt.Mean + family.Centre, 1e-6 * (1 + Math.Abs(mean)));
+                Assert.Equal(variance, tilt.Variance, 1e-5 * (1e-5 + variance));
+                Assert.True(tilt.Moved.Forward >= before.Forward - 1e-14 && tilt.Moved.Backward >= before.Backward - 1e-14);
+                before = tilt.Moved;
+            }
+        }
+    }
+
+    /// <summary>Far more tokens than bins: what cumulants stand for.</summary>
+    [Theory]
+    [InlineData(0.001)]
+    [InlineData(1)]
+    [InlineData(12)]
+    public void At_WideRow_EqualsPlainLoops(double scale)
+    {
+        var random = new Random(2);
+        float[] anti = RandomRows.Row(random, 40_000, 3), plus = [.. anti.Zip(RandomRows.Row(random, 40_000, scale), (x, y) => x + y)];
+        RandomRows rows = new(RandomRows.Row(random, 40_000, 3), (plus, anti));
+        var oracle = new SlowDynamicFusion(rows);
+        TiltedFamily family = Load(rows);
+        foreach (double a in new[] { 0.1, 1, 2 })
+        {
+            (double forward, double backward) = oracle.Moved(a);
+            Assert.Equal(forward, family.At(a).Moved.Forward, 1e-14 + (1e-7 * forward));
+            Assert.Equal(backward, family.At(a).Moved.Backward, 1e-14 + (1e-7 * backward));
+        }
+
+        Assert.Equal(oracle.Targets[0].Forward, family.Tuning.Forward, 1e-14 + (1e-7 * oracle.Targets[0].Forward));
+        Assert.Equal(oracle.Targets[0].Backward, family.Tuning.Backward, 1e-14 + (1e-7 * oracle.Targets[0].Backward));
+    }
+
+    private static TiltedFamily Load(RandomRows rows)
+    {
+        TiltedFamily family = new();
+        family.Load(rows.Base, new DeltaRows(rows.Deltas[0].Plus, rows.Deltas[0].Minus), 2);
+        return family;
+    }
+
+    private static void AssertClose(double expected, double actual) => Assert.Equal(expected, actual, 1e-12 + (1e-6 * expected));
+}
