@@ -1,6 +1,9 @@
 using System.Diagnostics;
 
+using MathNet.Numerics.Distributions;
+
 using ProxyTune.Decoding.Fusion;
+using ProxyTune.Decoding.Fusion.Dynamic;
 using ProxyTune.Decoding.Sampling;
 
 namespace ProxyTune.Bench;
@@ -14,7 +17,7 @@ internal static class FusedRows
     public static async Task MeasureAsync(Report report, Settings settings)
     {
         var random = new Random(1);
-        ReadOnlyMemory<float>[] rows = [.. Enumerable.Range(0, 3).Select(_ => (ReadOnlyMemory<float>)Row(random))];
+        ReadOnlyMemory<float>[] rows = [.. Enumerable.Range(0, 3).Select(_ => (ReadOnlyMemory<float>)Row(random, Width))];
         float[] weights = [1, 1, -1], fused = new float[Width];
         int[] generated = [.. Enumerable.Range(0, 100).Select(_ => random.Next(Width))];
         var sampled = new SamplingOptions { Temperature = 0.8f };
@@ -36,6 +39,7 @@ internal static class FusedRows
             $"A fused row of {Width} words, forward passes excluded",
             ["what", "microseconds a row"],
             [.. cases.Zip(microseconds, (c, samples) => new[] { c.Name, samples.Show("0") })]);
+        await MeasureDynamicAsync(report, settings);
 
         double Time(SamplingOptions? options)
         {
@@ -53,14 +57,51 @@ internal static class FusedRows
         }
     }
 
-    /// <summary>Logits as of a model that is fairly sure: normal, with a few words well above the rest.</summary>
-    private static float[] Row(Random random)
+    private static async Task MeasureDynamicAsync(Report report, Settings settings)
     {
-        float[] row = new float[Width];
-        MathNet.Numerics.Distributions.Normal.Samples(random, 0, 2.5).Take(Width).Select(x => (float)x).ToArray().CopyTo(row, 0);
+        int[] widths = [1_776, Width, 151_936];
+        (string Name, int Experts, DynamicMode Mode)[] cases =
+            [("single, 1 expert", 1, DynamicMode.Single), ("single, 3 experts", 3, DynamicMode.Single), ("joint, 3 experts", 3, DynamicMode.Joint)];
+        List<string[]> table = [];
+        foreach ((string name, int experts, DynamicMode mode) in cases)
+        {
+            Samples[] microseconds = await Samples.InterleaveAsync(
+                settings.Rounds, [.. widths.Select(width => Timing(new DynamicFusion(new() { Mode = mode }), experts, width))]);
+            table.Add([name, .. microseconds.Select(samples => samples.Show("0"))]);
+        }
+
+        report.Table("Choosing a position's factors by dynamic fusion, microseconds", ["rule", .. widths.Select(width => $"{width} words")], [.. table]);
+
+        static Func<Task<double>> Timing(DynamicFusion rule, int experts, int width)
+        {
+            var random = new Random(2);
+            float[] @base = Row(random, width), anti = Row(random, width), factors = new float[experts];
+            var deltas = new DeltaRows[experts];
+            for (int t = 0; t < experts; t++)
+            {
+                deltas[t] = new(anti.Zip(Normal.Samples(random, 0, 1), (s, d) => s + (float)d).ToArray(), anti);
+            }
+
+            return () =>
+            {
+                long start = Stopwatch.GetTimestamp();
+                for (int position = 0; position < Positions / 10; position++)
+                {
+                    rule.Choose(new(@base, deltas, []), factors);
+                }
+
+                return Task.FromResult(Stopwatch.GetElapsedTime(start).TotalMicroseconds / (Positions / 10));
+            };
+        }
+    }
+
+    /// <summary>Logits as of a model that is fairly sure: normal, with a few words well above the rest.</summary>
+    private static float[] Row(Random random, int width)
+    {
+        float[] row = [.. Normal.Samples(random, 0, 2.5).Take(width).Select(x => (float)x)];
         for (int i = 0; i < 20; i++)
         {
-            row[i * 997] += 8;
+            row[i * 997 % width] += 8;
         }
 
         return row;

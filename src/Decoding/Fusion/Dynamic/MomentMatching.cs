@@ -1,3 +1,5 @@
+using System.Numerics.Tensors;
+
 namespace ProxyTune.Decoding.Fusion.Dynamic;
 
 /// <summary>
@@ -21,7 +23,9 @@ internal sealed class MomentMatching(double maximum)
 
     // Times the size of d, a variance that is nothing: keeps the minimiser unique where a delta is constant.
     private const double Floor = 1e-12;
-    private const double Precision = 1e-7;
+
+    // Newton's method squares the error: a change this small leaves one far below single precision.
+    private const double LastChange = 1e-4;
     private const int MostSteps = 50;
 
     /// <param name="family">F_a over vectors.</param>
@@ -49,8 +53,9 @@ internal sealed class MomentMatching(double maximum)
                 largest = Math.Max(largest, Math.Abs(change[t]));
             }
 
-            if (largest < Precision)
+            if (largest < LastChange)
             {
+                TensorPrimitives.Add(factors, change, factors);
                 break;
             }
 
@@ -66,7 +71,7 @@ internal sealed class MomentMatching(double maximum)
 
                 next = Objective(family, alone, trial, nextGradient, nextHessian);
             }
-            while (next > value + (1e-4 * part * slope) && part * largest >= Precision);
+            while (next > value + (1e-4 * part * slope) && part * largest >= LastChange);
 
             trial.CopyTo(factors);
             nextGradient.CopyTo(gradient);

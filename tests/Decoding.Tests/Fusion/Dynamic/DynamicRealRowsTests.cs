@@ -28,7 +28,6 @@ public sealed class DynamicRealRowsTests
         }
 
         Assert.True(count >= 10_000);
-        Assert.InRange(unique, 0.5 * compared, compared);
-        Console.WriteLine($"{unique} {compared}");
+        Assert.InRange(unique, 0.95 * compared, compared);
     }
 }

@@ -1,5 +1,3 @@
-using ProxyTune.Decoding.Fusion;
-
 namespace ProxyTune.Decoding.Tests.Fusion.Dynamic;
 
 /// <summary>Dynamic logit fusion by its definition: whole softmaxes and divergences in plain loops, in double, for every a that is tried.</summary>
