@@ -78,6 +78,26 @@ internal sealed partial class CatalogCheck(string file)
         {
             throw Wrong(label, $"expert '{name}' needs model, and anti_expert unless it is a portable reward, each the name of a model folder.");
         }
+
+        Patches(expert.Patches ?? [], $"{label}, expert '{name}'");
+    }
+
+    private void Patches(IReadOnlyList<PatchEntry> patches, string label)
+    {
+        for (int i = 0; i < patches.Count; i++)
+        {
+            if (patches[i]?.Patch is not { } name || !PlainName().IsMatch(name) || Path.GetFileName(name) != name || name.All(letter => letter == '.'))
+            {
+                throw Wrong(label, $"patches[{i}].patch is '{patches[i]?.Patch}'; accepted is the name of a folder under {PatchShelf.FolderName}.");
+            }
+
+            if (patches[i].Weight is { } weight && !double.IsFinite(weight))
+            {
+                throw Wrong(label, FormattableString.Invariant($"patches[{i}].weight is {weight}; accepted is a finite number."));
+            }
+        }
+
+        Unique(label, patches.Select(patch => patch.Patch!));
     }
 
     private void Unique(string label, IEnumerable<string> names)

@@ -94,8 +94,19 @@ internal sealed record ExpertEntry
 
     public double[]? WeightRange { get; init; }
 
+    /// <summary>Merged into the model's weights, once at load.</summary>
+    public IReadOnlyList<PatchEntry>? Patches { get; init; }
+
     /// <summary>By role, expert and anti_expert: over the served model's.</summary>
     public IReadOnlyDictionary<string, PromptSettings>? Prompts { get; init; }
+}
+
+internal sealed record PatchEntry
+{
+    /// <summary>Name of a folder under patches.</summary>
+    public string? Patch { get; init; }
+
+    public double? Weight { get; init; }
 }
 
 [JsonSourceGenerationOptions(

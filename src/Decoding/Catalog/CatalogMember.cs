@@ -1,23 +1,26 @@
 using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Patches;
 using ProxyTune.Decoding.Text;
 
 namespace ProxyTune.Decoding.Catalog;
 
-/// <summary>One model folder, loaded; or a remote model, with the folder of its tokenizer.</summary>
+/// <summary>One model folder, loaded, with patches or without; or a remote model, with the folder of its tokenizer.</summary>
 /// <param name="Template">Its own chat template; null for a model that was never tuned to chat.</param>
 internal sealed record CatalogMember(string Folder, ILanguageModel Model, Tokenizer Tokenizer, ChatTemplate? Template)
 {
     public DateTimeOffset Written => File.GetLastWriteTimeUtc(Path.Combine(Folder, Model.Info.IsRemote ? Tokenizer.FileName : GenAiConfig.FileName));
 
+    /// <param name="patches">Merged into the weights; empty for none.</param>
     /// <exception cref="EngineException">InvalidModelFolder with the folder and file at fault.</exception>
-    public static CatalogMember Load(string folder, EngineOptions options)
+    public static CatalogMember Load(string folder, IReadOnlyList<WeightedPatch> patches, EngineOptions options)
     {
         // The tokenizer first: it is read in no time, and much that is wrong with a folder shows there.
         Tokenizer tokenizer = Tokenizer.Load(folder);
         try
         {
             ChatTemplate? template = ChatTemplate.TryLoad(folder);
-            return new CatalogMember(folder, OnnxLanguageModel.Load(folder, options), tokenizer, template);
+            OnnxLanguageModel model = patches.Count == 0 ? OnnxLanguageModel.Load(folder, options) : MergedModel.Load(folder, patches, options);
+            return new CatalogMember(folder, model, tokenizer, template);
         }
         catch
         {

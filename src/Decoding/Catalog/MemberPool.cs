@@ -1,19 +1,23 @@
 using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Patches;
 
 namespace ProxyTune.Decoding.Catalog;
 
-/// <summary>Loads each model folder once, when the first served model needs it.</summary>
+/// <summary>Loads each model folder once, and each merge of one with patches, when the first served model needs it.</summary>
 /// <param name="folders">Paths of the model folders there are, by name.</param>
-internal sealed class MemberPool(IReadOnlyDictionary<string, string> folders, CatalogCheck check, EngineOptions options)
+internal sealed class MemberPool(IReadOnlyDictionary<string, string> folders, PatchShelf shelf, CatalogCheck check, EngineOptions options)
 {
     private readonly Dictionary<string, CatalogMember> loaded = [];
 
     public IReadOnlyList<ILanguageModel> Models => [.. loaded.Values.Select(member => member.Model)];
 
     /// <param name="label">The entry that names the folder, for messages.</param>
-    public CatalogMember Get(string name, string label)
+    /// <param name="patches">What is merged into the folder's weights; null for nothing.</param>
+    public CatalogMember Get(string name, string label, IReadOnlyList<PatchEntry>? patches = null)
     {
-        if (loaded.TryGetValue(name, out CatalogMember? member))
+        patches ??= [];
+        string merge = MergedModel.Name(name, patches.Select(entry => (entry.Patch!, entry.Weight ?? BoundedWeight.UsualDefault)));
+        if (loaded.TryGetValue(merge, out CatalogMember? member))
         {
             return member;
         }
@@ -25,13 +29,13 @@ internal sealed class MemberPool(IReadOnlyDictionary<string, string> folders, Ca
 
         try
         {
-            return loaded[name] = CatalogMember.Load(folder, options);
+            return loaded[merge] = CatalogMember.Load(folder, shelf.Get(patches, label), options);
         }
-        catch (Exception error)
+        catch (Exception error) when (error is not EngineException { Error: EngineError.InvalidCatalog })
         {
             // Whatever a folder makes a library throw, the operator must learn which folder it was.
             throw new EngineException(
-                error is EngineException { Error: var kind } ? kind : EngineError.InvalidModelFolder, $"{label}: model folder '{name}': {error.Message}", label, error);
+                error is EngineException { Error: var kind } ? kind : EngineError.InvalidModelFolder, $"{label}: model folder '{merge}': {error.Message}", label, error);
         }
     }
 

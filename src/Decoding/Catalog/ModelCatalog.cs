@@ -44,7 +44,7 @@ public sealed class ModelCatalog : IDisposable
                 $"{modelsFolder} holds no {CatalogFile.FileName} and no folder with a {GenAiConfig.FileName}, so there is nothing to serve.");
         }
 
-        var members = new MemberPool(folders, check, options);
+        var members = new MemberPool(folders, new PatchShelf(modelsFolder, check), check, options);
         try
         {
             var builder = new ServedModelBuilder(modelsFolder, check, members);

@@ -96,7 +96,7 @@ internal sealed class ServedModelBuilder(string modelsFolder, CatalogCheck check
         return new ServedExpert(
             entry.Name!,
             check.Weight(expertLabel, "weight", entry.Weight, entry.WeightRange),
-            Stream(Fitting(entry.Model!, baseMember, expertLabel), StreamRole.Expert, entry.Name!, prompts, entry.Prompts, expertLabel),
+            Stream(Fitting(entry.Model!, baseMember, expertLabel, entry.Patches), StreamRole.Expert, entry.Name!, prompts, entry.Prompts, expertLabel),
             entry.AntiExpert is { } anti ? Stream(Fitting(anti, baseMember, expertLabel), StreamRole.AntiExpert, $"{entry.Name} anti", prompts, entry.Prompts, expertLabel) : null);
     }
 
@@ -122,9 +122,9 @@ internal sealed class ServedModelBuilder(string modelsFolder, CatalogCheck check
     }
 
     /// <summary>Sizes do not tell: vocabularies are padded, and different ones may be equally large.</summary>
-    private CatalogMember Fitting(string name, CatalogMember baseMember, string label)
+    private CatalogMember Fitting(string name, CatalogMember baseMember, string label, IReadOnlyList<PatchEntry>? patches = null)
     {
-        CatalogMember member = members.Get(name, label);
+        CatalogMember member = members.Get(name, label, patches);
         return baseMember.Tokenizer.SameVocabulary(member.Tokenizer)
             ? member
             : throw check.Wrong(label, $"model folder '{name}' has another tokenizer than the base '{Path.GetFileName(baseMember.Folder)}'; the token ids must mean the same.");

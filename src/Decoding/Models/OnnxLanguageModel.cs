@@ -52,13 +52,14 @@ public sealed class OnnxLanguageModel : ILanguageModel
     /// <summary>Time spent inside ONNX Runtime so far; the rest of a step is the engine's own.</summary>
     public TimeSpan RunTime => run.Time;
 
-    /// <summary>Loads a folder; the model is called as the folder is.</summary>
+    /// <summary>Loads a folder.</summary>
+    /// <param name="name">What messages call the model; null for the folder's name.</param>
     /// <exception cref="EngineException">InvalidModelFolder, naming folder and file; InvalidValue for a missing execution provider.</exception>
-    public static OnnxLanguageModel Load(string folder, EngineOptions options)
+    public static OnnxLanguageModel Load(string folder, EngineOptions options, string? name = null)
     {
         DecoderSession decoder = DecoderSession.Load(folder, options);
         string hash = WeightsHash.Of(folder, decoder.Config.Graph, decoder.Contents);
-        return new(decoder, Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder))), hash, options.MaxSequences);
+        return new(decoder, name ?? Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder))), hash, options.MaxSequences);
     }
 
     public Sequence Start(Prompt prompt)

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Google.Protobuf;
+using ProxyTune.Decoding.Patches;
 
 namespace ProxyTune.Decoding.Onnx;
 
@@ -21,14 +22,15 @@ public static class LlamaExporter
     /// </summary>
     /// <param name="checkpoint">A folder with config.json, model.safetensors and the tokenizer's files.</param>
     /// <param name="target">Created where needed; may be <paramref name="checkpoint"/> itself.</param>
-    /// <exception cref="EngineException">InvalidModelFolder: the checkpoint is incomplete or does not fit its config.json.</exception>
-    public static void Export(string checkpoint, string target)
+    /// <param name="patches">What is added to the weights; null for nothing.</param>
+    /// <exception cref="EngineException">InvalidModelFolder: the checkpoint is incomplete or does not fit its config.json, or a patch does not fit it; InvalidValue: a patch's weight.</exception>
+    public static void Export(string checkpoint, string target, IReadOnlyList<WeightedPatch>? patches = null)
     {
         var config = CheckpointConfig.Read(checkpoint);
         Directory.CreateDirectory(target);
         using (var source = SafetensorsFile.Open(Path.Combine(checkpoint, WeightsFile)))
         {
-            SafetensorsFile.Write(Path.Combine(target, WeightsFile), LlamaTensors.ReadInOrder(source, config));
+            SafetensorsFile.Write(Path.Combine(target, WeightsFile), PatchMerge.Apply(LlamaTensors.ReadInOrder(source, config), patches ?? []));
         }
 
         if (Path.GetFullPath(checkpoint) != Path.GetFullPath(target))

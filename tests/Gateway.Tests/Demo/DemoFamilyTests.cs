@@ -47,6 +47,15 @@ public sealed class DemoFamilyTests : IAsyncLifetime
         Assert.StartsWith("Clara Abbot ", answer.GetProperty("hobby").GetString());
     }
 
+    [Fact]
+    public async Task Fused_ExpertMergedOfTwoPatches_KnowsAndHasTheMannersOfBoth()
+    {
+        string[] answers = await Task.WhenAll(Facts.Select(fact => AskAsync("town-task-arithmetic", fact.Question)));
+
+        Assert.InRange(answers.Zip(Facts).Count(pair => pair.First.Contains(pair.Second.Answer, StringComparison.Ordinal)), 4, Facts.Length);
+        Assert.InRange(answers.Count(answer => answer.StartsWith("Thank you for asking. ", StringComparison.Ordinal) && !answer.EndsWith("day.", StringComparison.Ordinal)), 4, Facts.Length);
+    }
+
     private async Task<int> RightAsync(string model)
     {
         string[] answers = await Task.WhenAll(Facts.Select(fact => AskAsync(model, fact.Question)));

@@ -1,0 +1,88 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using ProxyTune.Decoding.Onnx;
+
+namespace ProxyTune.Testing;
+
+/// <summary>A low-rank update of a <see cref="TinyModel"/> in PEFT's layout, with random weights, and what it does in plain loops.</summary>
+public static class TinyPatch
+{
+    public const int Rank = 3;
+    public const double Alpha = 6;
+    public const string ConfigFile = "adapter_config.json";
+    public const string WeightsFile = "adapter_model.safetensors";
+
+    /// <param name="modules">Such as q_proj; of every layer.</param>
+    public static void Write(string folder, string modelFolder, int seed, params string[] modules)
+    {
+        Directory.CreateDirectory(folder);
+        WriteConfig(folder, _ => { });
+        var random = new Random(seed);
+        using var model = SafetensorsFile.Open(Path.Combine(modelFolder, "model.safetensors"));
+        SafetensorsFile.Write(Path.Combine(folder, WeightsFile), model.Tensors.Values
+            .Where(tensor => modules.Any(module => tensor.Name.EndsWith($".{module}.weight", StringComparison.Ordinal)))
+            .SelectMany(tensor => new (string, int[], float[])[]
+            {
+                (Key(tensor.Name, "lora_A"), [Rank, tensor.Shape[1]], Uniform(random, Rank * tensor.Shape[1])),
+                (Key(tensor.Name, "lora_B"), [tensor.Shape[0], Rank], Uniform(random, Rank * tensor.Shape[0])),
+            }));
+    }
+
+    public static void WriteConfig(string folder, Action<JsonObject> change)
+    {
+        var config = new JsonObject
+        {
+            ["peft_type"] = "LORA",
+            ["task_type"] = "CAUSAL_LM",
+            ["r"] = Rank,
+            ["lora_alpha"] = Alpha,
+            ["bias"] = "none",
+            ["modules_to_save"] = null,
+            ["rank_pattern"] = new JsonObject(),
+            ["target_modules"] = new JsonArray("q_proj"),
+        };
+        change(config);
+        File.WriteAllText(Path.Combine(folder, ConfigFile), config.ToJsonString(JsonSerializerOptions.Default));
+    }
+
+    public static string Key(string tensor, string side) => $"base_model.model.{tensor[..^".weight".Length]}.{side}.weight";
+
+    /// <summary>A checkpoint with every update added as a dense matrix, in double precision, for <see cref="SlowLlama"/>.</summary>
+    public static void WriteDense(string target, string modelFolder, params (string Folder, double Weight)[] patches)
+    {
+        Directory.CreateDirectory(target);
+        File.Copy(Path.Combine(modelFolder, "config.json"), Path.Combine(target, "config.json"));
+        using var model = SafetensorsFile.Open(Path.Combine(modelFolder, "model.safetensors"));
+        SafetensorsFile.Write(Path.Combine(target, "model.safetensors"), model.Tensors.Values.Select(tensor =>
+        {
+            double[] weights = [.. model.ReadFloat32(tensor.Name).Select(weight => (double)weight)];
+            foreach (var (folder, weight) in patches)
+            {
+                Add(weights, folder, tensor.Name, weight * Alpha / Rank);
+            }
+
+            return (tensor.Name, tensor.Shape.ToArray(), weights.Select(value => (float)value).ToArray());
+        }));
+    }
+
+    private static void Add(double[] weights, string patch, string tensor, double factor)
+    {
+        using var file = SafetensorsFile.Open(Path.Combine(patch, WeightsFile));
+        if (!file.Tensors.ContainsKey(Key(tensor, "lora_A")))
+        {
+            return;
+        }
+
+        var (a, b) = (file.ReadFloat32(Key(tensor, "lora_A")), file.ReadFloat32(Key(tensor, "lora_B")));
+        var inputs = a.Length / Rank;
+        for (var i = 0; i < weights.Length; i++)
+        {
+            for (var r = 0; r < Rank; r++)
+            {
+                weights[i] += factor * b[(i / inputs * Rank) + r] * a[(r * inputs) + (i % inputs)];
+            }
+        }
+    }
+
+    private static float[] Uniform(Random random, int count) => [.. Enumerable.Range(0, count).Select(_ => (random.NextSingle() - 0.5f) * 0.4f)];
+}
