@@ -1,5 +1,5 @@
 using ProxyTune.Decoding.Onnx;
-using ProxyTune.Trainer.Training;
+using ProxyTune.Decoding.Patches;
 
 namespace ProxyTune.Trainer.Recipes;
 
@@ -7,28 +7,9 @@ namespace ProxyTune.Trainer.Recipes;
 public static class Export
 {
     /// <param name="model">Checkpoint folder.</param>
-    /// <param name="adapter">PEFT folder whose update is merged, or null.</param>
+    /// <param name="adapter">PEFT folder whose update is merged, W + (alpha / rank) B A, or null.</param>
     /// <param name="output">Created where needed.</param>
-    /// <exception cref="TrainingException">The adapter is broken or does not fit.</exception>
-    /// <exception cref="Decoding.EngineException">The checkpoint is incomplete or broken.</exception>
-    public static void Run(string model, string? adapter, string output)
-    {
-        if (adapter is null)
-        {
-            LlamaExporter.Export(model, output);
-            return;
-        }
-
-        Merge(model, adapter, output);
-        LlamaExporter.Export(output, output);
-    }
-
-    /// <summary>Writes the checkpoint W + (alpha / rank) B A.</summary>
-    public static void Merge(string model, string adapter, string output)
-    {
-        using var merged = ModelFolder.Load(model, trainable: false);
-        using var update = AdapterFolder.Load(adapter, merged.Config);
-        update.MergeInto(merged);
-        ModelFolder.Save(output, merged, model);
-    }
+    /// <exception cref="Decoding.EngineException">The checkpoint or the adapter is incomplete or broken, or they do not fit each other.</exception>
+    public static void Run(string model, string? adapter, string output) =>
+        LlamaExporter.Export(model, output, adapter is null ? null : [new WeightedPatch(LowRankPatch.Read(adapter), 1)]);
 }

@@ -20,6 +20,9 @@ internal static class Family
         ("town-small-qa-reward", "small-qa-prt-1"), ("town-small-qa-habit", "small-qa-habit"),
     ];
 
+    /// <summary>Low-rank updates that are committed as they are, for merges: folder in models/patches/, run.</summary>
+    private static readonly (string Name, string Run)[] s_patches = [("town-qa", "small-qa-cpt-1"), ("town-polite", "small-polite-cpt-1")];
+
     /// <param name="work">Where everything is trained.</param>
     /// <param name="models">Where the models that are served go.</param>
     /// <param name="report">The document whose measured part is rewritten, docs/quality.md.</param>
@@ -34,6 +37,11 @@ internal static class Family
         foreach (var (name, run) in s_committed)
         {
             ModelFolder.Copy(Path.Combine(served, run), Path.Combine(models, name));
+        }
+
+        foreach (var (name, run) in s_patches)
+        {
+            AdapterFolder.Publish(Path.Combine(work, run), Path.Combine(models, "patches", name), "town-small");
         }
 
         File.WriteAllText(report, QualityReport.Insert(File.ReadAllText(report), QualityReport.Markdown(quality)));

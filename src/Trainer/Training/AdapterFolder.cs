@@ -1,6 +1,5 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using ProxyTune.Decoding.Onnx;
 
 namespace ProxyTune.Trainer.Training;
 
@@ -9,6 +8,8 @@ public static class AdapterFolder
 {
     private const string ConfigFile = "adapter_config.json";
     private const string WeightsFile = "adapter_model.safetensors";
+
+    private static readonly JsonSerializerOptions s_indented = new() { WriteIndented = true };
 
     /// <param name="baseFolder">The checkpoint that the update was trained on; its tokenizer files are copied.</param>
     public static void Save(string folder, LoraAdapter adapter, string baseFolder)
@@ -28,30 +29,18 @@ public static class AdapterFolder
             ["fan_in_fan_out"] = false,
             ["inference_mode"] = true,
         };
-        File.WriteAllText(Path.Combine(folder, ConfigFile), config.ToJsonString(new JsonSerializerOptions { WriteIndented = true }) + "\n");
+        File.WriteAllText(Path.Combine(folder, ConfigFile), config.ToJsonString(s_indented) + "\n");
         ModelFolder.Write(Path.Combine(folder, WeightsFile), adapter.Parameters);
     }
 
-    /// <param name="config">Of the model that the update is for.</param>
-    /// <exception cref="TrainingException">A file is broken, or the update does not fit the model.</exception>
-    public static LoraAdapter Load(string folder, LlamaConfig config)
+    /// <summary>Copies the update alone, as a patch to be served, without what is known of it on this machine only.</summary>
+    /// <param name="baseName">The model folder that it belongs to.</param>
+    public static void Publish(string from, string to, string baseName)
     {
-        var path = Path.Combine(folder, ConfigFile);
-        LoraSettings settings;
-        try
-        {
-            var json = JsonNode.Parse(File.ReadAllText(path))!;
-            settings = new LoraSettings((int)json["r"]!, (double)json["lora_alpha"]!, [.. json["target_modules"]!.AsArray().Select(target => (string)target!)]);
-        }
-        catch (Exception error) when (error is IOException or JsonException or InvalidOperationException or NullReferenceException or FormatException)
-        {
-            throw new TrainingException($"{path}: r, lora_alpha and a list target_modules are needed. {error.Message}", error);
-        }
-
-        settings.Check(new(path));
-        using var file = SafetensorsFile.Open(Path.Combine(folder, WeightsFile));
-        var adapter = new LoraAdapter(config, settings, seed: 0);
-        ModelFolder.Read(file, adapter.Parameters);
-        return adapter;
+        var config = JsonNode.Parse(File.ReadAllText(Path.Combine(from, ConfigFile)))!;
+        config["base_model_name_or_path"] = baseName;
+        Directory.CreateDirectory(to);
+        File.WriteAllText(Path.Combine(to, ConfigFile), config.ToJsonString(s_indented) + "\n");
+        File.Copy(Path.Combine(from, WeightsFile), Path.Combine(to, WeightsFile), overwrite: true);
     }
 }

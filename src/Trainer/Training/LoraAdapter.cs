@@ -76,18 +76,6 @@ public sealed class LoraAdapter : IDisposable
         return output + Settings.Scale * cat(deltas.ToList(), 1);
     }
 
-    /// <summary>Adds (alpha / rank) B A to the weights of <paramref name="model"/>, in place.</summary>
-    public void MergeInto(LlamaModel model)
-    {
-        using var scope = NewDisposeScope();
-        using var frozen = no_grad();
-        foreach (var (name, (a, b)) in _pairs)
-        {
-            var slot = model.Parameters[name];
-            model.Parameters.Values.narrow(0, slot.Offset, slot.Count).add_(matmul(b, a).flatten(), Settings.Scale);
-        }
-    }
-
     public void Dispose() => Parameters.Dispose();
 
     private static string Peft(string target, string side) => $"base_model.model.{target[..^".weight".Length]}.{side}.weight";

@@ -25,12 +25,15 @@ public sealed class ExportTests : IDisposable
         Tiny.AssertClose(Tiny.Logits(model, Ids), RawDecoder.Logits(served, Ids).SelectMany(row => row), 1e-4);
     }
 
-    [Fact]
-    public void Run_WithAdapter_OnnxLogitsEqualTheUnmergedUpdate()
+    public static TheoryData<string[]> Targets => [.. new[] { ["q_proj"], ["v_proj", "up_proj"], ["o_proj", "down_proj"], LoraSettings.AllTargets.ToArray() }];
+
+    [Theory]
+    [MemberData(nameof(Targets))]
+    public void Run_WithAdapter_OnnxLogitsEqualTheUnmergedUpdate(string[] targets)
     {
         var checkpoint = Checkpoint(Tiny.TextConfig);
         using var model = ModelFolder.Load(checkpoint, trainable: false);
-        using var adapter = new LoraAdapter(model.Config, new LoraSettings(4, 8), seed: 1);
+        using var adapter = new LoraAdapter(model.Config, new LoraSettings(4, 8, targets), seed: 1);
         using (var noise = randn(adapter.Parameters.Values.numel()))
         {
             adapter.Parameters.Values.add_(noise, 0.1);

@@ -1,3 +1,4 @@
+using ProxyTune.Decoding.Patches;
 using ProxyTune.Trainer.Recipes;
 using ProxyTune.Trainer.Settings;
 using ProxyTune.Trainer.Training;
@@ -40,8 +41,7 @@ public sealed class TuningTests : IDisposable
 
         Sft.Run(settings, CancellationToken.None);
 
-        using var adapter = AdapterFolder.Load(settings.Output, Tiny.TextConfig);
-        Assert.Equal(6, adapter.Targets.Count);
+        Assert.Equal(6, LowRankPatch.Read(settings.Output).Targets.Count);
         Assert.True(Tiny.Losses(settings.Output)[^1] < Tiny.Losses(settings.Output)[0] - 0.15);
         Assert.False(File.Exists(ModelFolder.Weights(settings.Output)));
     }

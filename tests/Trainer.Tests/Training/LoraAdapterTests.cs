@@ -1,3 +1,5 @@
+using ProxyTune.Decoding.Onnx;
+using ProxyTune.Decoding.Patches;
 using ProxyTune.Trainer.Training;
 using static TorchSharp.torch;
 
@@ -9,23 +11,6 @@ public sealed class LoraAdapterTests : IDisposable
 
     private readonly string _folder = Tiny.NewFolder();
 
-    public static TheoryData<string[]> Targets => [.. new[] { ["q_proj"], ["v_proj", "up_proj"], ["o_proj", "down_proj"], LoraSettings.AllTargets.ToArray() }];
-
-    [Theory]
-    [MemberData(nameof(Targets))]
-    public void MergeInto_AnyTargets_GivesTheLogitsOfTheUnmergedUpdate(string[] targets)
-    {
-        using var model = Tiny.Model(Tiny.Config);
-        using var adapter = Adapter(targets);
-        var before = Tiny.Logits(model, Ids);
-        var unmerged = Tiny.Logits(model, Ids, adapter);
-
-        adapter.MergeInto(model);
-
-        Tiny.AssertClose(unmerged, Tiny.Logits(model, Ids), 1e-5);
-        Assert.True(before.Zip(unmerged).Max(pair => Math.Abs(pair.First - pair.Second)) > 1e-3);
-    }
-
     [Fact]
     public void Logits_FreshUpdate_AreThoseOfTheBase()
     {
@@ -36,17 +21,33 @@ public sealed class LoraAdapterTests : IDisposable
     }
 
     [Fact]
-    public void Load_SavedAdapter_HasTheSameWeightsAndSettings()
+    public void Save_Adapter_IsAPatchOfTheSameWeights()
     {
         using var adapter = Adapter(["q_proj", "down_proj"]);
         AdapterFolder.Save(_folder, adapter, _folder);
 
-        using var loaded = AdapterFolder.Load(_folder, Tiny.Config);
+        var patch = LowRankPatch.Read(_folder);
 
-        Assert.True(adapter.Parameters.Values.Equals(loaded.Parameters.Values));
-        Assert.Equal((adapter.Settings.Rank, adapter.Settings.Alpha), (loaded.Settings.Rank, loaded.Settings.Alpha));
-        Assert.Equal(adapter.Settings.Targets, loaded.Settings.Targets);
-        Assert.Contains("base_model.model.model.layers.1.self_attn.q_proj.lora_A.weight", adapter.Parameters.Slots.Select(slot => slot.Name));
+        Assert.Equal(adapter.Targets.Order(), patch.Targets.Order());
+        Assert.Equal(6.0 / 3, patch.Scale);
+        using var file = SafetensorsFile.Open(Path.Combine(_folder, "adapter_model.safetensors"));
+        Assert.All(adapter.Parameters.Slots, slot => Assert.Equal(adapter.Parameters.Data(slot.Name).ToArray(), file.ReadFloat32(slot.Name)));
+        Assert.Contains("base_model.model.model.layers.1.self_attn.q_proj.lora_A.weight", file.Tensors.Keys);
+    }
+
+    [Fact]
+    public void Publish_Adapter_KeepsTheUpdateAndNamesTheBase()
+    {
+        using var adapter = Adapter(["q_proj"]);
+        AdapterFolder.Save(Path.Combine(_folder, "run"), adapter, _folder);
+        var published = Path.Combine(_folder, "published");
+
+        AdapterFolder.Publish(Path.Combine(_folder, "run"), published, "town-small");
+
+        Assert.Equal(["adapter_config.json", "adapter_model.safetensors"], Directory.GetFiles(published).Select(Path.GetFileName).Order());
+        Assert.Equal(adapter.Targets.Order(), LowRankPatch.Read(published).Targets.Order());
+        Assert.Contains("\"town-small\"", File.ReadAllText(Path.Combine(published, "adapter_config.json")));
+        Assert.DoesNotContain(_folder, File.ReadAllText(Path.Combine(published, "adapter_config.json")));
     }
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
