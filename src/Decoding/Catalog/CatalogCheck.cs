@@ -5,7 +5,7 @@ namespace ProxyTune.Decoding.Catalog;
 /// <summary>What can be wrong with an entry before any model is loaded. Every message names the file and the entry.</summary>
 internal sealed partial class CatalogCheck(string file)
 {
-    private static readonly string[] ReservedNames = ["method", "alpha", "normalise", "amplification", "mode", "search", "trace", "size", "context", "amateur"];
+    private static readonly string[] ReservedNames = ["method", "alpha", "normalise", "amplification", "mode", "search", "trace", "size", "context", "amateur", "base"];
 
     public void Entries(IReadOnlyList<ServedModelEntry> entries)
     {

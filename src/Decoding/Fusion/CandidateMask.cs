@@ -23,7 +23,7 @@ public enum MaskOrigin
 {
     Base,
 
-    /// <summary>The plus side of the first delta.</summary>
+    /// <summary>The plus side of the first delta; where all experts have the weight 0, none is run and nothing is masked.</summary>
     Expert,
 }
 
@@ -41,7 +41,7 @@ public sealed record CandidateMask(MaskKind Kind, double Amount = 1, MaskOrigin 
     /// <returns>How many tokens remain, banned ones not counted.</returns>
     internal int Apply(Span<float> fused, ReadOnlySpan<float> @base, ReadOnlySpan<ReadOnlyMemory<float>> experts)
     {
-        if (Kind == MaskKind.None)
+        if (Kind == MaskKind.None || (Kind == MaskKind.Nucleus && Of == MaskOrigin.Expert && experts.IsEmpty))
         {
             return Remaining(fused);
         }

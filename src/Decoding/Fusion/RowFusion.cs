@@ -9,7 +9,7 @@ namespace ProxyTune.Decoding.Fusion;
 internal sealed class RowFusion
 {
     private readonly List<ReadOnlyMemory<float>> summands = [];
-    private readonly List<float> factors = [];
+    private readonly List<float> coefficients = [];
     private readonly List<int> used = [];
     private readonly List<ReadOnlyMemory<float>> experts = [];
     private ReadOnlyMemory<float>[] rows = [];
@@ -25,26 +25,25 @@ internal sealed class RowFusion
         Collect(sequence, index);
         RunningPlan running = sequence.Running;
         FusionPlan plan = sequence.Plan;
-        float[] chosen = new float[running.Deltas.Count];
-        Array.Fill(chosen, 1);
+        float[] factors = [], weights = new float[running.Deltas.Count];
         bool saturated = false;
-        if (NeedsSoundRows(plan) && Unsound(sequence) is { } culprit)
+        if (plan.Rule is { } rule && weights.Length > 0)
         {
-            Fail(sequence, culprit);
-            return null;
-        }
+            if (Unsound(running) is { } culprit)
+            {
+                Fail(sequence, culprit);
+                return null;
+            }
 
-        if (plan.Rule is { } rule && chosen.Length > 0)
-        {
+            factors = new float[weights.Length];
             ReadOnlySpan<float> previous = sequence.WeighingAt(position - 1)?.Factors;
-            saturated = rule.Choose(new FusionStep(rows[running.Base!.Value].Span, deltas.AsSpan(0, chosen.Length), previous), chosen);
+            saturated = rule.Choose(new FusionStep(rows[running.Base!.Value].Span, deltas.AsSpan(0, factors.Length), previous), factors);
         }
 
-        float[] weights = new float[chosen.Length];
         float scale = plan.Schedule.Factor(position);
         for (int i = 0; i < weights.Length; i++)
         {
-            weights[i] = running.Deltas[i].Weight * scale * chosen[i];
+            weights[i] = running.Deltas[i].Weight * scale * (factors.Length > 0 ? factors[i] : 1);
         }
 
         GateTrace? gate = null;
@@ -60,7 +59,7 @@ internal sealed class RowFusion
         }
 
         int kept = Mask(sequence, fused);
-        return new Weighing(chosen, weights, kept, saturated, gate);
+        return new Weighing(factors, weights, kept, saturated, gate);
     }
 
     private void Collect(FusedSequence sequence, int index)
@@ -78,22 +77,19 @@ internal sealed class RowFusion
         for (int i = 0; i < planned.Count; i++)
         {
             deltas[i] = new(Row(planned[i].Plus), Row(planned[i].Minus));
-            if (planned[i].Plus is { } plus)
-            {
-                experts.Add(rows[plus]);
-            }
+        }
+
+        foreach (int expert in sequence.Running.Experts)
+        {
+            experts.Add(rows[expert]);
         }
 
         ReadOnlyMemory<float> Row(int? stream) => stream is { } k ? rows[k] : default;
     }
 
-    /// <summary>A weighted sum of finite weights carries whatever is wrong with a row; other arithmetic may hide it.</summary>
-    private static bool NeedsSoundRows(FusionPlan plan) =>
-        plan.Rule is not null || plan.DeltaMask is not null || plan.Mask.Kind != MaskKind.None || plan.Schedule.Kind != ScheduleKind.Constant;
-
-    private int? Unsound(FusedSequence sequence)
+    private int? Unsound(RunningPlan running)
     {
-        for (int k = 0; k < sequence.Streams.Count; k++)
+        for (int k = 0; k < running.Streams.Count; k++)
         {
             if (WeightedSum.IsUnsound(rows[k].Span))
             {
@@ -107,7 +103,7 @@ internal sealed class RowFusion
     private bool Sum(FusedSequence sequence, ReadOnlySpan<float> weights, Span<float> fused)
     {
         summands.Clear();
-        factors.Clear();
+        coefficients.Clear();
         used.Clear();
         RunningPlan running = sequence.Running;
         double normaliser = 0;
@@ -119,10 +115,19 @@ internal sealed class RowFusion
                 weight += running.Deltas[i].Plus == k ? weights[i] : running.Deltas[i].Minus == k ? -weights[i] : 0;
             }
 
-            if (weight != 0)
+            if (weight == 0)
+            {
+                // The sum carries whatever is wrong with a row that is part of it; of the others nobody would ever know.
+                if (WeightedSum.IsUnsound(rows[k].Span))
+                {
+                    Fail(sequence, k);
+                    return false;
+                }
+            }
+            else
             {
                 summands.Add(rows[k]);
-                factors.Add(weight);
+                coefficients.Add(weight);
                 used.Add(k);
                 normaliser += sequence.Plan.DeltaMask is null ? 0 : weight * Logprobs.Normaliser(rows[k].Span);
             }
@@ -136,14 +141,15 @@ internal sealed class RowFusion
         }
 
         int wrong = WeightedSum.Fuse(
-            CollectionsMarshal.AsSpan(summands), CollectionsMarshal.AsSpan(factors), fused);
+            CollectionsMarshal.AsSpan(summands), CollectionsMarshal.AsSpan(coefficients), fused);
         if (wrong >= 0)
         {
             Fail(sequence, wrong < used.Count ? used[wrong] : null);
             return false;
         }
 
-        if (sequence.Plan.DeltaMask is { } mask && !weights.IsEmpty)
+        // Where schedule or gate leave the token to the base, the row is the base's throughout.
+        if (sequence.Plan.DeltaMask is { } mask && weights.ContainsAnyExcept(0))
         {
             mask.Apply(fused, normaliser, experts[0].Span);
         }

@@ -3,7 +3,8 @@ using ProxyTune.Decoding.Models;
 namespace ProxyTune.Decoding.Fusion;
 
 /// <summary>A plan reduced to what will really run: streams of the same model and prompt are one, and what nothing uses is gone.</summary>
-internal sealed record RunningPlan(IReadOnlyList<PlannedStream> Streams, IReadOnlyList<FusionDelta> Deltas, int? Base)
+/// <param name="Experts">The streams that masks look at as experts: the plus sides, other than the base, of deltas with a weight, also where the two sides cancel.</param>
+internal sealed record RunningPlan(IReadOnlyList<PlannedStream> Streams, IReadOnlyList<FusionDelta> Deltas, int? Base, IReadOnlyList<int> Experts)
 {
     /// <exception cref="ArgumentException">Plan and prompt differ in their number of streams.</exception>
     /// <exception cref="EngineException">InvalidValue when nothing is left.</exception>
@@ -29,17 +30,20 @@ internal sealed record RunningPlan(IReadOnlyList<PlannedStream> Streams, IReadOn
 
         // Masks, gate and dynamic fusion look at the base even where its weight is 0.
         bool looksAtBase = plan.Rule is not null || plan.Trace || plan.Mask.Kind != MaskKind.None || plan.Schedule.Kind == ScheduleKind.Gated;
+        bool looksAtExperts = plan.DeltaMask is not null || plan.Mask.Kind == MaskKind.TopK || plan.Mask.Of == MaskOrigin.Expert;
+        int[] experts = looksAtExperts ? [.. plan.Deltas.Where(delta => delta.Weight != 0 && delta.Plus is > 0).Select(delta => Place(delta.Plus)).OfType<int>().Distinct()] : [];
         int[] used =
         [
             .. Enumerable.Range(0, merged.Count).Where(i =>
-                merged[i].Weight != 0 || (looksAtBase && i == place[0]) || deltas.Any(delta => delta.Plus == i || delta.Minus == i)),
+                merged[i].Weight != 0 || (looksAtBase && i == place[0]) || experts.Contains(i) || deltas.Any(delta => delta.Plus == i || delta.Minus == i)),
         ];
         return used.Length == 0
             ? throw new EngineException(EngineError.InvalidValue, "All weights are 0, so no model would run.", "fusion")
             : new(
                 [.. used.Select(i => merged[i])],
                 [.. deltas.Select(delta => delta with { Plus = Index(delta.Plus), Minus = Index(delta.Minus) })],
-                Index(place[0]));
+                Index(place[0]),
+                [.. experts.Select(i => Index(i)!.Value)]);
 
         int? Place(int? stream) => stream is { } i ? place[i] : null;
 

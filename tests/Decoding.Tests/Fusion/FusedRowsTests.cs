@@ -1,0 +1,129 @@
+using ProxyTune.Decoding.Catalog;
+using ProxyTune.Decoding.Fusion;
+using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Tests.Fusion.Oracle;
+using ProxyTune.Decoding.Tests.Models;
+
+namespace ProxyTune.Decoding.Tests.Fusion;
+
+/// <summary>Every method with every mask and schedule against its equation, all of them in the same batches.</summary>
+public sealed class FusedRowsTests : IDisposable
+{
+    private readonly FakeFamily family = new();
+
+    public static TheoryData<string> Masks => [.. FusionCases.Masks.Keys];
+
+    public void Dispose() => family.Dispose();
+
+    [Theory]
+    [MemberData(nameof(Masks))]
+    public void Forward_EveryMethodAndSchedule_GivesTheEquationsRowsAndTraces(string mask)
+    {
+        Live[] all = [.. Cases(mask).Select(c => Start(c.Served, c.Settings))];
+        for (int seed = 0; seed < 2; seed++)
+        {
+            Step(all, [20 + seed, 40 + seed], rows: 3, mask);
+            Step(all, [60 + seed], rows: 1, mask);
+            Step(all, [80 + seed, 81 + seed, 82 + seed], rows: 2, mask);
+            foreach (Live live in all)
+            {
+                live.Sequence.Rewind(2);
+                live.Answer.RemoveRange(live.Answer.Count - 2, 2);
+            }
+
+            Step(all, [100 + seed, 101 + seed], rows: 2, mask);
+            Array.ForEach(all, live => live.Sequence.Dispose());
+            all = [.. all.Select(live => Start(live.Served, live.Settled))];
+        }
+
+        Array.ForEach(all, live => live.Sequence.Dispose());
+    }
+
+    [Fact]
+    public void Explain_AfterRewind_IsWhatItWas()
+    {
+        foreach (FusionSettings method in FusionCases.Methods)
+        {
+            Live live = Start(family.Pairs, method with { Schedule = FusionCases.Schedules[2], Mask = MaskSettings.None });
+            string[] first = Traces(live, [31, 32, 33]);
+            live.Sequence.Rewind(2);
+            Assert.Equal(first[2..], Traces(live, [32, 33])[1..]);
+            live.Sequence.Dispose();
+        }
+
+        string[] Traces(Live live, int[] tokens)
+        {
+            float[][] rows = Rows.Forward(family.Ensemble, new Segment(live.Sequence, tokens, tokens.Length));
+            return [.. rows.Select((row, i) => Written(live.Sequence.Explain(i, rows.Length, row, 50)!))];
+        }
+
+        static string Written(TokenTrace trace) =>
+            $"{string.Join(' ', trace.Weights)} {string.Join(' ', trace.Streams)} {trace with { Weights = Empty, Streams = Empty }}";
+    }
+
+    [Fact]
+    public void Forward_FirstRowsNotAskedFor_GivesTheSameLaterOnes()
+    {
+        foreach (FusionSettings method in FusionCases.Methods)
+        {
+            foreach (ScheduleSettings schedule in FusionCases.Schedules)
+            {
+                FusionSettings settings = method with { Schedule = schedule, Mask = MaskSettings.None };
+                Live whole = Start(family.Pairs, settings), late = Start(family.Pairs, settings);
+                float[][] rows = Rows.Forward(
+                    family.Ensemble, new Segment(whole.Sequence, new[] { 21, 22, 23 }, 4), new Segment(late.Sequence, new[] { 21, 22, 23 }, 1));
+                Rows.AssertEqual([rows[3]], [rows[4]], 1e-5f);
+                whole.Sequence.Dispose();
+                late.Sequence.Dispose();
+            }
+        }
+    }
+
+    private static Dictionary<string, float> Empty { get; } = [];
+
+    private IEnumerable<(ServedModel Served, FusionSettings Settings)> Cases(string mask) =>
+        from served in new (ServedModel Model, IReadOnlyList<FusionSettings> Methods)[] { (family.Pairs, FusionCases.Methods), (family.Rewards, FusionCases.Rewards), (family.DownScaling, FusionCases.DownScaling) }
+        from method in served.Methods
+        from schedule in FusionCases.Schedules
+        where FusionCases.Fits(method, FusionCases.Masks[mask])
+        select (served.Model, method with { Mask = FusionCases.Masks[mask], Schedule = schedule });
+
+    private Live Start(ServedModel served, FusionSettings settings)
+    {
+        ServedPlan plan = served.Plan(settings with { Trace = true }, isOperator: true);
+        return new(served, plan.Settled, family.Ensemble.Start(FakeFamily.PromptOf(plan.Fusion)), []);
+    }
+
+    private void Step(Live[] all, int[] tokens, int rows, string mask)
+    {
+        float[][] fused = Rows.Forward(family.Ensemble, [.. all.Select(live => new Segment(live.Sequence, tokens, rows))]);
+        Assert.Equal(all.Length * rows, fused.Length);
+        for (int i = 0; i < all.Length; i++)
+        {
+            Live live = all[i];
+            Assert.Null(live.Sequence.Fault);
+            live.Answer.AddRange(tokens);
+            for (int row = 0; row < rows; row++)
+            {
+                int position = live.Answer.Count - rows + 1 + row;
+                OracleRows members = FakeFamily.RowsAfter(live.Served, live.Answer[..position]);
+                OracleToken expected = FusionOracle.Token(live.Settled, members, position, Factors(live, position));
+                string what = $"{live.Settled.Method} {string.Join(' ', live.Settled.Experts ?? new Dictionary<string, double>())}, {mask}, {live.Settled.Schedule!.Kind}, token {position}";
+                OracleAssert.Row(expected.Row, fused[(i * rows) + row], what);
+                int token = Distribution.Likeliest(expected.Row);
+                OracleAssert.Trace(expected, members, live.Sequence.Explain(row, rows, fused[(i * rows) + row], token)!, token, what);
+            }
+        }
+    }
+
+    /// <summary>What a rule chose is its own tests' matter; what is made of it is this one's.</summary>
+    private static Dictionary<string, double>? Factors(Live live, int position)
+    {
+        var sequence = (FusedSequence)live.Sequence;
+        return sequence.Plan.Rule is null
+            ? null
+            : sequence.Running.Deltas.Zip(sequence.WeighingAt(position)!.Factors).ToDictionary(pair => pair.First.Name, pair => (double)pair.Second);
+    }
+
+    private sealed record Live(ServedModel Served, FusionSettings Settled, Sequence Sequence, List<int> Answer);
+}

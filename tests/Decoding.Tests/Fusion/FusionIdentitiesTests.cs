@@ -1,0 +1,170 @@
+using ProxyTune.Decoding.Catalog;
+using ProxyTune.Decoding.Fusion;
+using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Tests.Fusion.Oracle;
+using ProxyTune.Decoding.Tests.Models;
+using ProxyTune.Testing;
+
+namespace ProxyTune.Decoding.Tests.Fusion;
+
+/// <summary>What follows from the equations whatever the rows are: distributions that must be the same.</summary>
+public sealed class FusionIdentitiesTests : IDisposable
+{
+    private static readonly int[] Text = [1, 2, 3];
+
+    private readonly FakeFamily family = new();
+
+    public void Dispose() => family.Dispose();
+
+    [Theory]
+    [InlineData("proxy", 0.4)]
+    [InlineData("eft", 1)]
+    [InlineData("dexperts", 3)]
+    public void ExpertIsAntiExpert_AnyStrength_IsTheBase(string method, double alpha)
+    {
+        ServedModel served = family.Served("large", [family.Expert("small", "small")]);
+        Same(Base(served), Distributions(served, With(method, alpha, "small")));
+    }
+
+    [Fact]
+    public void ExpertIsAntiExpert_Amplified_IsAmplifiedTheSame()
+    {
+        ServedModel served = family.Served("large", [family.Expert("small", "small")]);
+        FusionSettings amplified = With("eft", 1, "small") with { Amplification = 1.5 };
+        double[][] actual = Distributions(served, amplified), masked = Distributions(served, amplified with { Mask = FusionCases.Masks["delta"] });
+        for (int i = 0; i < actual.Length; i++)
+        {
+            OracleRows rows = RowsAfter(served, i);
+            FusionSettings settled = served.Plan(amplified, isOperator: true).Settled;
+            Close(FusionOracle.Token(settled, rows, i).Row, actual[i]);
+            Close(FusionOracle.Token(settled with { Mask = FusionCases.Masks["delta"] }, rows, i).Row, masked[i]);
+        }
+    }
+
+    [Fact]
+    public void StrengthZero_AnyMethod_IsTheBase()
+    {
+        FusionSettings[] off =
+        [
+            With("proxy", 0, "one"), With("proxy", 1, "one") with { Experts = Weights(("one", 0)) }, With("eft", 0, "one"), With("dexperts", 0, "one"),
+            new() { Method = "contrastive", Alpha = 0 }, new() { Method = "context_aware", Alpha = 0 },
+        ];
+        foreach (FusionSettings settings in off)
+        {
+            Same(Base(family.Pairs), Distributions(family.Pairs, settings));
+        }
+
+        Same(Base(family.Rewards), Distributions(family.Rewards, With("portable_reward", 0, "one")));
+    }
+
+    [Fact]
+    public void BaseIsAntiExpert_StrengthOne_IsTheExpert()
+    {
+        ServedModel served = family.Served("large", [family.Expert("large-tuned", "large")]), tuned = family.Served("large-tuned", []);
+        Same(Base(tuned), Distributions(served, With("proxy", 1, "large-tuned")));
+        Same(Base(tuned), Distributions(served, With("eft", 1, "large-tuned")));
+    }
+
+    [Fact]
+    public void Eft_AnyStrength_IsProxyOfTheSame() =>
+        Same(Distributions(family.Pairs, With("proxy", 0.7, "one")), Distributions(family.Pairs, With("eft", 0.7, "one")));
+
+    [Fact]
+    public void Eft_AmplificationOne_IsPlain() =>
+        Same(Distributions(family.Pairs, With("eft", 0.7, "one")), Distributions(family.Pairs, With("eft", 0.7, "one") with { Amplification = 1 }));
+
+    [Fact]
+    public void Eft_Amplified_IsTheExpertAndAMultipleOfTheSize()
+    {
+        double[][] actual = Distributions(family.Pairs, With("eft", 1, "one") with { Amplification = 1.6 });
+        for (int i = 0; i < actual.Length; i++)
+        {
+            OracleRows rows = RowsAfter(family.Pairs, i);
+            double[] plus = Distribution.Logprobs(rows.Experts[0].Plus), minus = Distribution.Logprobs(rows.Experts[0].Minus!), large = Distribution.Logprobs(rows.Base);
+            Close([.. plus.Select((p, x) => double.IsFinite(p + large[x] + minus[x]) ? p + (1.6 * (large[x] - minus[x])) : double.NegativeInfinity)], actual[i]);
+        }
+    }
+
+    [Fact]
+    public void DeltaMask_OfProbabilityOne_MasksNothing() => Same(
+        Distributions(family.Pairs, With("eft", 1, "one") with { Amplification = 1.3 }),
+        Distributions(family.Pairs, With("eft", 1, "one") with { Amplification = 1.3, Mask = new() { Kind = "delta", P = 1 } }));
+
+    [Fact]
+    public void MembersThatNormalise_AnyMethod_ChangeNothing()
+    {
+        using FakeFamily normalised = new(row =>
+        {
+            double[] logprobs = Distribution.Logprobs([.. row.ToArray().Select(s => (double)s)]);
+            for (int i = 0; i < row.Length; i++)
+            {
+                row[i] = (float)logprobs[i];
+            }
+        });
+        foreach (FusionSettings method in FusionCases.Methods)
+        {
+            foreach (MaskSettings mask in FusionCases.Masks.Values.Where(mask => FusionCases.Fits(method, mask)))
+            {
+                Same(Distributions(family.Pairs, method with { Mask = mask }), Distributions(normalised.Pairs, method with { Mask = mask }, normalised), 1e-3);
+            }
+        }
+    }
+
+    [Fact]
+    public void Mask_AllCandidatesBanned_KeepsTheLikeliestOther()
+    {
+        using FakeLanguageModel large = new("large", 4) { Rows = (_, row) => new float[] { 9, 0, 1, 2 }.CopyTo(row) };
+        using FakeLanguageModel tuned = new("tuned", 4) { Rows = (_, row) => new[] { float.NegativeInfinity, 0, 3, 1 }.CopyTo(row) };
+        using FusedModel ensemble = new("e", [large, tuned]);
+        FusionPlan plan = new([new(large, StreamRole.Base, 1), new(tuned, StreamRole.Expert)])
+        {
+            Deltas = [new("tuned", 1, null, 1)],
+            Mask = new(MaskKind.Ratio, 0.5),
+            Trace = true,
+        };
+        using Sequence sequence = ensemble.Start(new(plan, [Text, Text]));
+        float[] row = Rows.Forward(ensemble, new Segment(sequence, default))[0];
+        Assert.Equal([float.NegativeInfinity, float.NegativeInfinity, 4, float.NegativeInfinity], row);
+        Assert.Equal(1, sequence.Explain(0, 1, row, 2)!.Kept);
+    }
+
+    private double[][] Base(ServedModel served) => Distributions(served, new() { Method = "none" });
+
+    /// <summary>Log-probabilities at several positions, all streams having read the same.</summary>
+    private double[][] Distributions(ServedModel served, FusionSettings settings, FakeFamily? of = null)
+    {
+        FusionSettings unmasked = settings with { Mask = settings.Mask ?? MaskSettings.None };
+        FusionPlan plan = served.Plan(unmasked, isOperator: true).Fusion;
+        FusedModel ensemble = (of ?? family).Ensemble;
+        using Sequence sequence = ensemble.Start(new(plan, [.. plan.Streams.Select(_ => (ReadOnlyMemory<int>)Text)]));
+        float[][] rows = Rows.Forward(ensemble, new Segment(sequence, Answer, Answer.Length + 1));
+        return [.. rows.Select(row => Distribution.Logprobs([.. row.Select(s => (double)s)]))];
+    }
+
+    private static int[] Answer => [.. Enumerable.Range(10, 20)];
+
+    private static OracleRows RowsAfter(ServedModel served, int position) => FakeFamily.RowsAfter(served, Answer[..position], _ => Text);
+
+    private static FusionSettings With(string method, double alpha, string expert) => new() { Method = method, Alpha = alpha, Experts = Weights((expert, 1)) };
+
+    private static Dictionary<string, double> Weights(params (string Name, double Weight)[] weights) => weights.ToDictionary(w => w.Name, w => w.Weight);
+
+    private static void Same(double[][] expected, double[][] actual, double tolerance = 1e-5)
+    {
+        Assert.Equal(expected.Length, actual.Length);
+        for (int i = 0; i < expected.Length; i++)
+        {
+            Close(expected[i], actual[i], tolerance);
+        }
+    }
+
+    private static void Close(double[] expected, double[] actual, double tolerance = 1e-5)
+    {
+        double[] logprobs = Distribution.Logprobs(expected);
+        for (int id = 0; id < actual.Length; id++)
+        {
+            double wanted = id < expected.Length ? logprobs[id] : double.NegativeInfinity;
+            Assert.True(wanted == actual[id] || Math.Abs(wanted - actual[id]) <= tolerance * Math.Max(1, Math.Abs(wanted)), $"Token {id}: {actual[id]}, {wanted} expected.");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+using ProxyTune.Decoding.Catalog;
+using ProxyTune.Decoding.Fusion;
+using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Tests.Fusion.Oracle;
+using ProxyTune.Decoding.Tests.Models;
+
+namespace ProxyTune.Decoding.Tests.Fusion;
+
+/// <summary>NaN and plus infinity are never sampled, whatever the arithmetic would make of them.</summary>
+public sealed class UnsoundRowsTests : IDisposable
+{
+    private readonly FakeFamily family = new();
+
+    public void Dispose() => family.Dispose();
+
+    [Theory]
+    [InlineData(float.NaN)]
+    [InlineData(float.PositiveInfinity)]
+    public void Forward_AnyMethodMaskAndSchedule_NamesTheMember(float logit)
+    {
+        using FakeFamily broken = new();
+        foreach ((ServedModel served, FusionSettings settings) in Cases(broken))
+        {
+            FusionPlan plan = served.Plan(settings, isOperator: true).Fusion;
+            foreach (string member in Running(broken, plan))
+            {
+                // At a token that no mask keeps, and after enough text that a gate may be shut.
+                broken.Edit = (name, row) => row[name == member ? 255 : 0] = name == member ? logit : row[0];
+                using Sequence sequence = broken.Ensemble.Start(FakeFamily.PromptOf(plan));
+                Rows.Forward(broken.Ensemble, new Segment(sequence, new[] { 21, 22, 23 }, 4));
+                string what = $"{settings.Method}, {settings.Mask!.Kind}, {settings.Schedule!.Kind}, {member}";
+                Assert.True(sequence.Fault is { Error: EngineError.ModelFailure }, what);
+                Assert.True(sequence.Fault.Message.Contains($"'{member}'", StringComparison.Ordinal), $"{what}: {sequence.Fault.Message}");
+            }
+        }
+    }
+
+    [Fact]
+    public void Forward_UnsoundBeyondTheSharedVocabulary_IsCutOff()
+    {
+        using FakeFamily broken = new() { Edit = (_, row) => row[^1] = float.NaN };
+        FusionPlan plan = broken.Pairs.Plan(FusionCases.Methods[2], isOperator: true).Fusion;
+        using Sequence sequence = broken.Ensemble.Start(FakeFamily.PromptOf(plan));
+        Rows.Forward(broken.Ensemble, new Segment(sequence, default));
+        Assert.Null(sequence.Fault);
+    }
+
+    /// <summary>What every stream bans, every method bans, and a number stays a number.</summary>
+    [Fact]
+    public void Forward_EveryMemberBans_BansWithoutNaN()
+    {
+        using FakeFamily banning = new() { Edit = (name, row) => row[^(name.Length + 60)..].Fill(float.NegativeInfinity) };
+        foreach ((ServedModel served, FusionSettings settings) in Cases(banning))
+        {
+            using Sequence sequence = banning.Ensemble.Start(FakeFamily.PromptOf(served.Plan(settings, isOperator: true).Fusion));
+            float[][] rows = Rows.Forward(banning.Ensemble, new Segment(sequence, new[] { 21, 22, 23 }, 4));
+            Assert.Null(sequence.Fault);
+            Assert.All(rows, row => Assert.DoesNotContain(row, s => float.IsNaN(s) || float.IsPositiveInfinity(s)));
+            Assert.All(rows, row => Assert.Contains(row, float.IsFinite));
+            Assert.All(rows, row => Assert.All(row[256..], s => Assert.Equal(float.NegativeInfinity, s)));
+        }
+    }
+
+    private static IEnumerable<(ServedModel Served, FusionSettings Settings)> Cases(FakeFamily family) =>
+        from served in new (ServedModel Model, IReadOnlyList<FusionSettings> Methods)[] { (family.Pairs, FusionCases.Methods), (family.Rewards, FusionCases.Rewards) }
+        from method in served.Methods
+        from mask in FusionCases.Masks.Values
+        from schedule in FusionCases.Schedules.Where(schedule => schedule.Kind != "linear")
+        where FusionCases.Fits(method, mask)
+        select (served.Model, method with { Mask = mask, Schedule = schedule });
+
+    private static IEnumerable<string> Running(FakeFamily family, FusionPlan plan)
+    {
+        using var sequence = (FusedSequence)family.Ensemble.Start(FakeFamily.PromptOf(plan));
+        return [.. sequence.Running.Streams.Select(stream => stream.Model.Info.Name).Distinct()];
+    }
+}
