@@ -1,4 +1,5 @@
 using ProxyTune.Decoding.Fusion;
+using ProxyTune.Testing;
 
 namespace ProxyTune.Decoding.Tests.Fusion;
 
@@ -48,6 +49,20 @@ public sealed class MissingTokensTests
         Assert.Equal(@case.Truth().Distance, bound.TotalVariation, 1e-6);
         Assert.Equal(0.3, bound.Mass, 1e-6);
         Assert.False(bound.KeepsLikeliest);
+    }
+
+    [Fact]
+    public void Bound_ExampleOfTheDocument_GivesItsNumbers()
+    {
+        string text = File.ReadAllText(Path.Combine(Repository.Root, "docs", "decoding.md"));
+        float[] known = [.. new[] { 0.6, 0.25, 0.1 }.Select(p => (float)Math.Log(p)), float.NegativeInfinity, float.NegativeInfinity];
+        float[] shift = [0, 0.5f, 0, 2, 1];
+        MissingBound bound = MissingTokens.Bound(known, known[2], 1, shift, [.. known.Zip(shift, (p, g) => p + g)]);
+
+        Assert.Contains("e^2 = 0.369: no probability is wrong by more than 0.369 / 1.481 = 0.249, and as 0.369 < 0.6 the greedy token is certain", text, StringComparison.Ordinal);
+        Assert.Equal(0.249, bound.TotalVariation, 5e-4);
+        Assert.Equal(0.05, bound.Mass, 1e-6);
+        Assert.True(bound.KeepsLikeliest);
     }
 
     [Theory]
