@@ -1,3 +1,6 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
 using ProxyTune.Decoding;
 using ProxyTune.Decoding.Catalog;
 using ProxyTune.Decoding.Generation;
@@ -35,7 +38,14 @@ internal static class Program
         GatewayOptions options = GatewayOptions.Read(builder.Configuration);
 
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Limits.MaxRequestBodySize = options.MaxBodyBytes);
-        builder.Services.ConfigureHttpJsonOptions(json => json.SerializerOptions.TypeInfoResolverChain.Insert(0, Wire.Json));
+        builder.Services.ConfigureHttpJsonOptions(json =>
+        {
+            json.SerializerOptions.TypeInfoResolverChain.Insert(0, Wire.Json);
+            // For the API's description: names as they are on the wire, and numbers that no string may stand for.
+            json.SerializerOptions.PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower;
+            json.SerializerOptions.NumberHandling = JsonNumberHandling.Strict;
+        });
+        Metrics.Add(builder.Services);
         builder.Services.AddOpenApi(OpenApiDocument.Configure);
         builder.Services.AddSingleton(new Operators(options.Operator.Key));
         builder.Services.AddSingleton(_ => ModelCatalog.Load(ModelsFolder.Find(options.Models, Environment.CurrentDirectory, AppContext.BaseDirectory), options.Engine));
@@ -49,6 +59,7 @@ internal static class Program
         Completions.Map(app);
         Models.Map(app);
         Health.Map(app);
+        Metrics.Map(app);
         app.MapOpenApi();
 
         app.Services.GetRequiredService<DecodeScheduler>();

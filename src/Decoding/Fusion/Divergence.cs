@@ -5,7 +5,10 @@ namespace ProxyTune.Decoding.Fusion;
 /// <summary>Kullback-Leibler divergence of two rows of logits.</summary>
 internal static class Divergence
 {
-    /// <summary>KL(softmax p, softmax q) in nats, from 0; tokens that p bans add nothing, plus infinity where q alone bans one.</summary>
+    /// <summary>Stands for plus infinity, which JSON cannot say and no mean survives.</summary>
+    public const double Largest = 9999;
+
+    /// <summary>KL(softmax p, softmax q) in nats, from 0; tokens that p bans add nothing; <see cref="Largest"/> where q alone bans one.</summary>
     public static double Of(ReadOnlySpan<float> p, ReadOnlySpan<float> q)
     {
         double ofP = Logprobs.Normaliser(p), ofQ = Logprobs.Normaliser(q), sum = 0;
@@ -18,6 +21,6 @@ internal static class Divergence
             }
         }
 
-        return Math.Max(0, sum);
+        return Math.Clamp(sum, 0, Largest);
     }
 }

@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 
+using ProxyTune.Decoding.Metrics;
 using ProxyTune.Decoding.Models;
 
 namespace ProxyTune.Decoding.Fusion;
@@ -120,6 +121,7 @@ public sealed class FusedModel : ILanguageModel
         {
             MissingBound? bound = missing.Bound(sequence, index, weighing, fused[..sequence.VocabularySize]);
             sequence.Record(position, bound is null ? weighing : weighing with { Missing = bound });
+            FusionMetrics.Record(weighing);
         }
 
         fused[sequence.VocabularySize..].Fill(float.NegativeInfinity);

@@ -1,3 +1,4 @@
+using ProxyTune.Decoding.Metrics;
 using ProxyTune.Decoding.Models;
 
 namespace ProxyTune.Decoding.Generation;
@@ -16,6 +17,7 @@ public sealed class DecodeScheduler : IAsyncDisposable
     private readonly DecodingStep step;
     private readonly List<LiveRequest> live = [];
     private readonly List<LiveRequest> ready = [];
+    private readonly SchedulerMetrics metrics;
     private readonly TaskCompletionSource ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile bool isStopping;
     private volatile int running;
@@ -33,6 +35,7 @@ public sealed class DecodeScheduler : IAsyncDisposable
         local = new(options.MaxRunning, options.MaxWaiting, bell);
         remote = new(options.MaxRemote, options.MaxWaiting, bell);
         step = new(model);
+        metrics = new(this);
         new Thread(Loop) { Name = "decode", IsBackground = true }.Start();
     }
 
@@ -56,6 +59,7 @@ public sealed class DecodeScheduler : IAsyncDisposable
     {
         isStopping = true;
         Close();
+        metrics.Dispose();
         return new(ended.Task);
     }
 

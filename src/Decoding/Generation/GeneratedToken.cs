@@ -1,3 +1,5 @@
+using ProxyTune.Decoding.Fusion;
+
 namespace ProxyTune.Decoding.Generation;
 
 /// <summary>One token of an answer.</summary>
@@ -9,6 +11,9 @@ public sealed record GeneratedToken(int Id, float? Logprob, IReadOnlyList<TokenL
 {
     /// <summary>A token of the prompt, published before the answer's where <see cref="GenerationRequest.ScorePrompt"/> asked for it; the first has no log-probability.</summary>
     public bool OfPrompt { get; init; }
+
+    /// <summary>Why it was drawn; null unless the plan asked for a trace, and for the first token of a prompt.</summary>
+    public TokenTrace? Trace { get; init; }
 }
 
 public readonly record struct TokenLogprob(int Id, float Logprob);

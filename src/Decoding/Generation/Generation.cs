@@ -1,5 +1,7 @@
 using System.Threading.Channels;
 
+using ProxyTune.Decoding.Metrics;
+
 namespace ProxyTune.Decoding.Generation;
 
 /// <summary>A running answer. Disposing it before its end cancels it and frees its sequence at the next step.</summary>
@@ -29,18 +31,28 @@ public sealed class Generation : IDisposable
     public void Dispose()
     {
         isCancelled = true;
-        channel.Writer.TryComplete();
+        if (channel.Writer.TryComplete())
+        {
+            RequestMetrics.Cancelled();
+        }
+
         Lane.Line.Remove(this);
     }
 
     internal void Publish(GeneratedToken token)
     {
         channel.Writer.TryWrite(token);
-        if (token.Finish is not null)
+        if (token.Finish is { } reason && channel.Writer.TryComplete())
         {
-            channel.Writer.TryComplete();
+            RequestMetrics.Finished(reason);
         }
     }
 
-    internal void Fail(EngineException failure) => channel.Writer.TryComplete(failure);
+    internal void Fail(EngineException failure)
+    {
+        if (channel.Writer.TryComplete(failure))
+        {
+            RequestMetrics.Failed();
+        }
+    }
 }

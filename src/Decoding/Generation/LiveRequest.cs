@@ -1,5 +1,7 @@
 using System.Buffers;
 
+using ProxyTune.Decoding.Fusion;
+using ProxyTune.Decoding.Metrics;
 using ProxyTune.Decoding.Models;
 using ProxyTune.Decoding.Sampling;
 
@@ -74,16 +76,18 @@ internal sealed class LiveRequest : IDisposable
 
         try
         {
-            for (; !rows.IsEmpty; rows = rows[width..])
+            int count = rows.Length / width;
+            for (int i = 0; i < count; i++)
             {
+                Scored row = new(i, count, rows.Slice(i * width, width));
                 seen++;
                 if (seen == text.WrittenCount)
                 {
-                    Draw(rows[..width]);
+                    Draw(row);
                     return true;
                 }
 
-                Publish(Describe(text.WrittenSpan[seen], rows[..width], seen + 1 == known ? EndOfPrompt : null) with { OfPrompt = true });
+                Publish(Describe(text.WrittenSpan[seen], row, seen + 1 == known ? EndOfPrompt : null) with { OfPrompt = true });
             }
         }
         catch (EngineException e)
@@ -102,11 +106,11 @@ internal sealed class LiveRequest : IDisposable
 
     public void Dispose() => sequence.Dispose();
 
-    private void Draw(ReadOnlySpan<float> row)
+    private void Draw(Scored row)
     {
         GenerationRequest request = generation.Request;
         ReadOnlySpan<int> answer = text.WrittenSpan[known..];
-        int id = Sampler.Next(row, answer, request.Sampling, answer.Length);
+        int id = Sampler.Next(row.Logits, answer, request.Sampling, answer.Length);
         FinishReason? finish =
             !request.IgnoreEndOfText && sequence.EndOfTextIds.Contains(id) ? FinishReason.Stop
             : answer.Length + 1 >= limit ? FinishReason.Length
@@ -134,14 +138,30 @@ internal sealed class LiveRequest : IDisposable
         generation.Publish(token);
     }
 
-    private GeneratedToken Describe(int id, ReadOnlySpan<float> row, FinishReason? finish)
+    private GeneratedToken Describe(int id, Scored row, FinishReason? finish)
     {
-        if (generation.Request.TopLogprobs is not { } count)
+        TokenTrace? trace = sequence.Explain(row.Index, row.Count, row.Logits, id);
+        if (trace is not null)
         {
-            return new(id, null, [], finish);
+            TraceMetrics.Record(trace, id);
         }
 
-        float normaliser = Logprobs.Normaliser(row);
-        return new(id, row[id] - normaliser, Logprobs.Top(row, count, normaliser), finish);
+        if (generation.Request.TopLogprobs is not { } count)
+        {
+            return new(id, null, [], finish) { Trace = trace };
+        }
+
+        float normaliser = Logprobs.Normaliser(row.Logits);
+        return new(id, row.Logits[id] - normaliser, Logprobs.Top(row.Logits, count, normaliser), finish) { Trace = trace };
+    }
+
+    /// <summary>One of the rows of a step.</summary>
+    private readonly ref struct Scored(int index, int count, ReadOnlySpan<float> logits)
+    {
+        public int Index { get; } = index;
+
+        public int Count { get; } = count;
+
+        public ReadOnlySpan<float> Logits { get; } = logits;
     }
 }

@@ -2,13 +2,15 @@ using System.Runtime.CompilerServices;
 
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Decoding.Text;
+using ProxyTune.Gateway.OpenAI;
 
 namespace ProxyTune.Gateway.Chat;
 
 /// <summary>What became certain of an answer with one token.</summary>
 /// <param name="Tokens">The tokens whose whole text is certain now, for log-probabilities.</param>
 /// <param name="Finish">stop or length, on the last delta.</param>
-internal sealed record AnswerDelta(string Text, IReadOnlyList<AnswerToken> Tokens, string? Finish);
+/// <param name="Trace">On the last delta, where tokens were traced.</param>
+internal sealed record AnswerDelta(string Text, IReadOnlyList<AnswerToken> Tokens, string? Finish, TraceSummary? Trace = null);
 
 /// <param name="Offset">Where the token begins in the answer, in UTF-16 units.</param>
 internal sealed record AnswerToken(GeneratedToken Token, int Offset);
@@ -21,6 +23,7 @@ internal sealed class Answer(int index, Generation generation, Tokenizer tokeniz
     private readonly StopFilter filter = new(stops);
     private readonly TokenLedger ledger = new(echo?.Text.Length ?? 0);
     private readonly List<AnswerToken> scored = [];
+    private readonly TraceTotals totals = new();
 
     public int Index { get; } = index;
 
@@ -36,16 +39,18 @@ internal sealed class Answer(int index, Generation generation, Tokenizer tokeniz
 
         await foreach (GeneratedToken token in generation.Tokens.ReadAllAsync(cancellation))
         {
+            totals.Add(token);
             AnswerDelta delta = token.OfPrompt ? Score(token, echo!) : Append(token);
-            if (delta.Text.Length > 0 || delta.Tokens.Count > 0 || delta.Finish is not null)
-            {
-                yield return delta;
-            }
-
             if (delta.Finish is not null)
             {
+                yield return delta with { Trace = totals.Summary };
                 generation.Dispose();
                 yield break;
+            }
+
+            if (delta.Text.Length > 0 || delta.Tokens.Count > 0)
+            {
+                yield return delta;
             }
         }
     }

@@ -36,6 +36,7 @@ internal sealed class AnswerSet : IDisposable
                 prompts.Count > most ? "prompt" : "n");
         }
 
+        TraceLimit.Check(prompts, choices, template);
         try
         {
             for (int i = 0; i < prompts.Count * choices; i++)

@@ -15,7 +15,7 @@ internal sealed class ChatStream(ModelCall call, AnswerSet answers, bool logprob
             call.Created,
             call.Model.Name,
             call.Model.Fingerprint,
-            [.. whole.Select(answer => new ChatChoice(answer.Index, new AnswerMessage(answer.Text), Logprobs(answer.Tokens), answer.Finish))],
+            [.. whole.Select(answer => Choice(answer))],
             answers.Usage)
         {
             Fusion = call.Applied,
@@ -35,12 +35,12 @@ internal sealed class ChatStream(ModelCall call, AnswerSet answers, bool logprob
         {
             if (delta.Text.Length > 0 || delta.Tokens.Count > 0)
             {
-                await SendAsync(stream, answer.Index, new ChunkDelta { Content = delta.Text }, Logprobs(delta.Tokens), null);
+                await SendAsync(stream, new(answer.Index, new ChunkDelta { Content = delta.Text }, Logprobs(delta.Tokens), null) { FusionTrace = Trace(delta.Tokens, null) });
             }
 
             if (delta.Finish is not null)
             {
-                await SendAsync(stream, answer.Index, new ChunkDelta(), null, delta.Finish);
+                await SendAsync(stream, new(answer.Index, new ChunkDelta(), null, delta.Finish) { FusionTrace = Trace([], delta.Trace) });
             }
         }
 
@@ -50,11 +50,15 @@ internal sealed class ChatStream(ModelCall call, AnswerSet answers, bool logprob
         }
     }
 
-    private Task SendAsync(EventStream stream, int index, ChunkDelta delta, ChatLogprobs? tokens, string? finish) =>
-        stream.SendAsync(Chunk([new ChunkChoice(index, delta, tokens, finish)]), Wire.Json.ChatCompletionChunk);
+    private ChatChoice Choice(WholeAnswer answer) =>
+        new(answer.Index, new AnswerMessage(answer.Text), Logprobs(answer.Tokens), answer.Finish) { FusionTrace = Trace(answer.Tokens, answer.Trace) };
+
+    private Task SendAsync(EventStream stream, ChunkChoice choice) => stream.SendAsync(Chunk([choice]), Wire.Json.ChatCompletionChunk);
 
     private ChatCompletionChunk Chunk(IReadOnlyList<ChunkChoice> choices) =>
         new(id, call.Created, call.Model.Name, call.Model.Fingerprint, choices);
+
+    private FusionTrace? Trace(IReadOnlyList<AnswerToken> tokens, TraceSummary? summary) => TraceWriter.Write(call, tokens, summary);
 
     private ChatLogprobs? Logprobs(IReadOnlyList<AnswerToken> tokens) =>
         logprobs ? LogprobWriter.Chat(call.Model.Tokenizer, tokens) : null;

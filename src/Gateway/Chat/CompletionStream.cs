@@ -11,14 +11,14 @@ internal sealed class CompletionStream(ModelCall call, AnswerSet answers, Func<i
     public async Task<Completion> CollectAsync(CancellationToken cancellation)
     {
         IReadOnlyList<WholeAnswer> whole = await answers.CollectAsync(cancellation);
-        return Event([.. whole.Select(answer => Choice(answer.Index, answer.Text, answer.Tokens, answer.Finish))]) with { Usage = answers.Usage };
+        return Event([.. whole.Select(answer => Choice(answer.Index, answer.Text, answer.Tokens, answer.Finish, answer.Trace))]) with { Usage = answers.Usage };
     }
 
     public async Task WriteAsync(EventStream stream, bool includeUsage, CancellationToken cancellation)
     {
         await foreach ((Answer answer, AnswerDelta delta) in answers.ReadAsync(cancellation))
         {
-            await stream.SendAsync(Event([Choice(answer.Index, delta.Text, delta.Tokens, delta.Finish)]), Wire.Json.Completion);
+            await stream.SendAsync(Event([Choice(answer.Index, delta.Text, delta.Tokens, delta.Finish, delta.Trace)]), Wire.Json.Completion);
         }
 
         if (includeUsage)
@@ -27,8 +27,8 @@ internal sealed class CompletionStream(ModelCall call, AnswerSet answers, Func<i
         }
     }
 
-    private CompletionChoice Choice(int index, string text, IReadOnlyList<AnswerToken> tokens, string? finish) =>
-        new(index, text, nameOf is null ? null : LogprobWriter.Completion(nameOf, tokens), finish);
+    private CompletionChoice Choice(int index, string text, IReadOnlyList<AnswerToken> tokens, string? finish, TraceSummary? trace) =>
+        new(index, text, nameOf is null ? null : LogprobWriter.Completion(nameOf, tokens), finish) { FusionTrace = TraceWriter.Write(call, tokens, trace) };
 
     private Completion Event(IReadOnlyList<CompletionChoice> choices) =>
         new(id, call.Created, call.Model.Name, call.Model.Fingerprint, choices) { Fusion = call.Applied };

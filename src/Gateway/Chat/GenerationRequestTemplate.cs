@@ -16,16 +16,14 @@ internal sealed class GenerationRequestTemplate
     private const ulong SeedStride = 0x9E3779B97F4A7C15;
 
     private readonly SamplingOptions sampling;
-    private readonly int maxTokens;
     private readonly int? topLogprobs;
-    private readonly bool scorePrompt;
     private readonly bool ignoreEndOfText;
 
     public GenerationRequestTemplate(RequestFields fields, int vocabularySize, int? maxTokens, int? topLogprobs, bool scorePrompt = false, bool ignoreEndOfText = false)
     {
         this.ignoreEndOfText = ignoreEndOfText;
-        this.scorePrompt = scorePrompt;
-        this.maxTokens = maxTokens ?? int.MaxValue;
+        ScorePrompt = scorePrompt;
+        MaxTokens = maxTokens ?? int.MaxValue;
         this.topLogprobs = topLogprobs;
         var defaults = new SamplingOptions();
         sampling = new SamplingOptions
@@ -42,14 +40,19 @@ internal sealed class GenerationRequestTemplate
         };
     }
 
+    /// <summary>Of each answer; the context may leave less room.</summary>
+    public int MaxTokens { get; }
+
+    public bool ScorePrompt { get; }
+
     /// <summary>Choice 0 has the request's own seed, so more choices do not change the first.</summary>
     public GenerationRequest For(Prompt prompt, int choice) => new()
     {
         Prompt = prompt,
         Sampling = sampling with { Seed = unchecked(sampling.Seed + ((ulong)choice * SeedStride)) },
-        MaxTokens = maxTokens,
+        MaxTokens = MaxTokens,
         TopLogprobs = topLogprobs,
-        ScorePrompt = scorePrompt,
+        ScorePrompt = ScorePrompt,
         IgnoreEndOfText = ignoreEndOfText,
     };
 

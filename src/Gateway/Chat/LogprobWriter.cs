@@ -27,6 +27,8 @@ internal static class LogprobWriter
             [.. tokens.Select(token => token.Token.Logprob is null ? null : TopByName(nameOf, token.Token))],
             [.. tokens.Select(token => token.Offset)]);
 
+    public static float Finite(float? logprob) => logprob is { } value && float.IsFinite(value) ? value : Impossible;
+
     private static ChatTokenLogprob ChatToken(Tokenizer tokenizer, GeneratedToken token)
     {
         byte[] bytes = tokenizer.TokenBytes(token.Id);
@@ -54,6 +56,4 @@ internal static class LogprobWriter
     private static string Text(byte[] bytes) => Encoding.UTF8.GetString(bytes);
 
     private static int[] Numbers(byte[] bytes) => [.. bytes.Select(value => (int)value)];
-
-    private static float Finite(float? logprob) => logprob is { } value && float.IsFinite(value) ? value : Impossible;
 }

@@ -1,5 +1,7 @@
 using System.Text;
 
+using ProxyTune.Gateway.OpenAI;
+
 namespace ProxyTune.Gateway.Chat;
 
 /// <summary>One choice, collected from its deltas.</summary>
@@ -16,10 +18,13 @@ internal sealed class WholeAnswer(int index)
 
     public string Finish { get; private set; } = "stop";
 
+    public TraceSummary? Trace { get; private set; }
+
     public void Append(AnswerDelta delta)
     {
         text.Append(delta.Text);
         tokens.AddRange(delta.Tokens);
         Finish = delta.Finish ?? Finish;
+        Trace = delta.Trace ?? Trace;
     }
 }

@@ -15,7 +15,11 @@ internal sealed record ChatCompletion(
     public FusionSettings? Fusion { get; init; }
 }
 
-internal sealed record ChatChoice(int Index, AnswerMessage Message, ChatLogprobs? Logprobs, string FinishReason);
+internal sealed record ChatChoice(int Index, AnswerMessage Message, ChatLogprobs? Logprobs, string FinishReason)
+{
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public FusionTrace? FusionTrace { get; init; }
+}
 
 internal sealed record AnswerMessage(string Content)
 {
@@ -38,7 +42,11 @@ internal sealed record ChatCompletionChunk(
     public FusionSettings? Fusion { get; init; }
 }
 
-internal sealed record ChunkChoice(int Index, ChunkDelta Delta, ChatLogprobs? Logprobs, string? FinishReason);
+internal sealed record ChunkChoice(int Index, ChunkDelta Delta, ChatLogprobs? Logprobs, string? FinishReason)
+{
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public FusionTrace? FusionTrace { get; init; }
+}
 
 internal sealed record ChunkDelta
 {

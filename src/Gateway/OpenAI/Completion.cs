@@ -17,4 +17,8 @@ internal sealed record Completion(
     public FusionSettings? Fusion { get; init; }
 }
 
-internal sealed record CompletionChoice(int Index, string Text, CompletionLogprobs? Logprobs, string? FinishReason);
+internal sealed record CompletionChoice(int Index, string Text, CompletionLogprobs? Logprobs, string? FinishReason)
+{
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public FusionTrace? FusionTrace { get; init; }
+}

@@ -1,0 +1,22 @@
+using System.Diagnostics.Metrics;
+
+using ProxyTune.Decoding.Generation;
+
+namespace ProxyTune.Decoding.Metrics;
+
+/// <summary>A scheduler's <see cref="SchedulerStatistics"/>, read when somebody asks.</summary>
+internal sealed class SchedulerMetrics : IDisposable
+{
+    private readonly Meter meter = new(EngineMeter.Name);
+
+    public SchedulerMetrics(DecodeScheduler scheduler)
+    {
+        meter.CreateObservableUpDownCounter("proxytune.running", () => scheduler.Statistics.Running, description: "Answers that are being written.");
+        meter.CreateObservableUpDownCounter("proxytune.waiting", () => scheduler.Statistics.Waiting, description: "Answers that wait for a place.");
+        meter.CreateObservableCounter("proxytune.steps", () => scheduler.Statistics.Steps, description: "Steps; each runs every model that is needed once.");
+        meter.CreateObservableCounter("proxytune.tokens", () => scheduler.Statistics.Tokens, description: "Tokens drawn.");
+        meter.CreateObservableCounter("proxytune.prompt_tokens", () => scheduler.Statistics.PromptTokens, description: "Prompt tokens of the base.");
+    }
+
+    public void Dispose() => meter.Dispose();
+}

@@ -1,0 +1,86 @@
+using System.Globalization;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+
+using ProxyTune.Gateway.Tests.Endpoints;
+
+namespace ProxyTune.Gateway.Tests.Fusion;
+
+/// <summary>GET /metrics after an answer whose trace tells what to expect.</summary>
+[Collection(Name)]
+public sealed partial class MetricsTests : IAsyncLifetime
+{
+    private const string Name = "metrics";
+
+    private readonly MethodsGateway gateway = new();
+
+    public Task InitializeAsync() => gateway.InitializeAsync();
+
+    public Task DisposeAsync() => gateway.DisposeAsync();
+
+    [Fact]
+    public async Task Metrics_AfterTracedAnswers_AddUpToTheirTraces()
+    {
+        JsonElement gated = Summary(await gateway.AskAsync(MethodsGateway.Twin, """{"schedule":{"kind":"gated","threshold":0.01},"trace":true}""", 20));
+        JsonElement dynamic = Summary(await gateway.AskAsync(MethodsGateway.Any, """{"method":"dynamic","trace":true}""", 20));
+        await gateway.AskAsync(MethodsGateway.Twin, """{"schedule":{"kind":"gated","threshold":0.001}}""", 5);
+        Dictionary<string, double> metrics = await ScrapeAsync();
+
+        Assert.Equal(Sum("tokens"), metrics["proxytune_trace_tokens_total"]);
+        Assert.Equal(Sum("changed_choices"), metrics["proxytune_trace_changed_choices_total"]);
+        Assert.Equal(Sum("saturated"), metrics["proxytune_trace_saturated_total"]);
+        Assert.Equal(Sum("gated"), metrics["proxytune_trace_gated_total"]);
+        Assert.Equal(Sum("gated_changing"), metrics["proxytune_trace_gated_changing_total"]);
+        Assert.Equal(Sum("tokens"), metrics["proxytune_trace_divergence_count"]);
+        Assert.Equal(Mean(gated, "mean_divergence") + Mean(dynamic, "mean_divergence"), metrics["proxytune_trace_divergence_sum"], 1e-6);
+        Assert.Equal(261 * Sum("tokens"), metrics["proxytune_trace_kept_sum"]);
+        Assert.Equal(dynamic.GetProperty("tokens").GetInt32(), metrics["proxytune_trace_weight_count delta=qa"]);
+        Assert.Equal(Mean(dynamic.GetProperty("mean_weights"), "qa", dynamic), metrics["proxytune_trace_weight_sum delta=qa"], 1e-6);
+        Assert.InRange(metrics["proxytune_fusion_gated_total"], Sum("gated") + 1, Sum("gated") + 5);
+        Assert.Equal(Sum("saturated"), metrics.GetValueOrDefault("proxytune_fusion_saturated_total"));
+
+        double Sum(string field) => gated.GetProperty(field).GetInt32() + dynamic.GetProperty(field).GetInt32();
+
+        double Mean(JsonElement holder, string field, JsonElement? of = null) => holder.GetProperty(field).GetDouble() * (of ?? holder).GetProperty("tokens").GetInt32();
+    }
+
+    [Fact]
+    public async Task Metrics_AfterAnswers_CountThem()
+    {
+        JsonElement answer = await gateway.Server.AnswerAsync("/v1/chat/completions", AnswerTests.Question(6, new() { ["model"] = MethodsGateway.Any, ["n"] = 2 }));
+        using HttpResponseMessage refused = await gateway.Server.PostAsync("/v1/chat/completions", new { model = "nobody" });
+        Dictionary<string, double> metrics = await ScrapeAsync();
+
+        JsonElement usage = answer.GetProperty("usage");
+        Assert.Equal(2, metrics["proxytune_answers_total outcome=length"] + metrics.GetValueOrDefault("proxytune_answers_total outcome=stop"));
+        Assert.Equal(usage.GetProperty("completion_tokens").GetInt32(), metrics["proxytune_tokens_total"]);
+        Assert.Equal(2 * usage.GetProperty("prompt_tokens").GetInt32(), metrics["proxytune_prompt_tokens_total"]);
+        Assert.InRange(metrics["proxytune_steps_total"], 6, 12);
+        Assert.Equal(0, metrics["proxytune_running"]);
+        Assert.Equal(0, metrics["proxytune_waiting"]);
+        Assert.Contains(metrics, metric => metric.Key.StartsWith("http_server_request_duration_seconds_count", StringComparison.Ordinal) && metric.Key.Contains("http_response_status_code=400", StringComparison.Ordinal));
+    }
+
+    private static JsonElement Summary(JsonElement answer) => answer.GetProperty("choices")[0].GetProperty("fusion_trace").GetProperty("summary");
+
+    /// <summary>Values by name and labels, those of the exporter itself left out.</summary>
+    private async Task<Dictionary<string, double>> ScrapeAsync()
+    {
+        string text = await gateway.Server.Http.GetStringAsync("/metrics");
+        return Line().Matches(text).ToDictionary(
+            line => string.Join(' ', [line.Groups["name"].Value, .. Label().Matches(line.Groups["labels"].Value)
+                .Where(label => !label.Groups["name"].Value.StartsWith("otel_", StringComparison.Ordinal))
+                .Select(label => $"{label.Groups["name"].Value}={label.Groups["value"].Value}")]),
+            line => double.Parse(line.Groups["value"].Value, CultureInfo.InvariantCulture));
+    }
+
+    [GeneratedRegex(@"^(?<name>\w+)(\{(?<labels>.*)\})? (?<value>[-+.eE0-9]+)( \d+)?\r?$", RegexOptions.Multiline)]
+    private static partial Regex Line();
+
+    [GeneratedRegex("(?<name>\\w+)=\"(?<value>[^\"]*)\"")]
+    private static partial Regex Label();
+
+    /// <summary>The engine's instruments are the process's, so nobody else may ask anything meanwhile.</summary>
+    [CollectionDefinition(Name, DisableParallelization = true)]
+    public sealed class Alone;
+}
