@@ -5,6 +5,9 @@ namespace ProxyTune.Decoding.Catalog;
 /// <summary>What can be wrong with an entry before any model is loaded. Every message names the file and the entry.</summary>
 internal sealed partial class CatalogCheck(string file)
 {
+    /// <summary>Beyond this no method means anything, and sums of weighted logits would leave single precision.</summary>
+    private const double MostWeight = 1000;
+
     private static readonly string[] ReservedNames = ["method", "alpha", "normalise", "amplification", "mode", "search", "trace", "size", "context", "amateur", "base"];
 
     public void Entries(IReadOnlyList<ServedModelEntry> entries)
@@ -33,9 +36,9 @@ internal sealed partial class CatalogCheck(string file)
 
         double lowest = range?[0] ?? usualMinimum;
         double highest = range?[1] ?? usualMaximum;
-        if (lowest > highest || !double.IsFinite(lowest) || !double.IsFinite(highest))
+        if (!(lowest >= -MostWeight && lowest <= highest && highest <= MostWeight))
         {
-            throw Wrong(label, FormattableString.Invariant($"{field}_range is [{lowest}, {highest}]; accepted are finite numbers, the lowest first."));
+            throw Wrong(label, FormattableString.Invariant($"{field}_range is [{lowest}, {highest}]; accepted are numbers from {-MostWeight} to {MostWeight}, the lowest first."));
         }
 
         var weight = new BoundedWeight(given ?? usual, lowest, highest);

@@ -1,3 +1,5 @@
+using ProxyTune.Decoding.Fusion.Dynamic;
+
 namespace ProxyTune.Decoding.Catalog;
 
 /// <summary>The fusion of a served model where a request says nothing, and what a request may say.</summary>
@@ -15,6 +17,9 @@ public sealed record FusionDefaults(
     public const string JointMode = "joint";
     public const string ClosedFormSearch = "closed_form";
     public const string GridSearch = "grid";
+
+    /// <summary>Dynamic fusion seeks its weights from 0 to the end of alpha's range.</summary>
+    internal bool HasRoomForDynamic => Alpha.Maximum is > 0 and <= DynamicOptions.MostMaximum;
 
     /// <summary>Of <see cref="Amplification"/>: 1 is plain up-scaling.</summary>
     internal const double UsualAmplification = 1;

@@ -1,3 +1,5 @@
+using ProxyTune.Decoding.Fusion;
+
 namespace ProxyTune.Decoding.Catalog;
 
 /// <summary>A named way of choosing streams, weights and mask. All are one primitive; docs/decoding.md has their equations.</summary>
@@ -30,6 +32,15 @@ public sealed record FusionMethod(string Name, MethodMembers Members, double? De
 
     /// <summary>log p_M + a sum of w_i r_i, r trained for it by the recipe prt. PRT, ICML 2025.</summary>
     public static FusionMethod PortableReward { get; } = new("portable_reward", MethodMembers.Rewards, 1, MaskSettings.None);
+
+    /// <summary>Whose prompts can be set.</summary>
+    internal IEnumerable<StreamRole> Roles => Members switch
+    {
+        MethodMembers.Pairs => [StreamRole.Base, StreamRole.Expert, StreamRole.AntiExpert],
+        MethodMembers.Rewards => [StreamRole.Base, StreamRole.Expert],
+        MethodMembers.Amateur => [StreamRole.Base, StreamRole.AntiExpert],
+        _ => [StreamRole.Base],
+    };
 
     public static IReadOnlyList<FusionMethod> All { get; } = [None, Proxy, Eft, Dynamic, Dexperts, Contrastive, ContextAware, PortableReward];
 

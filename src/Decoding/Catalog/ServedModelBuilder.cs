@@ -56,7 +56,7 @@ internal sealed class ServedModelBuilder(string modelsFolder, CatalogCheck check
     /// <summary>Every method that may be asked for must have its members, and the own one must work without being asked for anything.</summary>
     private void CheckMethods(ServedModel model, string label)
     {
-        if (model.Defaults.Methods.Contains(FusionMethod.Dynamic) && model.Defaults.Alpha.Maximum is not (> 0 and <= DynamicOptions.MostMaximum))
+        if (model.Defaults.Methods.Contains(FusionMethod.Dynamic) && !model.Defaults.HasRoomForDynamic)
         {
             throw check.Wrong(label, FormattableString.Invariant($"alpha_range ends at {model.Defaults.Alpha.Maximum}; method '{FusionMethod.Dynamic.Name}' seeks its weights from 0 to there, so it must be above 0, to {DynamicOptions.MostMaximum}."));
         }

@@ -43,7 +43,7 @@ internal sealed record ServedStream(CatalogMember Member, StreamRole Role, strin
         };
     }
 
-    private static string NameOf(StreamRole role) => role switch
+    public static string NameOf(StreamRole role) => role switch
     {
         StreamRole.Expert => "expert",
         StreamRole.AntiExpert => "anti_expert",

@@ -11,5 +11,10 @@ internal sealed class SettingsProblem(Func<string, string, EngineException> make
     public EngineException At(string field, object? value, string accepted) =>
         make(field, value is null ? $"is missing; accepted is {accepted}." : string.Create(CultureInfo.InvariantCulture, $"is {Written(value)}; accepted is {accepted}."));
 
-    private static object Written(object value) => value is string text ? $"'{text}'" : value;
+    private static object Written(object value) => value switch
+    {
+        string text => $"'{text}'",
+        bool truth => truth ? "true" : "false",
+        _ => value,
+    };
 }

@@ -1,3 +1,5 @@
+using ProxyTune.Decoding.Fusion.Dynamic;
+
 namespace ProxyTune.Decoding.Catalog;
 
 /// <summary>Fills in what a request left open, and refuses what does not fit the method, the ranges or the asker.</summary>
@@ -23,7 +25,7 @@ internal sealed class SettingsResolver(ServedModel model, bool isOperator)
         ScheduleSettings schedule = asked.Schedule ?? Defaults.Schedule;
         schedule.Check(Problem);
         double? alpha = method.DefaultAlpha is { } usual ? Alpha(asked.Alpha, usual, method, schedule) : null;
-        CheckPrompts(asked.Prompts);
+        CheckPrompts(asked.Prompts, method);
         return (method, new FusionSettings
         {
             Method = method.Name,
@@ -56,6 +58,11 @@ internal sealed class SettingsResolver(ServedModel model, bool isOperator)
         if (model.IsRemote && method.NeedsWholeRows)
         {
             throw Problem.At("method", name, $"another method: this one {NeedsWholeRows}");
+        }
+
+        if (method == FusionMethod.Dynamic && !Defaults.HasRoomForDynamic)
+        {
+            throw Problem.At("method", name, FormattableString.Invariant($"another method: this one seeks its weights from 0 to where alpha may end, and {Defaults.Alpha.Maximum} is not above 0, to {DynamicOptions.MostMaximum}"));
         }
 
         return isOperator || Defaults.Methods.Contains(method)
@@ -110,35 +117,44 @@ internal sealed class SettingsResolver(ServedModel model, bool isOperator)
         double alpha = Bounded(range, asked, "alpha");
         return range.Contains(alpha * schedule.Lowest)
             ? alpha
-            : throw Problem.At("schedule.kind", schedule.Kind, $"another one: alpha would be {alpha * schedule.Lowest} at times, and {model.Name} accepts {range.Minimum} to {range.Maximum}");
+            : throw Problem.At("schedule.kind", schedule.Kind, FormattableString.Invariant($"another one: alpha would be {alpha * schedule.Lowest} at times, and {model.Name} accepts {range.Minimum} to {range.Maximum}"));
     }
 
     private Dictionary<string, double> Weights(FusionSettings asked, FusionMethod method)
     {
         Dictionary<string, double> weights = model.Experts.ToDictionary(
             expert => expert.Name,
-            expert => Bounded(expert.Weight, asked.Experts is { } given && given.TryGetValue(expert.Name, out double weight) ? weight : null, $"experts.{expert.Name}"));
-        string written = string.Join(", ", weights.Select(pair => FormattableString.Invariant($"{pair.Key}={pair.Value}")));
-        if (method == FusionMethod.Dynamic && weights.FirstOrDefault(pair => pair.Value is not (0 or 1)) is { Key: { } odd, Value: var value })
-        {
-            throw Problem.At($"experts.{odd}", value, $"0 or 1: method {method.Name} chooses the weights of those that take part");
-        }
-
+            expert =>
+            {
+                double? given = asked.Experts is { } all && all.TryGetValue(expert.Name, out double weight) ? weight : null;
+                return method == FusionMethod.Dynamic ? Part(expert, given) : Bounded(expert.Weight, given, Field(expert));
+            });
         double sum = weights.Values.Sum();
         if (method != FusionMethod.Eft || Math.Abs(sum - 1) <= 1e-6)
         {
             return weights;
         }
 
+        string written = $"{string.Join(", ", weights.Select(pair => FormattableString.Invariant($"{pair.Key}={pair.Value}")))}, which sums to {FormattableString.Invariant($"{sum}")}";
         if (asked.Normalise != true)
         {
-            throw Problem.At("experts", $"{written}, which sums to {sum}", $"weights of all experts that sum to 1, as method {method.Name} interpolates between them, or normalise: true");
+            throw Problem.At("experts", written, $"weights of all experts that sum to 1, as method {method.Name} interpolates between them, or normalise: true");
         }
 
         return sum > 0
-            ? weights.ToDictionary(pair => pair.Key, pair => pair.Value / sum)
-            : throw Problem.At("experts", $"{written}, which sums to {sum}", "weights with a sum above 0, so that they can be normalised");
+            ? model.Experts.ToDictionary(expert => expert.Name, expert => Bounded(expert.Weight, weights[expert.Name] / sum, Field(expert)))
+            : throw Problem.At("experts", written, "weights with a sum above 0, so that they can be normalised");
     }
+
+    /// <summary>Whether an expert takes part in dynamic fusion, as 1 or 0. Its range bounds a weight that others than dynamic fusion use.</summary>
+    private static double Part(ServedExpert expert, double? asked) => asked switch
+    {
+        null => expert.Weight.Default > 0 ? 1 : 0,
+        0 or 1 => asked.Value,
+        _ => throw Problem.At(Field(expert), asked, $"0 or 1: method {FusionMethod.Dynamic.Name} chooses the weights of those that take part"),
+    };
+
+    private static string Field(ServedExpert expert) => $"experts.{expert.Name}";
 
     /// <summary>The asked value, or the default where none is asked. Below 0 only what the catalog itself says, or an operator.</summary>
     private double Bounded(BoundedWeight range, double? asked, string field)
@@ -163,13 +179,14 @@ internal sealed class SettingsResolver(ServedModel model, bool isOperator)
         : accepted.Contains(asked) ? asked
         : throw Problem.At(field, asked, string.Join(" or ", accepted.ToArray()));
 
-    private static void CheckPrompts(IReadOnlyDictionary<string, PromptSettings>? prompts)
+    private static void CheckPrompts(IReadOnlyDictionary<string, PromptSettings>? prompts, FusionMethod method)
     {
         foreach ((string role, PromptSettings settings) in prompts ?? new Dictionary<string, PromptSettings>())
         {
-            if (!ServedStream.RoleNames.Contains(role))
+            string[] roles = [.. method.Roles.Select(ServedStream.NameOf)];
+            if (!roles.Contains(role))
             {
-                throw Problem.At("prompts", role, $"an object with {string.Join(", ", ServedStream.RoleNames)}");
+                throw Problem.At("prompts", role, $"an object with {string.Join(", ", roles)}, which are the roles of method {method.Name}");
             }
 
             if (settings is null)

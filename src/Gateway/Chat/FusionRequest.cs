@@ -18,6 +18,9 @@ internal static class FusionRequest
 
     private const string AlphaName = "alpha";
     private const string MethodName = "method";
+    private const string AmplificationName = "amplification";
+    private const string ModeName = "mode";
+    private const string SearchName = "search";
 
     private const string HeaderForm = "FIELD=VALUE, EXPERT=NUMBER, ... with the fields method, alpha, amplification, normalise, mode, search, trace, or the JSON object of the body's fusion";
 
@@ -48,16 +51,19 @@ internal static class FusionRequest
         };
     }
 
-    /// <summary>The header's form of what was applied: method, strength and weights; the body's <c>fusion</c> has all of it.</summary>
+    /// <summary>What was applied, as far as the header has words for it; the body's <c>fusion</c> has all of it.</summary>
     public static string Format(FusionSettings settled)
     {
-        List<KeyValuePair<string, double>> numbers = [.. settled.Experts ?? new Dictionary<string, double>()];
-        if (settled.Alpha is { } alpha)
-        {
-            numbers.Insert(0, new(AlphaName, alpha));
-        }
-
-        return string.Join(", ", numbers.Select(pair => FormattableString.Invariant($"{pair.Key}={pair.Value}")).Prepend($"{MethodName}={settled.Method}"));
+        IEnumerable<(string Name, object? Value)> fields =
+        [
+            (MethodName, settled.Method),
+            (AlphaName, settled.Alpha),
+            (AmplificationName, settled.Amplification),
+            (ModeName, settled.Mode),
+            (SearchName, settled.Search),
+            .. (settled.Experts ?? new Dictionary<string, double>()).Select(pair => (pair.Key, (object?)pair.Value)),
+        ];
+        return string.Join(", ", fields.Where(field => field.Value is not null).Select(field => FormattableString.Invariant($"{field.Name}={field.Value}")));
     }
 
     private static FusionSettings ParseHeader(string header) =>
@@ -91,16 +97,16 @@ internal static class FusionRequest
                 case MethodName:
                     settings = settings with { Method = value };
                     break;
-                case "mode":
+                case ModeName:
                     settings = settings with { Mode = value };
                     break;
-                case "search":
+                case SearchName:
                     settings = settings with { Search = value };
                     break;
                 case AlphaName:
                     settings = settings with { Alpha = Number(value) };
                     break;
-                case "amplification":
+                case AmplificationName:
                     settings = settings with { Amplification = Number(value) };
                     break;
                 case "normalise":

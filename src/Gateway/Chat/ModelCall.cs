@@ -6,7 +6,7 @@ using ProxyTune.Gateway.OpenAI;
 namespace ProxyTune.Gateway.Chat;
 
 /// <summary>What a request asked of which model, settled once before anything is generated.</summary>
-/// <param name="Applied">The fusion, filled in; null for a base alone.</param>
+/// <param name="Applied">The fusion, filled in; null for a base alone of which no fusion was asked.</param>
 /// <param name="Created">Seconds since 1970.</param>
 internal sealed record ModelCall(ServedModel Model, ServedPlan Plan, FusionSettings? Applied, long Created)
 {
@@ -20,7 +20,7 @@ internal sealed record ModelCall(ServedModel Model, ServedPlan Plan, FusionSetti
         FusionSettings asked = FusionRequest.Combine(fields.Fusion, name.Alpha, http.Request.Headers[FusionRequest.Header]);
         ServedPlan plan = name.Model.Plan(asked, operators.Include(http));
         FusionSettings? applied = null;
-        if (plan.Settled.Method != FusionMethod.None.Name)
+        if (plan.Settled.Method != FusionMethod.None.Name || asked != FusionSettings.Default)
         {
             applied = plan.Settled;
             http.Response.Headers[AppliedHeader] = FusionRequest.Format(applied);

@@ -20,7 +20,7 @@ internal static class ChatCompletions
             .WithSummary("Answers a conversation, whole or as server-sent events (chat.completion.chunk) where stream is true.")
             .Accepts<ChatCompletionRequest>("application/json")
             .Produces<ChatCompletion>()
-            .ProducesErrors(400, 404, 413, 415, 429, 502, 503);
+            .ProducesErrors(400, 403, 404, 413, 415, 429, 502, 503);
 
     private static async Task HandleAsync(HttpContext http, ModelCatalog catalog, Operators operators, DecodeScheduler scheduler)
     {

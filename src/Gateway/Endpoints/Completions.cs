@@ -17,7 +17,7 @@ internal static class Completions
             .WithSummary("Continues a text or token ids, whole or as server-sent events (text_completion) where stream is true; scores them where echo is true.")
             .Accepts<CompletionRequest>("application/json")
             .Produces<Completion>()
-            .ProducesErrors(400, 404, 413, 415, 429, 502, 503);
+            .ProducesErrors(400, 403, 404, 413, 415, 429, 502, 503);
 
     private static async Task HandleAsync(HttpContext http, ModelCatalog catalog, Operators operators, DecodeScheduler scheduler)
     {

@@ -1,4 +1,3 @@
-using System.ComponentModel;
 using System.ComponentModel.DataAnnotations;
 using System.Reflection;
 using System.Text.Json;
@@ -37,9 +36,9 @@ internal static partial class RequestBody
 
     private static T Read<T>(JsonElement root, JsonTypeInfo<T> type)
     {
-        UnsupportedFeatures.Check(root, typeof(T).GetProperties().Select(NameOf));
+        UnsupportedFeatures.Check(root, AcceptedValues.Fields(typeof(T)).Select(AcceptedValues.NameOf));
         T body = Deserialize(root, type);
-        foreach (PropertyInfo field in typeof(T).GetProperties())
+        foreach (PropertyInfo field in AcceptedValues.Fields(typeof(T)))
         {
             CheckField(field, field.GetValue(body), root);
         }
@@ -71,49 +70,28 @@ internal static partial class RequestBody
         catch (JsonException error)
         {
             string[] path = [.. PathStep().Matches(error.Path ?? "").Select(step => step.Groups["step"].Value)];
-            PropertyInfo? field = typeof(T).GetProperties().FirstOrDefault(property => NameOf(property) == path.FirstOrDefault());
-            throw Refused(error.Path?.TrimStart('$', '.') ?? "", Follow(root, path), field is null ? "a JSON object" : Accepted(field));
+            throw Refused(error.Path?.TrimStart('$', '.') ?? "", Follow(root, path), AcceptedValues.At(typeof(T), path));
         }
     }
 
     private static void CheckField(PropertyInfo field, object? value, JsonElement root)
     {
-        string name = NameOf(field);
+        string name = AcceptedValues.NameOf(field);
         if (value is null)
         {
             if (field.IsDefined(typeof(RequiredAttribute)))
             {
-                throw new EngineException(EngineError.InvalidValue, $"{name} is missing; accepted is {Accepted(field)}.", name);
+                throw new EngineException(EngineError.InvalidValue, $"{name} is missing; accepted is {AcceptedValues.Of(field)}.", name);
             }
         }
         else if (field.GetCustomAttribute<RangeAttribute>() is { } range && !range.IsValid(value))
         {
-            throw Refused(name, root.GetProperty(name), Accepted(field));
+            throw Refused(name, root.GetProperty(name), AcceptedValues.Of(field));
         }
     }
 
     private static EngineException Refused(string name, JsonElement value, string accepted) =>
         new(EngineError.InvalidValue, $"{name} is {Quote(value)}; accepted is {accepted}.", name);
-
-    /// <summary>What a field takes, in words.</summary>
-    private static string Accepted(PropertyInfo field)
-    {
-        if (field.GetCustomAttribute<DescriptionAttribute>() is { } description)
-        {
-            return description.Description;
-        }
-
-        Type type = Nullable.GetUnderlyingType(field.PropertyType) ?? field.PropertyType;
-        string kind = type == typeof(bool) ? "true or false" : type == typeof(string) ? "a string" : type == typeof(double) ? "a number" : "an integer";
-        return field.GetCustomAttribute<RangeAttribute>() switch
-        {
-            null => kind,
-            { Maximum: int.MaxValue } range => FormattableString.Invariant($"{kind} of at least {range.Minimum}"),
-            { } range => FormattableString.Invariant($"{kind} from {range.Minimum} to {range.Maximum}"),
-        };
-    }
-
-    private static string NameOf(PropertyInfo field) => JsonNamingPolicy.SnakeCaseLower.ConvertName(field.Name);
 
     private static JsonElement Follow(JsonElement value, IEnumerable<string> path)
     {

@@ -56,7 +56,6 @@ internal abstract record RequestFields
     public string? User { get; init; }
 
     /// <summary>Wins over the model name's suffix, which wins over the header X-Fusion.</summary>
-    [Description("an object with method, alpha, experts (an object from expert name to a number), normalise, amplification, mode, search, mask, schedule, prompts and trace")]
     public FusionSettings? Fusion { get; init; }
 }
 
