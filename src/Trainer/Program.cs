@@ -42,11 +42,13 @@ static Command ExportCommand()
 
 static Command EvaluateCommand()
 {
-    var models = new Option<string[]>("--models") { Description = "Folders to fuse, the base first.", Required = true, HelpName = "FOLDER", AllowMultipleArgumentsPerToken = true };
-    var weights = new Option<float[]>("--weights") { Description = "One factor per folder; proxy-tuning with base, expert and anti-expert is 1 1 -1.", Required = true, HelpName = "NUMBER", AllowMultipleArgumentsPerToken = true };
+    var models = new Option<string>("--models") { Description = "A models folder.", DefaultValueFactory = _ => "models", HelpName = "FOLDER" };
+    var served = new Option<string>("--served") { Description = "Name of a served model.", Required = true, HelpName = "NAME" };
+    var fusion = new Option<string?>("--fusion") { Description = "What to change of its fusion, as in a request.", HelpName = "JSON" };
     var data = new Option<string>("--data") { Description = "Examples, such as town:qa/test or a .jsonl file.", Required = true, HelpName = "SOURCE" };
-    var command = new Command("evaluate", "Ask a fused model and count the answers that are right to the letter.") { models, weights, data };
-    command.SetAction(arguments => Guard(() => Evaluate.Run(arguments.GetValue(models)!, arguments.GetValue(weights)!, arguments.GetValue(data)!)));
+    var command = new Command("evaluate", "Ask a served model and count the answers that are right to the letter.") { models, served, fusion, data };
+    command.SetAction(arguments => Guard(() =>
+        Evaluate.Run(arguments.GetValue(models)!, arguments.GetValue(served)!, arguments.GetValue(fusion), arguments.GetValue(data)!)));
     return command;
 }
 

@@ -1,59 +1,52 @@
 using ProxyTune.Decoding.Catalog;
-using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Generation;
-using ProxyTune.Decoding.Models;
 using ProxyTune.Decoding.Sampling;
-using ProxyTune.Decoding.Text;
 using ProxyTune.Trainer.Data;
 
 namespace ProxyTune.Trainer.Evaluation;
 
-/// <summary>
-/// Something that answers questions: models of one family, alone or fused, run by the server's own engine. The first folder is the base.
-/// </summary>
+/// <summary>The served models of a folder, answering questions through the server's own catalog and engine.</summary>
 internal sealed class Examinee : IAsyncDisposable
 {
     private const int MaxAnswerTokens = 64;
 
-    private readonly OnnxLanguageModel[] _models;
-    private readonly FusedModel _ensemble;
+    private readonly ModelCatalog _catalog;
     private readonly DecodeScheduler _scheduler;
-    private readonly PromptReader _reader;
 
-    public Examinee(params string[] folders)
+    /// <param name="models">A models folder, with or without catalog.json.</param>
+    public Examinee(string models)
     {
-        _models = [.. folders.Select(folder => OnnxLanguageModel.Load(folder, new EngineOptions()))];
-        _ensemble = new FusedModel("examinee", _models);
-        _scheduler = new DecodeScheduler(_ensemble, new SchedulerOptions { MaxWaiting = int.MaxValue });
-        _reader = PromptFormat.Of(PromptFormat.Chat, folders[0], Tokenizer.Load(folders[0]));
+        _catalog = ModelCatalog.Load(models, new EngineOptions());
+        _scheduler = new DecodeScheduler(_catalog.Ensemble, new SchedulerOptions { MaxWaiting = int.MaxValue });
     }
 
-    /// <summary>Greedy answers of the weighted sum.</summary>
-    /// <param name="weights">One factor per folder, in their order; 0 leaves a model out.</param>
-    public async Task<IReadOnlyList<string>> AnswerAsync(IEnumerable<Example> questions, params float[] weights)
+    /// <summary>Greedy answers.</summary>
+    /// <param name="served">Name of a served model.</param>
+    /// <param name="fusion">What to change of its fusion; negative weights are allowed.</param>
+    public async Task<IReadOnlyList<string>> AnswerAsync(IEnumerable<Example> questions, string served, FusionSettings? fusion = null)
     {
-        var plan = new FusionPlan([.. _models.Zip(weights, (model, weight) => new FusionStream(model, StreamRole.Base, weight)).Where(s => s.Weight != 0)]);
+        var model = _catalog.Get(served);
         var running = questions.Select(question =>
         {
-            ReadOnlyMemory<int> prompt = _reader.Read(question.Messages);
+            // A plan for each: rules may keep memory of their own.
+            var plan = model.Plan(fusion ?? FusionSettings.Default, isOperator: true);
             return _scheduler.Submit(new GenerationRequest
             {
-                Prompt = new Prompt(plan, [.. plan.Streams.Select(_ => prompt)]),
+                Prompt = plan.Render(question.Messages),
                 Sampling = new SamplingOptions { Temperature = 0 },
                 MaxTokens = MaxAnswerTokens,
             });
         }).ToArray();
-        return await Task.WhenAll(running.Select(ReadAsync));
+        return await Task.WhenAll(running.Select(generation => ReadAsync(model, generation)));
     }
 
     public async ValueTask DisposeAsync()
     {
         await _scheduler.DisposeAsync();
-        _ensemble.Dispose();
-        _reader.Tokenizer.Dispose();
+        _catalog.Dispose();
     }
 
-    private async Task<string> ReadAsync(Generation generation)
+    private static async Task<string> ReadAsync(ServedModel model, Generation generation)
     {
         var ids = new List<int>();
         await foreach (var token in generation.Tokens.ReadAllAsync())
@@ -61,6 +54,6 @@ internal sealed class Examinee : IAsyncDisposable
             ids.Add(token.Id);
         }
 
-        return _reader.Tokenizer.Decode(ids).Trim();
+        return model.Tokenizer.Decode(ids).Trim();
     }
 }

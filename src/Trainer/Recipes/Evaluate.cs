@@ -1,27 +1,27 @@
 using System.Globalization;
+using System.Text.Json;
 
+using ProxyTune.Decoding.Catalog;
 using ProxyTune.Trainer.Data;
 using ProxyTune.Trainer.Evaluation;
 
 namespace ProxyTune.Trainer.Recipes;
 
-/// <summary>Greedy answers of a weighted sum of models, compared to the letter.</summary>
+/// <summary>Greedy answers of a served model, compared to the letter.</summary>
 internal static class Evaluate
 {
     private const int MistakesShown = 5;
 
-    /// <param name="folders">In genai layout, the base first.</param>
-    /// <param name="weights">One factor per folder.</param>
-    /// <exception cref="TrainingException">Another number of weights than folders, or an unknown source.</exception>
-    public static void Run(string[] folders, float[] weights, string source)
-    {
-        if (weights.Length != folders.Length)
-        {
-            throw new TrainingException($"--weights has {weights.Length} numbers; accepted is one for each of the {folders.Length} folders.");
-        }
+    private static readonly JsonSerializerOptions s_json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
 
+    /// <param name="models">A models folder.</param>
+    /// <param name="served">Names of served models.</param>
+    /// <param name="fusion">As a request's fusion, or null.</param>
+    /// <exception cref="TrainingException">An unknown source, or a fusion that is no such object.</exception>
+    public static void Run(string models, string served, string? fusion, string source)
+    {
         var questions = Sources.Examples(source);
-        var answers = AnswersAsync(folders, weights, questions).GetAwaiter().GetResult();
+        var answers = AnswersAsync(models, served, Parse(fusion), questions).GetAwaiter().GetResult();
         foreach (var (question, answer) in questions.Zip(answers).Where(pair => pair.First.Answer != pair.Second).Take(MistakesShown))
         {
             Console.WriteLine($"wrong: {question.Messages[^1].Content}\n  wanted: {question.Answer}\n  got:    {answer}");
@@ -31,9 +31,21 @@ internal static class Evaluate
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{score.Right} of {score.Total} right ({score.Share:P1})"));
     }
 
-    private static async Task<IReadOnlyList<string>> AnswersAsync(string[] folders, float[] weights, IReadOnlyList<Example> questions)
+    private static FusionSettings? Parse(string? fusion)
     {
-        await using var examinee = new Examinee(folders);
-        return await examinee.AnswerAsync(questions, weights);
+        try
+        {
+            return fusion is null ? null : JsonSerializer.Deserialize<FusionSettings>(fusion, s_json);
+        }
+        catch (JsonException error)
+        {
+            throw new TrainingException($"--fusion is '{fusion}': {error.Message}", error);
+        }
+    }
+
+    private static async Task<IReadOnlyList<string>> AnswersAsync(string models, string served, FusionSettings? fusion, IReadOnlyList<Example> questions)
+    {
+        await using var examinee = new Examinee(models);
+        return await examinee.AnswerAsync(questions, served, fusion);
     }
 }
