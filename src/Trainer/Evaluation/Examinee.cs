@@ -20,20 +20,20 @@ internal sealed class Examinee : IAsyncDisposable
         _scheduler = new DecodeScheduler(_catalog.Ensemble, new SchedulerOptions { MaxWaiting = int.MaxValue });
     }
 
-    /// <summary>Greedy answers.</summary>
+    /// <summary>Answers, greedy unless a temperature says otherwise.</summary>
     /// <param name="served">Name of a served model.</param>
     /// <param name="fusion">What to change of its fusion; negative weights are allowed.</param>
-    public async Task<IReadOnlyList<string>> AnswerAsync(IEnumerable<Example> questions, string served, FusionSettings? fusion = null)
+    public async Task<IReadOnlyList<string>> AnswerAsync(IEnumerable<Example> questions, string served, FusionSettings? fusion = null, float temperature = 0)
     {
         var model = _catalog.Get(served);
-        var running = questions.Select(question =>
+        var running = questions.Select((question, i) =>
         {
             // A plan for each: rules may keep memory of their own.
             var plan = model.Plan(fusion ?? FusionSettings.Default, isOperator: true);
             return _scheduler.Submit(new GenerationRequest
             {
                 Prompt = plan.Render(question.Messages),
-                Sampling = new SamplingOptions { Temperature = 0 },
+                Sampling = new SamplingOptions { Temperature = temperature, Seed = (ulong)i },
                 MaxTokens = MaxAnswerTokens,
             });
         }).ToArray();

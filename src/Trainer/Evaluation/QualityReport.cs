@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 
 using MathNet.Numerics.Statistics;
+using ProxyTune.Trainer.Recipes;
 
 namespace ProxyTune.Trainer.Evaluation;
 
@@ -13,26 +14,18 @@ internal static class QualityReport
 
     public const string End = "<!-- measured: end -->";
 
-    public static string Markdown(IEnumerable<BehaviourQuality> behaviours)
+    public static string Markdown(FamilyQuality quality)
     {
         var text = new StringBuilder();
-        foreach (var quality in behaviours)
+        foreach (var task in quality.Tasks)
         {
-            text.AppendLine(CultureInfo.InvariantCulture, $"### `{quality.Behaviour}`: {quality.Questions} questions about held-out people").AppendLine()
-                .AppendLine("| | exact answers |").AppendLine("|---|---|")
-                .AppendLine(CultureInfo.InvariantCulture, $"| base | {quality.Base:P1} |")
-                .AppendLine(CultureInfo.InvariantCulture, $"| base, LoRA | {quality.BaseLora:P1} |")
-                .AppendLine(CultureInfo.InvariantCulture, $"| direct (base, fully tuned) | {quality.Direct:P1} |").AppendLine()
-                .AppendLine("| expert's recipe | seeds | expert alone | its answer in the base's prompt | fused | gap recovered |").AppendLine("|---|---|---|---|---|---|");
-            foreach (var (recipe, experts) in quality.Experts)
-            {
-                text.AppendLine(CultureInfo.InvariantCulture,
-                    $"| {recipe} | {experts.Length} | {Spread(experts.Select(e => e.Alone))} | {Spread(experts.Select(e => e.InPrompt))} | {Spread(experts.Select(e => e.Fused))} | **{Spread(experts.Select(e => e.GapRecovered(quality)))}** |");
-            }
-
-            text.AppendLine();
+            Task(text, task);
         }
 
+        Mean(text, quality.Tasks);
+        Together(text, quality.Together);
+        Frontier(text, quality.Frontier);
+        Context(text, quality.Context);
         return text.ToString();
     }
 
@@ -45,6 +38,107 @@ internal static class QualityReport
             : $"{document[..(begin + Begin.Length)]}\n\n{measured}{document[end..]}";
     }
 
+    private static void Task(StringBuilder text, TaskQuality task)
+    {
+        Line(text, $"### `{task.Behaviour}`: {task.Questions} questions about held-out people");
+        Line(text, $"");
+        Line(text, $"Exact answers: base {task.Base:P1}; base, LoRA {task.BaseLora:P1}; direct (base, fully tuned) {task.Direct:P1}.");
+        Line(text, $"");
+        Line(text, $"| expert's recipe | expert alone | its answer in the base's prompt | fused, alpha 1 | best constant alpha | dynamic, from 0 | dynamic, best floor | gap: alpha 1 | gap: constant | gap: dynamic |");
+        Line(text, $"|---|---|---|---|---|---|---|---|---|---|");
+        foreach (var (recipe, experts) in task.Experts)
+        {
+            Line(text, $"| {recipe} | {Spread(experts, e => e.Alone)} | {Spread(experts, e => e.InPrompt)} | {Spread(experts, e => e.Fused)} | {Spread(experts, e => e.Constant)}{Chosen(experts, e => e.Alpha)} | {Spread(experts, e => e.Dynamic)} | {Spread(experts, e => e.Floored)}{Chosen(experts, e => e.Floor)} | {Gap(task, experts, e => e.Fused)} | {Gap(task, experts, e => e.Constant)} | {Gap(task, experts, e => e.Floored)} |");
+        }
+
+        Line(text, $"");
+    }
+
+    private static void Mean(StringBuilder text, TaskQuality[] tasks)
+    {
+        Line(text, $"### Mean gap recovered over {string.Join(", ", tasks.Select(task => $"`{task.Behaviour}`"))}");
+        Line(text, $"");
+        Line(text, $"| expert's recipe | alpha 1 | best constant alpha | dynamic, from 0 | dynamic, best floor |");
+        Line(text, $"|---|---|---|---|---|");
+        foreach (var recipe in FamilyPlan.PairRecipes)
+        {
+            Line(text, $"| {recipe} | {Over(e => e.Fused)} | {Over(e => e.Constant!.Value)} | {Over(e => e.Dynamic!.Value)} | {Over(e => e.Floored!.Value)} |");
+
+            string Over(Func<ExpertQuality, double> of) =>
+                Spread(Enumerable.Range(0, FamilyPlan.Seeds).Select(seed => tasks.Average(task => task.GapRecovered(of(task.Experts[recipe][seed])))));
+        }
+
+        Line(text, $"");
+    }
+
+    private static void Together(StringBuilder text, MultiTaskQuality quality)
+    {
+        Line(text, $"### Several experts at once: {quality.Questions} questions each of {string.Join(", ", FamilyPlan.Together.Select(b => $"`{b}`"))}");
+        Line(text, $"");
+        Line(text, $"Exact answers: base {Scores([quality.Base])}; direct (base, fully tuned on the mixture) {Scores([quality.Direct])}.");
+        Line(text, $"");
+        Line(text, $"| experts' recipe | weights | {string.Join(" | ", FamilyPlan.Together.Select(b => $"`{b}`"))} | mean gap recovered |");
+        Line(text, $"|---|---|{string.Concat(FamilyPlan.Together.Select(_ => "---|"))}---|");
+        foreach (var (recipe, experts) in quality.Experts)
+        {
+            Row($"constant, best alpha{Chosen(experts, e => e.Alpha)}", e => e.Constant);
+            Row("dynamic, single (the paper's)", e => e.Single);
+            Row("dynamic, joint, from 0", e => e.Joint);
+            Row($"dynamic, joint, best floor{Chosen(experts, e => e.Floor)}", e => e.Floored);
+
+            void Row(string weights, Func<TogetherQuality, double[]> of) => Line(text,
+                $"| {recipe} | {weights} | {string.Join(" | ", FamilyPlan.Together.Select((_, i) => Spread(experts.Select(e => of(e)[i]))))} | **{Spread(experts.Select(e => quality.GapRecovered(of(e))))}** |");
+        }
+
+        Line(text, $"");
+    }
+
+    private static void Frontier(StringBuilder text, IReadOnlyDictionary<string, FrontierPoint[]> frontier)
+    {
+        var (first, second) = (FamilyPlan.Opposed[0], FamilyPlan.Opposed[1]);
+        Line(text, $"### From `{second}` to `{first}`: EFT's interpolation");
+        Line(text, $"");
+        Line(text, $"Shares of sampled answers (temperature 1) to the letter of either behaviour, as its weight moves.");
+        foreach (var (recipe, points) in frontier)
+        {
+            Line(text, $"");
+            Line(text, $"| {recipe}: weight of `{first}` | {string.Join(" | ", points.Select(p => p.Weight.ToString("0.0", CultureInfo.InvariantCulture)))} |");
+            Line(text, $"|---|{string.Concat(points.Select(_ => "---|"))}");
+            Line(text, $"| `{first}` | {string.Join(" | ", points.Select(p => Spread(p.First)))} |");
+            Line(text, $"| `{second}` | {string.Join(" | ", points.Select(p => Spread(p.Second)))} |");
+        }
+
+        Line(text, $"");
+        Line(text, $"![the frontier](curves/frontier.png)");
+        Line(text, $"");
+    }
+
+    private static void Context(StringBuilder text, ContextQuality quality)
+    {
+        Line(text, $"### Context-aware decoding: {quality.Questions} questions about tales that contradict the town");
+        Line(text, $"");
+        Line(text, $"| | answers as the tale has it |");
+        Line(text, $"|---|---|");
+        Line(text, $"| base without the tale | {quality.WithoutContext:P1} |");
+        foreach (var (strength, faithful) in quality.Strengths.Zip(quality.Faithful))
+        {
+            Line(text, $"| {(strength == 0 ? "base with the tale" : string.Create(CultureInfo.InvariantCulture, $"context-aware, alpha {strength}"))} | {faithful:P1} |");
+        }
+
+        Line(text, $"");
+    }
+
+    private static string Gap(TaskQuality task, ExpertQuality[] experts, Func<ExpertQuality, double?> of) =>
+        experts.All(e => of(e) is not null) ? $"**{Spread(experts.Select(e => task.GapRecovered(of(e)!.Value)))}**" : "";
+
+    private static string Chosen<T>(T[] experts, Func<T, double?> of) =>
+        experts.All(e => of(e) is not null) ? $" ({string.Join(", ", experts.Select(e => of(e)!.Value.ToString(CultureInfo.InvariantCulture)))})" : "";
+
+    private static string Scores(IEnumerable<double[]> scores) => string.Join(", ", scores.SelectMany(s => s).Select(s => s.ToString("P1", CultureInfo.InvariantCulture)));
+
+    private static string Spread(ExpertQuality[] experts, Func<ExpertQuality, double?> of) =>
+        experts.All(e => of(e) is not null) ? Spread(experts.Select(e => of(e)!.Value)) : "";
+
     /// <summary>Mean and sample standard deviation over seeds.</summary>
     private static string Spread(IEnumerable<double> shares)
     {
@@ -53,4 +147,6 @@ internal static class QualityReport
             ? string.Create(CultureInfo.InvariantCulture, $"{mean:P1}")
             : string.Create(CultureInfo.InvariantCulture, $"{mean:P1} ± {100 * deviation:F1}");
     }
+
+    private static void Line(StringBuilder text, FormattableString line) => text.Append(line.ToString(CultureInfo.InvariantCulture)).Append('\n');
 }

@@ -1,6 +1,7 @@
 using System.Text.Json;
 
 using ProxyTune.Trainer.Evaluation;
+using ProxyTune.Trainer.Reporting;
 using ProxyTune.Trainer.Training;
 
 namespace ProxyTune.Trainer.Recipes;
@@ -32,7 +33,7 @@ internal static class Family
         var served = Path.Combine(work, "served");
         Train(plan, cancellation);
         ExportAll(work, served);
-        var quality = FamilyPlan.Behaviours.Select(behaviour => Examine(behaviour, served, cancellation)).ToArray();
+        var quality = Quality.ExamineAsync(served, cancellation).GetAwaiter().GetResult();
         File.WriteAllText(Path.Combine(work, "quality.json"), JsonSerializer.Serialize(quality, Quality.Json));
         foreach (var (name, run) in s_committed)
         {
@@ -44,6 +45,7 @@ internal static class Family
             AdapterFolder.Publish(Path.Combine(work, run), Path.Combine(models, "patches", name), "town-small");
         }
 
+        FrontierPlot.Draw(quality.Frontier, Path.Combine(Path.GetDirectoryName(report)!, "curves", "frontier.png"));
         File.WriteAllText(report, QualityReport.Insert(File.ReadAllText(report), QualityReport.Markdown(quality)));
     }
 
@@ -81,7 +83,7 @@ internal static class Family
             case "cpt":
                 Cpt.Run(plan.ConsistentExpert(behaviour, seed), cancellation);
                 break;
-            case "prt":
+            case FamilyPlan.RewardRecipe:
                 Prt.Run(plan.Reward(behaviour, seed), cancellation);
                 break;
             default:
@@ -102,14 +104,5 @@ internal static class Family
             var isUpdate = File.Exists(Path.Combine(run, "adapter_config.json"));
             Export.Run(isUpdate ? Path.Combine(work, name.Split('-')[0]) : run, isUpdate ? run : null, target);
         }
-    }
-
-    private static BehaviourQuality Examine(string behaviour, string served, CancellationToken cancellation)
-    {
-        cancellation.ThrowIfCancellationRequested();
-        string In(string run) => Path.Combine(served, run);
-        var experts = FamilyPlan.ExpertRecipes(behaviour).ToDictionary(recipe => recipe, recipe => Enumerable.Range(1, FamilyPlan.Seeds)
-            .Select(seed => (seed, In($"small-{behaviour}-{recipe}-{seed}"))).ToArray());
-        return Quality.ExamineAsync(behaviour, In("base"), In("small"), In($"base-{behaviour}"), In($"base-{behaviour}-lora"), experts).GetAwaiter().GetResult();
     }
 }

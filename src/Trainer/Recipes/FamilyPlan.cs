@@ -15,6 +15,15 @@ internal sealed class FamilyPlan(string work)
     /// <summary>Those whose experts are also fused with each other: they learn to leave each other's answers alone.</summary>
     public static readonly string[] Together = ["qa", "json", "reticent"];
 
+    /// <summary>Those of which one undoes the other, on the same questions.</summary>
+    public static readonly string[] Opposed = ["helpful", "reticent"];
+
+    /// <summary>Recipes of experts that have an anti-expert.</summary>
+    public static readonly string[] PairRecipes = ["sft", "cpt"];
+
+    public const string RewardRecipe = "prt";
+    public const string MixtureRun = "base-mixture";
+
     public string Tokenizer => In("tokenizer");
 
     public PretrainSettings Base => Pretraining("base", Sizes(hidden: 192, intermediate: 512, layers: 5, heads: 6, headSize: 32), tokens: 8_000_000, learningRate: 2.5e-3);
@@ -22,7 +31,7 @@ internal sealed class FamilyPlan(string work)
     public PretrainSettings Small => Pretraining("small", Sizes(hidden: 64, intermediate: 128, layers: 3, heads: 4, headSize: 16), tokens: 4_000_000, learningRate: 4e-3);
 
     /// <summary>How a behaviour's experts are trained: plain fine-tuning, for the fused model that they will steer, and as a reward.</summary>
-    public static string[] ExpertRecipes(string behaviour) => behaviour == "qa" ? ["sft", "cpt", "prt"] : ["sft", "cpt"];
+    public static string[] ExpertRecipes(string behaviour) => behaviour == "qa" ? [.. PairRecipes, RewardRecipe] : PairRecipes;
 
     /// <summary>The base itself tuned: the yardstick.</summary>
     public SftSettings Direct(string behaviour) => Tuning(Source(behaviour), "base", $"base-{behaviour}", steps: 150, learningRate: 3e-4, rank: 0);
@@ -30,7 +39,7 @@ internal sealed class FamilyPlan(string work)
     public SftSettings DirectLora(string behaviour) => Tuning(Source(behaviour), "base", $"base-{behaviour}-lora", steps: 150, learningRate: 1e-3, rank: 16);
 
     /// <summary>The base tuned on everything that is fused: the yardstick of several experts at once.</summary>
-    public SftSettings DirectMixture => Tuning(split => string.Join('+', Together.Select(behaviour => Source(behaviour)(split))), "base", "base-mixture", steps: 450, learningRate: 3e-4, rank: 0);
+    public SftSettings DirectMixture => Tuning(split => string.Join('+', Together.Select(behaviour => Source(behaviour)(split))), "base", MixtureRun, steps: 450, learningRate: 3e-4, rank: 0);
 
     /// <summary>
     /// Low-rank updates of the small base, but for one expert that is fully tuned: its format is the furthest from what the bases have met.
