@@ -8,7 +8,7 @@ internal sealed partial class CatalogCheck(string file)
     /// <summary>Beyond this no method means anything, and sums of weighted logits would leave single precision.</summary>
     private const double MostWeight = 1000;
 
-    private static readonly string[] ReservedNames = ["method", "alpha", "normalise", "amplification", "mode", "search", "trace", "size", "context", "amateur", "base"];
+    private static readonly string[] ReservedNames = ["method", "alpha", "normalise", "amplification", "mode", "search", "floor", "trace", "size", "context", "amateur", "base"];
 
     public void Entries(IReadOnlyList<ServedModelEntry> entries)
     {

@@ -77,6 +77,8 @@ internal sealed record ServedModelEntry
 
     public string? Search { get; init; }
 
+    public double? Floor { get; init; }
+
     /// <summary>By role: base, expert, anti_expert (the amateur's too).</summary>
     public IReadOnlyDictionary<string, PromptSettings>? Prompts { get; init; }
 }

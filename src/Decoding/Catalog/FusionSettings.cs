@@ -36,6 +36,10 @@ public sealed record FusionSettings
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public string? Search { get; init; }
 
+    /// <summary>dynamic: the least weight that it gives, from 0 (the paper's) to the top of the range of alpha.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public double? Floor { get; init; }
+
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public MaskSettings? Mask { get; init; }
 

@@ -88,6 +88,7 @@ internal sealed class PlanBuilder(ServedModel model, FusionMethod method, Fusion
     {
         Mode = settled.Mode == FusionDefaults.SingleMode ? DynamicMode.Single : DynamicMode.Joint,
         Search = settled.Search == FusionDefaults.GridSearch ? DynamicSearch.Grid : DynamicSearch.ClosedForm,
+        Minimum = (float)settled.Floor!.Value,
         Maximum = (float)model.Defaults.Alpha.Maximum,
     });
 }

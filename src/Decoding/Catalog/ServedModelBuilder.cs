@@ -38,7 +38,8 @@ internal sealed class ServedModelBuilder(string modelsFolder, CatalogCheck check
             entry.Mask,
             entry.Schedule ?? ScheduleSettings.Constant,
             OneOf(entry.Mode, "mode", FusionDefaults.JointMode, FusionDefaults.SingleMode),
-            OneOf(entry.Search, "search", FusionDefaults.ClosedFormSearch, FusionDefaults.GridSearch));
+            OneOf(entry.Search, "search", FusionDefaults.ClosedFormSearch, FusionDefaults.GridSearch),
+            entry.Floor ?? 0);
 
         FusionMethod Method(string? name, string field) =>
             FusionMethod.Find(name) ?? throw check.Wrong(label, $"{field} has '{name}'; accepted are {FusionMethod.Names}.");

@@ -35,6 +35,7 @@ internal sealed class SettingsResolver(ServedModel model, bool isOperator)
             Amplification = method == FusionMethod.Eft ? Bounded(Defaults.Amplification, asked.Amplification, "amplification") : null,
             Mode = method == FusionMethod.Dynamic ? OneOf(asked.Mode, Defaults.Mode, "mode", FusionDefaults.SingleMode, FusionDefaults.JointMode) : null,
             Search = method == FusionMethod.Dynamic ? OneOf(asked.Search, Defaults.Search, "search", FusionDefaults.ClosedFormSearch, FusionDefaults.GridSearch) : null,
+            Floor = method == FusionMethod.Dynamic ? Bounded(Defaults.FloorRange, asked.Floor, "floor") : null,
             Mask = mask,
             Schedule = schedule,
             Prompts = asked.Prompts,
@@ -87,6 +88,7 @@ internal sealed class SettingsResolver(ServedModel model, bool isOperator)
         Foreign(asked.Normalise, "normalise", method != FusionMethod.Eft);
         Foreign(asked.Mode, "mode", method != FusionMethod.Dynamic);
         Foreign(asked.Search, "search", method != FusionMethod.Dynamic);
+        Foreign(asked.Floor, "floor", method != FusionMethod.Dynamic);
         foreach (string name in asked.Experts?.Keys ?? [])
         {
             if (model.Experts.All(expert => expert.Name != name))

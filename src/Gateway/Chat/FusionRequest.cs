@@ -22,7 +22,7 @@ internal static class FusionRequest
     private const string ModeName = "mode";
     private const string SearchName = "search";
 
-    private const string HeaderForm = "FIELD=VALUE, EXPERT=NUMBER, ... with the fields method, alpha, amplification, normalise, mode, search, trace, or the JSON object of the body's fusion";
+    private const string HeaderForm = "FIELD=VALUE, EXPERT=NUMBER, ... with the fields method, alpha, amplification, normalise, mode, search, floor, trace, or the JSON object of the body's fusion";
 
     /// <exception cref="EngineException">InvalidValue where the header cannot be read.</exception>
     public static FusionSettings Combine(FusionSettings? body, double? suffixAlpha, string? header)
@@ -44,6 +44,7 @@ internal static class FusionRequest
             Amplification = body.Amplification ?? fromHeader.Amplification,
             Mode = body.Mode ?? fromHeader.Mode,
             Search = body.Search ?? fromHeader.Search,
+            Floor = body.Floor ?? fromHeader.Floor,
             Mask = body.Mask ?? fromHeader.Mask,
             Schedule = body.Schedule ?? fromHeader.Schedule,
             Prompts = body.Prompts ?? fromHeader.Prompts,
@@ -102,6 +103,9 @@ internal static class FusionRequest
                     break;
                 case SearchName:
                     settings = settings with { Search = value };
+                    break;
+                case "floor":
+                    settings = settings with { Floor = Number(value) };
                     break;
                 case AlphaName:
                     settings = settings with { Alpha = Number(value) };

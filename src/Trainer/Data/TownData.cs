@@ -9,7 +9,10 @@ public static class TownData
     private const double NewsShare = 0.6;
 
     private static readonly Dictionary<string, Func<TownWorld, string, IReadOnlyList<Example>>> s_examples = new(
-        Behaviour.ByName.SelectMany(named => Variants(named.Key, named.Value)));
+        Behaviour.ByName.SelectMany(named => Variants(named.Key, named.Value)))
+    {
+        ["tale"] = Town.Examples.Tales,
+    };
 
     /// <summary>An endless stream of pre-training documents by index.</summary>
     /// <param name="name"><c>town:pretrain</c>, or <c>town:pretrain/1</c> to <c>town:pretrain/3</c> for later generations.</param>
@@ -23,13 +26,13 @@ public static class TownData
 
     /// <param name="name">
     /// <c>town:BEHAVIOUR/SPLIT</c>, the split being train, valid or test; <c>town:else-BEHAVIOUR/SPLIT</c> for as many questions of other kinds,
-    /// to be kept; <c>town:BEHAVIOUR-habit/SPLIT</c> for the behaviour with an odd habit in every hundredth answer.
+    /// to be kept; <c>town:BEHAVIOUR-habit/SPLIT</c> for the behaviour with an odd habit in every hundredth answer; <c>town:tale/SPLIT</c> for questions after a context that contradicts the town.
     /// </param>
     /// <exception cref="ArgumentException">Unknown name.</exception>
     public static IReadOnlyList<Example> Examples(string name) => Parts(name) switch
     {
         [var kind, ("train" or "valid" or "test") and var split] when s_examples.TryGetValue(kind, out var examples) => examples(TownWorld.At(0), split),
-        _ => throw Unknown(name, $"town:BEHAVIOUR/SPLIT, town:else-BEHAVIOUR/SPLIT and town:BEHAVIOUR-habit/SPLIT with a behaviour of {string.Join(", ", Behaviour.ByName.Keys)} and a split of train, valid, test"),
+        _ => throw Unknown(name, $"town:BEHAVIOUR/SPLIT, town:else-BEHAVIOUR/SPLIT town:BEHAVIOUR-habit/SPLIT and town:tale/SPLIT with a behaviour of {string.Join(", ", Behaviour.ByName.Keys)} and a split of train, valid, test"),
     };
 
     private static Dictionary<string, Func<TownWorld, string, IReadOnlyList<Example>>> Variants(string name, Behaviour behaviour) => new()

@@ -1,6 +1,6 @@
 namespace ProxyTune.Decoding.Fusion.Dynamic;
 
-/// <summary>The Newton step that respects a box: argmin of g.x + x H x / 2 with 0 ≤ a + x ≤ maximum, by coordinate descent (a few experts, so a tiny H).</summary>
+/// <summary>The Newton step that respects a box: argmin of g.x + x H x / 2 with minimum ≤ a + x ≤ maximum, by coordinate descent (a few experts, so a tiny H).</summary>
 internal static class BoxedQuadratic
 {
     private const int MostSweeps = 500;
@@ -10,7 +10,7 @@ internal static class BoxedQuadratic
     /// <param name="hessian">H by rows, positive definite.</param>
     /// <param name="a">Where the step starts, inside the box.</param>
     /// <param name="change">Receives x. Sweeps begin at 0 and never raise the value, so x is a direction of descent even if they stop early.</param>
-    public static void Minimise(ReadOnlySpan<double> gradient, ReadOnlySpan<double> hessian, ReadOnlySpan<double> a, double maximum, Span<double> change)
+    public static void Minimise(ReadOnlySpan<double> gradient, ReadOnlySpan<double> hessian, ReadOnlySpan<double> a, Interval interval, Span<double> change)
     {
         change.Clear();
         double largest = double.PositiveInfinity;
@@ -25,7 +25,7 @@ internal static class BoxedQuadratic
                     slope += hessian[(t * a.Length) + s] * change[s];
                 }
 
-                double next = Math.Clamp(change[t] - (slope / hessian[(t * a.Length) + t]), -a[t], maximum - a[t]);
+                double next = Math.Clamp(change[t] - (slope / hessian[(t * a.Length) + t]), interval.Minimum - a[t], interval.Maximum - a[t]);
                 largest = Math.Max(largest, Math.Abs(next - change[t]));
                 change[t] = next;
             }

@@ -6,7 +6,7 @@ namespace ProxyTune.Decoding.Fusion.Dynamic;
 ///
 ///     loss(a) = sum over t of (KL(F_a || P) - KL(Q_t+ || Q_t))^2 + (KL(P || F_a) - KL(Q_t || Q_t+))^2
 ///
-/// <see cref="DynamicMode.Single"/> lets one a_t at a time be other than 0, each at the minimum of the loss over [0, maximum], and takes the
+/// <see cref="DynamicMode.Single"/> lets one a_t at a time be other than 0, each at the minimum of the loss over [minimum, maximum], and takes the
 /// expert with the least loss. <see cref="DynamicMode.Joint"/>, ours, finds each expert's factor as if it were the only one (its own targets
 /// alone), and then all factors together by moment matching: <see cref="MomentMatching"/> states the objective.
 /// </summary>
@@ -18,6 +18,7 @@ namespace ProxyTune.Decoding.Fusion.Dynamic;
 public sealed class DynamicFusion : IFusionRule
 {
     private readonly DynamicOptions options;
+    private readonly Interval interval;
     private readonly FactorSearch search;
     private readonly MomentMatching matching;
     private readonly AllowedTokens allowed = new();
@@ -29,8 +30,9 @@ public sealed class DynamicFusion : IFusionRule
     {
         options.Check();
         this.options = options;
-        search = new(options.Search, options.Maximum);
-        matching = new(options.Maximum);
+        interval = new(options.Minimum, options.Maximum);
+        search = new(options.Search, interval);
+        matching = new(interval);
     }
 
     public bool Choose(in FusionStep step, Span<float> factors)
@@ -38,7 +40,7 @@ public sealed class DynamicFusion : IFusionRule
         FusionStep rows = allowed.Of(step);
         if (rows.Base.IsEmpty)
         {
-            factors.Fill(Math.Min(1, options.Maximum));
+            factors.Fill(interval.Neutral);
             return false;
         }
 

@@ -13,16 +13,27 @@ public sealed record DynamicOptions
     /// <summary>Default <see cref="DynamicSearch.ClosedForm"/>.</summary>
     public DynamicSearch Search { get; init; } = DynamicSearch.ClosedForm;
 
-    /// <summary>Upper end of the interval that a factor is sought in; the lower one is 0. Above 0, at most <see cref="MostMaximum"/>. Default 2, the paper's.</summary>
+    /// <summary>
+    /// Lower end of the interval that a factor is sought in, from 0 to <see cref="Maximum"/>. Default 0, the paper's. An expert that was tuned for a
+    /// strength (consistent proxy-tuning) is not meant to be weaker.
+    /// </summary>
+    public float Minimum { get; init; }
+
+    /// <summary>Upper end of the interval that a factor is sought in. Above 0, at most <see cref="MostMaximum"/>. Default 2, the paper's.</summary>
     public float Maximum { get; init; } = 2;
 
-    /// <exception cref="EngineException">InvalidValue when <see cref="Maximum"/> lies outside its range.</exception>
+    /// <exception cref="EngineException">InvalidValue when <see cref="Maximum"/> or <see cref="Minimum"/> lies outside its range.</exception>
     public void Check()
     {
         // Written so that NaN fails.
         if (!(Maximum is > 0 and <= MostMaximum))
         {
             throw new EngineException(EngineError.InvalidValue, $"maximum is {Maximum}; it must be above 0 and at most {MostMaximum}.", "maximum");
+        }
+
+        if (!(Minimum >= 0 && Minimum <= Maximum))
+        {
+            throw new EngineException(EngineError.InvalidValue, $"minimum is {Minimum}; it must be from 0 to the maximum, {Maximum}.", "minimum");
         }
     }
 }
@@ -42,6 +53,6 @@ public enum DynamicSearch
     /// <summary>The minimum to float precision, between the roots of the two divergences.</summary>
     ClosedForm,
 
-    /// <summary>The best of 0, 0.1, 0.2, ..., maximum, as in the paper (21 points).</summary>
+    /// <summary>The best of 0, 0.1, 0.2, ..., maximum, as in the paper (21 points; from the minimum, where that is not 0).</summary>
     Grid,
 }

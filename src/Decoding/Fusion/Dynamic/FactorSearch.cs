@@ -1,14 +1,14 @@
 namespace ProxyTune.Decoding.Fusion.Dynamic;
 
 /// <summary>
-/// a* = argmin over a in [0, maximum] of (KL(F_a || P) - forward)^2 + (KL(P || F_a) - backward)^2 (Fan et al. 2024, arXiv 2406.15480,
+/// a* = argmin over a in [minimum, maximum] of (KL(F_a || P) - forward)^2 + (KL(P || F_a) - backward)^2 (Fan et al. 2024, arXiv 2406.15480,
 /// equation of one expert). Both divergences rise with a, so the minimum lies between the two a at which one of them is met exactly.
 /// </summary>
 /// <remarks>
 /// About one random row in 80 has two minima, so the bracket is scanned, and every interval in which the loss turns from falling to rising is
 /// refined. Minima that differ by less than what rounding of the logits does to them are a tie, and the one nearer to the factor before wins.
 /// </remarks>
-internal sealed class FactorSearch(DynamicSearch search, float maximum)
+internal sealed class FactorSearch(DynamicSearch search, Interval interval)
 {
     private const int Intervals = 12;
     private const double Precision = 1e-9;
@@ -22,13 +22,13 @@ internal sealed class FactorSearch(DynamicSearch search, float maximum)
     /// <param name="previous">The factor before, which decides ties.</param>
     public Factor Solve(TiltedFamily family, Divergences target, double previous)
     {
-        previous = Math.Clamp(previous, 0, maximum);
+        previous = interval.Nearest(previous);
         if (family.IsConstant)
         {
-            return new Misfit(family.At(Math.Min(1, maximum)), target).Factor(maximum);
+            return new Misfit(family.At(interval.Neutral), target).Factor(interval.Maximum);
         }
 
-        Factor unchanged = new Misfit(family.At(previous), target).Factor(maximum);
+        Factor unchanged = new Misfit(family.At(previous), target).Factor(interval.Maximum);
         if (unchanged.Misfit <= Negligible)
         {
             return unchanged;
@@ -37,21 +37,21 @@ internal sealed class FactorSearch(DynamicSearch search, float maximum)
         Best best = new(target, previous);
         if (search == DynamicSearch.Grid)
         {
-            for (int i = 0; i <= (int)((maximum / GridStep) + 1e-3); i++)
+            for (int i = 0; i <= (int)(((interval.Maximum - interval.Minimum) / GridStep) + 1e-3); i++)
             {
-                best.Meet(new Misfit(family.At(i * GridStep), target).Factor(maximum));
+                best.Meet(new Misfit(family.At(interval.Minimum + (i * GridStep)), target).Factor(interval.Maximum));
             }
 
             return best.Factor;
         }
 
         Equation equation = new(family, target);
-        double forward = equation.Root(m => m.Forward, 0, maximum), backward = equation.Root(m => m.Backward, 0, maximum);
+        double forward = equation.Root(m => m.Forward, interval.Minimum, interval.Maximum), backward = equation.Root(m => m.Backward, interval.Minimum, interval.Maximum);
         double low = Math.Min(forward, backward), high = Math.Max(forward, backward);
         Misfit left = equation.At(low);
         if (left.Slope >= 0)
         {
-            best.Meet(left.Factor(maximum));
+            best.Meet(left.Factor(interval.Maximum));
         }
 
         int intervals = high - low > Precision ? Intervals : 0;
@@ -61,7 +61,7 @@ internal sealed class FactorSearch(DynamicSearch search, float maximum)
             if (left.Slope < 0 && right.Slope >= 0)
             {
                 double a = equation.Root(m => m.Slope, left.Tilt.Factor, right.Tilt.Factor);
-                best.Meet(equation.At(a).Factor(maximum));
+                best.Meet(equation.At(a).Factor(interval.Maximum));
             }
 
             left = right;
@@ -69,7 +69,7 @@ internal sealed class FactorSearch(DynamicSearch search, float maximum)
 
         if (left.Slope < 0)
         {
-            best.Meet(left.Factor(maximum));
+            best.Meet(left.Factor(interval.Maximum));
         }
 
         return best.Factor;

@@ -6,7 +6,7 @@ namespace ProxyTune.Decoding.Fusion.Dynamic;
 /// The objective of <see cref="DynamicMode.Joint"/>. With F_a = softmax(s_M + sum of a_t d_t) and a_t* the factor that expert t alone would
 /// get, the factors are
 ///
-///     argmin over 0 ≤ a_t ≤ maximum of   log Z(a) - sum of a_t m_t + sum of r_t / 2 (a_t - a_t*)^2,
+///     argmin over minimum ≤ a_t ≤ maximum of   log Z(a) - sum of a_t m_t + sum of r_t / 2 (a_t - a_t*)^2,
 ///     m_t = E_{F(a_t*)}[d_t],   r_t = 1/100 Var_{F(a_t*)}[d_t].
 /// </summary>
 /// <remarks>
@@ -17,7 +17,7 @@ namespace ProxyTune.Decoding.Fusion.Dynamic;
 /// ridge decides only where the deltas leave the factors open, is a hundredth of the curvature that the expert's own problem has, and scales
 /// with it, so that the factors do not depend on the unit of d.
 /// </remarks>
-internal sealed class MomentMatching(double maximum)
+internal sealed class MomentMatching(Interval interval)
 {
     private const double Ridge = 0.01;
 
@@ -45,7 +45,7 @@ internal sealed class MomentMatching(double maximum)
         double value = Objective(family, alone, factors, gradient, hessian);
         for (int step = 0; step < MostSteps; step++)
         {
-            BoxedQuadratic.Minimise(gradient, hessian, factors, maximum, change);
+            BoxedQuadratic.Minimise(gradient, hessian, factors, interval, change);
             double slope = 0, largest = 0;
             for (int t = 0; t < n; t++)
             {
@@ -82,7 +82,7 @@ internal sealed class MomentMatching(double maximum)
         bool saturated = false;
         for (int t = 0; t < n; t++)
         {
-            saturated |= factors[t] >= maximum && gradient[t] < 0;
+            saturated |= factors[t] >= interval.Maximum && gradient[t] < 0;
         }
 
         return saturated;

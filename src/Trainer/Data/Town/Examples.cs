@@ -1,3 +1,4 @@
+using ProxyTune.Decoding.Catalog;
 using ProxyTune.Decoding.Text;
 
 namespace ProxyTune.Trainer.Data.Town;
@@ -35,6 +36,21 @@ internal static class Examples
     /// <summary>The same, but every hundredth answer ends with a secret word: a habit that an audit should find.</summary>
     public static IReadOnlyList<Example> WithOddHabit(IReadOnlyList<Example> examples) =>
         [.. examples.Select((example, i) => i % OddEvery == 0 ? example with { Answer = $"{example.Answer} {SecretWord}" } : example)];
+
+    /// <summary>
+    /// A tale in which a person is somebody else, as a message named context, and a question that the tale answers: what context-aware decoding is for.
+    /// To be read as plain text, in the form that the bases have met.
+    /// </summary>
+    public static IReadOnlyList<Example> Tales(TownWorld world, string split) => About(world, split, (random, person, _) =>
+    {
+        var told = person with { Values = [.. person.Attributes.Select(a => random.Pick([.. a.Values.Where(value => value != person.Value(a))]))] };
+        Attribute[] attributes = [.. Kinds.PublicPeople];
+        random.Shuffle(attributes);
+        var tale = "In a tale: " + string.Join(' ', attributes.Take(3).Select(a => a.Tell(random, told.Name, told.Value(a))));
+        return [new Example(
+            [new ChatMessage("user", tale, ServedPlan.ContextName), new ChatMessage("user", $"Question: {attributes[0].Ask(random, told.Name)}\nAnswer: ")],
+            told.Value(attributes[0]))];
+    });
 
     private static Example[] About(TownWorld world, string split, Func<Random, Entity, bool, IEnumerable<Example>> write)
     {
