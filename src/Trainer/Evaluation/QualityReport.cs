@@ -22,7 +22,7 @@ internal static class QualityReport
             Task(text, task);
         }
 
-        Mean(text, quality.Tasks);
+        Mean(text, [.. quality.Tasks.Where(task => FamilyPlan.NeedBase.Contains(task.Behaviour))]);
         Together(text, quality.Together);
         Frontier(text, quality.Frontier);
         Context(text, quality.Context);

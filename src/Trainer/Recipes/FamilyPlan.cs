@@ -15,6 +15,9 @@ internal sealed class FamilyPlan(string work)
     /// <summary>Those whose experts are also fused with each other: they learn to leave each other's answers alone.</summary>
     public static readonly string[] Together = ["qa", "json", "reticent"];
 
+    /// <summary>Those that need what only the base knows; an expert can be reticent without it.</summary>
+    public static readonly string[] NeedBase = ["qa", "json", "polite", "helpful"];
+
     /// <summary>Those of which one undoes the other, on the same questions.</summary>
     public static readonly string[] Opposed = ["helpful", "reticent"];
 

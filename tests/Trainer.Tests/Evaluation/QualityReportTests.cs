@@ -1,14 +1,20 @@
 using ProxyTune.Trainer.Data;
 using ProxyTune.Trainer.Evaluation;
+using ProxyTune.Trainer.Recipes;
 
 namespace ProxyTune.Trainer.Tests.Evaluation;
 
 public class QualityReportTests
 {
-    private static readonly BehaviourQuality Quality = new("qa", 200, Base: 0.1, Direct: 0.9, BaseLora: 0.8, new Dictionary<string, ExpertQuality[]>
-    {
-        ["cpt"] = [new(1, Alone: 0.2, InPrompt: 0.15, Fused: 0.7), new(2, Alone: 0.4, InPrompt: 0.15, Fused: 0.5)],
-    });
+    private static readonly FamilyQuality Quality = new(
+        [.. FamilyPlan.Behaviours.Select(behaviour => new TaskQuality(behaviour, 200, Base: 0.1, Direct: 0.9, BaseLora: 0.8, Seeds(
+            new ExpertQuality(1, Alone: 0.2, InPrompt: 0.15, Fused: 0.7, Alpha: 1.2, Constant: 0.74, Dynamic: 0.66, Floor: 1, Floored: 0.82),
+            new ExpertQuality(2, Alone: 0.4, InPrompt: 0.15, Fused: 0.5, Alpha: 1, Constant: 0.5, Dynamic: 0.5, Floor: 0.5, Floored: 0.5),
+            new ExpertQuality(3, Alone: 0.3, InPrompt: 0.15, Fused: 0.6, Alpha: 1, Constant: 0.6, Dynamic: 0.6, Floor: 0.5, Floored: 0.6))))],
+        new MultiTaskQuality(100, [0, 0.1, 0.2], [1, 0.9, 1], Seeds(
+            new TogetherQuality(1, 1, [1, 0.9, 1], [0, 0.1, 0.2], [0.5, 0.5, 0.6], 1, [0.75, 0.7, 0.8]))),
+        new Dictionary<string, FrontierPoint[]> { ["cpt"] = [new(0, [0.1, 0.3], [0.9, 0.9]), new(1, [0.8, 0.8], [0, 0])] },
+        new ContextQuality(100, 0.05, [0, 1], [0.5, 0.75]));
 
     [Fact]
     public void GapRecovered_IsShareOfWhatDirectTuningGains()
@@ -26,13 +32,24 @@ public class QualityReportTests
     }
 
     [Fact]
-    public void Markdown_TwoSeeds_ShowsMeanAndSampleDeviation()
+    public void Markdown_Seeds_ShowsMeanAndSampleDeviation()
     {
-        // Gaps 0.75 and 0.5: mean 62.5 %, sample deviation 17.7.
-        var row = QualityReport.Markdown([Quality]).Split('\n').Single(line => line.StartsWith("| cpt", StringComparison.Ordinal));
+        // Fused 0.7, 0.5, 0.6 are gaps of 0.75, 0.5, 0.625: mean 62.5 %, sample deviation 12.5. Floored: 0.9, 0.5, 0.625.
+        string row = Row("| cpt | 30.0 % ± 10.0");
 
-        Assert.Contains("62.5 % ± 17.7", row, StringComparison.Ordinal);
-        Assert.Contains("30.0 % ± 14.1", row, StringComparison.Ordinal);
+        Assert.Contains("**62.5 % ± 12.5**", row, StringComparison.Ordinal);
+        Assert.Contains("64.0 % ± 16.4 (1, 0.5, 0.5)", row, StringComparison.Ordinal);
+        Assert.Contains("**67.5 % ± 20.5**", row, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Markdown_Together_ShowsTheMeanOfEachTasksGap()
+    {
+        // 0.75, (0.7 - 0.1) / 0.8 and (0.8 - 0.2) / 0.8 are all 75 %.
+        Assert.Contains("| **75.0 %** |", Row("| cpt | dynamic, joint, best floor (1)"), StringComparison.Ordinal);
+        Assert.Contains("| **0.0 %** |", Row("| cpt | dynamic, single"), StringComparison.Ordinal);
+        Assert.Contains("20.0 % ± 14.1 | 80.0 % ± 0.0 |", Row("| `helpful` |"), StringComparison.Ordinal);
+        Assert.Contains("75.0 %", Row("| context-aware, alpha 1 |"), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -43,4 +60,9 @@ public class QualityReportTests
         Assert.Equal($"before\n{QualityReport.Begin}\n\nnew\n{QualityReport.End}\nafter\n", QualityReport.Insert(document, "new\n"));
         Assert.Throws<TrainingException>(() => QualityReport.Insert("no marks", "new"));
     }
+
+    private static string Row(string beginning) =>
+        QualityReport.Markdown(Quality).Split('\n').First(line => line.StartsWith(beginning, StringComparison.Ordinal));
+
+    private static Dictionary<string, T[]> Seeds<T>(params T[] seeds) => new() { ["sft"] = seeds, ["cpt"] = seeds };
 }

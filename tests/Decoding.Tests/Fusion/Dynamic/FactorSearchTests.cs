@@ -10,6 +10,8 @@ public sealed class FactorSearchTests
     private const double Between = 0.9;
     private static readonly RandomRows Steps = new([0, -5, -15], ([0, 10, 18], null));
 
+    private static readonly Interval Whole = new(0, 2);
+
     private readonly SlowDynamicFusion oracle = new(Steps);
     private readonly TiltedFamily family = new();
 
@@ -21,12 +23,12 @@ public sealed class FactorSearchTests
         double equal = TargetOfEqualMinima();
         foreach (DynamicSearch search in Enum.GetValues<DynamicSearch>())
         {
-            var searching = new FactorSearch(search, 2);
+            var searching = new FactorSearch(search, Whole);
             Assert.InRange(searching.Solve(family, new(equal - 0.5, 0), 1.6).Value, 0, Between);
             Assert.InRange(searching.Solve(family, new(equal + 0.5, 0), 0.3).Value, Between, 2);
         }
 
-        var closed = new FactorSearch(DynamicSearch.ClosedForm, 2);
+        var closed = new FactorSearch(DynamicSearch.ClosedForm, Whole);
         Assert.InRange(closed.Solve(family, new(equal, 0), 0.3).Value, 0, Between);
         Assert.InRange(closed.Solve(family, new(equal, 0), 1.6).Value, Between, 2);
     }
@@ -37,10 +39,22 @@ public sealed class FactorSearchTests
         foreach (double a in new[] { 0, 0.3, 0.5, 0.51, 1.24, 1.9999 })
         {
             (double forward, double backward) = oracle.Moved(a);
-            Factor factor = new FactorSearch(DynamicSearch.ClosedForm, 2).Solve(family, new(forward, backward), 1);
+            Factor factor = new FactorSearch(DynamicSearch.ClosedForm, Whole).Solve(family, new(forward, backward), 1);
             Assert.Equal(a, factor.Value, 1e-6);
             Assert.Equal(0, factor.Misfit, 1e-5);
             Assert.False(factor.Saturated);
+        }
+    }
+
+    [Theory]
+    [InlineData(0.3, 0.5, 0.5)]
+    [InlineData(1.6, 0.5, 1.6)]
+    public void Solve_Floor_IsTheLeastFactor(double reached, float floor, double expected)
+    {
+        (double forward, double backward) = oracle.Moved(reached);
+        foreach (DynamicSearch search in Enum.GetValues<DynamicSearch>())
+        {
+            Assert.Equal(expected, new FactorSearch(search, new(floor, 2)).Solve(family, new(forward, backward), 0).Value, 1e-3);
         }
     }
 
