@@ -112,9 +112,13 @@ public sealed class DynamicSingleTests
     {
         RandomRows rows = RandomRows.Draw(new(11), 1, 50);
         RandomRows twice = new(rows.Base, rows.Deltas[0], rows.Deltas[0]);
-        double a = rows.Choose(closed).Factors[0];
-        Assert.Equal([a, 0], twice.Choose(closed, 1, 0).Factors);
-        Assert.Equal([0, a], twice.Choose(closed, 0, 1).Factors);
+        foreach (float maximum in new[] { 0.1f, 2 })
+        {
+            DynamicFusion rule = new(new() { Maximum = maximum });
+            double a = rows.Choose(rule).Factors[0];
+            Assert.Equal([a, 0], twice.Choose(rule, 1, 0).Factors);
+            Assert.Equal([0, a], twice.Choose(rule, 0, 1).Factors);
+        }
     }
 
     [Fact]

@@ -20,9 +20,10 @@ internal sealed class JointObjective
     public double Value(params double[] a) =>
         oracle.LogZ(a) + a.Select((x, t) => (0.005 * moments[t].Variance * Math.Pow(x - alone[t], 2)) - (x * moments[t].Mean)).Sum();
 
-    /// <summary>Nothing pulls at any factor, except against a bound.</summary>
+    /// <summary>All factors lie in the box, and nothing pulls at any of them except against a bound.</summary>
     public void AssertMinimum(double[] a)
     {
+        Assert.All(a, x => Assert.InRange(x, 0, 2));
         for (int t = 0; t < a.Length; t++)
         {
             (double mean, double variance) = oracle.Moments(t, a);

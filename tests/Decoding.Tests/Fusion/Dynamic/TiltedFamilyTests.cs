@@ -55,6 +55,17 @@ public sealed class TiltedFamilyTests
         Assert.Equal(oracle.Targets[0].Backward, family.Tuning.Backward, 1e-14 + (1e-7 * oracle.Targets[0].Backward));
     }
 
+    /// <summary>Two tokens of one bin hold all mass, unevenly: the worst that a bin can hold.</summary>
+    [Fact]
+    public void At_TokensShareABin_EqualsPlainLoops()
+    {
+        RandomRows rows = new([0, -1.5f, -60, -60], ([0.001f, 0.03f, -16, 16], null));
+        (double forward, double backward) = new SlowDynamicFusion(rows).Moved(2);
+        Divergences moved = Load(rows).At(2).Moved;
+        Assert.Equal(forward, moved.Forward, 1e-4 * forward);
+        Assert.Equal(backward, moved.Backward, 1e-4 * backward);
+    }
+
     private static TiltedFamily Load(RandomRows rows)
     {
         TiltedFamily family = new();
