@@ -81,7 +81,7 @@ internal sealed class RemoteClient : IDisposable
         Interlocked.Add(ref named, tokens.Count);
         Interlocked.Add(ref dropped, row.Dropped);
         return row.Ids.Count > 0 ? row : throw new FormatException(
-            $"named {tokens.Count} tokens, such as '{Line(tokens[0].Text)}', of which none has one id in the tokenizer here; it must be the remote's own");
+            $"named {tokens.Count} tokens, such as '{Line(tokens[0].Text)}', of which none has one id in the tokenizer here; it must be the remote's own, and a remote that can name tokens by id should be asked to");
     }
 
     private EngineException Explain(Exception error) => error switch

@@ -19,9 +19,13 @@ internal sealed partial class RemoteVocabulary
     private readonly Dictionary<string, int> ids = [];
     private readonly bool[] isUsable;
 
+    // Of others a server may show the same text for a word with its space and without: then only ids and bytes tell.
+    private readonly bool textsAreExact;
+
     /// <param name="wholeCharactersOnly">Leave out tokens that are no text by themselves, which a prompt in text could not hold.</param>
     public RemoteVocabulary(Tokenizer tokenizer, bool wholeCharactersOnly)
     {
+        textsAreExact = tokenizer.IsByteLevel;
         isUsable = new bool[tokenizer.VocabularySize];
         for (int id = 0; id < isUsable.Length; id++)
         {
@@ -40,7 +44,8 @@ internal sealed partial class RemoteVocabulary
     private int? ByBytes(byte[] bytes) => ids.TryGetValue(Encoding.Latin1.GetString(bytes), out int id) ? id : null;
 
     // U+FFFD stands for bytes that are no character, and nobody can tell which.
-    private int? ByText(string text) => text.Contains('\uFFFD', StringComparison.Ordinal) ? null : ByBytes(Encoding.UTF8.GetBytes(text));
+    private int? ByText(string text) =>
+        !textsAreExact || text.Contains('\uFFFD', StringComparison.Ordinal) ? null : ByBytes(Encoding.UTF8.GetBytes(text));
 
     /// <summary>vLLM's and this server's form where return_tokens_as_token_ids is asked for.</summary>
     private static int? ById(string text) =>

@@ -64,6 +64,20 @@ public sealed class RemoteVocabularyTests : IDisposable
     }
 
     [Fact]
+    public void Find_TextUnderAnotherKindOfTokenizer_GivesNone()
+    {
+        // Servers that decode each token by itself show "el" for both "el" and "▁el".
+        TinyTokenizer.WriteByteFallback(folder.FullName);
+        using Tokenizer pieces = Tokenizer.Load(folder.FullName);
+        RemoteVocabulary vocabulary = new(pieces, wholeCharactersOnly: false);
+        int el = pieces.VocabularySize - 3;
+        Assert.Equal("el"u8, pieces.TokenBytes(el));
+        Assert.Null(vocabulary.Find(new("el", 0)));
+        Assert.Equal(el, vocabulary.Find(new($"token_id:{el}", 0)));
+        Assert.Equal(el, vocabulary.Find(new("el", 0) { Bytes = [.. "el"u8] }));
+    }
+
+    [Fact]
     public void Find_TextOfTwoTokens_GivesNone()
     {
         using TemporaryCopy copy = new(folder.FullName);
