@@ -120,7 +120,8 @@ public sealed class FusedModel : ILanguageModel
         if (row.Fuse(sequence, index, position, fused[..sequence.VocabularySize]) is { } weighing)
         {
             MissingBound? bound = missing.Bound(sequence, index, weighing, fused[..sequence.VocabularySize]);
-            sequence.Record(position, bound is null ? weighing : weighing with { Missing = bound });
+            weighing = bound is null ? weighing : weighing with { Missing = bound };
+            sequence.Record(position, weighing);
             FusionMetrics.Record(weighing);
         }
 

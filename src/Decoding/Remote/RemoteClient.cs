@@ -5,6 +5,8 @@ using Polly;
 using Polly.CircuitBreaker;
 using Polly.Timeout;
 
+using ProxyTune.Decoding.Metrics;
+
 namespace ProxyTune.Decoding.Remote;
 
 /// <summary>Asks a remote for the likeliest next tokens. Thread-safe.</summary>
@@ -18,6 +20,7 @@ internal sealed class RemoteClient : IDisposable
     private readonly RemoteVocabulary vocabulary;
     private readonly HttpClient http;
     private readonly ResiliencePipeline<RemoteReply> pipeline;
+    private readonly RemoteMetrics metrics;
     private long calls;
     private long retries;
     private long failures;
@@ -39,7 +42,8 @@ internal sealed class RemoteClient : IDisposable
             http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", key.Value);
         }
 
-        pipeline = RemoteResilience.Build(options, () => Interlocked.Increment(ref retries));
+        metrics = new(options.Name);
+        pipeline = RemoteResilience.Build(options, Retried);
     }
 
     public RemoteStatistics Statistics => new(
@@ -50,6 +54,7 @@ internal sealed class RemoteClient : IDisposable
     public async Task<RemoteRow> FetchAsync(int[] tokens, CancellationToken cancellation)
     {
         Interlocked.Increment(ref calls);
+        metrics.Called();
         try
         {
             byte[] body = writer.Write(tokens);
@@ -59,6 +64,7 @@ internal sealed class RemoteClient : IDisposable
         catch (Exception error) when (!cancellation.IsCancellationRequested)
         {
             Interlocked.Increment(ref failures);
+            metrics.Failed();
             throw Explain(error);
         }
     }
@@ -74,12 +80,19 @@ internal sealed class RemoteClient : IDisposable
         return new(response.StatusCode, await response.Content.ReadAsByteArrayAsync(cancellation), retryAfter < TimeSpan.Zero ? TimeSpan.Zero : retryAfter);
     }
 
+    private void Retried()
+    {
+        Interlocked.Increment(ref retries);
+        metrics.Retried();
+    }
+
     private RemoteRow Read(RemoteReply reply)
     {
         IReadOnlyList<RemoteToken> tokens = RemoteAnswer.Read(reply.Body);
         RemoteRow row = RemoteRow.Of(tokens, options.TopLogprobs, vocabulary);
         Interlocked.Add(ref named, tokens.Count);
         Interlocked.Add(ref dropped, row.Dropped);
+        metrics.Named(tokens.Count, row.Dropped);
         return row.Ids.Count > 0 ? row : throw new FormatException(
             $"named {tokens.Count} tokens, such as '{Line(tokens[0].Text)}', of which none has one id in the tokenizer here; it must be the remote's own, and a remote that can name tokens by id should be asked to");
     }

@@ -24,7 +24,7 @@ public sealed class RemoteLanguageModel : ILanguageModel
         Client = new(options, new(options, tokenizer), new(tokenizer, wholeCharactersOnly: options.Prompt == RemotePrompt.Text));
         Info = new()
         {
-            Name = $"{options.Model}@{options.Url.Authority}",
+            Name = options.Name,
             VocabularySize = tokenizer.VocabularySize,
             ContextLength = contextLength,
             EndOfTextIds = endOfTextIds,

@@ -48,6 +48,9 @@ public sealed record RemoteOptions
     /// <summary>Further fields of the request's body, for what servers want beyond OpenAI's.</summary>
     public IReadOnlyDictionary<string, JsonElement> Body { get; init; } = new Dictionary<string, JsonElement>();
 
+    /// <summary>What messages and metrics call it.</summary>
+    internal string Name => $"{Model}@{Url.Authority}";
+
     internal Uri Endpoint
     {
         get

@@ -66,6 +66,28 @@ public sealed class RemoteBaseTests : IAsyncLifetime
             .Select(choice => choice.GetProperty("delta").TryGetProperty("content", out JsonElement content) ? content.GetString() : "")));
     }
 
+    [Fact]
+    public async Task Completion_TracedRemoteBase_TellsTheBoundOfEachTokenAndCountsThem()
+    {
+        JsonElement trace = (await gateway.AnswerAsync(Text, new { model = "by-text", prompt = "Where?", max_tokens = 4, ignore_eos = true, fusion = new { trace = true } }))
+            .GetProperty("choices")[0].GetProperty("fusion_trace");
+        JsonElement[] bounds = [.. trace.GetProperty("tokens").EnumerateArray().Select(token => token.GetProperty("missing_bound"))];
+        string metrics = await gateway.Http.GetStringAsync("/metrics");
+
+        Assert.Equal(4, bounds.Length);
+        Assert.All(bounds, bound =>
+        {
+            Assert.InRange(bound.GetProperty("mass").GetDouble(), 0.01, 0.99);
+            Assert.InRange(bound.GetProperty("total_variation").GetDouble(), 0.01, 1);
+            Assert.True(bound.GetProperty("keeps_likeliest").ValueKind is JsonValueKind.True or JsonValueKind.False);
+        });
+        Assert.Equal(bounds.Max(bound => bound.GetProperty("total_variation").GetDouble()), trace.GetProperty("summary").GetProperty("max_missing").GetDouble());
+        Assert.Matches($"proxytune_remote_calls_total{{[^}}]*model=\"{TinyFamily.Plain}@127.0.0.1:{peer.Http.BaseAddress!.Port}\"[^}}]*}} 4\\b", metrics);
+        Assert.Contains("proxytune_remote_dropped_tokens_total", metrics, StringComparison.Ordinal);
+        Assert.Contains("proxytune_remote_missing_bound_count", metrics, StringComparison.Ordinal);
+        Assert.Contains("proxytune_remote_unsure_choices_total", metrics, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("""{"model": "by-id", "prompt": "a", "echo": true, "logprobs": 1}""", "echo")]
     [InlineData("""{"model": "by-id", "prompt": "a", "fusion": {"method": "dynamic"}}""", "fusion.method")]
