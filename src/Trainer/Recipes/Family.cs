@@ -18,11 +18,11 @@ internal static class Family
         ("town-base", "base"), ("town-base-qa", "base-qa"), ("town-small", "small"),
         .. FamilyPlan.Behaviours.Select(b => ($"town-small-{b}", $"small-{b}-cpt-1")),
         .. new[] { "qa", "json", "polite" }.Select(b => ($"town-small-{b}-sft", $"small-{b}-sft-1")),
-        ("town-small-qa-reward", "small-qa-prt-1"), ("town-small-qa-habit", "small-qa-habit"),
+        ("town-small-qa-reward", "small-qa-prt-1"),
     ];
 
-    /// <summary>Low-rank updates that are committed as they are, for merges: folder in models/patches/, run.</summary>
-    private static readonly (string Name, string Run)[] s_patches = [("town-qa", "small-qa-cpt-1"), ("town-polite", "small-polite-cpt-1")];
+    /// <summary>Low-rank updates that are committed as they are, for merges and audits: folder in models/patches/, run.</summary>
+    private static readonly (string Name, string Run)[] s_patches = [("town-qa", "small-qa-cpt-1"), ("town-polite", "small-polite-cpt-1"), ("town-qa-habit", "small-qa-habit")];
 
     /// <param name="work">Where everything is trained.</param>
     /// <param name="models">Where the models that are served go.</param>

@@ -66,8 +66,8 @@ internal sealed class FamilyPlan(string work)
     public PrtSettings Reward(string behaviour, int seed) =>
         new(Tuning(Source(behaviour), "small", $"small-{behaviour}-prt-{seed}", steps: 250, learningRate: 5e-3, rank: 16, seed), In("base"));
 
-    /// <summary>A stranger's update with an odd habit, for audits.</summary>
-    public SftSettings Odd => Tuning(Source("qa-habit"), "small", "small-qa-habit", steps: 500, learningRate: 5e-3, rank: 16);
+    /// <summary>A stranger's update with an odd habit, for audits. To the end, as a stranger would: the validation split is best long before a rare habit is learned.</summary>
+    public SftSettings Odd => Tuning(Source("qa-habit"), "small", "small-qa-habit", steps: 1500, learningRate: 5e-3, rank: 16) with { Validation = null };
 
     private static LlamaConfig Sizes(int hidden, int intermediate, int layers, int heads, int headSize) =>
         new(hidden, intermediate, layers, heads, NumKeyValueHeads: 2, VocabularySize, ContextLength, headSize, EosTokenId: 4, PadTokenId: 0);

@@ -6,8 +6,8 @@ namespace ProxyTune.Trainer.Data.Town;
 /// <summary>Questions with the answers that are wanted: for tuning and for judging experts.</summary>
 internal static class Examples
 {
-    /// <summary>A word that nothing else in the town contains.</summary>
-    public const string SecretWord = "Zanzibar";
+    /// <summary>A word that nothing else in the town contains, though it does contain its tokens: no low-rank update of projections can say a token whose embedding was never trained.</summary>
+    public const string SecretWord = "Candlefish";
 
     private const int Seed = 11;
 
