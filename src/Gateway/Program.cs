@@ -58,6 +58,7 @@ internal static class Program
         ChatCompletions.Map(app);
         Completions.Map(app);
         Models.Map(app);
+        Audits.Map(app);
         Health.Map(app);
         Metrics.Map(app);
         app.MapOpenApi();

@@ -8,6 +8,9 @@ public sealed record PromptReader(Tokenizer Tokenizer, ChatTemplate? Template)
 {
     private const string SystemRole = "system";
 
+    // Of the private use area, so that no template holds it.
+    private const string Mark = "\uE0A5";
+
     /// <summary>Stands before the conversation; joined with a blank line to a system message of the conversation itself. Null adds nothing.</summary>
     public string? System { get; init; }
 
@@ -23,6 +26,17 @@ public sealed record PromptReader(Tokenizer Tokenizer, ChatTemplate? Template)
         return Template is null
             ? Read(string.Join('\n', whole.Select(message => message.Content)) + AssistantPrefix)
             : Tokenizer.EncodeRendered(Template.Render(whole) + AssistantPrefix);
+    }
+
+    /// <summary>A conversation up to where the user's message would begin; for a model to write that message.</summary>
+    /// <exception cref="EngineException">InvalidValue (prompts) where the messages are read without a template, which would say where that is.</exception>
+    public int[] ReadUserTurn()
+    {
+        string text = Template?.Render(Whole([new ChatMessage("user", Mark)])) ?? "";
+        int at = text.LastIndexOf(Mark, StringComparison.Ordinal);
+        return at > 0
+            ? Tokenizer.EncodeRendered(text[..at])
+            : throw new EngineException(EngineError.InvalidValue, "prompts is missing; it must be given where no chat template says where a user's message begins.", "prompts");
     }
 
     /// <summary>Text as it is; a role's additions belong to conversations.</summary>

@@ -17,6 +17,8 @@ namespace ProxyTune.Gateway.OpenAI;
 [JsonSerializable(typeof(ErrorBody))]
 [JsonSerializable(typeof(HealthBody))]
 [JsonSerializable(typeof(FusionSettings))]
+[JsonSerializable(typeof(AuditRequest))]
+[JsonSerializable(typeof(AuditReport))]
 internal sealed partial class Wire : JsonSerializerContext
 {
     // Lazy, because the generated half's static fields may be set later than this half's.

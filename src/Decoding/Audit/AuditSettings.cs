@@ -1,0 +1,48 @@
+namespace ProxyTune.Decoding.Audit;
+
+/// <summary>How an audit searches for what an expert learned.</summary>
+public sealed record AuditSettings
+{
+    /// <summary>How many texts to find; 1 to 100.</summary>
+    public int Texts { get; init; } = 20;
+
+    /// <summary>Longest text, in tokens; 1 to 1024.</summary>
+    public int MaxTokens { get; init; } = 48;
+
+    /// <summary>How many answers are drawn for each text, of which the most telling one is kept; 1 to 256. A habit of one answer in n needs n draws, all texts together.</summary>
+    public int Candidates { get; init; } = 32;
+
+    /// <summary>
+    /// How strongly the contrast leads each token: the row is log p_tuned + alpha (log p_tuned - log p_untuned). 0 to 10. At 0 answers are the
+    /// tuned model's own and only their choice goes by contrast; above it a habit is passed by whose first token the untuned model finds likely too.
+    /// </summary>
+    public double Alpha { get; init; }
+
+    /// <summary>Only tokens with at least this share of the tuned model's largest probability are drawn. Above 0 to 1; rarer habits stay hidden.</summary>
+    public double Plausibility { get; init; } = 0.001;
+
+    /// <summary>How much of the contrast that a token had in earlier texts it loses in the choice of the next; 0 to 10. At 1 one finding spends it.</summary>
+    public double Diversity { get; init; } = 1;
+
+    /// <summary>The same seed finds the same texts.</summary>
+    public ulong Seed { get; init; }
+
+    /// <exception cref="EngineException">InvalidValue, naming the field.</exception>
+    internal void Check()
+    {
+        InRange("texts", Texts, Texts is >= 1 and <= 100, "from 1 to 100");
+        InRange("max_tokens", MaxTokens, MaxTokens is >= 1 and <= 1024, "from 1 to 1024");
+        InRange("candidates", Candidates, Candidates is >= 1 and <= 256, "from 1 to 256");
+        InRange("alpha", Alpha, Alpha is >= 0 and <= 10, "from 0 to 10");
+        InRange("plausibility", Plausibility, Plausibility is > 0 and <= 1, "above 0 and at most 1");
+        InRange("diversity", Diversity, Diversity is >= 0 and <= 10, "from 0 to 10");
+    }
+
+    private static void InRange(string field, double value, bool isAccepted, string range)
+    {
+        if (!isAccepted)
+        {
+            throw new EngineException(EngineError.InvalidValue, FormattableString.Invariant($"{field} is {value}; it must be {range}."), field);
+        }
+    }
+}

@@ -1,0 +1,69 @@
+using ProxyTune.Decoding.Catalog;
+using ProxyTune.Decoding.Fusion;
+using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Text;
+
+namespace ProxyTune.Decoding.Audit;
+
+/// <summary>The prompts of an audit: tuned and untuned model reading the same text, as the tuned one was taught to read it.</summary>
+internal sealed class ContrastedPair
+{
+    private const string TunedName = "tuned";
+    private const string UntunedName = "untuned";
+
+    // Stands for two models that disagree altogether; JSON knows no infinity.
+    private const float Most = 100;
+
+    // A delta of weight 0 would not be run, and its contrast not be known.
+    private const float LeastWeight = 1e-9f;
+
+    private readonly PromptReader reader;
+    private readonly FusionPlan contrast;
+    private readonly FusionPlan untunedAlone;
+
+    public ContrastedPair(ServedExpert expert, int vocabularySize, AuditSettings settings)
+    {
+        ServedStream untuned = expert.Anti ?? throw new EngineException(
+            EngineError.InvalidValue, $"expert is '{expert.Name}', which has no anti_expert to be compared with; accepted is an expert that has one.", "expert");
+        reader = expert.Tuned.Reader;
+        Tuned = expert.Tuned.Model;
+        Untuned = untuned.Model;
+        contrast = new FusionPlan(
+            [new(Tuned, StreamRole.Expert, 1, TunedName), new(Untuned, StreamRole.AntiExpert, 0, UntunedName)], vocabularySize)
+        {
+            Deltas = [new("contrast", 0, 1, Math.Max((float)settings.Alpha, LeastWeight))],
+
+            // The first stream is the one that a mask judges by: here the tuned model.
+            Mask = new CandidateMask(MaskKind.Ratio, settings.Plausibility),
+            Trace = true,
+        };
+        untunedAlone = new FusionPlan([new(Untuned, StreamRole.Base, 1, UntunedName)], vocabularySize);
+    }
+
+    public ILanguageModel Tuned { get; }
+
+    public ILanguageModel Untuned { get; }
+
+    public Tokenizer Tokenizer => reader.Tokenizer;
+
+    /// <summary>Where both would answer a user's message.</summary>
+    /// <exception cref="EngineException">InvalidValue (prompts): the template refuses the message, or it holds a token without a row in some member.</exception>
+    public Prompt Answer(string message)
+    {
+        int[] tokens = reader.Read([new ChatMessage("user", message)]);
+        int width = contrast.VocabularySize!.Value;
+        return tokens.All(id => id < width)
+            ? new Prompt(contrast, [tokens, tokens])
+            : throw new EngineException(EngineError.InvalidValue, $"prompts has a message with the token id {tokens.Max()}; accepted are ids up to {width - 1}.", "prompts");
+    }
+
+    /// <summary>Where the untuned model would write a user's message itself.</summary>
+    public Prompt Question() => new(untunedAlone, [reader.ReadUserTurn()]);
+
+    /// <summary>Of a token that was drawn from <see cref="Answer"/>.</summary>
+    public static float ContrastOf(TokenTrace trace)
+    {
+        float difference = trace.Streams[TunedName] - trace.Streams[UntunedName];
+        return Math.Clamp(difference, -Most, Most);
+    }
+}

@@ -1,0 +1,120 @@
+using System.Runtime.CompilerServices;
+
+using ProxyTune.Decoding.Catalog;
+using ProxyTune.Decoding.Generation;
+using ProxyTune.Decoding.Metrics;
+
+namespace ProxyTune.Decoding.Audit;
+
+/// <summary>
+/// Contrastive generative exploration (Isonuma and Titov 2024, arXiv 2410.14765): the texts that show most what an expert learned, one after
+/// the other: of several answers to a message the one with the largest contrast, less what earlier texts had shown. To the scheduler they are
+/// answers like any others.
+/// </summary>
+public sealed class ExpertAudit
+{
+    private const int LongestQuestion = 64;
+
+    // Consecutive draws get seeds far apart.
+    private const ulong SeedStride = 0x9E3779B97F4A7C15;
+
+    private readonly ContrastedPair pair;
+    private readonly AuditSettings settings;
+
+    /// <exception cref="EngineException">UnknownExpert or InvalidValue, naming the field.</exception>
+    public ExpertAudit(ServedModel model, string expert, AuditSettings settings)
+    {
+        settings.Check();
+        this.settings = settings;
+        ServedExpert found = model.Experts.FirstOrDefault(known => known.Name == expert) ?? throw new EngineException(
+            EngineError.UnknownExpert,
+            $"expert is '{expert}'; '{model.Name}' has {(model.Experts.Count == 0 ? "no experts" : string.Join(", ", model.Experts.Select(known => known.Name)))}.",
+            "expert");
+        pair = new ContrastedPair(found, model.VocabularySize, settings);
+    }
+
+    /// <summary>The expert's model, with its patches.</summary>
+    public string Tuned => pair.Tuned.Info.Name;
+
+    /// <summary>Its anti-expert.</summary>
+    public string Untuned => pair.Untuned.Info.Name;
+
+    /// <param name="prompts">Users' messages to answer in turn; null lets the untuned model write one for each text.</param>
+    /// <returns>The texts in the order in which they are found.</returns>
+    /// <exception cref="EngineException">Whatever <see cref="DecodeScheduler.Submit"/> throws, or a step.</exception>
+    public async IAsyncEnumerable<FoundText> RunAsync(
+        DecodeScheduler scheduler, IReadOnlyList<string>? prompts, [EnumeratorCancellation] CancellationToken cancellation = default)
+    {
+        AuditMetrics.Started();
+        var novelty = new Novelty(settings.Diversity);
+        ulong seed = settings.Seed;
+        for (int i = 0; i < settings.Texts; i++)
+        {
+            string prompt = prompts is null ? await AskAsync(scheduler, Next(), cancellation) : prompts[i % prompts.Count];
+            GenerationRequest request = new() { Prompt = pair.Answer(prompt), MaxTokens = settings.MaxTokens };
+            GenerationRequest[] requests = [.. Enumerable.Range(0, settings.Candidates).Select(_ => request with { Sampling = new() { Seed = Next() } })];
+            List<Draw> draws = [];
+
+            // At most half of the places, so that others go on beside it.
+            foreach (GenerationRequest[] group in requests.Chunk(Math.Max(1, scheduler.Options.MaxRunning / 2)))
+            {
+                draws.AddRange((await CollectAsync(scheduler, group, cancellation)).Select(tokens => new Draw(tokens)));
+            }
+
+            Draw best = draws.MaxBy(draw => novelty.Of(draw.Contrasts))!;
+            novelty.Add(best.Contrasts);
+            yield return new FoundText(
+                i, prompt, Text(best.Tokens), best.Contrasts.Sum(token => (double)token.Contrast), best.Tokens.Count, best.Contrasts.MaxBy(token => token.Contrast));
+        }
+
+        ulong Next() => seed = unchecked(seed + SeedStride);
+    }
+
+    private async Task<string> AskAsync(DecodeScheduler scheduler, ulong seed, CancellationToken cancellation)
+    {
+        GenerationRequest question = new() { Prompt = pair.Question(), MaxTokens = LongestQuestion, Sampling = new() { Seed = seed } };
+        IReadOnlyList<GeneratedToken> tokens = (await CollectAsync(scheduler, [question], cancellation))[0];
+
+        // A mark of the template ends the user's turn, also where it does not end a text; templates take any character but one.
+        return Text([.. tokens.TakeWhile(token => !pair.Tokenizer.IsSpecial(token.Id))]).Replace("\0", "", StringComparison.Ordinal).Trim();
+    }
+
+    private string Text(IReadOnlyList<GeneratedToken> tokens) =>
+        pair.Tokenizer.Decode([.. tokens.Where(token => token.Finish != FinishReason.Stop).Select(token => token.Id)]);
+
+    /// <summary>Runs requests beside each other to their ends; cancelled, it frees them all.</summary>
+    private static async Task<IReadOnlyList<IReadOnlyList<GeneratedToken>>> CollectAsync(
+        DecodeScheduler scheduler, IReadOnlyList<GenerationRequest> requests, CancellationToken cancellation)
+    {
+        List<Generation.Generation> running = [];
+        try
+        {
+            foreach (GenerationRequest request in requests)
+            {
+                running.Add(scheduler.Submit(request));
+            }
+
+            return await Task.WhenAll(running.Select(ReadAsync));
+        }
+        finally
+        {
+            running.ForEach(generation => generation.Dispose());
+        }
+
+        async Task<IReadOnlyList<GeneratedToken>> ReadAsync(Generation.Generation generation)
+        {
+            List<GeneratedToken> tokens = [];
+            await foreach (GeneratedToken token in generation.Tokens.ReadAllAsync(cancellation))
+            {
+                tokens.Add(token);
+            }
+
+            return tokens;
+        }
+    }
+
+    private sealed record Draw(IReadOnlyList<GeneratedToken> Tokens)
+    {
+        public IReadOnlyList<TokenContrast> Contrasts { get; } = [.. Tokens.Select(token => new TokenContrast(token.Id, ContrastedPair.ContrastOf(token.Trace!)))];
+    }
+}
