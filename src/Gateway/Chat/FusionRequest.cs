@@ -21,6 +21,7 @@ internal static class FusionRequest
     private const string AmplificationName = "amplification";
     private const string ModeName = "mode";
     private const string SearchName = "search";
+    private const string FloorName = "floor";
 
     private const string HeaderForm = "FIELD=VALUE, EXPERT=NUMBER, ... with the fields method, alpha, amplification, normalise, mode, search, floor, trace, or the JSON object of the body's fusion";
 
@@ -62,6 +63,7 @@ internal static class FusionRequest
             (AmplificationName, settled.Amplification),
             (ModeName, settled.Mode),
             (SearchName, settled.Search),
+            (FloorName, settled.Floor),
             .. (settled.Experts ?? new Dictionary<string, double>()).Select(pair => (pair.Key, (object?)pair.Value)),
         ];
         return string.Join(", ", fields.Where(field => field.Value is not null).Select(field => FormattableString.Invariant($"{field.Name}={field.Value}")));
@@ -104,7 +106,7 @@ internal static class FusionRequest
                 case SearchName:
                     settings = settings with { Search = value };
                     break;
-                case "floor":
+                case FloorName:
                     settings = settings with { Floor = Number(value) };
                     break;
                 case AlphaName:

@@ -15,9 +15,9 @@ public class HeaderTests(MethodsGateway gateway)
         """{"method":"eft","alpha":0.5,"experts":{"qa":0.5,"poet":0.5},"normalise":true,"amplification":1.5,"mask":{"kind":"none"},"schedule":{"kind":"constant"}}""",
         "method=eft, alpha=0.5, amplification=1.5, qa=0.5, poet=0.5")]
     [InlineData(
-        "method=dynamic,mode=single,search=grid,poet=1,trace=false",
-        """{"method":"dynamic","experts":{"qa":1,"poet":1},"mode":"single","search":"grid","mask":{"kind":"none"},"schedule":{"kind":"constant"},"trace":false}""",
-        "method=dynamic, mode=single, search=grid, qa=1, poet=1")]
+        "method=dynamic,mode=single,search=grid,floor=0.5,poet=1,trace=false",
+        """{"method":"dynamic","experts":{"qa":1,"poet":1},"mode":"single","search":"grid","floor":0.5,"mask":{"kind":"none"},"schedule":{"kind":"constant"},"trace":false}""",
+        "method=dynamic, mode=single, search=grid, floor=0.5, qa=1, poet=1")]
     [InlineData(
         """{"method":"contrastive","mask":{"kind":"ratio","ratio":0.2},"schedule":{"kind":"linear","tokens":3,"from":0.5},"prompts":{"base":{"system":"x"}}}""",
         """{"method":"contrastive","alpha":1,"mask":{"kind":"ratio","ratio":0.2},"schedule":{"kind":"linear","tokens":3,"from":0.5},"prompts":{"base":{"system":"x"}}}""",
@@ -48,6 +48,7 @@ public class HeaderTests(MethodsGateway gateway)
     [InlineData("normalise=yes")]
     [InlineData("trace=1")]
     [InlineData("amplification=more")]
+    [InlineData("floor=low")]
     [InlineData("method=proxy, qa")]
     [InlineData("""{"mask":{"kind":"ratio","share":0.1}}""")]
     [InlineData("""{"method":"\ud800"}""")]
@@ -55,7 +56,7 @@ public class HeaderTests(MethodsGateway gateway)
     {
         using HttpResponseMessage response = await SendAsync(header, null);
 
-        await BadRequestTests.AssertErrorAsync(response, 400, "X-Fusion", "invalid_value", [header, "method, alpha, amplification, normalise, mode, search, trace"]);
+        await BadRequestTests.AssertErrorAsync(response, 400, "X-Fusion", "invalid_value", [header, "method, alpha, amplification, normalise, mode, search, floor, trace"]);
     }
 
     [Theory]
