@@ -12,11 +12,8 @@ namespace ProxyTune.Decoding.Catalog;
 /// <param name="Search">Of dynamic fusion.</param>
 /// <param name="Floor">Of dynamic fusion: its least weight.</param>
 public sealed record FusionDefaults(
-    FusionMethod Method, IReadOnlyList<FusionMethod> Methods, BoundedWeight Alpha, BoundedWeight Amplification, MaskSettings? Mask, ScheduleSettings Schedule, string Mode, string Search, double Floor)
+    FusionMethod Method, IReadOnlyList<FusionMethod> Methods, BoundedWeight Alpha, BoundedWeight Amplification, MaskSettings? Mask, ScheduleSettings Schedule, string Mode, string Search, BoundedWeight Floor)
 {
-    /// <summary>What a request may ask for as floor.</summary>
-    internal BoundedWeight FloorRange => new(Floor, 0, Math.Max(0, Alpha.Maximum));
-
     public const string SingleMode = "single";
     public const string JointMode = "joint";
     public const string ClosedFormSearch = "closed_form";

@@ -30,16 +30,17 @@ internal sealed class ServedModelBuilder(string modelsFolder, CatalogCheck check
         SettingsProblem problem = check.Problem(label);
         entry.Mask?.Check(problem, own);
         entry.Schedule?.Check(problem);
+        BoundedWeight alpha = Alpha(entry, own, label);
         return new FusionDefaults(
             own,
             offered,
-            Alpha(entry, own, label),
+            alpha,
             check.Weight(label, "amplification", entry.Amplification, entry.AmplificationRange, FusionDefaults.UsualAmplification, FusionDefaults.UsualAmplification, FusionDefaults.UsualMostAmplification),
             entry.Mask,
             entry.Schedule ?? ScheduleSettings.Constant,
             OneOf(entry.Mode, "mode", FusionDefaults.JointMode, FusionDefaults.SingleMode),
             OneOf(entry.Search, "search", FusionDefaults.ClosedFormSearch, FusionDefaults.GridSearch),
-            entry.Floor ?? 0);
+            check.Weight(label, "floor", entry.Floor, null, 0, 0, Math.Max(0, alpha.Maximum)));
 
         FusionMethod Method(string? name, string field) =>
             FusionMethod.Find(name) ?? throw check.Wrong(label, $"{field} has '{name}'; accepted are {FusionMethod.Names}.");

@@ -35,7 +35,7 @@ internal sealed class SettingsResolver(ServedModel model, bool isOperator)
             Amplification = method == FusionMethod.Eft ? Bounded(Defaults.Amplification, asked.Amplification, "amplification") : null,
             Mode = method == FusionMethod.Dynamic ? OneOf(asked.Mode, Defaults.Mode, "mode", FusionDefaults.SingleMode, FusionDefaults.JointMode) : null,
             Search = method == FusionMethod.Dynamic ? OneOf(asked.Search, Defaults.Search, "search", FusionDefaults.ClosedFormSearch, FusionDefaults.GridSearch) : null,
-            Floor = method == FusionMethod.Dynamic ? Bounded(Defaults.FloorRange, asked.Floor, "floor") : null,
+            Floor = method == FusionMethod.Dynamic ? Bounded(Defaults.Floor, asked.Floor, "floor") : null,
             Mask = mask,
             Schedule = schedule,
             Prompts = asked.Prompts,

@@ -41,6 +41,7 @@ public class ModelCatalogTests
         { "alpha outside", Entry(("alpha", 2.5)), ["catalog.json", "'town-qa'", "alpha is 2.5", "0 to 2"] },
         { "range reversed", Entry(("alpha_range", new[] { 2, 0 })), ["catalog.json", "'town-qa'", "alpha_range is [2, 0]"] },
         { "range without end", family => family.WriteCatalogText(EndlessRange), ["catalog.json", "'town-qa'", "alpha_range is [0, Infinity]", "from -1000 to 1000"] },
+        { "floor above alpha", Entry(("floor", 2.5)), ["catalog.json", "'town-qa'", "floor is 2.5", "0 to 2"] },
         { "range of one", Entry(("alpha_range", new[] { 2 })), ["catalog.json", "'town-qa'", "alpha_range has 1 numbers"] },
         { "weight outside", Expert(("weight", 1.6)), ["catalog.json", "'town-qa', expert 'qa'", "weight is 1.6", "-1 to 1.5"] },
         { "expert without model", Expert(("model", null)), ["catalog.json", "'town-qa'", "'qa' needs model"] },

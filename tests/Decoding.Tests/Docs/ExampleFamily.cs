@@ -41,7 +41,7 @@ internal sealed class ExampleFamily : IDisposable
         var usual = new BoundedWeight(1, 0, 2);
         FusionMethod method = FusionMethod.Find(settings.Method)!;
         var defaults = new FusionDefaults(
-            method, [method], usual with { Default = method.DefaultAlpha ?? 1 }, usual, null, ScheduleSettings.Constant, FusionDefaults.JointMode, FusionDefaults.ClosedFormSearch, 0);
+            method, [method], usual with { Default = method.DefaultAlpha ?? 1 }, usual, null, ScheduleSettings.Constant, FusionDefaults.JointMode, FusionDefaults.ClosedFormSearch, usual with { Default = 0 });
         ServedModel served = new("examples", "", Stream("base", StreamRole.Base), experts, Stream("small", StreamRole.AntiExpert), defaults);
         return served.Plan(settings with { Trace = true }).Fusion;
     }
