@@ -125,7 +125,7 @@ public sealed class RemoteRequestTests : IAsyncLifetime, IDisposable
     private async Task<TaskCompletionSource> Asked()
     {
         using CancellationTokenSource patience = new(Patience);
-        for (; ;)
+        for (; ; )
         {
             if (asked.TryDequeue(out TaskCompletionSource? answer))
             {
