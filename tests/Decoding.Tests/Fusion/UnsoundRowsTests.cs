@@ -24,13 +24,16 @@ public sealed class UnsoundRowsTests : IDisposable
             FusionPlan plan = served.Plan(settings, isOperator: true).Fusion;
             foreach (string member in Running(broken, plan))
             {
-                // At a token that no mask keeps, and after enough text that a gate may be shut.
+                // At a token that no mask keeps; at the first position, where a warm-up weighs all experts 0, and where a gate may be shut.
                 broken.Edit = (name, row) => row[name == member ? 255 : 0] = name == member ? logit : row[0];
-                using Sequence sequence = broken.Ensemble.Start(FakeFamily.PromptOf(plan));
-                Rows.Forward(broken.Ensemble, new Segment(sequence, new[] { 21, 22, 23 }, 4));
-                string what = $"{settings.Method}, {settings.Mask!.Kind}, {settings.Schedule!.Kind}, {member}";
-                Assert.True(sequence.Fault is { Error: EngineError.ModelFailure }, what);
-                Assert.True(sequence.Fault.Message.Contains($"'{member}'", StringComparison.Ordinal), $"{what}: {sequence.Fault.Message}");
+                foreach (int[] answer in new int[][] { [], [21, 22, 23] })
+                {
+                    using Sequence sequence = broken.Ensemble.Start(FakeFamily.PromptOf(plan));
+                    Rows.Forward(broken.Ensemble, new Segment(sequence, answer));
+                    string what = $"{settings.Method}, {settings.Mask!.Kind}, {settings.Schedule!.Kind}, {member}, token {answer.Length}";
+                    Assert.True(sequence.Fault is { Error: EngineError.ModelFailure }, what);
+                    Assert.True(sequence.Fault.Message.Contains($"'{member}'", StringComparison.Ordinal), $"{what}: {sequence.Fault.Message}");
+                }
             }
         }
     }
