@@ -14,6 +14,7 @@ namespace ProxyTune.Bench;
 /// </summary>
 internal sealed class BareDecoder : IDisposable
 {
+    private readonly DecoderGraph graph;
     private readonly DecoderSession decoder;
     private readonly OrtIoBinding binding;
     private readonly RunOptions options = new();
@@ -28,7 +29,8 @@ internal sealed class BareDecoder : IDisposable
 
     public BareDecoder(string folder, int rows, int mostTokens)
     {
-        decoder = DecoderSession.Load(folder, new EngineOptions());
+        graph = DecoderGraph.Load(folder, new EngineOptions());
+        decoder = graph.Open(graph.Model);
         if (!decoder.SharesCache)
         {
             throw new NotSupportedException($"{folder}: the bare loop needs GroupQueryAttention in every layer.");
@@ -85,6 +87,7 @@ internal sealed class BareDecoder : IDisposable
         }
 
         decoder.Dispose();
+        graph.Dispose();
     }
 
     private static NativeTensor Tensor(Microsoft.ML.OnnxRuntime.Tensors.TensorElementType type, long elements)

@@ -3,8 +3,10 @@ namespace ProxyTune.Decoding.Catalog;
 /// <summary>How models run.</summary>
 public sealed record EngineOptions
 {
+    internal const string Cpu = "cpu";
+
     /// <summary><c>cpu</c> (default) or <c>cuda</c>; asking for cuda where it is missing is an error at start.</summary>
-    public string ExecutionProvider { get; init; } = "cpu";
+    public string ExecutionProvider { get; init; } = Cpu;
 
     /// <summary>Threads of the one pool that all members share; 0 takes the number of cores.</summary>
     public int Threads { get; init; }

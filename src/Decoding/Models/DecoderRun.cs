@@ -4,6 +4,8 @@ using System.Numerics.Tensors;
 using Microsoft.ML.OnnxRuntime;
 using Microsoft.ML.OnnxRuntime.Tensors;
 
+using ProxyTune.Decoding.Onnx;
+
 namespace ProxyTune.Decoding.Models;
 
 /// <summary>One run of the graph over preallocated, bound inputs and outputs.</summary>
@@ -16,8 +18,10 @@ internal sealed class DecoderRun : IDisposable
     private readonly NativeTensor ids;
     private readonly NativeTensor positionIds;
     private readonly NativeTensor mask;
+    private readonly NativeTensor chosen = new(TensorElementType.Int64);
     private readonly NativeTensor logits;
     private (int Rows, int Positions, int Total) bound;
+    private (int Rows, int Positions, int First) given;
 
     public DecoderRun(DecoderSession decoder, KeyValueCache cache)
     {
@@ -34,11 +38,13 @@ internal sealed class DecoderRun : IDisposable
     public TimeSpan Time { get; private set; }
 
     /// <summary>Appends each sequence's <see cref="OnnxSequence.Input"/>, equally many. Reorders the list to the order of the rows.</summary>
-    public void Execute(List<OnnxSequence> rows)
+    /// <param name="first">The first position of each input whose logits are wanted, and with it all later ones; their number for none.</param>
+    public void Execute(List<OnnxSequence> rows, int first = 0)
     {
         int positions = rows[0].Input.Length;
         cache.Bind(binding, rows, positions);
         BindShapes(rows.Count, positions, rows.Max(s => s.Computed) + positions);
+        BindLogits(rows.Count, positions, first);
         for (int row = 0; row < rows.Count; row++)
         {
             Fill(rows[row], row);
@@ -50,11 +56,11 @@ internal sealed class DecoderRun : IDisposable
         cache.Advance(rows, positions);
     }
 
-    /// <summary>Copies the logits of one position of the last run, as float32.</summary>
+    /// <summary>Copies the logits of one position of the last run, a wanted one, as float32.</summary>
     public void Read(int row, int position, Span<float> destination)
     {
         int width = decoder.VocabularySize;
-        long first = (decoder.GivesLastRowOnly ? row : ((long)row * bound.Positions) + position) * width;
+        long first = (((long)row * (given.Positions - given.First)) + position - given.First) * width;
         switch (logits.Type)
         {
             case TensorElementType.Float:
@@ -81,6 +87,7 @@ internal sealed class DecoderRun : IDisposable
         ids.Dispose();
         positionIds.Dispose();
         mask.Dispose();
+        chosen.Dispose();
         logits.Dispose();
     }
 
@@ -126,14 +133,37 @@ internal sealed class DecoderRun : IDisposable
         {
             BindInput(decoder.Config.InputIds, ids, rows, positions);
             BindInput(decoder.Config.PositionIds, positionIds, rows, positions);
-            int given = decoder.GivesLastRowOnly ? 1 : positions;
-            logits.Reserve((long)rows * given * decoder.VocabularySize);
-            using OrtValue view = logits.View(0, rows, given, decoder.VocabularySize);
-            binding.BindOutput(decoder.Config.Logits, view);
         }
 
         BindInput(decoder.Config.AttentionMask, mask, rows, total);
         bound = shapes;
+    }
+
+    private void BindLogits(int rows, int positions, int first)
+    {
+        // What a graph gives that does not choose.
+        first = decoder.ChoosesRows ? first : decoder.GivesLastRowOnly ? positions - 1 : 0;
+        if (given == (rows, positions, first))
+        {
+            return;
+        }
+
+        given = (rows, positions, first);
+        int wanted = positions - first, count = rows * wanted;
+        logits.Reserve(Math.Max(1, (long)count * decoder.VocabularySize));
+        using OrtValue view = decoder.ChoosesRows ? logits.View(0, 1, count, decoder.VocabularySize) : logits.View(0, rows, wanted, decoder.VocabularySize);
+        binding.BindOutput(decoder.Config.Logits, view);
+        if (decoder.ChoosesRows)
+        {
+            chosen.Reserve(Math.Max(1, count));
+            for (int i = 0; i < count; i++)
+            {
+                chosen.Span<long>(i, 1)[0] = ((i / wanted) * positions) + first + (i % wanted);
+            }
+
+            using OrtValue indices = chosen.View(0, count);
+            binding.BindInput(LogitsRows.Input, indices);
+        }
     }
 
     private void BindInput(string name, NativeTensor tensor, int rows, int columns)

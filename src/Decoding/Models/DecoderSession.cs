@@ -1,7 +1,7 @@
 using Microsoft.ML.OnnxRuntime;
 using Microsoft.ML.OnnxRuntime.Tensors;
 
-using ProxyTune.Decoding.Catalog;
+using ProxyTune.Decoding.Onnx;
 
 namespace ProxyTune.Decoding.Models;
 
@@ -12,21 +12,19 @@ internal readonly record struct CacheName(string Past, string Present);
 /// <param name="FixedWidth">The width where the graph prescribes one.</param>
 internal readonly record struct CacheShape(int Heads, int HeadSize, int? FixedWidth, TensorElementType Type);
 
-/// <summary>A loaded graph, checked: its inputs and outputs are those of a decoder with past and present key/value pairs.</summary>
+/// <summary>A session over a decoder's graph or a variant of it, checked: its inputs and outputs are those of a decoder with past and present key/value pairs.</summary>
 internal sealed class DecoderSession : IDisposable
 {
-    private readonly string path;
+    private readonly DecoderGraph graph;
 
-    private DecoderSession(string path, GenAiConfig config, GraphContents contents, InferenceSession session)
+    public DecoderSession(DecoderGraph graph, InferenceSession session)
     {
-        this.path = path;
-        Config = config;
-        Contents = contents;
+        this.graph = graph;
         Session = session;
-        string[] patterns = [.. config.CacheNames];
+        string[] patterns = [.. Config.CacheNames];
         CacheNames =
         [
-            .. Enumerable.Range(0, config.Layers).SelectMany(layer => new[]
+            .. Enumerable.Range(0, Config.Layers).SelectMany(layer => new[]
             {
                 new CacheName(Layer(patterns[0], layer), Layer(patterns[2], layer)),
                 new CacheName(Layer(patterns[1], layer), Layer(patterns[3], layer)),
@@ -37,9 +35,7 @@ internal sealed class DecoderSession : IDisposable
 
     public InferenceSession Session { get; }
 
-    public GenAiConfig Config { get; }
-
-    public GraphContents Contents { get; }
+    public GenAiConfig Config => graph.Config;
 
     /// <summary>Key, value, key, value, ... by layer.</summary>
     public IReadOnlyList<CacheName> CacheNames { get; }
@@ -53,42 +49,18 @@ internal sealed class DecoderSession : IDisposable
     public int VocabularySize { get; private set; }
 
     /// <summary>The graph computes logits of the last position only.</summary>
-    public bool GivesLastRowOnly => Logits.Dimensions[1] == 1;
+    public bool GivesLastRowOnly => !ChoosesRows && Logits.Dimensions[1] == 1;
+
+    /// <summary>The graph computes logits of the positions that it is told (<see cref="LogitsRows"/>).</summary>
+    public bool ChoosesRows => Has(LogitsRows.Input);
 
     /// <summary>
     /// Past and present may be one buffer wider than the text: so in GroupQueryAttention, which takes each row's length from the mask. Other
     /// attention reads its past as long as the tensor is.
     /// </summary>
-    public bool SharesCache => Contents.Operators.GetValueOrDefault("GroupQueryAttention") == Config.Layers;
+    public bool SharesCache => graph.Contents.Operators.GetValueOrDefault("GroupQueryAttention") == Config.Layers;
 
     public bool Has(string input) => Session.InputMetadata.ContainsKey(input);
-
-    /// <exception cref="EngineException">InvalidModelFolder, naming the file; InvalidValue for a missing execution provider.</exception>
-    public static DecoderSession Load(string folder, EngineOptions options)
-    {
-        GenAiConfig config = GenAiConfig.Read(folder);
-        string path = Path.Combine(folder, config.Graph);
-        using SessionOptions session = OnnxEnvironment.CreateSessionOptions(options);
-        try
-        {
-            GraphContents contents = GraphContents.Read(path);
-            foreach ((string file, long needed) in contents.WeightFiles)
-            {
-                FileInfo weights = new(Path.Combine(folder, file));
-                if (!weights.Exists || weights.Length < needed)
-                {
-                    string state = weights.Exists ? $"has {weights.Length} bytes" : "is missing";
-                    throw new EngineException(EngineError.InvalidModelFolder, $"{path} needs {needed} bytes of weights from {weights.FullName}, which {state}.", file);
-                }
-            }
-
-            return new(path, config, contents, new InferenceSession(path, session));
-        }
-        catch (Exception e) when (e is OnnxRuntimeException or IOException or UnauthorizedAccessException or Google.Protobuf.InvalidProtocolBufferException)
-        {
-            throw new EngineException(EngineError.InvalidModelFolder, $"{path} cannot be loaded: {e.Message}", config.Graph, e);
-        }
-    }
 
     public void Dispose() => Session.Dispose();
 
@@ -98,7 +70,7 @@ internal sealed class DecoderSession : IDisposable
     {
         Require(Session.InputMetadata, Config.InputIds, 2);
         Require(Session.OutputMetadata, Config.Logits, 3);
-        HashSet<string> known = [Config.InputIds, Config.AttentionMask, Config.PositionIds];
+        HashSet<string> known = [Config.InputIds, Config.AttentionMask, Config.PositionIds, LogitsRows.Input];
         foreach (CacheName name in CacheNames)
         {
             Require(Session.InputMetadata, name.Past, 4);
@@ -137,6 +109,6 @@ internal sealed class DecoderSession : IDisposable
     private EngineException Invalid(string what)
     {
         Session.Dispose();
-        return new(EngineError.InvalidModelFolder, $"{path} {what}.", Config.Graph);
+        return new(EngineError.InvalidModelFolder, $"{graph.File} {what}.", Config.Graph);
     }
 }

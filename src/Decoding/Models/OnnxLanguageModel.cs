@@ -1,4 +1,5 @@
 using ProxyTune.Decoding.Catalog;
+using ProxyTune.Decoding.Onnx;
 
 namespace ProxyTune.Decoding.Models;
 
@@ -12,25 +13,27 @@ namespace ProxyTune.Decoding.Models;
 /// </remarks>
 public sealed class OnnxLanguageModel : ILanguageModel
 {
-    // Logits of a chunk of a prompt are written for every position, so this bounds the buffer (to 64 MiB) and not the prompt.
-    private const int MostChunkLogits = 1 << 24;
+    // Bounds the buffer (to 64 MiB) and not the rows that may be asked for.
+    private const int MostRunLogits = 1 << 24;
     private const int LongestChunk = 512;
 
+    private readonly DecoderGraph graph;
     private readonly DecoderSession decoder;
     private readonly KeyValueCache cache;
     private readonly DecoderRun run;
     private readonly int maxSequences;
-    private readonly int chunkLength;
+    private readonly int rowsPerRun;
     private readonly List<OnnxSequence> alone = [];
     private readonly List<OnnxSequence> together = [];
 
-    private OnnxLanguageModel(DecoderSession decoder, string name, string hash, int maxSequences)
+    private OnnxLanguageModel(DecoderGraph graph, DecoderSession decoder, string name, string hash, int maxSequences)
     {
+        this.graph = graph;
         this.decoder = decoder;
         this.maxSequences = maxSequences;
         cache = decoder.SharesCache ? new SharedCache(decoder) : new GrowingCache(decoder);
         run = new(decoder, cache);
-        chunkLength = Math.Clamp(MostChunkLogits / decoder.VocabularySize, 16, LongestChunk);
+        rowsPerRun = decoder.GivesLastRowOnly ? 1 : Math.Clamp(MostRunLogits / decoder.VocabularySize, 16, LongestChunk);
         Info = new()
         {
             Name = name,
@@ -57,9 +60,18 @@ public sealed class OnnxLanguageModel : ILanguageModel
     /// <exception cref="EngineException">InvalidModelFolder, naming folder and file; InvalidValue for a missing execution provider.</exception>
     public static OnnxLanguageModel Load(string folder, EngineOptions options, string? name = null)
     {
-        DecoderSession decoder = DecoderSession.Load(folder, options);
-        string hash = WeightsHash.Of(folder, decoder.Config.Graph, decoder.Contents);
-        return new(decoder, name ?? Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder))), hash, options.MaxSequences);
+        DecoderGraph graph = DecoderGraph.Load(folder, options);
+        try
+        {
+            string hash = WeightsHash.Of(folder, graph.Config.Graph, graph.Contents);
+            DecoderSession decoder = graph.Open(LogitsRows.Of(graph.Model, graph.Config.Logits) ?? graph.Model);
+            return new(graph, decoder, name ?? Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder))), hash, options.MaxSequences);
+        }
+        catch
+        {
+            graph.Dispose();
+            throw;
+        }
     }
 
     public Sequence Start(Prompt prompt)
@@ -117,6 +129,7 @@ public sealed class OnnxLanguageModel : ILanguageModel
         run.Dispose();
         cache.Dispose();
         decoder.Dispose();
+        graph.Dispose();
     }
 
     internal void Truncate(OnnxSequence sequence, int length) => cache.Truncate(sequence, length);
@@ -145,16 +158,17 @@ public sealed class OnnxLanguageModel : ILanguageModel
         int firstWanted = tokens.Length - segment.Rows;
         for (int start = 0, end; start < tokens.Length; start = end)
         {
-            end = Math.Min(tokens.Length, start + chunkLength);
-            if (decoder.GivesLastRowOnly && end > firstWanted)
+            // Where the graph cannot choose, every position costs a row.
+            end = Math.Min(tokens.Length, start + (decoder.ChoosesRows || decoder.GivesLastRowOnly ? LongestChunk : rowsPerRun));
+            if (end > firstWanted)
             {
-                end = Math.Max(start, firstWanted) + 1;
+                end = Math.Min(end, Math.Max(start, firstWanted) + rowsPerRun);
             }
 
             sequence.Input = tokens.AsMemory(start, end - start);
             alone.Clear();
             alone.Add(sequence);
-            Execute(alone);
+            Execute(alone, Math.Clamp(firstWanted - start, 0, end - start));
             for (int position = Math.Max(start, firstWanted); position < end; position++)
             {
                 run.Read(0, position - start, Rows(logits, position - firstWanted, 1));
@@ -162,9 +176,9 @@ public sealed class OnnxLanguageModel : ILanguageModel
         }
     }
 
-    private void Execute(List<OnnxSequence> rows)
+    private void Execute(List<OnnxSequence> rows, int firstWanted = 0)
     {
-        run.Execute(rows);
+        run.Execute(rows, firstWanted);
         Runs++;
     }
 }

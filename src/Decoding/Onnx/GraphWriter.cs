@@ -76,7 +76,7 @@ internal sealed class GraphWriter(string name)
         return name;
     }
 
-    private static ValueInfoProto Value(string name, TensorProto.Types.DataType type, object[] dimensions)
+    public static ValueInfoProto Value(string name, TensorProto.Types.DataType type, params object[] dimensions)
     {
         var shape = new TensorShapeProto();
         shape.Dim.AddRange(dimensions.Select(d => d is int size

@@ -1,5 +1,9 @@
 using System.Runtime.InteropServices;
 
+using Google.Protobuf;
+
+using Onnx;
+
 using ProxyTune.Decoding.Models;
 
 namespace ProxyTune.Decoding.Tests.Models;
@@ -240,6 +244,19 @@ public sealed class OnnxLanguageModelTests : IDisposable
         Assert.Equal(EngineError.InvalidModelFolder, e.Error);
         Assert.Contains(path, e.Message, StringComparison.Ordinal);
         Assert.Contains(file, e.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("../weights.bin")]
+    [InlineData("/weights.bin")]
+    public void Load_WeightsOutsideOfTheFolder_IsRefused(string location)
+    {
+        string path = Write("external"), graph = Path.Combine(path, "model.onnx");
+        ModelProto model = ModelProto.Parser.ParseFrom(File.ReadAllBytes(graph));
+        model.Graph.Initializer.First(weight => weight.ExternalData.Count > 0).ExternalData.Single(entry => entry.Key == "location").Value = location;
+        File.WriteAllBytes(graph, model.ToByteArray());
+        EngineException e = Assert.Throws<EngineException>(() => OnnxLanguageModel.Load(path, new()));
+        Assert.Contains($"'{location}'", e.Message, StringComparison.Ordinal);
     }
 
     [Theory]
