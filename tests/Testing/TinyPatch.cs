@@ -13,18 +13,20 @@ public static class TinyPatch
     public const string WeightsFile = "adapter_model.safetensors";
 
     /// <param name="modules">Such as q_proj; of every layer.</param>
-    public static void Write(string folder, string modelFolder, int seed, params string[] modules)
+    public static void Write(string folder, string modelFolder, int seed, params string[] modules) => WriteRank(folder, modelFolder, seed, Rank, modules);
+
+    public static void WriteRank(string folder, string modelFolder, int seed, int rank, params string[] modules)
     {
         Directory.CreateDirectory(folder);
-        WriteConfig(folder, _ => { });
+        WriteConfig(folder, config => config["r"] = rank);
         var random = new Random(seed);
         using var model = SafetensorsFile.Open(Path.Combine(modelFolder, "model.safetensors"));
         SafetensorsFile.Write(Path.Combine(folder, WeightsFile), model.Tensors.Values
             .Where(tensor => modules.Any(module => tensor.Name.EndsWith($".{module}.weight", StringComparison.Ordinal)))
             .SelectMany(tensor => new (string, int[], float[])[]
             {
-                (Key(tensor.Name, "lora_A"), [Rank, tensor.Shape[1]], Uniform(random, Rank * tensor.Shape[1])),
-                (Key(tensor.Name, "lora_B"), [tensor.Shape[0], Rank], Uniform(random, Rank * tensor.Shape[0])),
+                (Key(tensor.Name, "lora_A"), [rank, tensor.Shape[1]], Uniform(random, rank * tensor.Shape[1])),
+                (Key(tensor.Name, "lora_B"), [tensor.Shape[0], rank], Uniform(random, rank * tensor.Shape[0])),
             }));
     }
 

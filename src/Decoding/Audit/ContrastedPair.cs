@@ -26,10 +26,9 @@ internal sealed class ContrastedPair
         ServedStream untuned = expert.Anti ?? throw new EngineException(
             EngineError.InvalidValue, $"expert is '{expert.Name}', which has no anti_expert to be compared with; accepted is an expert that has one.", "expert");
         reader = expert.Tuned.Reader;
-        Tuned = expert.Tuned.Model;
-        Untuned = untuned.Model;
-        contrast = new FusionPlan(
-            [new(Tuned, StreamRole.Expert, 1, TunedName), new(Untuned, StreamRole.AntiExpert, 0, UntunedName)], vocabularySize)
+        Tuned = new(expert.Tuned.Model, StreamRole.Expert, 1, TunedName, expert.Tuned.Patch);
+        Untuned = new(untuned.Model, StreamRole.AntiExpert, 0, UntunedName, untuned.Patch);
+        contrast = new FusionPlan([Tuned, Untuned], vocabularySize)
         {
             Deltas = [new("contrast", 0, 1, Math.Max((float)settings.Alpha, LeastWeight))],
 
@@ -37,12 +36,12 @@ internal sealed class ContrastedPair
             Mask = new CandidateMask(MaskKind.Ratio, settings.Plausibility),
             Trace = true,
         };
-        untunedAlone = new FusionPlan([new(Untuned, StreamRole.Base, 1, UntunedName)], vocabularySize);
+        untunedAlone = new FusionPlan([Untuned with { Role = StreamRole.Base, Weight = 1 }], vocabularySize);
     }
 
-    public ILanguageModel Tuned { get; }
+    public FusionStream Tuned { get; }
 
-    public ILanguageModel Untuned { get; }
+    public FusionStream Untuned { get; }
 
     public Tokenizer Tokenizer => reader.Tokenizer;
 

@@ -34,10 +34,10 @@ public sealed class ExpertAudit
     }
 
     /// <summary>The expert's model, with its patches.</summary>
-    public string Tuned => pair.Tuned.Info.Name;
+    public string Tuned => pair.Tuned.ModelName;
 
     /// <summary>Its anti-expert.</summary>
-    public string Untuned => pair.Untuned.Info.Name;
+    public string Untuned => pair.Untuned.ModelName;
 
     /// <param name="prompts">Users' messages to answer in turn; null lets the untuned model write one for each text.</param>
     /// <returns>The texts in the order in which they are found.</returns>

@@ -10,16 +10,16 @@ internal sealed record CatalogMember(string Folder, ILanguageModel Model, Tokeni
 {
     public DateTimeOffset Written => File.GetLastWriteTimeUtc(Path.Combine(Folder, Model.Info.IsRemote ? Tokenizer.FileName : GenAiConfig.FileName));
 
-    /// <param name="patches">Merged into the weights; empty for none.</param>
+    /// <param name="patches">Merged into the weights; null for none.</param>
     /// <exception cref="EngineException">InvalidModelFolder with the folder and file at fault.</exception>
-    public static CatalogMember Load(string folder, IReadOnlyList<WeightedPatch> patches, EngineOptions options)
+    public static CatalogMember Load(string folder, EngineOptions options, IReadOnlyList<WeightedPatch>? patches = null)
     {
         // The tokenizer first: it is read in no time, and much that is wrong with a folder shows there.
         Tokenizer tokenizer = Tokenizer.Load(folder);
         try
         {
             ChatTemplate? template = ChatTemplate.TryLoad(folder);
-            OnnxLanguageModel model = patches.Count == 0 ? OnnxLanguageModel.Load(folder, options) : MergedModel.Load(folder, patches, options);
+            OnnxLanguageModel model = patches is null ? OnnxLanguageModel.Load(folder, options) : MergedModel.Load(folder, patches, options);
             return new CatalogMember(folder, model, tokenizer, template);
         }
         catch

@@ -11,6 +11,6 @@ public sealed record EngineOptions
     /// <summary>Threads of the one pool that all members share; 0 takes the number of cores.</summary>
     public int Threads { get; init; }
 
-    /// <summary>Rows of the KV arena per model, and so the most sequences of one model. Default 16.</summary>
-    public int MaxSequences { get; init; } = 16;
+    /// <summary>Rows of the KV arena per model, and so the most sequences of one model. Experts of patches and their anti-expert are sequences of one model. Default 64.</summary>
+    public int MaxSequences { get; init; } = 64;
 }

@@ -8,34 +8,70 @@ namespace ProxyTune.Decoding.Catalog;
 internal sealed class MemberPool(IReadOnlyDictionary<string, string> folders, PatchShelf shelf, CatalogCheck check, EngineOptions options)
 {
     private readonly Dictionary<string, CatalogMember> loaded = [];
+    private readonly Dictionary<string, PatchSum> sums = [];
 
     public IReadOnlyList<ILanguageModel> Models => [.. loaded.Values.Select(member => member.Model)];
 
     /// <param name="label">The entry that names the folder, for messages.</param>
-    /// <param name="patches">What is merged into the folder's weights; null for nothing.</param>
-    public CatalogMember Get(string name, string label, IReadOnlyList<PatchEntry>? patches = null)
+    public CatalogMember Get(string name, string label)
     {
-        patches ??= [];
+        if (!loaded.TryGetValue(name, out CatalogMember? member))
+        {
+            member = Guarded(name, label, () => CatalogMember.Load(Folder(name, label), options));
+            loaded[name] = member;
+        }
+
+        return member;
+    }
+
+    /// <summary>
+    /// A model folder with patches: the folder's own member and what its sequences add to the weights; or, where the graph's linear nodes are
+    /// not known, a member of its own, merged, and nothing to add.
+    /// </summary>
+    public (CatalogMember Member, PatchSum? Patch) Get(string name, string label, IReadOnlyList<PatchEntry> patches)
+    {
+        CatalogMember plain = Get(name, label);
+        if (patches.Count == 0)
+        {
+            return (plain, null);
+        }
+
         string merge = MergedModel.Name(name, patches.Select(entry => (entry.Patch!, entry.Weight ?? BoundedWeight.UsualDefault)));
-        if (loaded.TryGetValue(merge, out CatalogMember? member))
+        if (sums.TryGetValue(merge, out PatchSum? known))
         {
-            return member;
+            return (plain, known);
         }
 
-        if (!folders.TryGetValue(name, out string? folder))
+        return loaded.TryGetValue(merge, out CatalogMember? merged) ? (merged, null) : Guarded(merge, label, () => Load(merge, plain, shelf.Get(patches, label)));
+    }
+
+    private (CatalogMember Member, PatchSum? Patch) Load(string merge, CatalogMember plain, IReadOnlyList<WeightedPatch> patches)
+    {
+        PatchSum sum = new(patches);
+        if (plain.Model is OnnxLanguageModel model && model.UnknownTarget(sum) is null)
         {
-            throw check.Wrong(label, $"there is no model folder '{name}' with a {GenAiConfig.FileName}; there are: {string.Join(", ", folders.Keys)}.");
+            model.Prepare(sum);
+            return (plain, sums[merge] = sum);
         }
 
+        return (loaded[merge] = CatalogMember.Load(plain.Folder, options, patches), null);
+    }
+
+    private string Folder(string name, string label) => folders.TryGetValue(name, out string? folder)
+        ? folder
+        : throw check.Wrong(label, $"there is no model folder '{name}' with a {GenAiConfig.FileName}; there are: {string.Join(", ", folders.Keys)}.");
+
+    /// <summary>Whatever a folder makes a library throw, the operator must learn which folder it was.</summary>
+    private static T Guarded<T>(string name, string label, Func<T> load)
+    {
         try
         {
-            return loaded[merge] = CatalogMember.Load(folder, shelf.Get(patches, label), options);
+            return load();
         }
         catch (Exception error) when (error is not EngineException { Error: EngineError.InvalidCatalog })
         {
-            // Whatever a folder makes a library throw, the operator must learn which folder it was.
             throw new EngineException(
-                error is EngineException { Error: var kind } ? kind : EngineError.InvalidModelFolder, $"{label}: model folder '{merge}': {error.Message}", label, error);
+                error is EngineException { Error: var kind } ? kind : EngineError.InvalidModelFolder, $"{label}: model folder '{name}': {error.Message}", label, error);
         }
     }
 

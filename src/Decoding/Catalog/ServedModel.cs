@@ -21,7 +21,7 @@ public sealed class ServedModel
         ModelInfo[] members = [.. Streams.Select(stream => stream.Model.Info)];
         ContextLength = members.Min(member => member.ContextLength);
         VocabularySize = members.Min(member => Math.Min(member.VocabularySize, Tokenizer.VocabularySize));
-        Fingerprint = FingerprintOf(defaults.Method.Name, members);
+        Fingerprint = FingerprintOf(defaults.Method.Name, Streams.Select(stream => stream.Hash));
     }
 
     public string Name { get; }
@@ -78,9 +78,9 @@ public sealed class ServedModel
         _ => true,
     };
 
-    private static string FingerprintOf(string method, IEnumerable<ModelInfo> members)
+    private static string FingerprintOf(string method, IEnumerable<string> members)
     {
-        byte[] hash = SHA256.HashData(Encoding.UTF8.GetBytes(string.Join('\n', members.Select(member => member.Hash).Prepend(method))));
+        byte[] hash = SHA256.HashData(Encoding.UTF8.GetBytes(string.Join('\n', members.Prepend(method))));
         return $"fp_{Convert.ToHexStringLower(hash)[..16]}";
     }
 }

@@ -1,5 +1,6 @@
 using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Fusion.Dynamic;
+using ProxyTune.Decoding.Patches;
 using ProxyTune.Decoding.Text;
 
 namespace ProxyTune.Decoding.Catalog;
@@ -95,10 +96,11 @@ internal sealed class ServedModelBuilder(string modelsFolder, CatalogCheck check
     {
         string expertLabel = $"{label}, expert '{entry.Name}'";
         CheckPrompts(entry.Prompts, ServedStream.RoleNames.Skip(1), expertLabel);
+        (CatalogMember tuned, PatchSum? patch) = members.Get(entry.Model!, expertLabel, entry.Patches ?? []);
         return new ServedExpert(
             entry.Name!,
             check.Weight(expertLabel, "weight", entry.Weight, entry.WeightRange),
-            Stream(Fitting(entry.Model!, baseMember, expertLabel, entry.Patches), StreamRole.Expert, entry.Name!, prompts, entry.Prompts, expertLabel),
+            Stream(Fitting(tuned, entry.Model!, baseMember, expertLabel), StreamRole.Expert, entry.Name!, prompts, entry.Prompts, expertLabel) with { Patch = patch },
             entry.AntiExpert is { } anti ? Stream(Fitting(anti, baseMember, expertLabel), StreamRole.AntiExpert, $"{entry.Name} anti", prompts, entry.Prompts, expertLabel) : null);
     }
 
@@ -124,13 +126,12 @@ internal sealed class ServedModelBuilder(string modelsFolder, CatalogCheck check
     }
 
     /// <summary>Sizes do not tell: vocabularies are padded, and different ones may be equally large.</summary>
-    private CatalogMember Fitting(string name, CatalogMember baseMember, string label, IReadOnlyList<PatchEntry>? patches = null)
-    {
-        CatalogMember member = members.Get(name, label, patches);
-        return baseMember.Tokenizer.SameVocabulary(member.Tokenizer)
+    private CatalogMember Fitting(string name, CatalogMember baseMember, string label) => Fitting(members.Get(name, label), name, baseMember, label);
+
+    private CatalogMember Fitting(CatalogMember member, string name, CatalogMember baseMember, string label) =>
+        baseMember.Tokenizer.SameVocabulary(member.Tokenizer)
             ? member
             : throw check.Wrong(label, $"model folder '{name}' has another tokenizer than the base '{Path.GetFileName(baseMember.Folder)}'; the token ids must mean the same.");
-    }
 
     private ChatTemplate? Template(CatalogMember member, string? name, string label)
     {

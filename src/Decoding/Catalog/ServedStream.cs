@@ -1,5 +1,6 @@
 using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Patches;
 using ProxyTune.Decoding.Text;
 
 namespace ProxyTune.Decoding.Catalog;
@@ -13,6 +14,12 @@ internal sealed record ServedStream(CatalogMember Member, StreamRole Role, strin
     public const string Plain = "plain";
 
     public ILanguageModel Model => Member.Model;
+
+    /// <summary>What is added to the model's weights for this stream, or null.</summary>
+    public PatchSum? Patch { get; init; }
+
+    /// <summary>Of everything that makes its rows.</summary>
+    public string Hash => Patch is null ? Model.Info.Hash : $"{Model.Info.Hash} {Patch.Hash}";
 
     /// <summary>How requests and the catalog call the role.</summary>
     public string RoleName => NameOf(Role);

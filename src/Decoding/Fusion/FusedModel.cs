@@ -38,7 +38,7 @@ public sealed class FusedModel : ILanguageModel
 
     public ModelInfo Info { get; }
 
-    /// <summary>Begins one sequence per stream. Streams of the same model and prompt are one; what nothing uses is not run.</summary>
+    /// <summary>Begins one sequence per stream. Streams of the same model, patch and prompt are one; what nothing uses is not run.</summary>
     /// <exception cref="ArgumentException">The plan does not fit the prompt or names a model that is no member.</exception>
     /// <exception cref="EngineException">InvalidValue when all weights are 0; whatever a member's Start throws.</exception>
     public Sequence Start(Prompt prompt)
@@ -54,8 +54,8 @@ public sealed class FusedModel : ILanguageModel
                     throw new ArgumentException($"Model '{stream.Model.Info.Name}' is no member of '{Info.Name}'.", nameof(prompt));
                 }
 
-                Sequence sequence = stream.Model.Start(Prompt.For(stream.Model, stream.Tokens));
-                started.Add(new(member, sequence));
+                Sequence sequence = stream.Model.Start(Prompt.For(stream.Model, stream.Tokens, stream.Stream.Patch));
+                started.Add(new(member, sequence, stream.Stream.ModelName));
             }
 
             return new FusedSequence(prompt.Plan, running, started);

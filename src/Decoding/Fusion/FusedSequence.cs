@@ -99,8 +99,11 @@ internal sealed record Weighing(float[] Factors, float[] Weights, int Kept, bool
 }
 
 /// <summary>A stream of one fused sequence: its member's sequence and where the member put its rows in the current step.</summary>
-internal sealed class FusedStream(Member member, Sequence sequence)
+/// <param name="name">Of the model with its patch, for messages.</param>
+internal sealed class FusedStream(Member member, Sequence sequence, string name)
 {
+    public string Name { get; } = name;
+
     public Member Member { get; } = member;
 
     public Sequence Sequence { get; } = sequence;

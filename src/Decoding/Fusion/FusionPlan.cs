@@ -1,4 +1,5 @@
 using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Patches;
 
 namespace ProxyTune.Decoding.Fusion;
 
@@ -7,7 +8,12 @@ namespace ProxyTune.Decoding.Fusion;
 /// <param name="Role">Which prompt template it reads.</param>
 /// <param name="Weight">Constant factor of its logits, beside what deltas add to it. Default 0.</param>
 /// <param name="Name">What a trace calls it.</param>
-public sealed record FusionStream(ILanguageModel Model, StreamRole Role, float Weight = 0, string Name = "");
+/// <param name="Patch">What is added to the model's weights for this stream alone; streams of one model are rows of one pass, whatever their patches.</param>
+public sealed record FusionStream(ILanguageModel Model, StreamRole Role, float Weight = 0, string Name = "", PatchSum? Patch = null)
+{
+    /// <summary>The model with its patch, for messages.</summary>
+    public string ModelName => Patch is null ? Model.Info.Name : $"{Model.Info.Name} + {Patch.Name}";
+}
 
 public enum StreamRole
 {

@@ -210,7 +210,7 @@ internal sealed class RowFusion
 
     private static void Fail(FusedSequence sequence, int? stream)
     {
-        string culprit = stream is { } k ? $"Model '{sequence.Streams[k].Member.Model.Info.Name}' returned" : "The weighted sum overflowed to";
+        string culprit = stream is { } k ? $"Model '{sequence.Streams[k].Name}' returned" : "The weighted sum overflowed to";
         sequence.Fail(new(EngineError.ModelFailure, $"{culprit} NaN or infinity among its logits after {sequence.Length} tokens."));
     }
 }

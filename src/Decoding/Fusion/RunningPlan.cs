@@ -2,7 +2,7 @@ using ProxyTune.Decoding.Models;
 
 namespace ProxyTune.Decoding.Fusion;
 
-/// <summary>A plan reduced to what will really run: streams of the same model and prompt are one, and what nothing uses is gone.</summary>
+/// <summary>A plan reduced to what will really run: streams of the same model, patch and prompt are one, and what nothing uses is gone.</summary>
 /// <param name="Experts">The streams that masks look at as experts: the plus sides, other than the base, of deltas with a weight, also where the two sides cancel.</param>
 internal sealed record RunningPlan(IReadOnlyList<PlannedStream> Streams, IReadOnlyList<FusionDelta> Deltas, int? Base, IReadOnlyList<int> Experts)
 {
@@ -52,11 +52,11 @@ internal sealed record RunningPlan(IReadOnlyList<PlannedStream> Streams, IReadOn
 
     private static int Merge(List<PlannedStream> merged, FusionStream stream, ReadOnlyMemory<int> tokens)
     {
-        string name = stream.Name.Length > 0 ? stream.Name : stream.Model.Info.Name;
-        int twin = merged.FindIndex(s => ReferenceEquals(s.Model, stream.Model) && s.Tokens.Span.SequenceEqual(tokens.Span));
+        string name = stream.Name.Length > 0 ? stream.Name : stream.ModelName;
+        int twin = merged.FindIndex(s => ReferenceEquals(s.Model, stream.Model) && s.Stream.Patch?.Hash == stream.Patch?.Hash && s.Tokens.Span.SequenceEqual(tokens.Span));
         if (twin < 0)
         {
-            merged.Add(new(stream.Model, tokens, stream.Weight, [name]));
+            merged.Add(new(stream, tokens, stream.Weight, [name]));
             return merged.Count - 1;
         }
 
@@ -65,5 +65,9 @@ internal sealed record RunningPlan(IReadOnlyList<PlannedStream> Streams, IReadOn
     }
 }
 
+/// <param name="Stream">The first of those that are computed by this one: they have its model and patch.</param>
 /// <param name="Names">What a trace calls the streams that are computed by this one.</param>
-internal sealed record PlannedStream(ILanguageModel Model, ReadOnlyMemory<int> Tokens, float Weight, IReadOnlyList<string> Names);
+internal sealed record PlannedStream(FusionStream Stream, ReadOnlyMemory<int> Tokens, float Weight, IReadOnlyList<string> Names)
+{
+    public ILanguageModel Model => Stream.Model;
+}

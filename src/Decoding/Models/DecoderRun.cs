@@ -13,6 +13,7 @@ internal sealed class DecoderRun : IDisposable
 {
     private readonly DecoderSession decoder;
     private readonly KeyValueCache cache;
+    private readonly PatchSlots? slots;
     private readonly OrtIoBinding binding;
     private readonly RunOptions options = new();
     private readonly NativeTensor ids;
@@ -23,8 +24,10 @@ internal sealed class DecoderRun : IDisposable
     private (int Rows, int Positions, int Total) bound;
     private (int Rows, int Positions, int First) given;
 
-    public DecoderRun(DecoderSession decoder, KeyValueCache cache)
+    /// <param name="slots">Of a graph that has slots for patches.</param>
+    public DecoderRun(DecoderSession decoder, KeyValueCache cache, PatchSlots? slots = null)
     {
+        this.slots = slots;
         this.decoder = decoder;
         this.cache = cache;
         binding = decoder.Session.CreateIoBinding();
@@ -43,6 +46,7 @@ internal sealed class DecoderRun : IDisposable
     {
         int positions = rows[0].Input.Length;
         cache.Bind(binding, rows, positions);
+        slots?.Bind(binding, rows);
         BindShapes(rows.Count, positions, rows.Max(s => s.Computed) + positions);
         BindLogits(rows.Count, positions, first);
         for (int row = 0; row < rows.Count; row++)

@@ -70,7 +70,7 @@ internal sealed class DecoderSession : IDisposable
     {
         Require(Session.InputMetadata, Config.InputIds, 2);
         Require(Session.OutputMetadata, Config.Logits, 3);
-        HashSet<string> known = [Config.InputIds, Config.AttentionMask, Config.PositionIds, LogitsRows.Input];
+        HashSet<string> known = [Config.InputIds, Config.AttentionMask, Config.PositionIds];
         foreach (CacheName name in CacheNames)
         {
             Require(Session.InputMetadata, name.Past, 4);
@@ -78,7 +78,7 @@ internal sealed class DecoderSession : IDisposable
             known.Add(name.Past);
         }
 
-        if (Session.InputMetadata.Keys.FirstOrDefault(name => !known.Contains(name)) is { } unknown)
+        if (Session.InputMetadata.Keys.FirstOrDefault(name => !known.Contains(name) && !name.StartsWith(GraphIndex.OwnPrefix, StringComparison.Ordinal)) is { } unknown)
         {
             throw Invalid($"has an input '{unknown}' that is not known; known are {string.Join(", ", known.Take(3))} and past keys and values");
         }

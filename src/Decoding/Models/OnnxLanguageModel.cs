@@ -1,5 +1,9 @@
+using Onnx;
+
 using ProxyTune.Decoding.Catalog;
+using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Onnx;
+using ProxyTune.Decoding.Patches;
 
 namespace ProxyTune.Decoding.Models;
 
@@ -9,7 +13,8 @@ namespace ProxyTune.Decoding.Models;
 /// </summary>
 /// <remarks>
 /// Graphs with GroupQueryAttention keep keys and values in place and append one token to all sequences of a batch in one run; prompts, and
-/// several tokens at once, run per sequence. Other graphs run per sequence.
+/// several tokens at once, run per sequence. Other graphs run per sequence. A sequence may have a patch of its own
+/// (<see cref="FusionStream.Patch"/>); sequences with whatever patches, and without, are rows of one run.
 /// </remarks>
 public sealed class OnnxLanguageModel : ILanguageModel
 {
@@ -21,18 +26,20 @@ public sealed class OnnxLanguageModel : ILanguageModel
     private readonly DecoderSession decoder;
     private readonly KeyValueCache cache;
     private readonly DecoderRun run;
+    private readonly PatchedDecoder patched;
     private readonly int maxSequences;
     private readonly int rowsPerRun;
     private readonly List<OnnxSequence> alone = [];
     private readonly List<OnnxSequence> together = [];
 
-    private OnnxLanguageModel(DecoderGraph graph, DecoderSession decoder, string name, string hash, int maxSequences)
+    private OnnxLanguageModel(DecoderGraph graph, ModelProto variant, string name, string hash, int maxSequences)
     {
         this.graph = graph;
-        this.decoder = decoder;
+        decoder = graph.Open(variant);
         this.maxSequences = maxSequences;
         cache = decoder.SharesCache ? new SharedCache(decoder) : new GrowingCache(decoder);
         run = new(decoder, cache);
+        patched = new(graph, variant, cache);
         rowsPerRun = decoder.GivesLastRowOnly ? 1 : Math.Clamp(MostRunLogits / decoder.VocabularySize, 16, LongestChunk);
         Info = new()
         {
@@ -52,8 +59,11 @@ public sealed class OnnxLanguageModel : ILanguageModel
     /// <summary>Runs of the graph so far.</summary>
     public long Runs { get; private set; }
 
+    /// <summary>Of these, runs of the graph with slots for patches.</summary>
+    public long PatchedRuns { get; private set; }
+
     /// <summary>Time spent inside ONNX Runtime so far; the rest of a step is the engine's own.</summary>
-    public TimeSpan RunTime => run.Time;
+    public TimeSpan RunTime => run.Time + (patched.Run?.Time ?? TimeSpan.Zero);
 
     /// <summary>Loads a folder.</summary>
     /// <param name="name">What messages call the model; null for the folder's name.</param>
@@ -64,8 +74,8 @@ public sealed class OnnxLanguageModel : ILanguageModel
         try
         {
             string hash = WeightsHash.Of(folder, graph.Config.Graph, graph.Contents);
-            DecoderSession decoder = graph.Open(LogitsRows.Of(graph.Model, graph.Config.Logits) ?? graph.Model);
-            return new(graph, decoder, name ?? Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder))), hash, options.MaxSequences);
+            ModelProto variant = LogitsRows.Of(graph.Model, graph.Config.Logits) ?? graph.Model;
+            return new(graph, variant, name ?? Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder))), hash, options.MaxSequences);
         }
         catch
         {
@@ -73,6 +83,13 @@ public sealed class OnnxLanguageModel : ILanguageModel
             throw;
         }
     }
+
+    /// <summary>The first target of a patch that no node of the graph is known to hold: such a patch can only be merged. Null where sequences may have the patch.</summary>
+    public string? UnknownTarget(PatchSum patch) => patched.Unknown(patch);
+
+    /// <summary>Makes ready for sequences with that patch, so that the first of them does not wait. Called as <see cref="Start"/> is.</summary>
+    /// <exception cref="EngineException">InvalidModelFolder: the patch does not fit the model; InvalidValue: it overflows.</exception>
+    public void Prepare(PatchSum patch) => patched.Prepare(patch);
 
     public Sequence Start(Prompt prompt)
     {
@@ -88,7 +105,8 @@ public sealed class OnnxLanguageModel : ILanguageModel
             throw new EngineException(EngineError.QueueFull, $"'{Info.Name}' holds {LiveSequences} sequences, the most allowed.");
         }
 
-        OnnxSequence sequence = new(this, prompt.Streams[0]);
+        PatchSum? patch = prompt.Plan.Streams[0].Patch;
+        OnnxSequence sequence = new(this, prompt.Streams[0], patch, patch is null ? null : patched.Prepare(patch));
         cache.Add(sequence);
         LiveSequences++;
         return sequence;
@@ -116,16 +134,17 @@ public sealed class OnnxLanguageModel : ILanguageModel
 
         if (together.Count > 0)
         {
-            Execute(together);
+            DecoderRun done = Execute(together);
             for (int i = 0; i < together.Count; i++)
             {
-                run.Read(i, 0, Rows(logits, together[i].LogitsRow, 1));
+                done.Read(i, 0, Rows(logits, together[i].LogitsRow, 1));
             }
         }
     }
 
     public void Dispose()
     {
+        patched.Dispose();
         run.Dispose();
         cache.Dispose();
         decoder.Dispose();
@@ -168,17 +187,21 @@ public sealed class OnnxLanguageModel : ILanguageModel
             sequence.Input = tokens.AsMemory(start, end - start);
             alone.Clear();
             alone.Add(sequence);
-            Execute(alone, Math.Clamp(firstWanted - start, 0, end - start));
+            DecoderRun done = Execute(alone, Math.Clamp(firstWanted - start, 0, end - start));
             for (int position = Math.Max(start, firstWanted); position < end; position++)
             {
-                run.Read(0, position - start, Rows(logits, position - firstWanted, 1));
+                done.Read(0, position - start, Rows(logits, position - firstWanted, 1));
             }
         }
     }
 
-    private void Execute(List<OnnxSequence> rows, int firstWanted = 0)
+    /// <returns>Whose rows can be read.</returns>
+    private DecoderRun Execute(List<OnnxSequence> rows, int firstWanted = 0)
     {
-        run.Execute(rows, firstWanted);
+        DecoderRun chosen = rows.Exists(sequence => sequence.Fitted is not null) ? patched.Run! : run;
+        chosen.Execute(rows, firstWanted);
         Runs++;
+        PatchedRuns += chosen == run ? 0 : 1;
+        return chosen;
     }
 }

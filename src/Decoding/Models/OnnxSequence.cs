@@ -1,10 +1,18 @@
 using Microsoft.ML.OnnxRuntime;
 
+using ProxyTune.Decoding.Patches;
+
 namespace ProxyTune.Decoding.Models;
 
 /// <summary>A conversation of one ONNX model: a length, and where its keys and values lie.</summary>
-internal sealed class OnnxSequence(OnnxLanguageModel model, ReadOnlyMemory<int> prompt) : Sequence
+internal sealed class OnnxSequence(OnnxLanguageModel model, ReadOnlyMemory<int> prompt, PatchSum? patch = null, FittedPatch? fitted = null) : Sequence
 {
+    /// <summary>What is added to the weights for this sequence, or null.</summary>
+    public PatchSum? Patch => patch;
+
+    /// <summary>The same in the graph's layout.</summary>
+    public FittedPatch? Fitted => fitted;
+
     /// <summary>Prompt tokens, until they are computed.</summary>
     public ReadOnlyMemory<int> Pending => Computed == 0 ? prompt : default;
 

@@ -1,11 +1,12 @@
 using ProxyTune.Decoding.Fusion;
+using ProxyTune.Decoding.Patches;
 
 namespace ProxyTune.Decoding.Models;
 
 /// <summary>
 /// Where a sequence starts: one rendering per stream, since base and experts may have templates of their own.
 /// </summary>
-/// <param name="Plan">The streams and their weights; a plain model ignores it.</param>
+/// <param name="Plan">The streams and their weights; a plain model looks at nothing but the patch of its only stream.</param>
 /// <param name="Streams">Token ids, one array for each of the plan's streams, in the plan's order (the base first).</param>
 public sealed record Prompt(FusionPlan Plan, IReadOnlyList<ReadOnlyMemory<int>> Streams)
 {
@@ -16,6 +17,6 @@ public sealed record Prompt(FusionPlan Plan, IReadOnlyList<ReadOnlyMemory<int>> 
     public bool IsRemote => Plan.Streams.Any(stream => stream.Model.Info.IsRemote);
 
     /// <summary>A prompt for one model alone.</summary>
-    public static Prompt For(ILanguageModel model, ReadOnlyMemory<int> tokens) =>
-        new(new FusionPlan([new FusionStream(model, StreamRole.Base, 1)]), [tokens]);
+    public static Prompt For(ILanguageModel model, ReadOnlyMemory<int> tokens, PatchSum? patch = null) =>
+        new(new FusionPlan([new FusionStream(model, StreamRole.Base, 1, Patch: patch)]), [tokens]);
 }

@@ -18,10 +18,10 @@ internal sealed class SharedCache : KeyValueCache
 
     private readonly DecoderSession decoder;
     private readonly List<OnnxSequence?> rows = [];
+    private readonly Dictionary<OrtIoBinding, (int First, int Count)> bound = [];
     private NativeTensor[] tensors;
     private int capacity;
     private int width;
-    private (int First, int Count) bound;
 
     public SharedCache(DecoderSession decoder)
     {
@@ -70,12 +70,12 @@ internal sealed class SharedCache : KeyValueCache
         Gather(batch);
         batch.Sort(static (a, b) => a.Row.CompareTo(b.Row));
         int first = batch[0].Row;
-        if (bound == (first, batch.Count))
+        if (bound.GetValueOrDefault(binding) == (first, batch.Count))
         {
             return;
         }
 
-        bound = (first, batch.Count);
+        bound[binding] = (first, batch.Count);
         for (int i = 0; i < tensors.Length; i++)
         {
             using OrtValue view = tensors[i].View(first * RowLength, batch.Count, decoder.Cache.Heads, width, decoder.Cache.HeadSize);
@@ -170,7 +170,8 @@ internal sealed class SharedCache : KeyValueCache
             tensor.Dispose();
         }
 
-        (tensors, capacity, width, bound) = (other, newCapacity, newWidth, default);
+        bound.Clear();
+        (tensors, capacity, width) = (other, newCapacity, newWidth);
     }
 
     private void Copy(NativeTensor[] from, long source, long sourceHead, NativeTensor[] to, long target, long targetHead, int positions)

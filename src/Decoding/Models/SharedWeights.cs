@@ -55,6 +55,9 @@ internal sealed unsafe class SharedWeights : IDisposable
             view.Dispose();
             file.Dispose();
         }
+
+        weights.Clear();
+        files.Clear();
     }
 
     private void Map(string path, IEnumerable<ExternalWeight> inFile)

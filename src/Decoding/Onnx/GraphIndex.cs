@@ -5,6 +5,9 @@ namespace ProxyTune.Decoding.Onnx;
 /// <summary>Who makes and who uses each value of a graph, as it was when this was made.</summary>
 internal sealed class GraphIndex
 {
+    /// <summary>How all names begin that variants add.</summary>
+    public const string OwnPrefix = "proxytune.";
+
     private readonly Dictionary<string, NodeProto> producers = [];
     private readonly Dictionary<string, int> consumers;
     private readonly Dictionary<string, TensorProto> weights;

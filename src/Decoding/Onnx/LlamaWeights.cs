@@ -7,23 +7,22 @@ namespace ProxyTune.Decoding.Onnx;
 /// </remarks>
 internal sealed class LlamaWeights
 {
-    private const int HeadSizeUnit = 16;
-
     private readonly CheckpointConfig _config;
     private readonly SafetensorsFile _file;
     private readonly string _fileName;
     private readonly string _paddedFileName;
+    private readonly HeadPadding _heads;
 
     public LlamaWeights(CheckpointConfig config, SafetensorsFile file, string paddedFileName)
     {
         (_config, _file, _fileName, _paddedFileName) = (config, file, Path.GetFileName(file.Path), paddedFileName);
-        HeadSize = (config.HeadSize + HeadSizeUnit - 1) / HeadSizeUnit * HeadSizeUnit;
+        _heads = HeadPadding.Of(config.HeadSize);
     }
 
     /// <summary>Of the graph and its cache.</summary>
-    public int HeadSize { get; }
+    public int HeadSize => _heads.Padded;
 
-    private bool IsPadded => HeadSize != _config.HeadSize;
+    private bool IsPadded => !_heads.IsNone;
 
     private int QueryKeyValueRows => (_config.Heads + (2 * _config.KeyValueHeads)) * HeadSize;
 
@@ -54,20 +53,13 @@ internal sealed class LlamaWeights
     private long PaddedOffset(int layer) =>
         layer * (long)sizeof(float) * _config.HiddenSize * (QueryKeyValueRows + (_config.Heads * HeadSize));
 
-    // Half by half: rotation pairs dimension i with i + size / 2.
-    private int PaddedIndex(int index)
-    {
-        var (head, half, i) = (index / _config.HeadSize, index % _config.HeadSize / (_config.HeadSize / 2), index % (_config.HeadSize / 2));
-        return (head * HeadSize) + (half * HeadSize / 2) + i;
-    }
-
     private float[] PadRows(int layer, string part, int heads)
     {
         var source = _file.ReadFloat32(LlamaTensors.Of(layer, part));
         var padded = new float[heads * HeadSize * _config.HiddenSize];
         for (var row = 0; row < heads * _config.HeadSize; row++)
         {
-            source.AsSpan(row * _config.HiddenSize, _config.HiddenSize).CopyTo(padded.AsSpan(PaddedIndex(row) * _config.HiddenSize));
+            source.AsSpan(row * _config.HiddenSize, _config.HiddenSize).CopyTo(padded.AsSpan(_heads.Index(row) * _config.HiddenSize));
         }
 
         return padded;
@@ -80,7 +72,7 @@ internal sealed class LlamaWeights
         var padded = new float[_config.HiddenSize * paddedColumns];
         for (var i = 0; i < source.Length; i++)
         {
-            padded[(i / columns * paddedColumns) + PaddedIndex(i % columns)] = source[i];
+            padded[(i / columns * paddedColumns) + _heads.Index(i % columns)] = source[i];
         }
 
         return padded;

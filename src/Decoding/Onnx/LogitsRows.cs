@@ -10,7 +10,7 @@ namespace ProxyTune.Decoding.Onnx;
 internal static class LogitsRows
 {
     /// <summary>Name of the input that chooses: int64 [n], each row * positions + position. The logits are [1, n, vocabulary] then.</summary>
-    public const string Input = "proxytune.logits_rows";
+    public const string Input = GraphIndex.OwnPrefix + "logits_rows";
 
     // What may stand between head and logits: acts on each logit alone.
     private static readonly HashSet<string> Elementwise = ["Cast", "Mul", "Div", "Add", "Tanh", "Identity"];

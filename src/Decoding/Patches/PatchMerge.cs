@@ -68,7 +68,8 @@ internal static class PatchMerge
         }
     }
 
-    private static void CheckWeights(WeightedPatch[] patches)
+    /// <exception cref="EngineException">InvalidValue: a patch is given twice, or a weight is not finite.</exception>
+    internal static void CheckWeights(IReadOnlyList<WeightedPatch> patches)
     {
         if (patches.GroupBy(patch => patch.Patch.Path).FirstOrDefault(group => group.Count() > 1) is { } twice)
         {
@@ -85,7 +86,8 @@ internal static class PatchMerge
         }
     }
 
-    private static void CheckShape(LowRankPatch patch, string name, int[] shape)
+    /// <exception cref="EngineException">InvalidModelFolder: the patch's pair has another shape.</exception>
+    internal static void CheckShape(LowRankPatch patch, string name, int[] shape)
     {
         LowRankPair pair = patch.Pair(name)!;
         if (shape is not [var outputs, var inputs] || (outputs, inputs) != (pair.Outputs, pair.Inputs))

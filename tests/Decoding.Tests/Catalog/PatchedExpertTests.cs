@@ -1,6 +1,7 @@
 using ProxyTune.Decoding.Catalog;
-using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Fusion;
 using ProxyTune.Testing;
+using ProxyTune.Testing.Foreign;
 
 namespace ProxyTune.Decoding.Tests.Catalog;
 
@@ -28,7 +29,7 @@ public sealed class PatchedExpertTests : IDisposable
         { "unknown field", """[{"patch":"one","scale":2}]""", _ => { }, ["catalog.json", "'scale' is not a field"] },
         { "broken weights", """[{"patch":"one"}]""", family => File.WriteAllText(family.PathOf("patches", "one", TinyPatch.WeightsFile), "x"), ["'small + 1 one'", Path.Combine("one", TinyPatch.WeightsFile)] },
         { "other shapes", """[{"patch":"one"}]""", family => TinyModel.Write(family.PathOf("small"), new() { Hidden = 48 }), ["'small + 1 one'", Path.Combine("one", TinyPatch.WeightsFile), "[64, 48]"] },
-        { "no checkpoint", """[{"patch":"one"}]""", family => File.Delete(family.PathOf("small", "config.json")), ["'small + 1 one'", "config.json"] },
+        { "neither known nodes nor a checkpoint", """[{"patch":"one"}]""", WriteForeign, ["'small + 1 one'", "config.json"] },
     };
 
     [Theory]
@@ -46,7 +47,7 @@ public sealed class PatchedExpertTests : IDisposable
     }
 
     [Fact]
-    public void Load_SameMerge_IsOneMemberAndAnotherIsNot()
+    public void Load_SamePatches_AreOneAndOthersAreNot()
     {
         Write(
             ("mixed", """[{"patch":"one","weight":0.6},{"patch":"two","weight":0.4}]"""),
@@ -56,15 +57,37 @@ public sealed class PatchedExpertTests : IDisposable
 
         using ModelCatalog catalog = ModelCatalog.Load(family.Folder, new EngineOptions());
 
-        ILanguageModel[] experts = [.. new[] { "mixed", "reversed", "other" }.Select(name => catalog.Get(name).Plan(FusionSettings.Default).Fusion.Streams[1].Model)];
-        Assert.Same(experts[0], experts[1]);
-        Assert.NotSame(experts[0], experts[2]);
-        Assert.Equal("small + 0.6 one + 0.4 two", experts[0].Info.Name);
+        FusionStream[] experts = [.. new[] { "mixed", "reversed", "other" }.Select(name => catalog.Get(name).Plan(FusionSettings.Default).Fusion.Streams[1])];
+        Assert.Single(experts.Select(expert => expert.Model).Distinct());
+        Assert.Same(experts[0].Patch, experts[1].Patch);
+        Assert.NotEqual(experts[0].Patch!.Hash, experts[2].Patch!.Hash);
+        Assert.Equal("small + 0.6 one + 0.4 two", experts[0].ModelName);
         Assert.Equal(catalog.Get("mixed").Fingerprint, catalog.Get("reversed").Fingerprint);
         Assert.Equal(3, new[] { "mixed", "other", "plain" }.Select(name => catalog.Get(name).Fingerprint).Distinct().Count());
     }
 
+    [Fact]
+    public void Load_GraphOfUnknownNodes_MergesThePatchesIntoAMemberOfItsOwn()
+    {
+        string config = File.ReadAllText(family.PathOf("small", "config.json"));
+        byte[] weights = File.ReadAllBytes(family.PathOf("small", "model.safetensors"));
+        WriteForeign(family);
+        File.WriteAllText(family.PathOf("small", "config.json"), config);
+        File.WriteAllBytes(family.PathOf("small", "model.safetensors"), weights);
+        Write(("mixed", """[{"patch":"one"}]"""), ("again", """[{"patch":"one"}]"""));
+
+        using ModelCatalog catalog = ModelCatalog.Load(family.Folder, new EngineOptions());
+
+        FusionStream[] experts = [.. new[] { "mixed", "again" }.Select(name => catalog.Get(name).Plan(FusionSettings.Default).Fusion.Streams[1])];
+        Assert.Same(experts[0].Model, experts[1].Model);
+        Assert.Equal(("small + 1 one", null), (experts[0].Model.Info.Name, experts[0].Patch));
+    }
+
     public void Dispose() => family.Dispose();
+
+    // Attention in plain operators: nothing tells how its heads lie.
+    private static void WriteForeign(TinyFamily family) =>
+        ForeignModel.Write(family.PathOf("small"), ForeignKind.PlainAttention, new() { Seed = 3, Context = TinyFamily.ContextLength });
 
     private void Write(params (string Name, string Patches)[] entries) => family.WriteCatalogText($$"""
         {"served_models":[{{string.Join(',', entries.Select(entry => $$"""

@@ -1,0 +1,69 @@
+using Microsoft.ML.OnnxRuntime;
+
+using ProxyTune.Decoding.Onnx;
+using ProxyTune.Decoding.Patches;
+
+namespace ProxyTune.Decoding.Models;
+
+/// <summary>
+/// Binds to each row of a run the patch of its sequence. A row is written when its patch changes, as when a sequence comes or moves, and not
+/// else; a run takes the rank that its rows need.
+/// </summary>
+/// <param name="nodes">That have slots, with their indices in a <see cref="FittedPatch"/>.</param>
+internal sealed class PatchSlots(IEnumerable<(int Index, LinearNode Node)> nodes) : IDisposable
+{
+    // Ranks in between share buffers, so that a mix of them does not fill memory.
+    private const int RankUnit = 8;
+
+    private readonly Slot[] slots = [.. nodes.Select(node => new Slot(node.Index, node.Node))];
+    private (int First, FittedPatch?[] Patches) bound = (0, []);
+
+    /// <param name="rows">In the order of the run's rows, neighbours in their cache.</param>
+    public void Bind(OrtIoBinding binding, List<OnnxSequence> rows)
+    {
+        int first = Math.Max(0, rows[0].Row);
+        if (first == bound.First && rows.Count == bound.Patches.Length && rows.Zip(bound.Patches).All(pair => pair.First.Fitted == pair.Second))
+        {
+            return;
+        }
+
+        bound = (first, [.. rows.Select(row => row.Fitted)]);
+        foreach (Slot slot in slots)
+        {
+            int rank = bound.Patches.Max(patch => patch?.Pairs[slot.Index]?.Rank ?? 0);
+            SlotRows buffer = slot.Of(Math.Max(1, (rank + RankUnit - 1) / RankUnit) * RankUnit);
+            buffer.Reserve(first + rows.Count);
+            for (int i = 0; i < rows.Count; i++)
+            {
+                buffer.Write(first + i, bound.Patches[i]?.Pairs[slot.Index]);
+            }
+
+            buffer.Bind(binding, first, rows.Count);
+        }
+    }
+
+    public void Dispose()
+    {
+        foreach (Slot slot in slots)
+        {
+            slot.Dispose();
+        }
+    }
+
+    private sealed class Slot(int index, LinearNode node) : IDisposable
+    {
+        private readonly Dictionary<int, SlotRows> byRank = [];
+
+        public int Index => index;
+
+        public SlotRows Of(int rank) => byRank.TryGetValue(rank, out SlotRows? rows) ? rows : byRank[rank] = new(node, rank);
+
+        public void Dispose()
+        {
+            foreach (SlotRows rows in byRank.Values)
+            {
+                rows.Dispose();
+            }
+        }
+    }
+}
