@@ -35,8 +35,10 @@ static Command ExportCommand()
     var model = new Option<string>("--model") { Description = "Checkpoint folder.", Required = true, HelpName = "FOLDER" };
     var adapter = new Option<string?>("--adapter") { Description = "Folder of a low-rank update to merge.", HelpName = "FOLDER" };
     var output = new Option<string>("--output") { Description = "Folder to serve.", Required = true, HelpName = "FOLDER" };
-    var command = new Command("export", "Make a checkpoint servable, with or without a low-rank update.") { model, adapter, output };
-    command.SetAction(arguments => Guard(() => Export.Run(arguments.GetValue(model)!, arguments.GetValue(adapter), arguments.GetValue(output)!)));
+    var bits = new Option<int>("--bits") { Description = "Of each linear weight: 32, 8 or 4.", DefaultValueFactory = _ => 32, HelpName = "NUMBER" };
+    var command = new Command("export", "Make a checkpoint servable, with or without a low-rank update.") { model, adapter, output, bits };
+    command.SetAction(arguments =>
+        Guard(() => Export.Run(arguments.GetValue(model)!, arguments.GetValue(adapter), arguments.GetValue(output)!, arguments.GetValue(bits))));
     return command;
 }
 

@@ -39,13 +39,20 @@ internal sealed class GraphWriter(string name)
     /// <summary>A weight that stays in a file of its own beside the graph.</summary>
     public string External(string name, WeightRange range)
     {
-        var tensor = new TensorProto { Name = name, DataType = (int)TensorProto.Types.DataType.Float, DataLocation = TensorProto.Types.DataLocation.External };
+        var tensor = new TensorProto { Name = name, DataType = (int)TensorProto.Types.DataType.Float };
         tensor.Dims.AddRange(range.Shape.Select(d => (long)d));
-        tensor.ExternalData.Add(new StringStringEntryProto { Key = "location", Value = range.File });
-        tensor.ExternalData.Add(new StringStringEntryProto { Key = "offset", Value = range.Offset.ToString(CultureInfo.InvariantCulture) });
-        tensor.ExternalData.Add(new StringStringEntryProto { Key = "length", Value = range.Length.ToString(CultureInfo.InvariantCulture) });
+        Locate(tensor, range.File, range.Offset, range.Length);
         _graph.Initializer.Add(tensor);
         return name;
+    }
+
+    /// <summary>Says in which file beside the graph a tensor's data are.</summary>
+    public static void Locate(TensorProto tensor, string file, long offset, long length)
+    {
+        tensor.DataLocation = TensorProto.Types.DataLocation.External;
+        tensor.ExternalData.Add(new StringStringEntryProto { Key = "location", Value = file });
+        tensor.ExternalData.Add(new StringStringEntryProto { Key = "offset", Value = offset.ToString(CultureInfo.InvariantCulture) });
+        tensor.ExternalData.Add(new StringStringEntryProto { Key = "length", Value = length.ToString(CultureInfo.InvariantCulture) });
     }
 
     public string Constant(string name, float[] values, params int[] shape) =>

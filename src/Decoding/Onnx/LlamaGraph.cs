@@ -14,6 +14,9 @@ namespace ProxyTune.Decoding.Onnx;
 /// </remarks>
 internal sealed class LlamaGraph
 {
+    /// <summary>Name of the head's output.</summary>
+    public const string Logits = "logits";
+
     private readonly CheckpointConfig _config;
     private readonly LlamaWeights _weights;
     private readonly GraphWriter _graph = new("llama");
@@ -41,8 +44,8 @@ internal sealed class LlamaGraph
         }
 
         var head = _config.TiedHead ? embedding : _graph.External(LlamaTensors.Head, _weights.Of(LlamaTensors.Head));
-        Linear("logits", normal, head);
-        _graph.Output("logits", DataType.Float, "batch_size", "sequence_length", _config.VocabularySize);
+        Linear(Logits, normal, head);
+        _graph.Output(Logits, DataType.Float, "batch_size", "sequence_length", _config.VocabularySize);
         return _graph.ToModel();
     }
 
