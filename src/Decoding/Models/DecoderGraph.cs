@@ -5,6 +5,7 @@ using Microsoft.ML.OnnxRuntime;
 using Onnx;
 
 using ProxyTune.Decoding.Catalog;
+using ProxyTune.Decoding.Onnx;
 
 namespace ProxyTune.Decoding.Models;
 
@@ -28,7 +29,7 @@ internal sealed class DecoderGraph : IDisposable
 
     public GenAiConfig Config { get; }
 
-    /// <summary>As in the folder; not to be changed.</summary>
+    /// <summary>As in the folder, without the weights; not to be changed.</summary>
     public ModelProto Model { get; }
 
     public GraphContents Contents { get; }
@@ -43,8 +44,7 @@ internal sealed class DecoderGraph : IDisposable
         string path = Path.Combine(folder, config.Graph);
         return Guard(path, config, () =>
         {
-            using FileStream stream = System.IO.File.OpenRead(path);
-            ModelProto model = ModelProto.Parser.ParseFrom(stream);
+            ModelProto model = GraphFile.Read(path);
             GraphContents contents = new(model);
             CheckFiles(folder, path, contents);
             return new DecoderGraph(folder, options, config, model, contents);

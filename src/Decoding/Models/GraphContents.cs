@@ -15,10 +15,10 @@ internal sealed class GraphContents
 
     public IReadOnlyDictionary<string, int> Operators { get; }
 
-    /// <summary>The weights that lie in files beside the graph.</summary>
+    /// <summary>The weights, which lie in files of the graph's folder, or in its own.</summary>
     public IReadOnlyList<ExternalWeight> Weights { get; }
 
-    /// <summary>The files beside the graph, by name relative to its folder, and how many bytes the graph expects of each at least.</summary>
+    /// <summary>The files with weights, by name relative to the graph's folder, and how many bytes the graph expects of each at least.</summary>
     public IReadOnlyDictionary<string, long> WeightFiles =>
         new SortedDictionary<string, long>(Weights.GroupBy(weight => weight.File).ToDictionary(file => file.Key, file => file.Max(weight => weight.Offset + weight.Length)), StringComparer.Ordinal);
 }

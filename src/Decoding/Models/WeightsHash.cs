@@ -9,7 +9,7 @@ internal static class WeightsHash
     {
         using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         byte[] buffer = new byte[1 << 20];
-        foreach (string file in contents.WeightFiles.Keys.Prepend(graph))
+        foreach (string file in contents.WeightFiles.Keys.Prepend(graph).Distinct())
         {
             using FileStream stream = File.OpenRead(Path.Combine(folder, file));
             for (int read; (read = stream.Read(buffer)) > 0;)
