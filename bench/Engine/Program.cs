@@ -18,6 +18,7 @@ root.SetAction(async (arguments, _) =>
     using Family family = Family.Open(arguments.GetValue(models), arguments.GetValue(model));
     Machine.Describe(report, $"dotnet run --project bench/Engine -c Release -- {string.Join(' ', args)}".TrimEnd(' ', '-'), family);
     await Overhead.MeasureAsync(family, report, settings);
+    await PatchedExperts.MeasureAsync(family, report, settings);
     string[][] throughput = [.. await Throughput.MeasureAsync(family, settings), await OverHttp.ThroughputAsync(family, settings)];
     report.Table($"Throughput, {Throughput.PromptTokens} tokens of prompt and {settings.Tokens} of answer, sampled", Throughput.Header, throughput);
     await OverHttp.FirstTokenAsync(family, report, settings);
