@@ -5,8 +5,11 @@ namespace ProxyTune.Trainer.Evaluation;
 /// <summary>Settings that are chosen on the validation split, never on the test split.</summary>
 internal static class Choice
 {
+    /// <summary>Most questions of the validation split.</summary>
+    public const int Most = 100;
+
     /// <summary>Constant strengths. The first of equals is taken, so the papers' 1 leads.</summary>
-    public static readonly double[] Alphas = [1, 0.8, 1.2, 0.6, 1.5, 2];
+    public static readonly double[] Alphas = [1, 0.8, 1.2, 1.5];
 
     /// <summary>Least weights of dynamic fusion: what an expert was tuned for, half of it, the paper's none.</summary>
     public static readonly double[] Floors = [1, 0.5, 0];

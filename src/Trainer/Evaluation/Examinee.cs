@@ -25,6 +25,13 @@ internal sealed class Examinee : IAsyncDisposable
     /// <param name="fusion">What to change of its fusion; negative weights are allowed.</param>
     public async Task<IReadOnlyList<string>> AnswerAsync(IEnumerable<Example> questions, string served, FusionSettings? fusion = null, float temperature = 0)
     {
+        var tokenizer = _catalog.Get(served).Tokenizer;
+        return [.. (await GenerateAsync(questions, served, fusion, temperature)).Select(tokens => tokenizer.Decode([.. tokens.Select(token => token.Id)]).Trim())];
+    }
+
+    /// <summary>The same, token by token.</summary>
+    public async Task<IReadOnlyList<IReadOnlyList<GeneratedToken>>> GenerateAsync(IEnumerable<Example> questions, string served, FusionSettings? fusion = null, float temperature = 0)
+    {
         var model = _catalog.Get(served);
         var running = questions.Select((question, i) =>
         {
@@ -37,7 +44,7 @@ internal sealed class Examinee : IAsyncDisposable
                 MaxTokens = MaxAnswerTokens,
             });
         }).ToArray();
-        return await Task.WhenAll(running.Select(generation => ReadAsync(model, generation)));
+        return await Task.WhenAll(running.Select(ReadAsync));
     }
 
     public async ValueTask DisposeAsync()
@@ -46,14 +53,14 @@ internal sealed class Examinee : IAsyncDisposable
         _catalog.Dispose();
     }
 
-    private static async Task<string> ReadAsync(ServedModel model, Generation generation)
+    private static async Task<IReadOnlyList<GeneratedToken>> ReadAsync(Generation generation)
     {
-        var ids = new List<int>();
+        var tokens = new List<GeneratedToken>();
         await foreach (var token in generation.Tokens.ReadAllAsync())
         {
-            ids.Add(token.Id);
+            tokens.Add(token);
         }
 
-        return model.Tokenizer.Decode(ids).Trim();
+        return tokens;
     }
 }

@@ -26,7 +26,7 @@ internal sealed record TogetherQuality(int Seed, double Alpha, double[] Constant
 internal sealed class MultiTask(Examinee examinee, int most)
 {
     private readonly Example[][] _test = Questions("test", most);
-    private readonly Example[][] _validation = Questions("valid", most);
+    private readonly Example[][] _validation = Questions("valid", Choice.Most);
 
     public async Task<MultiTaskQuality> ExamineAsync()
     {
@@ -50,9 +50,10 @@ internal sealed class MultiTask(Examinee examinee, int most)
         var served = FamilyCatalog.Together(recipe, seed);
         var alpha = await Choice.BestAsync(Choice.Alphas, async value => (await ScoresAsync(served, Choice.Constant(value), _validation)).Average());
         var floor = await Choice.BestAsync(Choice.Floors, async value => (await ScoresAsync(served, Joint(value), _validation)).Average());
+        var joint = await ScoresAsync(served, Joint(0));
         return new(
-            seed, alpha, await ScoresAsync(served, Choice.Constant(alpha)), await ScoresAsync(served, Choice.Dynamic(0)), await ScoresAsync(served, Joint(0)),
-            floor, await ScoresAsync(served, Joint(floor)));
+            seed, alpha, await ScoresAsync(served, Choice.Constant(alpha)), await ScoresAsync(served, Choice.Dynamic(0)), joint, floor,
+            floor == 0 ? joint : await ScoresAsync(served, Joint(floor)));
     }
 
     private async Task<double[]> ScoresAsync(string served, FusionSettings? fusion = null, Example[][]? questions = null)

@@ -7,16 +7,16 @@ namespace ProxyTune.Trainer.Evaluation;
 
 /// <summary>All that is measured of a family.</summary>
 /// <param name="Frontier">By recipe.</param>
-internal sealed record FamilyQuality(TaskQuality[] Tasks, MultiTaskQuality Together, IReadOnlyDictionary<string, FrontierPoint[]> Frontier, ContextQuality Context);
+internal sealed record FamilyQuality(TaskQuality[] Tasks, MultiTaskQuality Together, GateQuality[] Gate, IReadOnlyDictionary<string, FrontierPoint[]> Frontier, ContextQuality Context);
 
 /// <summary>Examines the exported runs of a family through the server's own catalog and engine.</summary>
 internal static class Quality
 {
     /// <summary>Most questions of one examination.</summary>
-    private const int Most = 400;
+    private const int Most = 300;
 
-    /// <summary>Where several methods and weights are tried, fewer.</summary>
-    private const int MostOfMany = 200;
+    /// <summary>Where several experts are asked the questions of each, fewer.</summary>
+    private const int MostOfMany = 100;
 
     public static readonly JsonSerializerOptions Json = new()
     {
@@ -41,6 +41,12 @@ internal static class Quality
         cancellation.ThrowIfCancellationRequested();
         var together = await new MultiTask(examinee, MostOfMany).ExamineAsync();
         Console.WriteLine("examined the experts together");
+        var gate = new List<GateQuality>();
+        foreach (var behaviour in FamilyPlan.NeedBase)
+        {
+            gate.Add(await GateStudy.ExamineAsync(examinee, behaviour, MostOfMany));
+        }
+
         var frontier = new Dictionary<string, FrontierPoint[]>();
         foreach (var recipe in FamilyPlan.PairRecipes)
         {
@@ -48,6 +54,6 @@ internal static class Quality
             frontier[recipe] = await new Frontier(examinee, MostOfMany).ExamineAsync(recipe);
         }
 
-        return new([.. tasks], together, frontier, await ContextTask.ExamineAsync(examinee, MostOfMany));
+        return new([.. tasks], together, [.. gate], frontier, await ContextTask.ExamineAsync(examinee, MostOfMany));
     }
 }

@@ -24,6 +24,7 @@ internal static class QualityReport
 
         Mean(text, [.. quality.Tasks.Where(task => FamilyPlan.NeedBase.Contains(task.Behaviour))]);
         Together(text, quality.Together);
+        Gate(text, quality.Gate);
         Frontier(text, quality.Frontier);
         Context(text, quality.Context);
         return text.ToString();
@@ -88,6 +89,20 @@ internal static class QualityReport
 
             void Row(string weights, Func<TogetherQuality, double[]> of) => Line(text,
                 $"| {recipe} | {weights} | {string.Join(" | ", FamilyPlan.Together.Select((_, i) => Spread(experts.Select(e => of(e)[i]))))} | **{Spread(experts.Select(e => quality.GapRecovered(of(e))))}** |");
+        }
+
+        Line(text, $"");
+    }
+
+    private static void Gate(StringBuilder text, GateQuality[] gate)
+    {
+        Line(text, $"### The gate: tokens left to the base where it is sure (0.9) and the expert agrees");
+        Line(text, $"");
+        Line(text, $"| CPT expert, seed 1 | questions | every token fused | gated | tokens left to the base | of those, fusion would have chosen otherwise |");
+        Line(text, $"|---|---|---|---|---|---|");
+        foreach (var task in gate)
+        {
+            Line(text, $"| `{task.Behaviour}` | {task.Questions} | {task.Fused:P1} | {task.Gated:P1} | {task.Shut:P1} | {task.Changing:P2} |");
         }
 
         Line(text, $"");

@@ -30,7 +30,7 @@ internal sealed record ExpertQuality(int Seed, double Alone, double InPrompt, do
 internal sealed class SingleTask(Examinee examinee, string behaviour, int most)
 {
     private readonly Example[] _test = [.. TownData.Examples($"town:{behaviour}/test").Take(most)];
-    private readonly Example[] _validation = [.. TownData.Examples($"town:{behaviour}/valid").Take(most)];
+    private readonly Example[] _validation = [.. TownData.Examples($"town:{behaviour}/valid").Take(Choice.Most)];
 
     public async Task<TaskQuality> ExamineAsync()
     {
@@ -55,8 +55,9 @@ internal sealed class SingleTask(Examinee examinee, string behaviour, int most)
         var served = FamilyCatalog.Single(behaviour, recipe, seed);
         var alone = await examinee.AnswerAsync(_test, FamilyCatalog.Alone(behaviour, recipe, seed));
         var prompted = _test.Zip(alone, (question, answer) => question with { Messages = [WithHint(question.Messages[^1], answer)] }).ToArray();
+        var fused = await ScoreAsync(served);
         var quality = new ExpertQuality(
-            seed, Score.Of(_test, alone).Share, Score.Of(prompted, await examinee.AnswerAsync(prompted, FamilyCatalog.Base)).Share, await ScoreAsync(served), null, null, null, null, null);
+            seed, Score.Of(_test, alone).Share, Score.Of(prompted, await examinee.AnswerAsync(prompted, FamilyCatalog.Base)).Share, fused, null, null, null, null, null);
         if (recipe == FamilyPlan.RewardRecipe)
         {
             return quality;
@@ -64,13 +65,14 @@ internal sealed class SingleTask(Examinee examinee, string behaviour, int most)
 
         var alpha = await Choice.BestAsync(Choice.Alphas, value => ScoreAsync(served, Choice.Constant(value), _validation));
         var floor = await Choice.BestAsync(Choice.Floors, value => ScoreAsync(served, Choice.Dynamic(value), _validation));
+        var dynamic = await ScoreAsync(served, Choice.Dynamic(0));
         return quality with
         {
             Alpha = alpha,
-            Constant = await ScoreAsync(served, Choice.Constant(alpha)),
-            Dynamic = await ScoreAsync(served, Choice.Dynamic(0)),
+            Constant = alpha == 1 ? fused : await ScoreAsync(served, Choice.Constant(alpha)),
+            Dynamic = dynamic,
             Floor = floor,
-            Floored = await ScoreAsync(served, Choice.Dynamic(floor)),
+            Floored = floor == 0 ? dynamic : await ScoreAsync(served, Choice.Dynamic(floor)),
         };
     }
 
