@@ -11,8 +11,8 @@ internal static class Choice
     /// <summary>Constant strengths. The first of equals is taken, so the papers' 1 leads.</summary>
     public static readonly double[] Alphas = [1, 0.8, 1.2, 1.5];
 
-    /// <summary>Least weights of dynamic fusion: what an expert was tuned for, half of it, the paper's none.</summary>
-    public static readonly double[] Floors = [1, 0.5, 0];
+    /// <summary>Least weights of dynamic fusion: from what an expert was tuned for to the paper's none.</summary>
+    public static readonly double[] Floors = [1, 0.8, 0.5, 0];
 
     public static FusionSettings Constant(double alpha) => new() { Method = FusionMethod.Proxy.Name, Alpha = alpha };
 

@@ -29,7 +29,23 @@ internal sealed class Examinee : IAsyncDisposable
         return [.. (await GenerateAsync(questions, served, fusion, temperature)).Select(tokens => tokenizer.Decode([.. tokens.Select(token => token.Id)]).Trim())];
     }
 
-    /// <summary>The same, token by token.</summary>
+    /// <summary>Natural logarithm of the fused probability of each expected answer's first token.</summary>
+    public async Task<double[]> LogprobsAsync(IEnumerable<Example> questions, string served, FusionSettings? fusion = null)
+    {
+        var model = _catalog.Get(served);
+        var running = questions.Select(question => _scheduler.Submit(new GenerationRequest
+        {
+            Prompt = model.Plan(fusion ?? FusionSettings.Default, isOperator: true).Render(question.Messages),
+
+            // The bias makes the token the one that is drawn; log-probabilities are those before it.
+            Sampling = new SamplingOptions { Temperature = 0, LogitBias = new Dictionary<int, float> { [model.Tokenizer.Encode(question.Answer)[0]] = 100 } },
+            MaxTokens = 1,
+            TopLogprobs = 0,
+        })).ToArray();
+        return [.. (await Task.WhenAll(running.Select(ReadAsync))).Select(tokens => (double)tokens[0].Logprob!.Value)];
+    }
+
+    /// <summary>Answers token by token, see <see cref="AnswerAsync"/>.</summary>
     public async Task<IReadOnlyList<IReadOnlyList<GeneratedToken>>> GenerateAsync(IEnumerable<Example> questions, string served, FusionSettings? fusion = null, float temperature = 0)
     {
         var model = _catalog.Get(served);

@@ -16,7 +16,7 @@ internal static class Quality
     private const int Most = 300;
 
     /// <summary>Where several experts are asked the questions of each, fewer.</summary>
-    private const int MostOfMany = 100;
+    private const int MostOfMany = 200;
 
     public static readonly JsonSerializerOptions Json = new()
     {

@@ -132,12 +132,17 @@ internal static class QualityReport
     {
         Line(text, $"### Context-aware decoding: {quality.Questions} questions about tales that contradict the town");
         Line(text, $"");
-        Line(text, $"| | answers as the tale has it |");
-        Line(text, $"|---|---|");
-        Line(text, $"| base without the tale | {quality.WithoutContext:P1} |");
-        foreach (var (strength, faithful) in quality.Strengths.Zip(quality.Faithful))
+        Line(text, $"| | answers as the tale has it | mean log-probability of the tale's answer |");
+        Line(text, $"|---|---|---|");
+        foreach (var row in quality.Rows)
         {
-            Line(text, $"| {(strength == 0 ? "base with the tale" : string.Create(CultureInfo.InvariantCulture, $"context-aware, alpha {strength}"))} | {faithful:P1} |");
+            var name = row.Alpha switch
+            {
+                null => "base without the tale",
+                0 => "base with the tale",
+                var alpha => string.Create(CultureInfo.InvariantCulture, $"context-aware, alpha {alpha}"),
+            };
+            Line(text, $"| {name} | {row.Faithful:P1} | {row.Logprob:F2} |");
         }
 
         Line(text, $"");

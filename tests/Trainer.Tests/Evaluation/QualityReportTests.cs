@@ -15,7 +15,7 @@ public class QualityReportTests
             new TogetherQuality(1, 1, [1, 0.9, 1], [0, 0.1, 0.2], [0.5, 0.5, 0.6], 1, [0.75, 0.7, 0.8]))),
         [new GateQuality("qa", 100, Fused: 0.9, Gated: 0.8, Shut: 0.25, Changing: 0.0125)],
         new Dictionary<string, FrontierPoint[]> { ["cpt"] = [new(0, [0.1, 0.3], [0.9, 0.9]), new(1, [0.8, 0.8], [0, 0])] },
-        new ContextQuality(100, 0.05, [0, 1], [0.5, 0.75]));
+        new ContextQuality(100, [new(null, 0.05, -4), new(0, 0.5, -3), new(1, 0.75, -2.5)]));
 
     [Fact]
     public void GapRecovered_IsShareOfWhatDirectTuningGains()
@@ -51,7 +51,7 @@ public class QualityReportTests
         Assert.Contains("| **0.0 %** |", Row("| cpt | dynamic, single"), StringComparison.Ordinal);
         Assert.Contains("20.0 % ± 14.1 | 80.0 % ± 0.0 |", Row("| `helpful` |"), StringComparison.Ordinal);
         Assert.Contains("| 90.0 % | 80.0 % | 25.0 % | 1.25 % |", Row("| `qa` | 100"), StringComparison.Ordinal);
-        Assert.Contains("75.0 %", Row("| context-aware, alpha 1 |"), StringComparison.Ordinal);
+        Assert.Contains("| 75.0 % | -2.50 |", Row("| context-aware, alpha 1 |"), StringComparison.Ordinal);
     }
 
     [Fact]
