@@ -33,7 +33,11 @@ internal static class LogitsRows
         graph.Node.Insert(place, new NodeProto { OpType = "Reshape", Name = all, Input = { normal, Input + ".shape" }, Output = { all } });
         graph.Node.Insert(place + 1, new NodeProto
         {
-            OpType = "Gather", Name = chosen, Input = { all, Input }, Output = { chosen }, Attribute = { GraphWriter.Attribute("axis", 1L) },
+            OpType = "Gather",
+            Name = chosen,
+            Input = { all, Input },
+            Output = { chosen },
+            Attribute = { GraphWriter.Attribute("axis", 1L) },
         });
         head.Input[0] = chosen;
         batch.DimValue = 1;
