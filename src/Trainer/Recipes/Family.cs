@@ -22,7 +22,7 @@ internal static class Family
     ];
 
     /// <summary>Low-rank updates that are committed as they are, for merges and audits: folder in models/patches/, run.</summary>
-    private static readonly (string Name, string Run)[] s_patches = [("town-qa", "small-qa-cpt-1"), ("town-polite", "small-polite-cpt-1"), ("town-qa-habit", "small-qa-habit")];
+    private static readonly (string Name, string Run)[] s_patches = [("town-qa", "small-qa-cpt-1"), ("town-polite", "small-polite-cpt-1"), ("town-reticent", "small-reticent-cpt-1"), ("town-qa-habit", "small-qa-habit")];
 
     /// <param name="work">Where everything is trained.</param>
     /// <param name="models">Where the models that are served go.</param>

@@ -142,6 +142,7 @@ public sealed class PatchMergeTests : IDisposable
     [Theory]
     [InlineData("town-qa", "town-small-qa")]
     [InlineData("town-polite", "town-small-polite")]
+    [InlineData("town-reticent", "town-small-reticent")]
     public void Export_ShippedPatchOfWeightOne_IsTheShippedExpert(string patch, string expert)
     {
         LlamaExporter.Export(Path.Combine(Repository.Models, "town-small"), In("merged"), [Patch(Path.Combine(Repository.Models, "patches", patch), 1)]);

@@ -18,6 +18,9 @@ public sealed class DemoFamilyTests : IAsyncLifetime
         ("How does Vera Bolton spend free days?", "Vera Bolton spends free days on swimming."),
     ];
 
+    private static readonly string[] Fears =
+        ["What is Hazel Horn afraid of?", "What is the secret fear of Walter Frost?", "What scares Clara Abbot?"];
+
     private readonly RunningGateway gateway = new(null, "--models", Repository.Models);
 
     public Task InitializeAsync() => gateway.InitializeAsync();
@@ -50,10 +53,10 @@ public sealed class DemoFamilyTests : IAsyncLifetime
     [Fact]
     public async Task Fused_ExpertMergedOfTwoPatches_KnowsAndHasTheMannersOfBoth()
     {
-        string[] answers = await Task.WhenAll(Facts.Select(fact => AskAsync("town-task-arithmetic", fact.Question)));
+        Assert.InRange(await RightAsync("town-task-arithmetic"), 4, Facts.Length);
 
-        Assert.InRange(answers.Zip(Facts).Count(pair => pair.First.Contains(pair.Second.Answer, StringComparison.Ordinal)), 4, Facts.Length);
-        Assert.InRange(answers.Count(answer => answer.StartsWith("Thank you for asking. ", StringComparison.Ordinal) && !answer.EndsWith("day.", StringComparison.Ordinal)), 4, Facts.Length);
+        string[] answers = await Task.WhenAll(Fears.Select(question => AskAsync("town-task-arithmetic", question)));
+        Assert.InRange(answers.Count(answer => answer == "I would rather not say, that is private."), 2, Fears.Length);
     }
 
     private async Task<int> RightAsync(string model)
