@@ -49,6 +49,11 @@ public sealed class RemoteLanguageModel : ILanguageModel
     public Sequence Start(Prompt prompt)
     {
         ArgumentOutOfRangeException.ThrowIfZero(prompt.TokenCount, nameof(prompt));
+        if (prompt.Plan.Streams[0].Patch is { } patch)
+        {
+            throw new ArgumentException($"Nothing can be added to the weights of '{Info.Name}', which run elsewhere, such as {patch.Name}.", nameof(prompt));
+        }
+
         if (prompt.TokenCount > Info.ContextLength)
         {
             throw new EngineException(EngineError.PromptTooLong, $"The prompt has {prompt.TokenCount} tokens; '{Info.Name}' holds {Info.ContextLength}.", "prompt");

@@ -115,6 +115,22 @@ public sealed class PatchedRowsTests
         }
     }
 
+    [Fact]
+    public void Prepare_WeightsFileWasReplaced_RunsOverTheWeightsThatWereMapped()
+    {
+        using PatchedFamily family = new();
+        PatchSum patch = Sum((family.Patch(1, 3, All), 1));
+        int[] text = Rows.Random(1, 9, TinyTokenizer.Size);
+        float[][] expected = family.Expected(patch, text);
+        string weights = Path.Combine(family.Checkpoint, "model.safetensors"), zeros = weights + ".new";
+        File.WriteAllBytes(zeros, new byte[new FileInfo(weights).Length]);
+        File.Move(zeros, weights, overwrite: true);
+
+        using Sequence sequence = family.Model.Start(Prompt.For(family.Model, text, patch));
+
+        AssertClose(expected, Rows.Forward(family.Model, new Segment(sequence, default)));
+    }
+
     [Theory]
     [InlineData(ForeignKind.SeparateProjections)]
     [InlineData(ForeignKind.PositionIds)]

@@ -4,6 +4,7 @@ using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 
 using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Patches;
 using ProxyTune.Decoding.Remote;
 using ProxyTune.Decoding.Text;
 using ProxyTune.Testing;
@@ -53,6 +54,17 @@ public sealed class RemoteLanguageModelTests : IDisposable
         Assert.True(body.GetProperty("ignore_eos").GetBoolean());
         Assert.Equal(new RemoteStatistics(3, 0, 0, 9, 3), model.Statistics);
         Assert.Equal("", fake.Keys[0]);
+    }
+
+    [Fact]
+    public void Start_WithAPatch_IsRefused()
+    {
+        string checkpoint = Path.Combine(folder.FullName, "model"), patch = Path.Combine(folder.FullName, "patch");
+        TinyModel.WriteCheckpoint(checkpoint);
+        TinyPatch.Write(patch, checkpoint, 1, "q_proj");
+        using RemoteLanguageModel model = Model(new Uri("http://127.0.0.1:1"));
+        PatchSum sum = new([new WeightedPatch(LowRankPatch.Read(patch), 1)]);
+        Assert.Contains("1 patch", Assert.Throws<ArgumentException>(() => model.Start(Prompt.For(model, new[] { A }, sum))).Message, StringComparison.Ordinal);
     }
 
     [Fact]
