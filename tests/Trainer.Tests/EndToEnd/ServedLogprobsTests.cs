@@ -15,11 +15,12 @@ public sealed class ServedLogprobsTests : IAsyncLifetime, IDisposable
 {
     private const string Base = "town-base";
     private const string Small = "town-small";
+    private const string Reward = "reward";
 
     // Between two engines in single precision, in nats.
     private const double Tolerance = 2e-3;
 
-    private static readonly Dictionary<string, string> Experts = new() { ["qa"] = "town-small-qa", ["json"] = "town-small-json", ["polite"] = "town-small-polite" };
+    private static readonly Dictionary<string, string> Experts = new() { ["qa"] = "town-small-qa", ["json"] = "town-small-json", ["polite"] = "town-small-polite", [Reward] = "town-small-qa-reward" };
     private static readonly JsonSerializerOptions Json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
 
     private readonly string _folder = Directory.CreateTempSubdirectory("served-").FullName;
@@ -37,13 +38,14 @@ public sealed class ServedLogprobsTests : IAsyncLifetime, IDisposable
 
         File.WriteAllText(Path.Combine(_folder, "catalog.json"), JsonSerializer.Serialize(new
         {
-            served_models = new[]
+            served_models = new object[]
             {
                 new
                 {
-                    name = "town", @base = Base, method = "proxy", amateur = Small, methods = FusionMethod.All.Select(method => method.Name).Where(name => name != "portable_reward"),
-                    experts = Experts.Select(expert => new { name = expert.Key, model = expert.Value, anti_expert = Small, weight = 0 }),
+                    name = "pairs", @base = Base, method = "proxy", amateur = Small, methods = FusionMethod.All.Select(method => method.Name).Where(name => name != "portable_reward"),
+                    experts = Experts.Where(expert => expert.Key != Reward).Select(expert => new { name = expert.Key, model = expert.Value, anti_expert = Small, weight = 0 }),
                 },
+                new { name = "rewards", @base = Base, method = "portable_reward", experts = new[] { new { name = Reward, model = Experts[Reward] } } },
             },
         }));
         _torch = new(_folder);
@@ -66,6 +68,7 @@ public sealed class ServedLogprobsTests : IAsyncLifetime, IDisposable
         """{ "method": "dexperts", "experts": { "polite": 1 } }""",
         """{ "method": "contrastive", "alpha": 0.5 }""",
         """{ "method": "context_aware", "alpha": 0.7 }""",
+        """{ "method": "portable_reward", "alpha": 0.8 }""",
     ];
 
     public Task InitializeAsync() => _gateway.InitializeAsync();
@@ -88,7 +91,7 @@ public sealed class ServedLogprobsTests : IAsyncLifetime, IDisposable
         ChatMessage[] messages = isContextAware ? [context, question] : [question];
         var response = await _gateway.AnswerAsync("/v1/chat/completions", new
         {
-            model = "town",
+            model = fusion.Contains("portable_reward", StringComparison.Ordinal) ? "rewards" : "pairs",
             messages = messages.Select(message => new { role = message.Role, content = message.Content, name = message.Name }),
             temperature = 0,
             max_tokens = 20,
@@ -119,7 +122,7 @@ public sealed class ServedLogprobsTests : IAsyncLifetime, IDisposable
         var without = withoutContext is null ? null : Of(Base, withoutContext);
         var experts = settled.Experts?.Where(expert => expert.Value != 0).Select(expert => (expert.Key, Rows: Of(Experts[expert.Key], messages))).ToArray() ?? [];
         return [.. answer.Select((_, i) => new OracleRows(
-            large[i], [.. experts.Select(expert => new OracleExpert(expert.Key, expert.Rows[i], small[i]))], small[i], without?[i]))];
+            large[i], [.. experts.Select(expert => new OracleExpert(expert.Key, expert.Rows[i], expert.Key == Reward ? null : small[i]))], small[i], without?[i]))];
 
         double[][] Of(string member, ChatMessage[] read) => _torch.Rows(member, _torch.Read(member, read), answer, width);
     }
