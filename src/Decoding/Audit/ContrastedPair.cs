@@ -56,6 +56,10 @@ internal sealed class ContrastedPair
             : throw new EngineException(EngineError.InvalidValue, $"prompts has a message with the token id {tokens.Max()}; accepted are ids up to {width - 1}.", "prompts");
     }
 
+    /// <summary>Whether an answer to the message fits into both contexts.</summary>
+    public bool HasRoom(string message) =>
+        Answer(message).TokenCount < Math.Min(Tuned.Model.Info.ContextLength, Untuned.Model.Info.ContextLength);
+
     /// <summary>Where the untuned model would write a user's message itself.</summary>
     public Prompt Question() => new(untunedAlone, [reader.ReadUserTurn()]);
 

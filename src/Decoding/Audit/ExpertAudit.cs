@@ -76,7 +76,17 @@ public sealed class ExpertAudit
         IReadOnlyList<GeneratedToken> tokens = (await CollectAsync(scheduler, [question], cancellation))[0];
 
         // A mark of the template ends the user's turn, also where it does not end a text; templates take any character but one.
-        return Text([.. tokens.TakeWhile(token => !pair.Tokenizer.IsSpecial(token.Id))]).Replace("\0", "", StringComparison.Ordinal).Trim();
+        GeneratedToken[] message = [.. tokens.TakeWhile(token => !pair.Tokenizer.IsSpecial(token.Id))];
+
+        // Read again, a text may have more tokens than it was drawn with.
+        string text;
+        do
+        {
+            text = Text(message).Replace("\0", "", StringComparison.Ordinal).Trim();
+            message = message[..(message.Length / 2)];
+        }
+        while (message.Length > 0 && !pair.HasRoom(text));
+        return text;
     }
 
     private string Text(IReadOnlyList<GeneratedToken> tokens) =>

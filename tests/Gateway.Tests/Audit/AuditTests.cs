@@ -35,6 +35,14 @@ public class AuditTests(RunningGateway gateway)
         Assert.Equal(["Where?", "Who?", "Where?"], report.GetProperty("data").EnumerateArray().OrderBy(text => text.GetProperty("order").GetInt32()).Select(text => text.GetProperty("prompt").GetString()));
     }
 
+    [Fact]
+    public async Task Audit_MadeUpMessagesOfARandomModel_FitItsShortContext()
+    {
+        JsonElement report = await gateway.AnswerAsync(Path, Body(new() { ["texts"] = 100, ["max_tokens"] = 1, ["candidates"] = 1, ["seed"] = 1 }));
+
+        Assert.Equal(100, report.GetProperty("data").GetArrayLength());
+    }
+
     [Theory]
     [InlineData("model", "\"nobody\"", 404, "model_not_found", "nobody")]
     [InlineData("expert", "\"nobody\"", 404, "expert_not_found", "qa")]
