@@ -6,14 +6,20 @@ namespace ProxyTune.Bench;
 /// <summary>One streamed request to /v1/completions with token ids for a prompt, so that its length is exact.</summary>
 internal static class CompletionCall
 {
-    /// <summary>Reads the whole answer.</summary>
+    /// <summary>Reads the whole answer to a prompt that no earlier one begins like.</summary>
     /// <returns>Seconds until the first event, which carries the first token.</returns>
-    public static async Task<double> RunAsync(HttpClient http, Family family, int promptTokens, int maxTokens, int variant)
+    public static Task<double> RunAsync(HttpClient http, Family family, int promptTokens, int maxTokens, int variant) =>
+        RunAsync(http, family, family.Tokens(promptTokens, variant), maxTokens, variant, Guid.NewGuid().ToString());
+
+    /// <param name="salt">Prompts of the same salt share their beginnings.</param>
+    /// <returns>Seconds until the first event, which carries the first token.</returns>
+    public static async Task<double> RunAsync(HttpClient http, Family family, int[] prompt, int maxTokens, int variant, string salt)
     {
         var body = new
         {
             model = family.Served,
-            prompt = family.Tokens(promptTokens, variant),
+            prompt,
+            cache_salt = salt,
             max_tokens = maxTokens,
             temperature = 0.8,
             top_p = 0.95,

@@ -6,6 +6,7 @@ namespace ProxyTune.Bench;
 internal static class OverHttp
 {
     private const int Starts = 5;
+    private const int KnownTokens = 512, NewTokens = 16;
     private static readonly int[] PromptLengths = [32, 512];
 
     public static async Task<string[]> ThroughputAsync(Family family, Settings settings)
@@ -35,6 +36,27 @@ internal static class OverHttp
             $"Time to first token over HTTP, {settings.FirstTokens} requests one after another",
             ["prompt", "milliseconds, median (quartiles)", "95th percentile"],
             [.. lengths.Zip(milliseconds, (length, samples) => new[] { $"{length} tokens", samples.Show("0.0"), samples.ShowTail("0.0") })]);
+        if (KnownTokens + NewTokens < family.ContextLength)
+        {
+            await KnownPrefixAsync(gateway, family, report, settings);
+        }
+    }
+
+    /// <summary>What it is worth that an earlier prompt began alike.</summary>
+    private static async Task KnownPrefixAsync(GatewayProcess gateway, Family family, Report report, Settings settings)
+    {
+        int variant = 1 << 20;
+        int[] known = family.Tokens(KnownTokens, variant);
+        Samples[] milliseconds = await Samples.InterleaveAsync(
+            settings.FirstTokens, () => RunAsync("known"), () => RunAsync(Guid.NewGuid().ToString()));
+        report.Table(
+            $"Time to first token over HTTP where an earlier prompt began with {KnownTokens} of {KnownTokens + NewTokens} tokens",
+            ["prompt", "milliseconds, median (quartiles)", "ratio"],
+            ["computed as a whole", milliseconds[1].Show("0.0"), "1.00"],
+            [$"{NewTokens} tokens computed", milliseconds[0].Show("0.0"), milliseconds[0].Over(milliseconds[1]).Show("0.000")]);
+
+        async Task<double> RunAsync(string salt) =>
+            1000 * await CompletionCall.RunAsync(gateway.Http, family, [.. known, .. family.Tokens(NewTokens, ++variant)], 1, variant, salt);
     }
 
     public static async Task StartUpAsync(Family family, Report report, Settings settings)

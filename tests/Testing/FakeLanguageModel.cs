@@ -37,6 +37,15 @@ public sealed class FakeLanguageModel(string name, int vocabularySize = 32, int 
     /// <summary>Runs first in each Forward: to throw, to wait, to look at the batch.</summary>
     public Action<IReadOnlyList<Segment>>? OnForward { get; set; }
 
+    /// <summary>Whether Prefill does anything; else Forward takes prompts as a whole.</summary>
+    public bool ComputesPromptsInPieces { get; init; }
+
+    /// <summary>Runs in each Prefill that computes something, with the prompt and the number of positions.</summary>
+    public Action<IReadOnlyList<int>, int>? OnPrefill { get; set; }
+
+    /// <summary>How many times Prefill computed something.</summary>
+    public int Prefills { get; private set; }
+
     /// <summary>Most live sequences; Start throws QueueFull beyond.</summary>
     public int MaxSequences { get; init; } = int.MaxValue;
 
@@ -56,6 +65,20 @@ public sealed class FakeLanguageModel(string name, int vocabularySize = 32, int 
 
         Interlocked.Increment(ref liveSequences);
         return new FakeSequence(this, prompt.Streams[0].ToArray());
+    }
+
+    public int Prefill(Sequence sequence, int positions)
+    {
+        FakeSequence own = (FakeSequence)sequence;
+        if (own.Pending <= positions)
+        {
+            return 0;
+        }
+
+        Prefills++;
+        OnPrefill?.Invoke(own.Tokens, positions);
+        own.Prefill(positions);
+        return positions;
     }
 
     public void Forward(IReadOnlyList<Segment> batch, Span<float> logits)
@@ -105,12 +128,14 @@ public sealed class FakeLanguageModel(string name, int vocabularySize = 32, int 
 
     private sealed class FakeSequence(FakeLanguageModel model, int[] prompt) : Sequence
     {
-        private bool isComputed;
+        private int computed;
         private bool isDisposed;
 
         public List<int> Tokens { get; } = [.. prompt];
 
         public override int Length => Tokens.Count;
+
+        public override int Pending => model.ComputesPromptsInPieces ? prompt.Length - computed : 0;
 
         public override int Room => model.Info.ContextLength - Tokens.Count;
 
@@ -133,11 +158,17 @@ public sealed class FakeLanguageModel(string name, int vocabularySize = 32, int 
         public void Append(Segment segment)
         {
             ObjectDisposedException.ThrowIf(isDisposed, this);
-            int positions = segment.Tokens.Length + (isComputed ? 0 : prompt.Length);
+            int positions = segment.Tokens.Length + prompt.Length - computed;
             ArgumentOutOfRangeException.ThrowIfGreaterThan(segment.Rows, positions, nameof(segment));
             ArgumentOutOfRangeException.ThrowIfGreaterThan(segment.Tokens.Length, Room, nameof(segment));
             Tokens.AddRange(segment.Tokens.Span);
-            isComputed = true;
+            computed = prompt.Length;
+        }
+
+        public void Prefill(int positions)
+        {
+            ObjectDisposedException.ThrowIf(isDisposed, this);
+            computed += positions;
         }
 
         public override void Rewind(int count)

@@ -1,4 +1,5 @@
 using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Models.KeyValues;
 using ProxyTune.Decoding.Patches;
 using ProxyTune.Decoding.Text;
 
@@ -10,16 +11,17 @@ internal sealed record CatalogMember(string Folder, ILanguageModel Model, Tokeni
 {
     public DateTimeOffset Written => File.GetLastWriteTimeUtc(Path.Combine(Folder, Model.Info.IsRemote ? Tokenizer.FileName : GenAiConfig.FileName));
 
+    /// <param name="memory">The budget that it shares with the other members.</param>
     /// <param name="patches">Merged into the weights; null for none.</param>
     /// <exception cref="EngineException">InvalidModelFolder with the folder and file at fault.</exception>
-    public static CatalogMember Load(string folder, EngineOptions options, IReadOnlyList<WeightedPatch>? patches = null)
+    public static CatalogMember Load(string folder, EngineOptions options, KeyValueMemory memory, IReadOnlyList<WeightedPatch>? patches = null)
     {
         // The tokenizer first: it is read in no time, and much that is wrong with a folder shows there.
         Tokenizer tokenizer = Tokenizer.Load(folder);
         try
         {
             ChatTemplate? template = ChatTemplate.TryLoad(folder);
-            OnnxLanguageModel model = patches is null ? OnnxLanguageModel.Load(folder, options) : MergedModel.Load(folder, patches, options);
+            OnnxLanguageModel model = patches is null ? OnnxLanguageModel.Load(folder, options, memory: memory) : MergedModel.Load(folder, patches, options, memory);
             return new CatalogMember(folder, model, tokenizer, template);
         }
         catch

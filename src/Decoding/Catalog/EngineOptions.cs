@@ -13,4 +13,11 @@ public sealed record EngineOptions
 
     /// <summary>Rows of the KV arena per model, and so the most sequences of one model. Experts of patches and their anti-expert are sequences of one model. Default 64.</summary>
     public int MaxSequences { get; init; } = 64;
+
+    /// <summary>
+    /// Bytes for the keys and values of all models together: those of running answers, and in what they leave prefixes of earlier texts.
+    /// Null (default) takes a quarter of the memory that the process may use. Too little for one answer as long as the context is an error
+    /// at start.
+    /// </summary>
+    public long? KeyValueBytes { get; init; }
 }

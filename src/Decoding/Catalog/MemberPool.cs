@@ -1,4 +1,5 @@
 using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Models.KeyValues;
 using ProxyTune.Decoding.Patches;
 
 namespace ProxyTune.Decoding.Catalog;
@@ -10,6 +11,9 @@ internal sealed class MemberPool(IReadOnlyDictionary<string, string> folders, Pa
     private readonly Dictionary<string, CatalogMember> loaded = [];
     private readonly Dictionary<string, PatchSum> sums = [];
 
+    /// <summary>What all members share.</summary>
+    public KeyValueMemory Memory { get; } = new(options.KeyValueBytes);
+
     public IReadOnlyList<ILanguageModel> Models => [.. loaded.Values.Select(member => member.Model)];
 
     /// <param name="label">The entry that names the folder, for messages.</param>
@@ -17,7 +21,7 @@ internal sealed class MemberPool(IReadOnlyDictionary<string, string> folders, Pa
     {
         if (!loaded.TryGetValue(name, out CatalogMember? member))
         {
-            member = Guarded(name, label, () => CatalogMember.Load(Folder(name, label), options));
+            member = Guarded(name, label, () => CatalogMember.Load(Folder(name, label), options, Memory));
             loaded[name] = member;
         }
 
@@ -54,7 +58,7 @@ internal sealed class MemberPool(IReadOnlyDictionary<string, string> folders, Pa
             return (plain, sums[merge] = sum);
         }
 
-        return (loaded[merge] = CatalogMember.Load(plain.Folder, options, patches), null);
+        return (loaded[merge] = CatalogMember.Load(plain.Folder, options, Memory, patches), null);
     }
 
     private string Folder(string name, string label) => folders.TryGetValue(name, out string? folder)

@@ -1,5 +1,6 @@
 using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Models.KeyValues;
 
 namespace ProxyTune.Decoding.Catalog;
 
@@ -16,6 +17,9 @@ public sealed class ModelCatalog : IDisposable
     }
 
     public IReadOnlyList<ServedModel> Models { get; }
+
+    /// <summary>The memory for the keys and values of all members.</summary>
+    public KeyValueMemory Memory => members.Memory;
 
     /// <summary>The ensemble over all members: what the scheduler runs.</summary>
     public ILanguageModel Ensemble { get; }
@@ -53,6 +57,7 @@ public sealed class ModelCatalog : IDisposable
         catch
         {
             members.DisposeModels();
+            members.Memory.Dispose();
             members.DisposeTokenizers();
             throw;
         }
@@ -69,6 +74,7 @@ public sealed class ModelCatalog : IDisposable
     public void Dispose()
     {
         Ensemble.Dispose();
+        members.Memory.Dispose();
         members.DisposeTokenizers();
     }
 

@@ -1,5 +1,6 @@
 using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Fusion.Dynamic;
+using ProxyTune.Decoding.Models.KeyValues;
 using ProxyTune.Decoding.Patches;
 using ProxyTune.Decoding.Text;
 
@@ -21,6 +22,7 @@ internal sealed class ServedModelBuilder(string modelsFolder, CatalogCheck check
         FusionDefaults defaults = Defaults(entry, label);
         var model = new ServedModel(entry.Name!, entry.Description ?? "", baseStream, experts, amateur, defaults);
         CheckMethods(model, label);
+        CheckMemory(model);
         return model;
     }
 
@@ -90,6 +92,13 @@ internal sealed class ServedModelBuilder(string modelsFolder, CatalogCheck check
         {
             throw check.Wrong(label, $"its own settings cannot be served: {error.Message}");
         }
+    }
+
+    /// <summary>An answer that fills the context must fit, or it would wait for ever.</summary>
+    private static void CheckMemory(ServedModel model)
+    {
+        IEnumerable<FusionStream> streams = model.Plan(FusionSettings.Default).Fusion.Streams.DistinctBy(stream => (stream.Model, stream.Patch?.Hash));
+        KeyValueNeed.Of(streams.Select(stream => (stream.Model.Info, model.ContextLength))).Require($"one context of '{model.Name}'");
     }
 
     private ServedExpert Expert(ExpertEntry entry, IReadOnlyDictionary<string, PromptSettings>? prompts, CatalogMember baseMember, string label)

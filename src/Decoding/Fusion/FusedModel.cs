@@ -47,6 +47,7 @@ public sealed class FusedModel : ILanguageModel
         try
         {
             RunningPlan running = RunningPlan.Of(prompt);
+            int appended = running.MostAppended(prompt.MostAppended);
             foreach (PlannedStream stream in running.Streams)
             {
                 if (!members.TryGetValue(stream.Model, out Member? member))
@@ -54,7 +55,8 @@ public sealed class FusedModel : ILanguageModel
                     throw new ArgumentException($"Model '{stream.Model.Info.Name}' is no member of '{Info.Name}'.", nameof(prompt));
                 }
 
-                Sequence sequence = stream.Model.Start(Prompt.For(stream.Model, stream.Tokens, stream.Stream.Patch));
+                Prompt own = Prompt.For(stream.Model, stream.Tokens, stream.Stream.Patch) with { Tenant = prompt.Tenant, MostAppended = appended };
+                Sequence sequence = stream.Model.Start(own);
                 started.Add(new(member, sequence, stream.Stream.ModelName));
             }
 
@@ -65,6 +67,25 @@ public sealed class FusedModel : ILanguageModel
             started.ForEach(s => s.Sequence.Dispose());
             throw;
         }
+    }
+
+    public int Prefill(Sequence sequence, int positions)
+    {
+        int most = 0;
+        foreach (FusedStream stream in ((FusedSequence)sequence).Streams)
+        {
+            ILanguageModel model = stream.Member.Model;
+            try
+            {
+                most = Math.Max(most, model.Prefill(stream.Sequence, positions));
+            }
+            catch (Exception e)
+            {
+                throw ModelFailure.Of(model, e);
+            }
+        }
+
+        return most;
     }
 
     public void Forward(IReadOnlyList<Segment> batch, Span<float> logits)

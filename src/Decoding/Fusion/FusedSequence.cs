@@ -33,6 +33,10 @@ internal sealed class FusedSequence : Sequence
 
     public override int Room => Streams.Min(s => s.Sequence.Room);
 
+    public override int Pending => Streams.Max(s => s.Sequence.Pending);
+
+    public override int CachedTokens => Running.Base is { } stream ? Streams[stream].Sequence.CachedTokens : 0;
+
     public override IReadOnlyList<int> EndOfTextIds { get; }
 
     /// <summary>Index within the answer of the token that row <paramref name="index"/> of <paramref name="rows"/> newest ones predicts.</summary>

@@ -6,6 +6,9 @@ namespace ProxyTune.Decoding.Fusion;
 /// <param name="Experts">The streams that masks look at as experts: the plus sides, other than the base, of deltas with a weight, also where the two sides cancel.</param>
 internal sealed record RunningPlan(IReadOnlyList<PlannedStream> Streams, IReadOnlyList<FusionDelta> Deltas, int? Base, IReadOnlyList<int> Experts)
 {
+    /// <summary>How many tokens will be appended at most: no stream goes on alone when another's context is full.</summary>
+    public int MostAppended(int asked) => Math.Max(0, Math.Min(asked, Streams.Min(stream => stream.Model.Info.ContextLength - stream.Tokens.Length)));
+
     /// <exception cref="ArgumentException">Plan and prompt differ in their number of streams.</exception>
     /// <exception cref="EngineException">InvalidValue when nothing is left.</exception>
     public static RunningPlan Of(Prompt prompt)

@@ -14,11 +14,13 @@ public sealed class DecodeScheduler : IAsyncDisposable
     private readonly Bell bell = new();
     private readonly Lane local;
     private readonly Lane remote;
+    private readonly PrefillStep prefill;
     private readonly DecodingStep step;
     private readonly List<LiveRequest> live = [];
     private readonly List<LiveRequest> ready = [];
     private readonly SchedulerMetrics metrics;
     private readonly TaskCompletionSource ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private Generation? blocked;
     private volatile bool isStopping;
     private volatile int running;
     private long steps;
@@ -34,6 +36,7 @@ public sealed class DecodeScheduler : IAsyncDisposable
         Options = options;
         local = new(options.MaxRunning, options.MaxWaiting, bell);
         remote = new(options.MaxRemote, options.MaxWaiting, bell);
+        prefill = new(model);
         step = new(model);
         metrics = new(this);
         new Thread(Loop) { Name = "decode", IsBackground = true }.Start();
@@ -68,18 +71,21 @@ public sealed class DecodeScheduler : IAsyncDisposable
         while (!isStopping)
         {
             Retire();
-            int promptBudget = Admit(local);
-            Admit(remote);
-            ready.Clear();
-            ready.AddRange(live.Where(request => request.IsReady));
-            if (ready.Count == 0)
+            if (Admit(local))
             {
-                bell.Wait();
-                continue;
+                Admit(remote);
             }
 
-            Interlocked.Add(ref tokens, step.Run(ready, promptBudget));
-            Interlocked.Increment(ref steps);
+            (int promptBudget, bool hasRun) = prefill.Run(live, Options.PromptTokensPerStep, ready);
+            if (ready.Count > 0)
+            {
+                Interlocked.Add(ref tokens, step.Run(ready, promptBudget));
+                Interlocked.Increment(ref steps);
+            }
+            else if (!hasRun)
+            {
+                bell.Wait();
+            }
         }
 
         Close();
@@ -88,30 +94,34 @@ public sealed class DecodeScheduler : IAsyncDisposable
         ended.SetResult();
     }
 
-    /// <returns>What newcomers left of the prompt tokens of this step.</returns>
-    private int Admit(Lane lane)
+    /// <returns>Whether there was room for those who came; who needs much would else wait for ever while others take what becomes free.</returns>
+    private bool Admit(Lane lane)
     {
-        int budget = Options.PromptTokensPerStep;
-        while (lane.HasPlace && budget > 0 && lane.Line.Take() is { } next)
+        while (lane.HasPlace && lane.Line.Take() is { } next)
         {
             if (next.IsCancelled)
             {
                 continue;
             }
 
+            if (next == blocked)
+            {
+                lane.Line.PutBack(next);
+                return false;
+            }
+
             try
             {
-                Prompt start = next.Request.Start;
-                live.Add(new(next, model.Start(start), bell));
+                live.Add(new(next, model.Start(next.Request.Start), bell));
                 lane.Running++;
-                budget -= start.TokenCount;
                 Interlocked.Add(ref promptTokens, next.Request.Prompt.TokenCount);
             }
             catch (EngineException e) when (e.Error == EngineError.QueueFull && live.Count > 0)
             {
-                // A member has no row left; a running request will free one.
+                // A member has no row or no memory left; there is no use in trying again before a running request has freed some.
+                blocked = next;
                 lane.Line.PutBack(next);
-                break;
+                return false;
             }
             catch (Exception e)
             {
@@ -120,7 +130,7 @@ public sealed class DecodeScheduler : IAsyncDisposable
         }
 
         running = live.Count;
-        return budget;
+        return true;
     }
 
     private void Retire()
@@ -132,6 +142,7 @@ public sealed class DecodeScheduler : IAsyncDisposable
                 live[i].Lane.Running--;
                 live[i].Dispose();
                 live.RemoveAt(i);
+                blocked = null;
             }
         }
 

@@ -11,6 +11,7 @@ public sealed class Generation : IDisposable
         Channel.CreateUnbounded<GeneratedToken>(new() { SingleReader = true, SingleWriter = false });
 
     private volatile bool isCancelled;
+    private volatile int cachedTokens;
 
     internal Generation(GenerationRequest request, Lane lane)
     {
@@ -20,6 +21,13 @@ public sealed class Generation : IDisposable
 
     /// <summary>Tokens as they are drawn; completes with the last one, or with an <see cref="EngineException"/>.</summary>
     public ChannelReader<GeneratedToken> Tokens => channel.Reader;
+
+    /// <summary>Tokens of the base's prompt that were not computed since an earlier text began with them; known with the first token.</summary>
+    public int CachedTokens
+    {
+        get => cachedTokens;
+        internal set => cachedTokens = value;
+    }
 
     internal GenerationRequest Request { get; }
 

@@ -1,5 +1,6 @@
 using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Models.KeyValues;
 using ProxyTune.Decoding.Sampling;
 
 namespace ProxyTune.Decoding.Generation;
@@ -30,7 +31,9 @@ public sealed record GenerationRequest
     public bool IgnoreEndOfText { get; init; }
 
     /// <summary>Where the sequence starts: behind the prompt, or behind its first token where the rest is scored.</summary>
-    internal Prompt Start => ScorePrompt ? Prompt with { Streams = [.. Prompt.Streams.Select(tokens => tokens[..1])] } : Prompt;
+    internal Prompt Start => ScorePrompt
+        ? Prompt with { Streams = [.. Prompt.Streams.Select(tokens => tokens[..1])], MostAppended = (int)Math.Min(int.MaxValue, (long)Prompt.TokenCount - 1 + MaxTokens) }
+        : Prompt with { MostAppended = MaxTokens };
 
     /// <summary>Refuses what cannot run. Reads immutable state only, so any thread may call it.</summary>
     /// <exception cref="EngineException">InvalidValue or PromptTooLong.</exception>
@@ -60,7 +63,8 @@ public sealed record GenerationRequest
         }
 
         int leastAnswer = MaxTokens == 0 ? 0 : 1;
-        foreach (PlannedStream stream in RunningPlan.Of(Prompt).Streams)
+        RunningPlan running = RunningPlan.Of(Prompt);
+        foreach (PlannedStream stream in running.Streams)
         {
             int limit = stream.Model.Info.ContextLength;
             if (stream.Tokens.IsEmpty)
@@ -76,6 +80,16 @@ public sealed record GenerationRequest
                     $"The prompt has {stream.Tokens.Length} tokens for '{stream.Model.Info.Name}', whose context{reason}.",
                     "prompt");
             }
+        }
+
+        int appended = running.MostAppended(MaxTokens);
+        KeyValueNeed need = KeyValueNeed.Of(running.Streams.Select(stream => (stream.Model.Info, stream.Tokens.Length + appended)));
+        if (!need.Fits)
+        {
+            throw new EngineException(
+                EngineError.InvalidValue,
+                $"Prompt and answer may take {need.Bytes} bytes of keys and values: {need.Sum}. This server has {need.Limit}; ask for fewer max_tokens.",
+                "max_tokens");
         }
     }
 }

@@ -58,6 +58,9 @@ internal sealed class LiveRequest : IDisposable
     /// <summary>Rows that the model can give now: one after each known token.</summary>
     public int Rows => isFinished ? 0 : text.WrittenCount - seen - (limit == 0 ? 1 : 0);
 
+    /// <summary>Prompt tokens that can be computed ahead of the step that gives its first row, or with it.</summary>
+    public int Pending => isFinished ? 0 : sequence.Pending;
+
     private FinishReason? EndOfPrompt => limit == 0 ? FinishReason.Length : null;
 
     /// <summary>What the model must compute for the next rows; at first the prompt comes before it.</summary>
@@ -98,6 +101,20 @@ internal sealed class LiveRequest : IDisposable
         return false;
     }
 
+    /// <returns>Prompt tokens computed.</returns>
+    public int Prefill(ILanguageModel model, int positions)
+    {
+        try
+        {
+            return model.Prefill(sequence, positions);
+        }
+        catch (Exception e)
+        {
+            Fail(ModelFailure.Of(model, e));
+            return 0;
+        }
+    }
+
     public void Fail(EngineException failure)
     {
         isFinished = true;
@@ -135,6 +152,7 @@ internal sealed class LiveRequest : IDisposable
     private void Publish(GeneratedToken token)
     {
         isFinished = token.Finish is not null;
+        generation.CachedTokens = sequence.CachedTokens;
         generation.Publish(token);
     }
 

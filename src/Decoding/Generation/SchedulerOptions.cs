@@ -16,8 +16,8 @@ public sealed record SchedulerOptions
     public int MaxWaiting { get; init; } = 256;
 
     /// <summary>
-    /// Prompt tokens (of the base) that join in one step, so that newcomers do not stall running answers for long; one request always
-    /// joins, however long. Prompts that are scored share this bound and run over several steps. Default 1,024.
+    /// Prompt tokens (of the longest stream of each request) that are computed between one token of a running answer and the next, so that
+    /// newcomers do not stall it for long: longer prompts, and those that are scored, run in pieces over several steps. Default 256.
     /// </summary>
-    public int PromptTokensPerStep { get; init; } = 1024;
+    public int PromptTokensPerStep { get; init; } = 256;
 }

@@ -4,6 +4,7 @@ using System.Numerics.Tensors;
 using Microsoft.ML.OnnxRuntime;
 using Microsoft.ML.OnnxRuntime.Tensors;
 
+using ProxyTune.Decoding.Models.KeyValues;
 using ProxyTune.Decoding.Onnx;
 
 namespace ProxyTune.Decoding.Models;
@@ -57,7 +58,7 @@ internal sealed class DecoderRun : IDisposable
         long start = Stopwatch.GetTimestamp();
         decoder.Session.RunWithBinding(options, binding);
         Time += Stopwatch.GetElapsedTime(start);
-        cache.Advance(rows, positions);
+        cache.Advance(rows);
     }
 
     /// <summary>Copies the logits of one position of the last run, a wanted one, as float32.</summary>

@@ -4,16 +4,25 @@ namespace ProxyTune.Decoding.Models;
 /// A model that continues token sequences. Batch-shaped and synchronous: one call serves prefill, decoding and verification.
 /// </summary>
 /// <remarks>
-/// Not thread-safe. The decode scheduler's thread is the only caller of <see cref="Start"/>, <see cref="Forward"/>,
+/// Not thread-safe. The decode scheduler's thread is the only caller of <see cref="Start"/>, <see cref="Prefill"/>, <see cref="Forward"/>,
 /// <see cref="Sequence.Rewind"/> and <see cref="Sequence.Dispose()"/>. <see cref="Info"/> may be read by any thread.
 /// </remarks>
 public interface ILanguageModel : IDisposable
 {
     ModelInfo Info { get; }
 
-    /// <summary>Begins a sequence. Its prompt is computed by the first <see cref="Forward"/> that names it.</summary>
+    /// <summary>Begins a sequence. Its prompt is computed by the first <see cref="Forward"/> that names it, but for what <see cref="Prefill"/> did before.</summary>
     /// <exception cref="EngineException">QueueFull when the model holds as many sequences as it can; PromptTooLong.</exception>
     Sequence Start(Prompt prompt);
+
+    /// <summary>
+    /// Computes some of a sequence's prompt ahead of <see cref="Forward"/>, so that others need not wait until a long prompt is computed as
+    /// a whole. Does nothing where Forward would not have more than that many positions to compute.
+    /// </summary>
+    /// <param name="positions">Most positions; where the sequence consists of streams, of each of them.</param>
+    /// <returns>Positions computed; the most of any stream.</returns>
+    /// <exception cref="EngineException">The sequence is lost, and no other.</exception>
+    int Prefill(Sequence sequence, int positions) => 0;
 
     /// <summary>
     /// Appends each segment's tokens to its sequence (after whatever the sequence has not computed yet, such as its prompt) and writes

@@ -1,3 +1,5 @@
+using ProxyTune.Decoding.Models.KeyValues;
+
 namespace ProxyTune.Decoding.Models;
 
 /// <summary>What is known of a model before it runs.</summary>
@@ -16,6 +18,9 @@ public sealed record ModelInfo
 
     /// <summary>SHA-256 over graph and weight files, lower-case hex.</summary>
     public required string Hash { get; init; }
+
+    /// <summary>What keys and values of its sequences take; null where it keeps none here.</summary>
+    internal KeyValueSize? KeyValues { get; init; }
 
     /// <summary>Runs behind a network: it gives one row per call, which knows only the likeliest tokens, and may be slow or down.</summary>
     public bool IsRemote { get; init; }

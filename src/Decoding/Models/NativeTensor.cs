@@ -13,7 +13,10 @@ internal sealed unsafe class NativeTensor(TensorElementType type) : IDisposable
 
     public TensorElementType Type { get; } = type;
 
-    public int ElementSize { get; } = type switch
+    public int ElementSize { get; } = SizeOf(type);
+
+    /// <summary>Bytes of an element.</summary>
+    public static int SizeOf(TensorElementType type) => type switch
     {
         TensorElementType.Float or TensorElementType.Int32 => 4,
         TensorElementType.Int64 => 8,

@@ -2,6 +2,7 @@ using Onnx;
 
 using ProxyTune.Decoding.Catalog;
 using ProxyTune.Decoding.Fusion;
+using ProxyTune.Decoding.Models.KeyValues;
 using ProxyTune.Decoding.Onnx;
 using ProxyTune.Decoding.Patches;
 
@@ -25,6 +26,8 @@ public sealed class OnnxLanguageModel : ILanguageModel
     private readonly DecoderGraph graph;
     private readonly DecoderSession decoder;
     private readonly KeyValueCache cache;
+    private readonly PrefixCache prefixes;
+    private readonly KeyValueMemory? ownMemory;
     private readonly DecoderRun run;
     private readonly PatchedDecoder patched;
     private readonly int maxSequences;
@@ -32,12 +35,14 @@ public sealed class OnnxLanguageModel : ILanguageModel
     private readonly List<OnnxSequence> alone = [];
     private readonly List<OnnxSequence> together = [];
 
-    private OnnxLanguageModel(DecoderGraph graph, ModelProto variant, string name, string hash, int maxSequences)
+    private OnnxLanguageModel(DecoderGraph graph, ModelProto variant, string name, string hash, EngineOptions options, KeyValueMemory? memory)
     {
         this.graph = graph;
         decoder = graph.Open(variant);
-        this.maxSequences = maxSequences;
-        cache = decoder.SharesCache ? new SharedCache(decoder) : new GrowingCache(decoder);
+        maxSequences = options.MaxSequences;
+        memory ??= ownMemory = new(options.KeyValueBytes);
+        cache = decoder.SharesCache ? new SharedCache(decoder, memory) : new GrowingCache(decoder, memory);
+        prefixes = new(cache, memory);
         run = new(decoder, cache);
         patched = new(graph, variant, cache);
         rowsPerRun = decoder.GivesLastRowOnly ? 1 : Math.Clamp(MostRunLogits / decoder.VocabularySize, 16, LongestChunk);
@@ -45,7 +50,8 @@ public sealed class OnnxLanguageModel : ILanguageModel
         {
             Name = name,
             VocabularySize = decoder.VocabularySize,
-            ContextLength = Math.Min(decoder.Config.ContextLength, decoder.Cache.FixedWidth ?? int.MaxValue),
+            ContextLength = cache.Size.ContextLength,
+            KeyValues = cache.Size,
             EndOfTextIds = decoder.Config.EndOfTextIds,
             Hash = hash,
         };
@@ -67,15 +73,20 @@ public sealed class OnnxLanguageModel : ILanguageModel
 
     /// <summary>Loads a folder.</summary>
     /// <param name="name">What messages call the model; null for the folder's name.</param>
-    /// <exception cref="EngineException">InvalidModelFolder, naming folder and file; InvalidValue for a missing execution provider.</exception>
-    public static OnnxLanguageModel Load(string folder, EngineOptions options, string? name = null)
+    /// <param name="memory">The budget that it shares with other models; null for one of its own.</param>
+    /// <exception cref="EngineException">
+    /// InvalidModelFolder, naming folder and file; InvalidValue for a missing execution provider, or a budget that is too small for one context.
+    /// </exception>
+    public static OnnxLanguageModel Load(string folder, EngineOptions options, string? name = null, KeyValueMemory? memory = null)
     {
         DecoderGraph graph = DecoderGraph.Load(folder, options);
         try
         {
             string hash = WeightsHash.Of(folder, graph.Config.Graph, graph.Contents);
             ModelProto variant = LogitsRows.Of(graph.Model, graph.Config.Logits) ?? graph.Model;
-            return new(graph, variant, name ?? Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder))), hash, options.MaxSequences);
+            OnnxLanguageModel model = new(graph, variant, name ?? Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder))), hash, options, memory);
+            KeyValueNeed.Of([(model.Info, model.Info.ContextLength)]).Require("one context");
+            return model;
         }
         catch
         {
@@ -106,10 +117,33 @@ public sealed class OnnxLanguageModel : ILanguageModel
         }
 
         PatchSum? patch = prompt.Plan.Streams[0].Patch;
-        OnnxSequence sequence = new(this, prompt.Streams[0], patch, patch is null ? null : patched.Prepare(patch));
-        cache.Add(sequence);
+        OnnxSequence sequence = new(this, prompt.Streams[0], (int)Math.Min(Info.ContextLength, (long)length + prompt.MostAppended))
+        {
+            Patch = patch,
+            Fitted = patch is null ? null : patched.Prepare(patch),
+            Scope = prompt.Tenant is null ? null : new(prompt.Tenant, patch?.Hash ?? ""),
+        };
+        if (!cache.TryAdd(sequence))
+        {
+            throw new EngineException(EngineError.QueueFull, $"The memory for keys and values has no room for {sequence.Most} more tokens of '{Info.Name}' now.");
+        }
+
         LiveSequences++;
         return sequence;
+    }
+
+    public int Prefill(Sequence sequence, int positions)
+    {
+        OnnxSequence own = (OnnxSequence)sequence;
+        ObjectDisposedException.ThrowIf(own.IsDisposed, own);
+        Restore(own, own.Prompt.Length - 1);
+        if (own.Pending <= positions)
+        {
+            return 0;
+        }
+
+        RunAlone(own, own.PromptLeft[..positions], [], 0);
+        return positions;
     }
 
     public void Forward(IReadOnlyList<Segment> batch, Span<float> logits)
@@ -119,14 +153,17 @@ public sealed class OnnxLanguageModel : ILanguageModel
         foreach (Segment segment in batch)
         {
             OnnxSequence sequence = Check(segment);
-            if (cache.Batches && sequence.Computed > 0 && segment.Tokens.Length == 1)
+            Restore(sequence, sequence.Prompt.Length + segment.Tokens.Length - segment.Rows);
+            ReadOnlyMemory<int> input = Input(sequence, segment);
+            if (cache.Batches && sequence.Computed > 0 && input.Length == 1)
             {
-                (sequence.Input, sequence.LogitsRow) = (segment.Tokens, row);
+                (sequence.Input, sequence.LogitsRow) = (input, row);
                 together.Add(sequence);
             }
             else
             {
-                RunAlone(sequence, segment, Rows(logits, row, segment.Rows));
+                RunAlone(sequence, input, Rows(logits, row, segment.Rows), segment.Rows);
+                prefixes.StorePrompt(sequence);
             }
 
             row += segment.Rows;
@@ -138,6 +175,7 @@ public sealed class OnnxLanguageModel : ILanguageModel
             for (int i = 0; i < together.Count; i++)
             {
                 done.Read(i, 0, Rows(logits, together[i].LogitsRow, 1));
+                prefixes.StorePrompt(together[i]);
             }
         }
     }
@@ -146,7 +184,9 @@ public sealed class OnnxLanguageModel : ILanguageModel
     {
         patched.Dispose();
         run.Dispose();
+        prefixes.Dispose();
         cache.Dispose();
+        ownMemory?.Dispose();
         decoder.Dispose();
         graph.Dispose();
     }
@@ -155,6 +195,7 @@ public sealed class OnnxLanguageModel : ILanguageModel
 
     internal void Release(OnnxSequence sequence)
     {
+        prefixes.Store(sequence);
         cache.Remove(sequence);
         LiveSequences--;
     }
@@ -167,14 +208,27 @@ public sealed class OnnxLanguageModel : ILanguageModel
         ObjectDisposedException.ThrowIf(sequence.IsDisposed, sequence);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(segment.Tokens.Length, sequence.Room, nameof(segment));
         ArgumentOutOfRangeException.ThrowIfLessThan(segment.Rows, 1, nameof(segment));
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(segment.Rows, sequence.Pending.Length + segment.Tokens.Length, nameof(segment));
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(segment.Rows, sequence.Pending + segment.Tokens.Length, nameof(segment));
         return sequence;
     }
 
-    private void RunAlone(OnnxSequence sequence, Segment segment, Span<float> logits)
+    private static ReadOnlyMemory<int> Input(OnnxSequence sequence, Segment segment) =>
+        sequence.Pending == 0 ? segment.Tokens
+        : segment.Tokens.IsEmpty ? sequence.PromptLeft
+        : (int[])[.. sequence.PromptLeft.Span, .. segment.Tokens.Span];
+
+    /// <summary>Takes a prompt's beginning from an earlier text, where nothing of it is computed yet.</summary>
+    private void Restore(OnnxSequence sequence, int most)
     {
-        int[] tokens = [.. sequence.Pending.Span, .. segment.Tokens.Span];
-        int firstWanted = tokens.Length - segment.Rows;
+        if (sequence.Computed == 0)
+        {
+            prefixes.Restore(sequence, Math.Min(most, sequence.Prompt.Length));
+        }
+    }
+
+    private void RunAlone(OnnxSequence sequence, ReadOnlyMemory<int> tokens, Span<float> logits, int rows)
+    {
+        int firstWanted = tokens.Length - rows;
         for (int start = 0, end; start < tokens.Length; start = end)
         {
             // Where the graph cannot choose, every position costs a row.
@@ -184,7 +238,7 @@ public sealed class OnnxLanguageModel : ILanguageModel
                 end = Math.Min(end, Math.Max(start, firstWanted) + rowsPerRun);
             }
 
-            sequence.Input = tokens.AsMemory(start, end - start);
+            sequence.Input = tokens[start..end];
             alone.Clear();
             alone.Add(sequence);
             DecoderRun done = Execute(alone, Math.Clamp(firstWanted - start, 0, end - start));

@@ -1,23 +1,36 @@
+using System.Runtime.InteropServices;
+
 using Microsoft.ML.OnnxRuntime;
 
+using ProxyTune.Decoding.Models.KeyValues;
 using ProxyTune.Decoding.Patches;
 
 namespace ProxyTune.Decoding.Models;
 
-/// <summary>A conversation of one ONNX model: a length, and where its keys and values lie.</summary>
-internal sealed class OnnxSequence(OnnxLanguageModel model, ReadOnlyMemory<int> prompt, PatchSum? patch = null, FittedPatch? fitted = null) : Sequence
+/// <summary>A conversation of one ONNX model: its tokens, and where their keys and values lie.</summary>
+/// <param name="most">Positions that it can come to have.</param>
+internal sealed class OnnxSequence(OnnxLanguageModel model, ReadOnlyMemory<int> prompt, int most) : Sequence
 {
+    public ReadOnlyMemory<int> Prompt => prompt;
+
     /// <summary>What is added to the weights for this sequence, or null.</summary>
-    public PatchSum? Patch => patch;
+    public PatchSum? Patch { get; init; }
 
     /// <summary>The same in the graph's layout.</summary>
-    public FittedPatch? Fitted => fitted;
+    public FittedPatch? Fitted { get; init; }
 
-    /// <summary>Prompt tokens, until they are computed.</summary>
-    public ReadOnlyMemory<int> Pending => Computed == 0 ? prompt : default;
+    /// <summary>Whose earlier texts it may begin with; null for nobody's.</summary>
+    public PrefixScope? Scope { get; init; }
 
-    /// <summary>Positions whose keys and values exist.</summary>
-    public int Computed { get; set; }
+    public int Most => most;
+
+    /// <summary>Prompt tokens that are not computed yet.</summary>
+    public ReadOnlyMemory<int> PromptLeft => prompt[Math.Min(Computed, prompt.Length)..];
+
+    /// <summary>Those whose keys and values exist.</summary>
+    public List<int> Tokens { get; } = [];
+
+    public int Computed => Tokens.Count;
 
     /// <summary>Tokens that the next run appends.</summary>
     public ReadOnlyMemory<int> Input { get; set; }
@@ -31,11 +44,16 @@ internal sealed class OnnxSequence(OnnxLanguageModel model, ReadOnlyMemory<int> 
     /// <summary>Tensors of exactly <see cref="Computed"/> positions, where the graph cannot share a buffer.</summary>
     public OrtValue[] Past { get; set; } = [];
 
+    /// <summary>Whether its prompt is there for others that begin like it.</summary>
+    public bool IsPromptStored { get; set; }
+
     public bool IsDisposed { get; private set; }
 
     public override int Length => Math.Max(Computed, prompt.Length);
 
-    public override int Room => model.Info.ContextLength - Length;
+    public override int Room => most - Length;
+
+    public override int Pending => PromptLeft.Length;
 
     public override IReadOnlyList<int> EndOfTextIds => model.Info.EndOfTextIds;
 
@@ -47,6 +65,18 @@ internal sealed class OnnxSequence(OnnxLanguageModel model, ReadOnlyMemory<int> 
         {
             model.Truncate(this, Computed - count);
         }
+    }
+
+    /// <summary>The input is computed.</summary>
+    public void Advance() => Tokens.AddRange(Input.Span);
+
+    public void Truncate(int length) => CollectionsMarshal.SetCount(Tokens, length);
+
+    /// <summary>The prompt's beginning was found.</summary>
+    public void Restored(int length)
+    {
+        CachedTokens = length;
+        Tokens.AddRange(prompt.Span[..length]);
     }
 
     protected override void Dispose(bool disposing)

@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 
 using Onnx;
 
+using ProxyTune.Decoding.Models.KeyValues;
 using ProxyTune.Decoding.Onnx;
 using ProxyTune.Decoding.Patches;
 

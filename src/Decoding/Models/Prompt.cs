@@ -10,6 +10,15 @@ namespace ProxyTune.Decoding.Models;
 /// <param name="Streams">Token ids, one array for each of the plan's streams, in the plan's order (the base first).</param>
 public sealed record Prompt(FusionPlan Plan, IReadOnlyList<ReadOnlyMemory<int>> Streams)
 {
+    /// <summary>
+    /// On whose behalf: sequences of one tenant may begin with keys and values of its earlier ones, if the tokens are the same. Null keeps
+    /// nothing and looks for nothing.
+    /// </summary>
+    public string? Tenant { get; init; }
+
+    /// <summary>How many tokens will be appended at most; memory is reserved for them. The context may hold less.</summary>
+    public int MostAppended { get; init; } = int.MaxValue;
+
     /// <summary>Tokens of the base's rendering: what a user is told under usage.</summary>
     public int TokenCount => Streams[0].Length;
 

@@ -11,6 +11,15 @@ public abstract class Sequence : IDisposable
     /// <summary>How many tokens can still be appended.</summary>
     public abstract int Room { get; }
 
+    /// <summary>Prompt tokens that <see cref="ILanguageModel.Prefill"/> can still compute; 0 for a model that computes prompts as a whole.</summary>
+    public virtual int Pending => 0;
+
+    /// <summary>
+    /// Prompt tokens whose keys and values were known from an earlier text, once the first of the prompt is computed; for a fused sequence
+    /// those of the base.
+    /// </summary>
+    public virtual int CachedTokens { get; protected set; }
+
     /// <summary>The ids that end this text; for a fused sequence the union over its streams.</summary>
     public abstract IReadOnlyList<int> EndOfTextIds { get; }
 

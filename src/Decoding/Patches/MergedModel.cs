@@ -1,5 +1,6 @@
 using ProxyTune.Decoding.Catalog;
 using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Models.KeyValues;
 using ProxyTune.Decoding.Onnx;
 
 namespace ProxyTune.Decoding.Patches;
@@ -17,7 +18,7 @@ internal static class MergedModel
 
     /// <param name="folder">A Llama checkpoint with config.json and model.safetensors; needs no graph.</param>
     /// <exception cref="EngineException">As of <see cref="LlamaExporter.Export"/> and <see cref="OnnxLanguageModel.Load"/>.</exception>
-    public static OnnxLanguageModel Load(string folder, IReadOnlyList<WeightedPatch> patches, EngineOptions options)
+    public static OnnxLanguageModel Load(string folder, IReadOnlyList<WeightedPatch> patches, EngineOptions options, KeyValueMemory? memory = null)
     {
         // Readable by this user alone, and of a name that nobody can foresee.
         DirectoryInfo merged = Directory.CreateTempSubdirectory("proxytune-merge-");
@@ -25,7 +26,7 @@ internal static class MergedModel
         {
             LlamaExporter.Export(folder, merged.FullName, patches);
             return OnnxLanguageModel.Load(
-                merged.FullName, options, Name(new DirectoryInfo(folder).Name, patches.Select(patch => (patch.Patch.Name, patch.Weight))));
+                merged.FullName, options, Name(new DirectoryInfo(folder).Name, patches.Select(patch => (patch.Patch.Name, patch.Weight))), memory);
         }
         finally
         {

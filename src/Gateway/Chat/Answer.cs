@@ -27,6 +27,9 @@ internal sealed class Answer(int index, Generation generation, Tokenizer tokeniz
 
     public int Index { get; } = index;
 
+    /// <summary>Tokens of the prompt that were not computed, once there is a token.</summary>
+    public int CachedTokens => generation.CachedTokens;
+
     /// <summary>Tokens drawn so far, the end-of-text token included.</summary>
     public int TokenCount { get; private set; }
 

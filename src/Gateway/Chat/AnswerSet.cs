@@ -13,6 +13,7 @@ internal sealed class AnswerSet : IDisposable
 {
     private readonly List<Answer> answers = [];
     private readonly int promptTokens;
+    private readonly int choices;
 
     /// <summary>Submits every choice of every prompt, or none: when one is refused, those before it are cancelled.</summary>
     /// <exception cref="EngineException">InvalidValue where they are more than the waiting line ever holds; whatever <see cref="DecodeScheduler.Submit"/> throws.</exception>
@@ -26,7 +27,8 @@ internal sealed class AnswerSet : IDisposable
         IReadOnlyList<EchoedPrompt>? echoes = null)
     {
         promptTokens = prompts.Sum(prompt => prompt.TokenCount);
-        int choices = fields.N ?? 1, most = scheduler.Options.MaxWaiting;
+        choices = fields.N ?? 1;
+        int most = scheduler.Options.MaxWaiting;
         if (prompts.Count * choices > most)
         {
             // Not the line's being full just now, which a client would try again.
@@ -42,7 +44,7 @@ internal sealed class AnswerSet : IDisposable
             for (int i = 0; i < prompts.Count * choices; i++)
             {
                 int prompt = i / choices;
-                Generation generation = scheduler.Submit(template.For(prompts[prompt], i % choices));
+                Generation generation = scheduler.Submit(template.For(prompts[prompt] with { Tenant = call.Tenant }, i % choices));
                 answers.Add(new Answer(i, generation, call.Model.Tokenizer, fields.Stop ?? [], echoes?[prompt]));
             }
         }
@@ -55,7 +57,11 @@ internal sealed class AnswerSet : IDisposable
 
     public IReadOnlyList<Answer> Answers => answers;
 
-    public Usage Usage => new(promptTokens, answers.Sum(answer => answer.TokenCount));
+    /// <summary>What each prompt's first choice found in the cache counts: the others may find what that one left.</summary>
+    public Usage Usage => new(
+        promptTokens,
+        answers.Sum(answer => answer.TokenCount),
+        new(answers.Where((_, i) => i % choices == 0).Sum(answer => answer.CachedTokens)));
 
     /// <summary>Deltas of all choices as they come. The first failure ends the enumeration with its exception.</summary>
     public async IAsyncEnumerable<(Answer Answer, AnswerDelta Delta)> ReadAsync([EnumeratorCancellation] CancellationToken cancellation)

@@ -7,8 +7,9 @@ namespace ProxyTune.Gateway.Chat;
 
 /// <summary>What a request asked of which model, settled once before anything is generated.</summary>
 /// <param name="Applied">The fusion, filled in; null for a base alone of which no fusion was asked.</param>
+/// <param name="Tenant">On whose behalf.</param>
 /// <param name="Created">Seconds since 1970.</param>
-internal sealed record ModelCall(ServedModel Model, ServedPlan Plan, FusionSettings? Applied, long Created)
+internal sealed record ModelCall(ServedModel Model, ServedPlan Plan, FusionSettings? Applied, string Tenant, long Created)
 {
     private const string AppliedHeader = "X-Fusion-Applied";
 
@@ -26,6 +27,6 @@ internal sealed record ModelCall(ServedModel Model, ServedPlan Plan, FusionSetti
             http.Response.Headers[AppliedHeader] = FusionRequest.Format(applied);
         }
 
-        return new ModelCall(name.Model, plan, applied, DateTimeOffset.UtcNow.ToUnixTimeSeconds());
+        return new ModelCall(name.Model, plan, applied, Tenants.Of(http, fields.CacheSalt), DateTimeOffset.UtcNow.ToUnixTimeSeconds());
     }
 }

@@ -40,6 +40,7 @@ internal sealed record GatewayOptions
         AtLeast(1, options.MaxBodyBytes, nameof(MaxBodyBytes));
         AtLeast(0, options.Engine.Threads, "Engine:Threads");
         AtLeast(1, options.Engine.MaxSequences, "Engine:MaxSequences");
+        AtLeast(1, options.Engine.KeyValueBytes ?? long.MaxValue, "Engine:KeyValueBytes");
         AtLeast(1, options.Scheduler.MaxRunning, "Scheduler:MaxRunning");
         AtLeast(1, options.Scheduler.MaxRemote, "Scheduler:MaxRemote");
         AtLeast(1, options.Scheduler.MaxWaiting, "Scheduler:MaxWaiting");

@@ -55,6 +55,9 @@ internal abstract record RequestFields
 
     public string? User { get; init; }
 
+    /// <summary>As at vLLM: only requests with the same salt, and the same key, share what is kept of their prompts.</summary>
+    public string? CacheSalt { get; init; }
+
     /// <summary>Wins over the model name's suffix, which wins over the header X-Fusion.</summary>
     public FusionSettings? Fusion { get; init; }
 }

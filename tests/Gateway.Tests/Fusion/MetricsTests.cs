@@ -61,6 +61,32 @@ public sealed partial class MetricsTests : IAsyncLifetime
         Assert.Contains(metrics, metric => metric.Key.StartsWith("http_server_request_duration_seconds_count", StringComparison.Ordinal) && metric.Key.Contains("http_response_status_code=400", StringComparison.Ordinal));
     }
 
+    [Fact]
+    public async Task Metrics_AfterTheSameQuestionTwice_TellWhatItsPrefixSaved()
+    {
+        Dictionary<string, object?> question = AnswerTests.Question(2, new()
+        {
+            ["model"] = MethodsGateway.Any,
+            ["messages"] = new[] { new { role = "user", content = "Where were you when the lights went out?" } },
+        });
+        await gateway.Server.AnswerAsync("/v1/chat/completions", question);
+        Dictionary<string, double> before = await ScrapeAsync();
+        JsonElement again = await gateway.Server.AnswerAsync("/v1/chat/completions", question);
+        Dictionary<string, double> metrics = await ScrapeAsync();
+
+        int cached = again.GetProperty("usage").GetProperty("prompt_tokens_details").GetProperty("cached_tokens").GetInt32();
+        Assert.True(cached > 0);
+        Assert.Equal(before["proxytune_prefix_misses_total"], metrics["proxytune_prefix_misses_total"]);
+        Assert.InRange(metrics["proxytune_prefix_hits_total"] - before["proxytune_prefix_hits_total"], 2, 3);
+        Assert.InRange(metrics["proxytune_prefix_tokens_total"] - before["proxytune_prefix_tokens_total"], cached, 4 * cached);
+        Assert.Equal(0, metrics["proxytune_prefix_evictions_total"]);
+        Assert.True(metrics["proxytune_key_values_limit_bytes"] > metrics["proxytune_key_values_cached_bytes"]);
+        Assert.Equal(before["proxytune_key_values_cached_bytes"], metrics["proxytune_key_values_cached_bytes"]);
+        Assert.True(metrics["proxytune_key_values_cached_bytes"] > 0);
+        Assert.Equal(0, metrics["proxytune_key_values_live_bytes"]);
+        Assert.Equal(0, metrics["proxytune_key_values_reserved_bytes"]);
+    }
+
     private static JsonElement Summary(JsonElement answer) => answer.GetProperty("choices")[0].GetProperty("fusion_trace").GetProperty("summary");
 
     /// <summary>Values by name and labels, those of the exporter itself left out.</summary>

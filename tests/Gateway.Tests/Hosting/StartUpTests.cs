@@ -34,6 +34,10 @@ public class StartUpTests
     [InlineData("--engine:executionprovider", "cuda", "'cuda' is not available")]
     [InlineData("--scheduler:maxwaiting", "many", "MaxWaiting")]
     [InlineData("--scheduler:maxrunning", "0", "MaxRunning is 0")]
+    [InlineData("--scheduler:prompttokensperstep", "0", "PromptTokensPerStep is 0")]
+    [InlineData("--engine:keyvaluebytes", "0", "KeyValueBytes is 0")]
+    [InlineData("--engine:keyvaluebytes", "1000", "may take 81920 bytes: 128 tokens x 640 bytes ('base')")]
+    [InlineData("--engine:keyvaluebytes", "100000", "one context of 'town-qa' may take 245760 bytes: 128 tokens x 640 bytes ('base') + 128 tokens x 640 bytes ('small-qa') + 128 tokens x 640 bytes ('small')")]
     [InlineData("--models", "nowhere", "nowhere does not exist")]
     [InlineData("--urls", "nonsense", "nonsense")]
     public async Task Main_WrongSetting_ExitsWith1AndOneLine(string name, string value, string words)

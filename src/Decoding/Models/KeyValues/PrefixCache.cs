@@ -1,0 +1,144 @@
+using System.Runtime.InteropServices;
+
+namespace ProxyTune.Decoding.Models.KeyValues;
+
+/// <summary>
+/// Keys and values of one model's earlier texts, in blocks of tokens that are a tree: texts that begin alike share the blocks of what they
+/// share. A sequence copies what it finds, and whole blocks of what it has computed are copied from it.
+/// </summary>
+/// <remarks>A text's later blocks are marked as used before its earlier ones, so the least recently used block never has another behind it.</remarks>
+internal sealed class PrefixCache(KeyValueCache cache, KeyValueMemory memory) : IDisposable
+{
+    /// <summary>Tokens of a block.</summary>
+    public const int BlockLength = 16;
+
+    private readonly Dictionary<PrefixKey, PrefixBlock> blocks = [];
+    private long now;
+
+    private long BlockBytes => BlockLength * cache.Size.TokenBytes;
+
+    /// <summary>Gives a sequence that has computed nothing what is known of its prompt.</summary>
+    /// <param name="most">Positions at most.</param>
+    public void Restore(OnnxSequence sequence, int most)
+    {
+        if (sequence.Scope is null || most < 1)
+        {
+            return;
+        }
+
+        now = memory.NextUse();
+        List<PrefixBlock> path;
+        int length;
+        do
+        {
+            path = Find(sequence.Scope, sequence.Prompt.Span);
+            length = Math.Min(path.Count * BlockLength, most);
+            cache.Extend(sequence, length);
+
+            // The prefix itself may have had to make room for its copy.
+        }
+        while (Find(sequence.Scope, sequence.Prompt.Span).Count < path.Count);
+        for (int i = 0; i * BlockLength < length; i++)
+        {
+            int tokens = Math.Min(BlockLength, length - (i * BlockLength));
+            ForEachHead(path[i], (block, tensor, head) =>
+                block[..(block.Length / BlockLength * tokens)].CopyTo(cache.Bytes(sequence, tensor, head, i * BlockLength, tokens)));
+        }
+
+        sequence.Restored(length);
+        Touch(path);
+    }
+
+    /// <summary>Keeps a prompt for others that begin like it, as soon as it is complete.</summary>
+    public void StorePrompt(OnnxSequence sequence)
+    {
+        if (sequence is { Scope: not null, IsPromptStored: false })
+        {
+            sequence.IsPromptStored = true;
+            memory.CountLookUp(sequence.CachedTokens);
+            Store(sequence);
+        }
+    }
+
+    /// <summary>Keeps what a sequence has computed, but for a last incomplete block.</summary>
+    public void Store(OnnxSequence sequence)
+    {
+        if (sequence.Scope is null)
+        {
+            return;
+        }
+
+        now = memory.NextUse();
+        ReadOnlySpan<int> tokens = CollectionsMarshal.AsSpan(sequence.Tokens);
+        List<PrefixBlock> path = Find(sequence.Scope, tokens);
+
+        // First of all, so that they do not make room for what comes behind them.
+        Touch(path);
+        while (tokens.Length - (path.Count * BlockLength) >= BlockLength && memory.TryCache(BlockBytes, now))
+        {
+            path.Add(Copy(sequence, Key(sequence.Scope, path, tokens), path.Count * BlockLength));
+        }
+
+        Touch(path);
+    }
+
+    /// <summary>The block gives way to others.</summary>
+    public void Forget(PrefixBlock block) => blocks.Remove(block.Key);
+
+    public void Dispose()
+    {
+        foreach (PrefixBlock block in blocks.Values)
+        {
+            memory.Remove(block);
+        }
+
+        blocks.Clear();
+    }
+
+    private static PrefixKey Key(PrefixScope scope, List<PrefixBlock> path, ReadOnlySpan<int> tokens) =>
+        new(path.Count == 0 ? scope : path[^1], tokens.Slice(path.Count * BlockLength, BlockLength).ToArray());
+
+    private List<PrefixBlock> Find(PrefixScope scope, ReadOnlySpan<int> tokens)
+    {
+        List<PrefixBlock> path = [];
+        while (tokens.Length - (path.Count * BlockLength) >= BlockLength && blocks.TryGetValue(Key(scope, path, tokens), out PrefixBlock? next))
+        {
+            path.Add(next);
+        }
+
+        return path;
+    }
+
+    private PrefixBlock Copy(OnnxSequence sequence, PrefixKey key, int position)
+    {
+        NativeTensor data = new(cache.Type);
+        data.Reserve(BlockBytes / data.ElementSize);
+        PrefixBlock block = new(this, key, data, BlockBytes) { UsedAt = now };
+        ForEachHead(block, (copy, tensor, head) => cache.Bytes(sequence, tensor, head, position, BlockLength).CopyTo(copy));
+        memory.Add(block);
+        return blocks[key] = block;
+    }
+
+    private void Touch(List<PrefixBlock> path)
+    {
+        for (int i = path.Count - 1; i >= 0; i--)
+        {
+            path[i].UsedAt = now;
+            memory.Touch(path[i]);
+        }
+    }
+
+    private void ForEachHead(PrefixBlock block, HeadAction action)
+    {
+        long elements = BlockBytes / block.Data.ElementSize / cache.Size.Tensors / cache.Heads;
+        for (int tensor = 0; tensor < cache.Size.Tensors; tensor++)
+        {
+            for (int head = 0; head < cache.Heads; head++)
+            {
+                action(block.Data.Bytes(((tensor * cache.Heads) + head) * elements, elements), tensor, head);
+            }
+        }
+    }
+
+    private delegate void HeadAction(Span<byte> block, int tensor, int head);
+}

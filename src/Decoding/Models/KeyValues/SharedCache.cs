@@ -1,0 +1,228 @@
+using System.Numerics;
+
+using Microsoft.ML.OnnxRuntime;
+
+namespace ProxyTune.Decoding.Models.KeyValues;
+
+/// <summary>
+/// Keys and values in place: past and present are the same rows of one buffer per layer and kind, [rows, heads, width, head size], and a
+/// run sees the rows of its sequences as one tensor.
+/// </summary>
+/// <remarks>
+/// All sequences share one width, so that any of them can decode together. Rows and width double when they are outgrown, within what the
+/// live sequences have reserved; what is used is copied then. An idle cache holds nothing.
+/// </remarks>
+internal sealed class SharedCache : KeyValueCache
+{
+    private readonly List<OnnxSequence?> rows = [];
+    private readonly Dictionary<OrtIoBinding, (int First, int Count)> bound = [];
+    private NativeTensor[] tensors;
+    private int capacity;
+    private int width;
+
+    public SharedCache(DecoderSession decoder, KeyValueMemory memory)
+        : base(decoder, memory)
+    {
+        tensors = Allocate(0, 0);
+    }
+
+    public override bool Batches => true;
+
+    /// <summary>Rows and width of the buffers.</summary>
+    public (int Rows, int Width) Extent => (capacity, width);
+
+    private int HeadSize => Decoder.Cache.HeadSize;
+
+    private long RowLength => (long)Heads * width * HeadSize;
+
+    public override void Bind(OrtIoBinding binding, List<OnnxSequence> batch, int positions)
+    {
+        // First, since a row that was given out but never computed may lie beyond the buffers.
+        Reserve(batch.Max(s => s.Computed) + positions);
+        Gather(batch);
+        batch.Sort(static (a, b) => a.Row.CompareTo(b.Row));
+        int first = batch[0].Row;
+        if (bound.GetValueOrDefault(binding) == (first, batch.Count))
+        {
+            return;
+        }
+
+        bound[binding] = (first, batch.Count);
+        for (int i = 0; i < tensors.Length; i++)
+        {
+            using OrtValue view = tensors[i].View(first * RowLength, batch.Count, Heads, width, HeadSize);
+            binding.BindInput(Decoder.CacheNames[i].Past, view);
+            binding.BindOutput(Decoder.CacheNames[i].Present, view);
+        }
+    }
+
+    public override void Advance(List<OnnxSequence> batch) => batch.ForEach(s => s.Advance());
+
+    public override void Truncate(OnnxSequence sequence, int length) => sequence.Truncate(length);
+
+    public override void Extend(OnnxSequence sequence, int length) => Reserve(length);
+
+    public override Span<byte> Bytes(OnnxSequence sequence, int tensor, int head, int position, int count) =>
+        Bytes(tensors[tensor], width, sequence.Row, head, position, count);
+
+    public override void Dispose()
+    {
+        Replace([], 0, 0);
+        base.Dispose();
+    }
+
+    protected override void Place(OnnxSequence sequence)
+    {
+        int free = rows.IndexOf(null);
+        if (free < 0)
+        {
+            free = rows.Count;
+            rows.Add(null);
+        }
+
+        rows[free] = sequence;
+        sequence.Row = free;
+    }
+
+    protected override void Displace(OnnxSequence sequence)
+    {
+        rows[sequence.Row] = null;
+        while (rows.Count > 0 && rows[^1] is null)
+        {
+            rows.RemoveAt(rows.Count - 1);
+        }
+
+        if (rows.Count == 0)
+        {
+            Replace(Allocate(0, 0), 0, 0);
+            Account.Use(0);
+        }
+    }
+
+    protected override void Trim()
+    {
+        int mostWidth = Size.Width(Sequences.Max(s => s.Most));
+        if (((long)Sequences.Count * mostWidth * Size.TokenBytes) + ((long)capacity * width * Size.TensorBytes) < Account.Used)
+        {
+            Resize(Sequences.Count, mostWidth);
+        }
+    }
+
+    private NativeTensor[] Allocate(int newCapacity, int newWidth)
+    {
+        NativeTensor[] allocated = [.. Decoder.CacheNames.Select(_ => new NativeTensor(Type))];
+        try
+        {
+            Array.ForEach(allocated, tensor => tensor.Reserve((long)newCapacity * Heads * newWidth * HeadSize));
+            return allocated;
+        }
+        catch
+        {
+            Array.ForEach(allocated, tensor => tensor.Dispose());
+            throw;
+        }
+    }
+
+    /// <summary>Makes the batch's rows neighbours.</summary>
+    private void Gather(List<OnnxSequence> batch)
+    {
+        int first = batch.Min(s => s.Row);
+        if (batch.Max(s => s.Row) - first == batch.Count - 1)
+        {
+            return;
+        }
+
+        HashSet<OnnxSequence> members = [.. batch];
+        for (int row = 0; row < batch.Count; row++)
+        {
+            if (rows[row] is not { } there || !members.Contains(there))
+            {
+                Swap(row, batch.First(s => s.Row >= batch.Count).Row);
+            }
+        }
+    }
+
+    private void Swap(int row, int other)
+    {
+        int positions = Math.Max(rows[row]?.Computed ?? 0, rows[other]?.Computed ?? 0);
+        byte[] kept = new byte[positions * HeadSize * tensors[0].ElementSize];
+        foreach (NativeTensor tensor in tensors)
+        {
+            for (int head = 0; head < Heads; head++)
+            {
+                Span<byte> here = Bytes(tensor, width, row, head, 0, positions), there = Bytes(tensor, width, other, head, 0, positions);
+                here.CopyTo(kept);
+                there.CopyTo(here);
+                kept.CopyTo(there);
+            }
+        }
+
+        (rows[row], rows[other]) = (rows[other], rows[row]);
+        Number();
+    }
+
+    /// <summary>Grows the buffers until every row has that width.</summary>
+    private void Reserve(int neededWidth)
+    {
+        if (rows.Count <= capacity && neededWidth <= width)
+        {
+            return;
+        }
+
+        int mostWidth = Size.Width(Sequences.Max(s => s.Most)), longest = Math.Max(neededWidth, Sequences.Max(s => s.Computed));
+        int newWidth = Math.Min(mostWidth, Size.Width((int)BitOperations.RoundUpToPowerOf2((uint)longest)));
+        long reservedRows = (long)Sequences.Count * mostWidth / newWidth;
+        Resize((int)Math.Min(reservedRows, BitOperations.RoundUpToPowerOf2((uint)Sequences.Count)), newWidth);
+    }
+
+    /// <summary>Copies what is used into buffers of that size, the rows without gaps.</summary>
+    private void Resize(int newCapacity, int newWidth)
+    {
+        long bytes = (long)newCapacity * newWidth * Size.TokenBytes;
+
+        // What is written to is real memory, and that is one old tensor more than the new ones.
+        Account.Use(bytes + ((long)capacity * width * Size.TensorBytes));
+        NativeTensor[] larger = Allocate(newCapacity, newWidth);
+        OnnxSequence[] kept = [.. rows.OfType<OnnxSequence>()];
+        for (int i = 0; i < tensors.Length; i++)
+        {
+            for (int row = 0; row < kept.Length; row++)
+            {
+                for (int head = 0; head < Heads && kept[row].Computed > 0; head++)
+                {
+                    Bytes(tensors[i], width, kept[row].Row, head, 0, kept[row].Computed)
+                        .CopyTo(Bytes(larger[i], newWidth, row, head, 0, kept[row].Computed));
+                }
+            }
+
+            tensors[i].Dispose();
+        }
+
+        rows.Clear();
+        rows.AddRange(kept);
+        Number();
+        Replace(larger, newCapacity, newWidth);
+        Account.Use(bytes);
+    }
+
+    private void Number()
+    {
+        for (int row = 0; row < rows.Count; row++)
+        {
+            if (rows[row] is { } sequence)
+            {
+                sequence.Row = row;
+            }
+        }
+    }
+
+    private void Replace(NativeTensor[] other, int newCapacity, int newWidth)
+    {
+        Array.ForEach(tensors, tensor => tensor.Dispose());
+        bound.Clear();
+        (tensors, capacity, width) = (other, newCapacity, newWidth);
+    }
+
+    private Span<byte> Bytes(NativeTensor tensor, int tensorWidth, int row, int head, int position, int count) =>
+        tensor.Bytes((((((long)row * Heads) + head) * tensorWidth) + position) * HeadSize, (long)count * HeadSize);
+}
