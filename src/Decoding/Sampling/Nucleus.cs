@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using System.Runtime.Intrinsics;
 
 namespace ProxyTune.Decoding.Sampling;
 
@@ -41,6 +42,47 @@ internal static class Nucleus
         }
 
         return candidates[Selection.Nucleus(candidates[..count], missing) - 1];
+    }
+
+    /// <summary>Whether a token belongs to the set: what precedes it (a higher score, or the same and a lower id) has less than the share p.</summary>
+    /// <param name="scores">Logits over temperature, the largest being 0.</param>
+    public static bool Holds(ReadOnlySpan<float> scores, float p, int id)
+    {
+        double before = 0, total = 0;
+        Span<float> mass = stackalloc float[Block];
+        for (int start = 0; start < scores.Length; start += Block)
+        {
+            ReadOnlySpan<float> block = scores.Slice(start, Math.Min(Block, scores.Length - start));
+            TensorPrimitives.Exp(block, mass);
+            total += TensorPrimitives.Sum<float>(mass[..block.Length]);
+            int lowerIds = Math.Clamp(id - start, 0, block.Length);
+            before += Above(block[..lowerIds], MathF.BitDecrement(scores[id]), mass) + Above(block[lowerIds..], scores[id], mass[lowerIds..]);
+        }
+
+        return before < p * total;
+    }
+
+    private static float Above(ReadOnlySpan<float> scores, float bound, ReadOnlySpan<float> mass)
+    {
+        float sum = 0;
+        int i = 0;
+        if (scores.Length >= Vector256<float>.Count)
+        {
+            Vector256<float> sums = default, bounds = Vector256.Create(bound);
+            for (; i <= scores.Length - Vector256<float>.Count; i += Vector256<float>.Count)
+            {
+                sums += Vector256.GreaterThan(Vector256.Create(scores[i..]), bounds) & Vector256.Create(mass[i..]);
+            }
+
+            sum = Vector256.Sum(sums);
+        }
+
+        for (; i < scores.Length; i++)
+        {
+            sum += scores[i] > bound ? mass[i] : 0;
+        }
+
+        return sum;
     }
 
     private static double Fill(ReadOnlySpan<float> scores, Histogram histogram, Span<double> bins)

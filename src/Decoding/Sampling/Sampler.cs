@@ -41,8 +41,18 @@ public static class Sampler
             // Relative to the maximum, which softmax does not see, so that a tiny temperature cannot overflow.
             TensorPrimitives.Subtract(scores, scores[likeliest], scores);
             TensorPrimitives.Divide(scores, options.Temperature, scores);
-            Cut cut = Truncation.Find(scores, options);
-            return GumbelRace.Winner(scores, cut, new GumbelNoise(options.Seed, position), likeliest);
+            GumbelNoise noise = new(options.Seed, position);
+            if (options.TopP < 1 && options.TopK == 0)
+            {
+                // Who wins among more tokens than the nucleus, and lies in it, wins there too; at least the share p of all draws does.
+                int winner = GumbelRace.Winner(scores, Truncation.MinP(options), noise, likeliest);
+                if (Nucleus.Holds(scores, options.TopP, winner))
+                {
+                    return winner;
+                }
+            }
+
+            return GumbelRace.Winner(scores, Truncation.Find(scores, options), noise, likeliest);
         }
         finally
         {

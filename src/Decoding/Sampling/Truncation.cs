@@ -11,7 +11,7 @@ internal static class Truncation
     /// <param name="scores">Logits over temperature, the largest being 0.</param>
     public static Cut Find(ReadOnlySpan<float> scores, SamplingOptions options)
     {
-        Cut cut = options.MinP > 0 ? new(MathF.Log(options.MinP), int.MaxValue) : Cut.None;
+        Cut cut = MinP(options);
         bool limited = options.TopK > 0 && options.TopK < scores.Length;
         if (!limited && options.TopP >= 1)
         {
@@ -23,6 +23,9 @@ internal static class Truncation
         ArrayPool<Candidate>.Shared.Return(rented);
         return cut.And(new(last.Score, last.Id));
     }
+
+    /// <summary>What min-p alone keeps.</summary>
+    public static Cut MinP(SamplingOptions options) => options.MinP > 0 ? new(MathF.Log(options.MinP), int.MaxValue) : Cut.None;
 
     private static Candidate TopK(ReadOnlySpan<float> scores, SamplingOptions options, Span<Candidate> candidates)
     {
