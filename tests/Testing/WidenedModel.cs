@@ -1,0 +1,84 @@
+using System.Text.Json.Nodes;
+using ProxyTune.Decoding.Onnx;
+
+namespace ProxyTune.Testing;
+
+/// <summary>
+/// A model with more weights and the same function, so that a small one costs what a larger one would and keeps its answers, and how well an
+/// expert drafts for it.
+/// </summary>
+/// <remarks>
+/// <list type="bullet">
+/// <item>Neurons between gate, up and down: their weights are zero, and so is SiLU(0) * 0.</item>
+/// <item>Heads: q, k, v and their columns of o are zero; appended by whole groups, so that each query head keeps its keys.</item>
+/// <item>Layers: o and down are zero, so that they add nothing to the residual. The other weights are those of the layers before, so that they do real work.</item>
+/// <item>Channels of the residual, n times as many: no embedding and no layer writes them, they stay zero. RMSNorm divides by the root of the
+/// mean of squares, which is n times smaller; with epsilon / n the result is sqrt(n) times too large, and the norm's weight takes that back.</item>
+/// </list>
+/// All of it holds exactly in real numbers; in floating point the kernels may add in another order.
+/// </remarks>
+public static class WidenedModel
+{
+    private const string Weights = "model.safetensors";
+
+    /// <summary>Writes a folder that is a checkpoint and a model to serve.</summary>
+    /// <param name="source">A folder with config.json, model.safetensors and the tokenizer.</param>
+    public static void Write(string source, string target, Widening widening, int bits = LlamaExporter.FloatBits)
+    {
+        Directory.CreateDirectory(target);
+        foreach (string file in Directory.GetFiles(source, "*.json"))
+        {
+            File.Copy(file, Path.Combine(target, Path.GetFileName(file)), overwrite: true);
+        }
+
+        CheckpointConfig narrow = CheckpointConfig.Read(source), wide = widening.Of(narrow);
+        WriteConfig(Path.Combine(target, "config.json"), wide);
+        using (SafetensorsFile file = SafetensorsFile.Open(Path.Combine(source, Weights)))
+        {
+            SafetensorsFile.Write(Path.Combine(target, Weights), LlamaTensors.InOrder(wide).Select(tensor => (tensor.Name, tensor.Shape, Widen(file, narrow, tensor.Name, tensor.Shape, widening))));
+        }
+
+        LlamaExporter.Export(target, target, bits: bits);
+    }
+
+    private static float[] Widen(SafetensorsFile file, CheckpointConfig narrow, string name, int[] shape, Widening widening)
+    {
+        string[] words = name.Split('.');
+        bool isLayer = words[1] == "layers";
+        int layer = isLayer ? int.Parse(words[2], System.Globalization.CultureInfo.InvariantCulture) : 0;
+        float[] result = new float[shape.Aggregate(1, (count, size) => count * size)];
+        if (layer >= narrow.Layers && (name.Contains("o_proj", StringComparison.Ordinal) || name.Contains("down_proj", StringComparison.Ordinal)))
+        {
+            return result;
+        }
+
+        string from = isLayer ? name.Replace($".{layer}.", $".{layer % narrow.Layers}.", StringComparison.Ordinal) : name;
+        float[] values = file.ReadFloat32(from);
+        if (shape is [_])
+        {
+            float scale = (float)(1 / Math.Sqrt(widening.Hidden));
+            values = [.. values.Select(weight => weight * scale)];
+        }
+
+        int columns = file.Tensors[from].Shape[^1], wideColumns = shape[^1];
+        for (int row = 0; row * columns < values.Length; row++)
+        {
+            values.AsSpan(row * columns, columns).CopyTo(result.AsSpan(row * wideColumns));
+        }
+
+        return result;
+    }
+
+    private static void WriteConfig(string path, CheckpointConfig wide)
+    {
+        JsonNode json = JsonNode.Parse(File.ReadAllText(path))!;
+        json["hidden_size"] = wide.HiddenSize;
+        json["intermediate_size"] = wide.IntermediateSize;
+        json["num_hidden_layers"] = wide.Layers;
+        json["num_attention_heads"] = wide.Heads;
+        json["num_key_value_heads"] = wide.KeyValueHeads;
+        json["head_dim"] = wide.HeadSize;
+        json["rms_norm_eps"] = wide.NormEpsilon;
+        File.WriteAllText(path, json.ToJsonString());
+    }
+}
