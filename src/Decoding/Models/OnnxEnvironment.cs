@@ -36,7 +36,7 @@ internal static class OnnxEnvironment
             case "cpu":
                 break;
             case "cuda" when OrtEnv.Instance().GetAvailableProviders().Contains("CUDAExecutionProvider"):
-                session.AppendExecutionProvider_CUDA();
+                AppendCuda(session);
                 break;
             default:
                 throw new EngineException(
@@ -47,6 +47,22 @@ internal static class OnnxEnvironment
         }
 
         return session;
+    }
+
+    private static void AppendCuda(SessionOptions session)
+    {
+        try
+        {
+            session.AppendExecutionProvider_CUDA();
+        }
+        catch (OnnxRuntimeException e)
+        {
+            throw new EngineException(
+                EngineError.InvalidValue,
+                $"Execution provider 'cuda' cannot start: {e.Message}. It needs a GPU and the CUDA and cuDNN libraries that this ONNX Runtime was built with; cpu needs nothing.",
+                nameof(EngineOptions.ExecutionProvider),
+                e);
+        }
     }
 
     private static bool HasSharedPool(int threads)
