@@ -8,6 +8,7 @@ using Microsoft.Extensions.Logging;
 using ProxyTune.Decoding;
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Gateway.Tests.Hosting;
+using ProxyTune.Testing;
 
 namespace ProxyTune.Gateway.Tests.Endpoints;
 
@@ -43,6 +44,23 @@ public class OverloadTests
         Assert.InRange(server.Gateway.Statistics.Tokens, 4, 100);
         await server.Gateway.AnswerAsync(Chat, AnswerTests.Question(1));
         Assert.Empty(errors.Messages);
+    }
+
+    [Fact]
+    public async Task Audit_ClientLeaves_StopsAndFreesItsSequences()
+    {
+        await using var server = await ServerAsync(null, InterceptedModel.Between(() => Thread.Sleep(20)));
+        using var leaving = new CancellationTokenSource();
+        Task audit = server.Gateway.Http.PostAsJsonAsync("/v1/audits", new { model = TinyFamily.Fused, expert = "qa", texts = 100 }, leaving.Token);
+        await UntilAsync(() => server.Gateway.Statistics is { Running: > 1, Tokens: > 4 });
+
+        await leaving.CancelAsync();
+
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => audit);
+        await UntilAsync(() => server.Gateway.Statistics is { Running: 0, Waiting: 0 });
+        long drawn = server.Gateway.Statistics.Tokens;
+        await Task.Delay(100);
+        Assert.Equal(drawn, server.Gateway.Statistics.Tokens);
     }
 
     [Fact]
