@@ -21,6 +21,12 @@ public sealed class FakeLanguageModel(string name, int vocabularySize = 32, int 
         Hash = name,
     };
 
+    public IReadOnlyList<int> EndOfTextIds
+    {
+        get => Info.EndOfTextIds;
+        set => Info = Info with { EndOfTextIds = value };
+    }
+
     /// <summary>Makes it a model behind a network: what the row after these tokens waits for.</summary>
     public Func<IReadOnlyList<int>, Task>? Expect
     {

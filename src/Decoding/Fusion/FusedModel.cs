@@ -19,6 +19,9 @@ public sealed class FusedModel : ILanguageModel
     private readonly Dictionary<ILanguageModel, Member> members;
     private readonly RowFusion row = new();
     private readonly MissingShift missing = new();
+    private readonly List<Draft> drafting = [];
+    private float[] padded = [];
+    private bool hasDrafted;
 
     /// <param name="name">What the ensemble is called in messages.</param>
     /// <param name="models">At least one. Plans may only name these.</param>
@@ -60,7 +63,7 @@ public sealed class FusedModel : ILanguageModel
                 started.Add(new(member, sequence, stream.Stream.ModelName));
             }
 
-            return new FusedSequence(prompt.Plan, running, started);
+            return new FusedSequence(this, prompt.Plan, running, started);
         }
         catch
         {
@@ -90,31 +93,67 @@ public sealed class FusedModel : ILanguageModel
 
     public void Forward(IReadOnlyList<Segment> batch, Span<float> logits)
     {
-        foreach (Member member in members.Values)
+        if (!hasDrafted)
         {
-            member.Clear();
+            Clear();
         }
 
+        hasDrafted = false;
         foreach (Segment segment in batch)
         {
             foreach (FusedStream stream in ((FusedSequence)segment.Sequence).Streams)
             {
-                stream.FirstRow = stream.Member.Add(segment with { Sequence = stream.Sequence });
+                if (!stream.IsAhead)
+                {
+                    stream.Clear();
+                    int rows = segment.Rows + segment.Guesses;
+                    stream.Place(stream.Member.Add(new(stream.Sequence, segment.Tokens, rows)), rows);
+                }
+
+                stream.IsAhead = false;
             }
         }
 
-        foreach (Member member in members.Values)
-        {
-            member.Run();
-        }
-
+        Run();
         foreach (Segment segment in batch)
         {
             for (int i = 0; i < segment.Rows; i++)
             {
-                Fuse((FusedSequence)segment.Sequence, i, segment.Rows, logits[..Info.VocabularySize]);
+                Fuse((FusedSequence)segment.Sequence, i, segment.Rows + segment.Guesses, logits[..Info.VocabularySize]);
                 logits = logits[Info.VocabularySize..];
             }
+        }
+    }
+
+    /// <summary>
+    /// The expert drafts: it runs anyway, so only the other streams are spared passes. Its rows stay, and the Forward that follows runs the
+    /// others alone.
+    /// </summary>
+    public void Draft(IReadOnlyList<Draft> batch)
+    {
+        Clear();
+        hasDrafted = true;
+        drafting.Clear();
+        foreach (Draft draft in batch)
+        {
+            if (DrafterOf(draft) is { } drafter)
+            {
+                drafter.Clear();
+                drafter.IsAhead = true;
+                drafting.Add(draft);
+            }
+        }
+
+        while (drafting.Count > 0)
+        {
+            foreach (Draft draft in drafting)
+            {
+                FusedStream drafter = DrafterOf(draft)!;
+                drafter.Place(drafter.Member.Add(new(drafter.Sequence, draft.Newest)), 1);
+            }
+
+            Run();
+            drafting.RemoveAll(draft => !TryGuess(draft));
         }
     }
 
@@ -126,7 +165,8 @@ public sealed class FusedModel : ILanguageModel
         }
     }
 
-    private void Fuse(FusedSequence sequence, int index, int rows, Span<float> fused)
+    /// <summary>Makes a row of the rows that the streams have of the current step.</summary>
+    internal void Fuse(FusedSequence sequence, int index, int rows, Span<float> fused)
     {
         foreach (FusedStream stream in sequence.Streams)
         {
@@ -147,5 +187,46 @@ public sealed class FusedModel : ILanguageModel
         }
 
         fused[sequence.VocabularySize..].Fill(float.NegativeInfinity);
+    }
+
+    private static FusedStream? DrafterOf(Draft draft) => ((FusedSequence)draft.Sequence).Drafter;
+
+    private void Clear()
+    {
+        foreach (Member member in members.Values)
+        {
+            member.Clear();
+        }
+    }
+
+    private void Run()
+    {
+        foreach (Member member in members.Values)
+        {
+            member.Run();
+        }
+    }
+
+    /// <returns>Whether the drafter must run again.</returns>
+    private bool TryGuess(Draft draft)
+    {
+        FusedSequence sequence = (FusedSequence)draft.Sequence;
+        FusedStream drafter = sequence.Drafter!;
+        if ((drafter.Member.Failure ?? drafter.Sequence.Fault) is { } fault)
+        {
+            sequence.Fail(fault);
+            return false;
+        }
+
+        ReadOnlySpan<float> row = drafter.Row(draft.Guesses).Span[..sequence.VocabularySize];
+        if (row.Length < Info.VocabularySize)
+        {
+            Array.Resize(ref padded, Info.VocabularySize);
+            row.CopyTo(padded);
+            padded.AsSpan(row.Length).Fill(float.NegativeInfinity);
+            row = padded;
+        }
+
+        return draft.TryGuess(row);
     }
 }

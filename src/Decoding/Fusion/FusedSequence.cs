@@ -6,11 +6,13 @@ namespace ProxyTune.Decoding.Fusion;
 /// <summary>One sequence per stream, moved in step. Prompts differ per stream, appended tokens do not.</summary>
 internal sealed class FusedSequence : Sequence
 {
+    private readonly FusedModel model;
     private readonly int promptLength;
     private readonly List<Weighing> weighings = [];
 
-    public FusedSequence(FusionPlan plan, RunningPlan running, IReadOnlyList<FusedStream> streams)
+    public FusedSequence(FusedModel model, FusionPlan plan, RunningPlan running, IReadOnlyList<FusedStream> streams)
     {
+        this.model = model;
         Plan = plan;
         Running = running;
         Streams = streams;
@@ -25,6 +27,9 @@ internal sealed class FusedSequence : Sequence
     public RunningPlan Running { get; }
 
     public IReadOnlyList<FusedStream> Streams { get; }
+
+    /// <summary>The stream that guesses, or null.</summary>
+    public FusedStream? Drafter => Running.Drafter is { } i ? Streams[i] : null;
 
     /// <summary>Width of the shared vocabulary.</summary>
     public int VocabularySize { get; }
@@ -61,6 +66,10 @@ internal sealed class FusedSequence : Sequence
 
     public override TokenTrace? Explain(int index, int rows, ReadOnlySpan<float> row, int token) =>
         Plan.Trace && WeighingAt(Position(index, rows)) is { } weighing ? Explanation.Of(this, weighing, index, row, token) : null;
+
+    public override bool CanDraft => Running.Drafter is not null;
+
+    public override void WriteRow(int index, int rows, Span<float> row) => model.Fuse(this, index, rows, row);
 
     public override Task Expect(ReadOnlyMemory<int> tokens)
     {
@@ -106,15 +115,29 @@ internal sealed record Weighing(float[] Factors, float[] Weights, int Kept, bool
 /// <param name="name">Of the model with its patch, for messages.</param>
 internal sealed class FusedStream(Member member, Sequence sequence, string name)
 {
+    private readonly List<int> rows = [];
+
     public string Name { get; } = name;
 
     public Member Member { get; } = member;
 
     public Sequence Sequence { get; } = sequence;
 
-    public int FirstRow { get; set; }
+    /// <summary>It has appended what the next Forward will append, and has the rows.</summary>
+    public bool IsAhead { get; set; }
 
-    public ReadOnlyMemory<float> Row(int index) => Member.Row(FirstRow + index);
+    public ReadOnlyMemory<float> Row(int index) => Member.Row(rows[index]);
+
+    /// <summary>Where the rows of this step will lie; those of a draft come one by one.</summary>
+    public void Place(int first, int count)
+    {
+        for (int i = 0; i < count; i++)
+        {
+            rows.Add(first + i);
+        }
+    }
+
+    public void Clear() => rows.Clear();
 
     /// <summary>What to subtract from a row to have log-probabilities; a row that knows the likeliest tokens only has them already.</summary>
     public float Normaliser(ReadOnlySpan<float> row) => Sequence.MostMissing is null ? Logprobs.Normaliser(row) : 0;

@@ -2,23 +2,23 @@ using ProxyTune.Decoding.Models;
 
 namespace ProxyTune.Decoding.Fusion;
 
-/// <summary>One model of the ensemble and its batch of the current step.</summary>
+/// <summary>One model of the ensemble and its rows of the current step, of one run, or of several where it drafts.</summary>
 internal sealed class Member(ILanguageModel model)
 {
     private readonly List<Segment> batch = [];
     private float[] logits = [];
     private int rows;
+    private int computed;
 
     public ILanguageModel Model { get; } = model;
 
-    /// <summary>Why the member's run failed in this step.</summary>
+    /// <summary>Why the member's last run failed.</summary>
     public EngineException? Failure { get; private set; }
 
     public void Clear()
     {
         batch.Clear();
-        rows = 0;
-        Failure = null;
+        rows = computed = 0;
     }
 
     /// <summary>Adds a segment and tells the index of its first row.</summary>
@@ -29,28 +29,35 @@ internal sealed class Member(ILanguageModel model)
         return rows - segment.Rows;
     }
 
+    /// <summary>Runs what was added since the last run.</summary>
     public void Run()
     {
+        Failure = null;
         if (batch.Count == 0)
         {
             return;
         }
 
-        int length = checked(rows * Model.Info.VocabularySize);
+        int width = Model.Info.VocabularySize, length = checked(rows * width);
         if (logits.Length < length)
         {
-            logits = GC.AllocateUninitializedArray<float>(length);
+            float[] grown = GC.AllocateUninitializedArray<float>(length);
+            logits.AsSpan(0, computed * width).CopyTo(grown);
+            logits = grown;
         }
 
         try
         {
-            Model.Forward(batch, logits.AsSpan(0, length));
+            Model.Forward(batch, logits.AsSpan((computed * width)..length));
         }
         catch (Exception e)
         {
             // Whatever a model throws may only cost the sequences that use it.
             Failure = ModelFailure.Of(Model, e);
         }
+
+        batch.Clear();
+        computed = rows;
     }
 
     public ReadOnlyMemory<float> Row(int index) => logits.AsMemory(index * Model.Info.VocabularySize, Model.Info.VocabularySize);

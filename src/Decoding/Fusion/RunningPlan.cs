@@ -6,6 +6,14 @@ namespace ProxyTune.Decoding.Fusion;
 /// <param name="Experts">The streams that masks look at as experts: the plus sides, other than the base, of deltas with a weight, also where the two sides cancel.</param>
 internal sealed record RunningPlan(IReadOnlyList<PlannedStream> Streams, IReadOnlyList<FusionDelta> Deltas, int? Base, IReadOnlyList<int> Experts)
 {
+    /// <summary>
+    /// The stream that may draft for the others: the plus side, other than the base, of the delta with the largest weight. Null where there is
+    /// none, where a stream is remote (it gives one row per call), or where no other stream is left to be spared.
+    /// </summary>
+    public int? Drafter { get; } = Streams.Count < 2 || Streams.Any(stream => stream.Model.Info.IsRemote)
+        ? null
+        : Deltas.Where(delta => delta.Weight > 0 && delta.Plus is not null && delta.Plus != Base).MaxBy(delta => delta.Weight)?.Plus;
+
     /// <summary>How many tokens will be appended at most: no stream goes on alone when another's context is full.</summary>
     public int MostAppended(int asked) => Math.Max(0, Math.Min(asked, Streams.Min(stream => stream.Model.Info.ContextLength - stream.Tokens.Length)));
 

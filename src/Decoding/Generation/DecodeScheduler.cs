@@ -25,6 +25,9 @@ public sealed class DecodeScheduler : IAsyncDisposable
     private volatile int running;
     private long steps;
     private long tokens;
+    private long blocks;
+    private long guesses;
+    private long rightGuesses;
     private long promptTokens;
 
     public DecodeScheduler(ILanguageModel model, SchedulerOptions options)
@@ -32,12 +35,13 @@ public sealed class DecodeScheduler : IAsyncDisposable
         ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxRunning, 1, nameof(options));
         ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxRemote, 1, nameof(options));
         ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxWaiting, 1, nameof(options));
+        ArgumentOutOfRangeException.ThrowIfNegative(options.MaxDraft, nameof(options));
         this.model = model;
         Options = options;
         local = new(options.MaxRunning, options.MaxWaiting, bell);
         remote = new(options.MaxRemote, options.MaxWaiting, bell);
         prefill = new(model);
-        step = new(model);
+        step = new(model, options);
         metrics = new(this);
         new Thread(Loop) { Name = "decode", IsBackground = true }.Start();
     }
@@ -45,7 +49,10 @@ public sealed class DecodeScheduler : IAsyncDisposable
     public SchedulerOptions Options { get; }
 
     public SchedulerStatistics Statistics =>
-        new(running, local.Line.Count + remote.Line.Count, Interlocked.Read(ref steps), Interlocked.Read(ref tokens), Interlocked.Read(ref promptTokens));
+        new(running, local.Line.Count + remote.Line.Count, Interlocked.Read(ref steps), Interlocked.Read(ref tokens), Interlocked.Read(ref promptTokens))
+        {
+            Drafts = new(Interlocked.Read(ref blocks), Interlocked.Read(ref tokens), Interlocked.Read(ref guesses), Interlocked.Read(ref rightGuesses)),
+        };
 
     /// <summary>Queues a request. Thread-safe.</summary>
     /// <exception cref="EngineException">QueueFull, PromptTooLong, InvalidValue; Stopping after <see cref="DisposeAsync"/>.</exception>
@@ -79,8 +86,7 @@ public sealed class DecodeScheduler : IAsyncDisposable
             (int promptBudget, bool hasRun) = prefill.Run(live, Options.PromptTokensPerStep, ready);
             if (ready.Count > 0)
             {
-                Interlocked.Add(ref tokens, step.Run(ready, promptBudget));
-                Interlocked.Increment(ref steps);
+                Count(step.Run(ready, promptBudget));
             }
             else if (!hasRun)
             {
@@ -131,6 +137,15 @@ public sealed class DecodeScheduler : IAsyncDisposable
 
         running = live.Count;
         return true;
+    }
+
+    private void Count(StepCount count)
+    {
+        Interlocked.Add(ref tokens, count.Tokens);
+        Interlocked.Add(ref blocks, count.Blocks);
+        Interlocked.Add(ref guesses, count.Guesses);
+        Interlocked.Add(ref rightGuesses, count.RightGuesses);
+        Interlocked.Increment(ref steps);
     }
 
     private void Retire()

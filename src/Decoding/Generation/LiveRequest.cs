@@ -1,5 +1,3 @@
-using System.Buffers;
-
 using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Metrics;
 using ProxyTune.Decoding.Models;
@@ -18,9 +16,9 @@ internal sealed class LiveRequest : IDisposable
     private readonly Sequence sequence;
     private readonly Bell bell;
 
-    // The prompt where it is scored, else its last token alone; then the answer. The sequence begins with the first of them.
-    private readonly ArrayBufferWriter<int> text = new();
-    private readonly int known;
+    // The sequence begins with the first of its ids.
+    private readonly AnswerText text;
+    private readonly Draft? draft;
     private readonly int limit;
     private int seen;
     private Task ahead = Task.CompletedTask;
@@ -32,12 +30,12 @@ internal sealed class LiveRequest : IDisposable
     {
         (this.generation, this.sequence, this.bell) = (generation, sequence, bell);
         GenerationRequest request = generation.Request;
-        text.Write(request.ScorePrompt ? request.Prompt.Streams[0].Span : request.Prompt.Streams[0].Span[^1..]);
-        known = text.WrittenCount;
-        limit = Math.Min(request.MaxTokens, sequence.Room - known + 1);
+        text = new(request, request.ScorePrompt ? request.Prompt.Streams[0].Span : request.Prompt.Streams[0].Span[^1..]);
+        draft = sequence.CanDraft ? new(sequence, text, !request.IgnoreEndOfText) : null;
+        limit = Math.Min(request.MaxTokens, sequence.Room - text.Known + 1);
         if (request.ScorePrompt)
         {
-            Publish(new(text.WrittenSpan[0], null, [], known == 1 ? EndOfPrompt : null) { OfPrompt = true });
+            Publish(new(text[0], null, [], text.Known == 1 ? EndOfPrompt : null) { OfPrompt = true });
         }
         else
         {
@@ -53,10 +51,10 @@ internal sealed class LiveRequest : IDisposable
     public bool IsOver => isFinished || generation.IsCancelled;
 
     /// <summary>Prompt tokens are still to be scored.</summary>
-    public bool IsScoring => seen + 1 < known;
+    public bool IsScoring => seen + 1 < text.Known;
 
     /// <summary>Rows that the model can give now: one after each known token.</summary>
-    public int Rows => isFinished ? 0 : text.WrittenCount - seen - (limit == 0 ? 1 : 0);
+    public int Rows => isFinished ? 0 : text.Count - seen - (limit == 0 ? 1 : 0);
 
     /// <summary>Prompt tokens that can be computed ahead of the step that gives its first row, or with it.</summary>
     public int Pending => isFinished ? 0 : sequence.Pending;
@@ -65,16 +63,36 @@ internal sealed class LiveRequest : IDisposable
 
     /// <summary>What the model must compute for the next rows; at first the prompt comes before it.</summary>
     /// <param name="rows">1 to <see cref="Rows"/>.</param>
-    public Segment Segment(int rows) => new(sequence, text.WrittenMemory[Math.Max(seen, 1)..(seen + rows)], rows);
+    public Segment Segment(int rows) => new(sequence, text.Ids[Math.Max(seen, 1)..(seen + rows + text.Guesses)], rows) { Guesses = text.Guesses };
 
-    /// <summary>Scores or draws one token from each row and publishes it, or fails.</summary>
-    /// <returns>A token was drawn.</returns>
-    public bool Accept(ReadOnlySpan<float> rows, int width)
+    /// <summary>What the model may guess before the next step, or null for nothing.</summary>
+    /// <param name="guesses">Most guesses.</param>
+    public Draft? BeginDraft(int guesses)
+    {
+        // The last token that may be drawn needs no row after it.
+        int most = Math.Min(guesses, limit - text.Drawn - 1);
+        return draft is null || seen == 0 || IsScoring || most < 1 ? null : draft.Wanting(most);
+    }
+
+    /// <returns>Whether the last call of the model failed for this request, which is over then.</returns>
+    public bool FailsWithSequence()
     {
         if (sequence.Fault is { } fault)
         {
             Fail(fault);
-            return false;
+        }
+
+        return sequence.Fault is not null;
+    }
+
+    /// <summary>Scores or draws a token from each row and publishes it, or fails. Draws go on as long as they are what was guessed.</summary>
+    /// <param name="rows">Those that were asked for; the last is overwritten by rows after guesses.</param>
+    /// <returns>How many tokens were drawn.</returns>
+    public int Accept(Span<float> rows, int width)
+    {
+        if (FailsWithSequence())
+        {
+            return 0;
         }
 
         try
@@ -82,15 +100,15 @@ internal sealed class LiveRequest : IDisposable
             int count = rows.Length / width;
             for (int i = 0; i < count; i++)
             {
-                Scored row = new(i, count, rows.Slice(i * width, width));
+                Span<float> row = rows.Slice(i * width, width);
                 seen++;
-                if (seen == text.WrittenCount)
+                if (seen == text.Count)
                 {
-                    Draw(row);
-                    return true;
+                    return Draw(row, count);
                 }
 
-                Publish(Describe(text.WrittenSpan[seen], row, seen + 1 == known ? EndOfPrompt : null) with { OfPrompt = true });
+                GeneratedToken token = Describe(text[seen], new(i, count, row), seen + 1 == text.Known ? EndOfPrompt : null);
+                Publish(token with { OfPrompt = true });
             }
         }
         catch (EngineException e)
@@ -98,7 +116,7 @@ internal sealed class LiveRequest : IDisposable
             Fail(e);
         }
 
-        return false;
+        return 0;
     }
 
     /// <returns>Prompt tokens computed.</returns>
@@ -123,21 +141,46 @@ internal sealed class LiveRequest : IDisposable
 
     public void Dispose() => sequence.Dispose();
 
-    private void Draw(Scored row)
+    /// <param name="row">The first that a draw comes from.</param>
+    /// <param name="rows">How many the model wrote, this the last of them.</param>
+    private int Draw(Span<float> row, int rows)
     {
-        GenerationRequest request = generation.Request;
-        ReadOnlySpan<int> answer = text.WrittenSpan[known..];
-        int id = Sampler.Next(row.Logits, answer, request.Sampling, answer.Length);
-        FinishReason? finish =
-            !request.IgnoreEndOfText && sequence.EndOfTextIds.Contains(id) ? FinishReason.Stop
-            : answer.Length + 1 >= limit ? FinishReason.Length
-            : null;
-        text.Write([id]);
-        Publish(Describe(id, row, finish));
+        int guesses = text.Guesses, all = rows + guesses, right = 0;
+        while (DrawOne(new(rows - 1 + right, all, row)))
+        {
+            right++;
+            seen++;
+            sequence.WriteRow(rows - 1 + right, all, row);
+            if (FailsWithSequence())
+            {
+                return right;
+            }
+        }
+
+        if (guesses > right)
+        {
+            sequence.Rewind(guesses - right);
+        }
+
         if (!isFinished)
         {
             LookAhead();
         }
+
+        return right + 1;
+    }
+
+    /// <returns>The text goes on, and a row after this token is there already, since it was guessed.</returns>
+    private bool DrawOne(Scored row)
+    {
+        int id = text.Next(row.Logits);
+        FinishReason? finish =
+            !generation.Request.IgnoreEndOfText && sequence.EndOfTextIds.Contains(id) ? FinishReason.Stop
+            : text.Drawn + 1 >= limit ? FinishReason.Length
+            : null;
+        bool isGuessed = text.Add(id);
+        Publish(Describe(id, row, finish));
+        return isGuessed && !isFinished;
     }
 
     private void LookAhead()
@@ -173,7 +216,7 @@ internal sealed class LiveRequest : IDisposable
         return new(id, row.Logits[id] - normaliser, Logprobs.Top(row.Logits, count, normaliser), finish) { Trace = trace };
     }
 
-    /// <summary>One of the rows of a step.</summary>
+    /// <summary>One of the rows of a step, the first <paramref name="index"/> 0.</summary>
     private readonly ref struct Scored(int index, int count, ReadOnlySpan<float> logits)
     {
         public int Index { get; } = index;

@@ -20,4 +20,13 @@ public sealed record SchedulerOptions
     /// newcomers do not stall it for long: longer prompts, and those that are scored, run in pieces over several steps. Default 256.
     /// </summary>
     public int PromptTokensPerStep { get; init; } = 256;
+
+    /// <summary>
+    /// Most tokens that an expert may guess ahead of the base in one step; what is guessed is decided by what it has brought so far. 0 turns
+    /// speculation off, which changes no text. Default 8.
+    /// </summary>
+    public int MaxDraft { get; init; } = 8;
+
+    /// <summary>Guess as much as that in every step, pay or not: for tests and measurements.</summary>
+    internal bool AlwaysDraft { get; init; }
 }

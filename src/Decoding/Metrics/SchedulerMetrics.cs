@@ -16,6 +16,9 @@ internal sealed class SchedulerMetrics : IDisposable
         meter.CreateObservableCounter("proxytune.steps", () => scheduler.Statistics.Steps, description: "Steps; each runs every model that is needed once.");
         meter.CreateObservableCounter("proxytune.tokens", () => scheduler.Statistics.Tokens, description: "Tokens drawn.");
         meter.CreateObservableCounter("proxytune.prompt_tokens", () => scheduler.Statistics.PromptTokens, description: "Prompt tokens of the base.");
+        meter.CreateObservableCounter("proxytune.blocks", () => scheduler.Statistics.Drafts.Blocks, description: "Passes of a base over positions of one answer; tokens / blocks is what speculation brings.");
+        meter.CreateObservableCounter("proxytune.guesses", () => scheduler.Statistics.Drafts.Guesses, description: "Tokens that an expert guessed and the base scored.");
+        meter.CreateObservableCounter("proxytune.right_guesses", () => scheduler.Statistics.Drafts.RightGuesses, description: "Of these, those that were drawn.");
     }
 
     public void Dispose() => meter.Dispose();

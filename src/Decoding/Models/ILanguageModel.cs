@@ -32,4 +32,14 @@ public interface ILanguageModel : IDisposable
     /// <param name="batch">At most one segment per sequence.</param>
     /// <param name="logits">[sum of Rows, VocabularySize], float32.</param>
     void Forward(IReadOnlyList<Segment> batch, Span<float> logits);
+
+    /// <summary>
+    /// Lets a cheaper part of the model guess how sequences go on, so that one <see cref="Forward"/> scores several positions of each. That
+    /// Forward must be the next call that names the sequences, and append what was newest and the guesses; wrong ones are rewound then.
+    /// A failure of single sequences is told by <see cref="Sequence.Fault"/>. The default guesses nothing.
+    /// </summary>
+    /// <param name="batch">At most one draft per sequence, of sequences whose prompts are computed; any may be left without a guess.</param>
+    void Draft(IReadOnlyList<Draft> batch)
+    {
+    }
 }

@@ -45,6 +45,7 @@ internal sealed record GatewayOptions
         AtLeast(1, options.Scheduler.MaxRemote, "Scheduler:MaxRemote");
         AtLeast(1, options.Scheduler.MaxWaiting, "Scheduler:MaxWaiting");
         AtLeast(1, options.Scheduler.PromptTokensPerStep, "Scheduler:PromptTokensPerStep");
+        AtLeast(0, options.Scheduler.MaxDraft, "Scheduler:MaxDraft");
         return options;
     }
 

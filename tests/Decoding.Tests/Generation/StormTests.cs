@@ -7,8 +7,10 @@ namespace ProxyTune.Decoding.Tests.Generation;
 
 public sealed class StormTests
 {
-    [Fact]
-    public async Task Submit_ThreeHundredRequestsWithCancels_LeaveNothingBehind()
+    [Theory]
+    [InlineData(0)]
+    [InlineData(3)]
+    public async Task Submit_ThreeHundredRequestsWithCancels_LeaveNothingBehind(int maxDraft)
     {
         FakeLanguageModel large = new("large", 48, 40, 3), tuned = new("tuned", 40, 40, 3), small = new("small", 40, 40, 3);
         using FusedModel fused = new("town", [large, tuned, small]);
@@ -21,7 +23,7 @@ public sealed class StormTests
                 throw new InvalidOperationException("now and then");
             }
         };
-        await using DecodeScheduler scheduler = new(fused, new() { MaxRunning = 8, MaxWaiting = 400 });
+        await using DecodeScheduler scheduler = new(fused, new() { MaxRunning = 8, MaxWaiting = 400, MaxDraft = maxDraft, AlwaysDraft = true });
         int[] outcomes = await Task.WhenAll(Enumerable.Range(0, 300).Select(i => Task.Run(() => Request(i))));
 
         Assert.All(Enumerable.Range(0, 3), outcome => Assert.Contains(outcome, outcomes));
@@ -39,7 +41,10 @@ public sealed class StormTests
             Random random = new(i);
             ReadOnlyMemory<int> prompt = new int[random.Next(1, 39)];
             float weight = random.Next(3) / 2f;
-            FusionPlan plan = new([new(large, StreamRole.Base, 1), new(tuned, StreamRole.Expert, weight), new(small, StreamRole.AntiExpert, -weight)]);
+            FusionPlan plan = new([new(large, StreamRole.Base, 1), new(tuned, StreamRole.Expert), new(small, StreamRole.AntiExpert)])
+            {
+                Deltas = [new("tuned", 1, 2, weight)],
+            };
             using Decoding.Generation.Generation generation = scheduler.Submit(new()
             {
                 Prompt = new Prompt(plan, [prompt, prompt, prompt]),

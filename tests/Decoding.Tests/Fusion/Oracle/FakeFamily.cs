@@ -31,6 +31,12 @@ internal sealed class FakeFamily : IDisposable
     /// <summary>Spoils the rows that a member of that name gives.</summary>
     public EditRow? Edit { get; set; }
 
+    /// <summary>Ids that end a text, of all members.</summary>
+    public IReadOnlyList<int> Ends
+    {
+        init => Array.ForEach([.. members.Values], member => member.EndOfTextIds = value);
+    }
+
     /// <summary>Three experts, the first two over one anti-expert; an amateur.</summary>
     public ServedModel Pairs { get; }
 

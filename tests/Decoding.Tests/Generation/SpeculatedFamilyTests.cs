@@ -1,0 +1,59 @@
+using ProxyTune.Decoding.Catalog;
+using ProxyTune.Decoding.Generation;
+using ProxyTune.Testing;
+
+namespace ProxyTune.Decoding.Tests.Generation;
+
+/// <summary>Speculation over the real graphs of models/.</summary>
+public sealed class SpeculatedFamilyTests
+{
+    private static readonly string[] Names = ["Hazel Horn", "Ada Birch", "Omar Lund"];
+
+    /// <summary>Experts that are models, a patch (a row beside its anti-expert), several weighed per token, and a reward.</summary>
+    [Theory]
+    [InlineData("town-qa", 1.5)]
+    [InlineData("town-task-arithmetic", 1.5)]
+    [InlineData("town-together", 1)]
+    [InlineData("town-reward", 1)]
+    public async Task Submit_DemoModel_GivesTheTextOfPlainDecodingWithFewerPassesOfItsBase(string served, double leastTokensPerPass)
+    {
+        using ModelCatalog catalog = ModelCatalog.Load(Repository.Models, new());
+        GenerationRequest[] requests = [.. Names.SelectMany(name => new[] { Request(catalog.Get(served), name, 0), Request(catalog.Get(served), name, 1) })];
+        List<string> plain, drafted, together;
+        await using (DecodeScheduler scheduler = new(catalog.Ensemble, new() { MaxDraft = 0 }))
+        {
+            plain = await InTurn(scheduler, requests);
+        }
+
+        await using (DecodeScheduler scheduler = new(catalog.Ensemble, new() { MaxDraft = 4, AlwaysDraft = true }))
+        {
+            drafted = await InTurn(scheduler, requests);
+            Assert.True(scheduler.Statistics.Drafts.TokensPerPass >= leastTokensPerPass, $"{scheduler.Statistics.Drafts}");
+            together = [.. (await Task.WhenAll(requests.Select(request => Answers.Collect(scheduler, request)))).Select(Ids)];
+        }
+
+        Assert.Equal(plain, drafted);
+        Assert.Equal(plain, together);
+    }
+
+    private static GenerationRequest Request(ServedModel served, string name, float temperature) => new()
+    {
+        Prompt = served.Plan(FusionSettings.Default).Render([new("user", $"What is the hobby of {name}?")]),
+        Sampling = new() { Temperature = temperature, Seed = 7 },
+        MaxTokens = 40,
+    };
+
+    private static async Task<List<string>> InTurn(DecodeScheduler scheduler, GenerationRequest[] requests)
+    {
+        List<string> texts = [];
+        foreach (GenerationRequest request in requests)
+        {
+            texts.Add(Ids(await Answers.Collect(scheduler, request)));
+        }
+
+        return texts;
+    }
+
+    // Logits of blocks and of single positions differ by rounding, so ids are what must agree.
+    private static string Ids(IEnumerable<GeneratedToken> tokens) => string.Join(' ', tokens.Select(token => token.Id));
+}
