@@ -49,14 +49,16 @@ public sealed class PrefillTests : IDisposable
         Rows.AssertEqual([Rows.Fresh(model, text[..6])[0], Rows.Fresh(model, text)[0]], rows, Tolerance);
     }
 
-    [Fact]
-    public void Prefill_StreamsOfDifferentLengths_EqualsAtOnce()
+    [Theory]
+    [InlineData(90, 25)]
+    [InlineData(25, 90)]
+    public void Prefill_StreamsOfDifferentLengths_EqualsAtOnce(int ofLarge, int ofSmall)
     {
         OnnxLanguageModel large = Load("large"), small = Load("small");
         using FusedModel fused = new("both", [large, small]);
         int[] text = Rows.Random(5, 90, TinyDecoder.Vocabulary);
         FusionPlan plan = new([new(large, StreamRole.Base, 1), new(small, StreamRole.Expert, 0.5f)]);
-        Prompt prompt = new(plan, [text, text.AsMemory(0, 25)]);
+        Prompt prompt = new(plan, [text.AsMemory(0, ofLarge), text.AsMemory(0, ofSmall)]);
         using Sequence atOnce = fused.Start(prompt), pieces = fused.Start(prompt);
 
         List<int> computed = [];

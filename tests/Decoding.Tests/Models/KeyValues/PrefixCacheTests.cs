@@ -1,5 +1,7 @@
 using ProxyTune.Decoding.Models;
 using ProxyTune.Decoding.Models.KeyValues;
+using ProxyTune.Decoding.Patches;
+using ProxyTune.Decoding.Tests.Patches;
 
 namespace ProxyTune.Decoding.Tests.Models.KeyValues;
 
@@ -137,21 +139,43 @@ public sealed class PrefixCacheTests : IDisposable
     }
 
     [Fact]
-    public void Restore_CopyNeedsTheRoomOfItsPrefix_IsComputedInstead()
+    public void Restore_CopyNeedsRoom_EndsOfTheLeastRecentTextsGo()
     {
-        KeyValueMemory memory = new(TinyDecoder.Context * TokenBytes * 5 / 4);
+        using KeyValueMemory memory = new(TinyDecoder.Context * TokenBytes * 5 / 4);
         using OnnxLanguageModel model = Load("shared", memory);
-        int[] whole = Rows.Random(2, TinyDecoder.Context, TinyDecoder.Vocabulary);
-        Answer(model, whole, "a", out _);
+        int[] whole = Rows.Random(2, 420, TinyDecoder.Vocabulary);
+        Answer(model, text[..64], "a", out _);
+        Answer(model, whole[..400], "a", out _, mostAppended: 0);
+        Assert.Equal((4 + 25) * BlockBytes, memory.Statistics.Cached);
+
+        // More may follow this time, so its buffer is wider than the one that left room for all 25 blocks.
         float[][] rows = Answer(model, whole, "a", out int cached);
-        Assert.InRange(cached, 0, TinyDecoder.Context - 1);
+        Assert.Equal(22 * 16, cached);
         Rows.AssertEqual([Rows.Fresh(model, whole)[0]], rows, Tolerance);
         Assert.InRange(memory.Statistics.Cached, 0, memory.Limit);
     }
 
-    private static float[][] Answer(OnnxLanguageModel model, int[] tokens, string? tenant, out int cached)
+    [Fact]
+    public void Start_OtherPatchOrNone_FindsNothing()
     {
-        using Sequence sequence = model.Start(Prompt.For(model, tokens) with { Tenant = tenant });
+        using PatchedFamily family = new();
+        OnnxLanguageModel model = family.Model;
+        PatchSum?[] patches = [null, PatchedFamily.Sum((family.Patch(1, 3, "k_proj"), 1)), PatchedFamily.Sum((family.Patch(1, 3, "k_proj"), 0.5))];
+        foreach (int expected in new[] { 0, 48 })
+        {
+            foreach (PatchSum? patch in patches)
+            {
+                Prompt prompt = Prompt.For(model, text.AsMemory(0, 50), patch);
+                using Sequence sequence = model.Start(prompt with { Tenant = "a" }), fresh = model.Start(prompt);
+                Rows.AssertEqual(Rows.Forward(model, new Segment(fresh, default)), Rows.Forward(model, new Segment(sequence, default)), Tolerance);
+                Assert.Equal(expected, sequence.CachedTokens);
+            }
+        }
+    }
+
+    private static float[][] Answer(OnnxLanguageModel model, int[] tokens, string? tenant, out int cached, int mostAppended = int.MaxValue)
+    {
+        using Sequence sequence = model.Start(Prompt.For(model, tokens) with { Tenant = tenant, MostAppended = mostAppended });
         float[][] rows = Rows.Forward(model, new Segment(sequence, default));
         cached = sequence.CachedTokens;
         return rows;
