@@ -52,13 +52,14 @@ internal sealed class DecoderGraph : IDisposable
     }
 
     /// <param name="model">This graph, or a variant over the same weights.</param>
+    /// <param name="blocks">Of a <see cref="RaggedGraph"/>: how many sequences it runs over.</param>
     /// <exception cref="EngineException">InvalidModelFolder, naming the file; InvalidValue for a missing execution provider.</exception>
-    public DecoderSession Open(ModelProto model) => Guard(File, Config, () =>
+    public DecoderSession Open(ModelProto model, int? blocks = null) => Guard(File, Config, () =>
     {
         using SessionOptions session = OnnxEnvironment.CreateSessionOptions(options);
         session.AddSessionConfigEntry("session.model_external_initializers_file_folder_path", Path.GetFullPath(folder));
         byte[] bytes = model.ToByteArray();
-        return new DecoderSession(this, weights is null ? new InferenceSession(bytes, session) : weights.Open(bytes, session));
+        return new DecoderSession(this, weights is null ? new InferenceSession(bytes, session) : weights.Open(bytes, session), blocks);
     });
 
     public void Dispose() => weights?.Dispose();

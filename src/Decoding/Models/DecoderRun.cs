@@ -1,11 +1,8 @@
 using System.Diagnostics;
-using System.Numerics.Tensors;
 
 using Microsoft.ML.OnnxRuntime;
-using Microsoft.ML.OnnxRuntime.Tensors;
 
 using ProxyTune.Decoding.Models.KeyValues;
-using ProxyTune.Decoding.Onnx;
 
 namespace ProxyTune.Decoding.Models;
 
@@ -20,8 +17,7 @@ internal sealed class DecoderRun : IDisposable
     private readonly NativeTensor ids;
     private readonly NativeTensor positionIds;
     private readonly NativeTensor mask;
-    private readonly NativeTensor chosen = new(TensorElementType.Int64);
-    private readonly NativeTensor logits;
+    private readonly DecoderLogits logits;
     private (int Rows, int Positions, int Total) bound;
     private (int Rows, int Positions, int First) given;
 
@@ -35,7 +31,7 @@ internal sealed class DecoderRun : IDisposable
         ids = new(decoder.InputType);
         positionIds = new(decoder.InputType);
         mask = new(decoder.InputType);
-        logits = new(decoder.Logits.ElementDataType);
+        logits = new(decoder, binding);
     }
 
     /// <summary>Time spent in the graph.</summary>
@@ -62,28 +58,8 @@ internal sealed class DecoderRun : IDisposable
     }
 
     /// <summary>Copies the logits of one position of the last run, a wanted one, as float32.</summary>
-    public void Read(int row, int position, Span<float> destination)
-    {
-        int width = decoder.VocabularySize;
-        long first = (((long)row * (given.Positions - given.First)) + position - given.First) * width;
-        switch (logits.Type)
-        {
-            case TensorElementType.Float:
-                logits.Span<float>(first, width).CopyTo(destination);
-                break;
-            case TensorElementType.Float16:
-                TensorPrimitives.ConvertToSingle(logits.Span<Half>(first, width), destination);
-                break;
-            default:
-                ReadOnlySpan<ushort> upperHalves = logits.Span<ushort>(first, width);
-                for (int i = 0; i < width; i++)
-                {
-                    destination[i] = BitConverter.UInt32BitsToSingle((uint)upperHalves[i] << 16);
-                }
-
-                break;
-        }
-    }
+    public void Read(int row, int position, Span<float> destination) =>
+        logits.Read((row * (given.Positions - given.First)) + position - given.First, destination);
 
     public void Dispose()
     {
@@ -92,7 +68,6 @@ internal sealed class DecoderRun : IDisposable
         ids.Dispose();
         positionIds.Dispose();
         mask.Dispose();
-        chosen.Dispose();
         logits.Dispose();
     }
 
@@ -102,27 +77,15 @@ internal sealed class DecoderRun : IDisposable
         int positions = tokens.Length;
         for (int i = 0; i < positions; i++)
         {
-            Write(ids, (row * positions) + i, tokens[i]);
-            Write(positionIds, (row * positions) + i, sequence.Computed + i);
+            ids.Write((row * positions) + i, tokens[i]);
+            positionIds.Write((row * positions) + i, sequence.Computed + i);
         }
 
         // A ragged batch is a mask padded on the right: GroupQueryAttention takes each row's length from its sum.
         int length = sequence.Computed + positions;
         for (int i = 0; i < bound.Total; i++)
         {
-            Write(mask, (row * bound.Total) + i, i < length ? 1 : 0);
-        }
-    }
-
-    private static void Write(NativeTensor tensor, int index, int value)
-    {
-        if (tensor.Type == TensorElementType.Int64)
-        {
-            tensor.Span<long>(index, 1)[0] = value;
-        }
-        else
-        {
-            tensor.Span<int>(index, 1)[0] = value;
+            mask.Write((row * bound.Total) + i, i < length ? 1 : 0);
         }
     }
 
@@ -155,19 +118,17 @@ internal sealed class DecoderRun : IDisposable
 
         given = (rows, positions, first);
         int wanted = positions - first, count = rows * wanted;
-        logits.Reserve(Math.Max(1, (long)count * decoder.VocabularySize));
-        using OrtValue view = decoder.ChoosesRows ? logits.View(0, 1, count, decoder.VocabularySize) : logits.View(0, rows, wanted, decoder.VocabularySize);
-        binding.BindOutput(decoder.Config.Logits, view);
         if (decoder.ChoosesRows)
         {
-            chosen.Reserve(Math.Max(1, count));
+            Span<long> chosen = logits.Choose(count);
             for (int i = 0; i < count; i++)
             {
-                chosen.Span<long>(i, 1)[0] = ((i / wanted) * positions) + first + (i % wanted);
+                chosen[i] = ((i / wanted) * positions) + first + (i % wanted);
             }
-
-            using OrtValue indices = chosen.View(0, count);
-            binding.BindInput(LogitsRows.Input, indices);
+        }
+        else
+        {
+            logits.TakeAll(rows, wanted);
         }
     }
 

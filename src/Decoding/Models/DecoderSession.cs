@@ -17,12 +17,13 @@ internal sealed class DecoderSession : IDisposable
 {
     private readonly DecoderGraph graph;
 
-    public DecoderSession(DecoderGraph graph, InferenceSession session)
+    /// <param name="blocks">Of a <see cref="RaggedGraph"/>: how many sequences it runs over; else null.</param>
+    public DecoderSession(DecoderGraph graph, InferenceSession session, int? blocks)
     {
         this.graph = graph;
         Session = session;
         string[] patterns = [.. Config.CacheNames];
-        CacheNames =
+        CacheName[] names =
         [
             .. Enumerable.Range(0, Config.Layers).SelectMany(layer => new[]
             {
@@ -30,6 +31,9 @@ internal sealed class DecoderSession : IDisposable
                 new CacheName(Layer(patterns[1], layer), Layer(patterns[3], layer)),
             }),
         ];
+        CacheNames = blocks is { } count
+            ? [.. Enumerable.Range(0, count).SelectMany(s => names.Select(name => new CacheName(RaggedGraph.Of(name.Past, s), RaggedGraph.Of(name.Present, s))))]
+            : names;
         Check();
     }
 
@@ -37,7 +41,7 @@ internal sealed class DecoderSession : IDisposable
 
     public GenAiConfig Config => graph.Config;
 
-    /// <summary>Key, value, key, value, ... by layer.</summary>
+    /// <summary>Key, value, key, value, ... by layer; in a <see cref="RaggedGraph"/> for one sequence after the other.</summary>
     public IReadOnlyList<CacheName> CacheNames { get; }
 
     public CacheShape Cache { get; private set; }

@@ -53,6 +53,19 @@ internal sealed unsafe class NativeTensor(TensorElementType type) : IDisposable
     public Span<T> Span<T>(long firstElement, int length)
         where T : unmanaged => new(data + (firstElement * ElementSize), length);
 
+    /// <summary>Of a tensor of integers, 32 or 64 bits wide.</summary>
+    public void Write(int index, int value)
+    {
+        if (Type == TensorElementType.Int64)
+        {
+            Span<long>(index, 1)[0] = value;
+        }
+        else
+        {
+            Span<int>(index, 1)[0] = value;
+        }
+    }
+
     public Span<byte> Bytes(long firstElement, long elements)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(firstElement + elements, capacity);

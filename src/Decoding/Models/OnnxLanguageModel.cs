@@ -13,8 +13,8 @@ namespace ProxyTune.Decoding.Models;
 /// present) and past and present key/value pairs per layer, in float32, float16 or bfloat16.
 /// </summary>
 /// <remarks>
-/// Graphs with GroupQueryAttention keep keys and values in place and append one token to all sequences of a batch in one run; prompts, and
-/// several tokens at once, run per sequence. Other graphs run per sequence. A sequence may have a patch of its own
+/// Graphs with GroupQueryAttention keep keys and values in place and append one token to all sequences of a batch in one run, or blocks of a
+/// few tokens to up to 8; long prompts run per sequence. Other graphs run per sequence. A sequence may have a patch of its own
 /// (<see cref="FusionStream.Patch"/>); sequences with whatever patches, and without, are rows of one run.
 /// </remarks>
 public sealed class OnnxLanguageModel : ILanguageModel
@@ -23,6 +23,9 @@ public sealed class OnnxLanguageModel : ILanguageModel
     private const int MostRunLogits = 1 << 24;
     private const int LongestChunk = 512;
 
+    // Longer ones use the processor well by themselves.
+    private const int LongestBlock = 32;
+
     private readonly DecoderGraph graph;
     private readonly DecoderSession decoder;
     private readonly KeyValueCache cache;
@@ -30,10 +33,12 @@ public sealed class OnnxLanguageModel : ILanguageModel
     private readonly KeyValueMemory? ownMemory;
     private readonly DecoderRun run;
     private readonly PatchedDecoder patched;
+    private readonly RaggedDecoder? ragged;
     private readonly int maxSequences;
     private readonly int rowsPerRun;
     private readonly List<OnnxSequence> alone = [];
     private readonly List<OnnxSequence> together = [];
+    private readonly List<OnnxSequence> blocks = [];
 
     private OnnxLanguageModel(DecoderGraph graph, ModelProto variant, string name, string hash, EngineOptions options, KeyValueMemory? memory)
     {
@@ -45,6 +50,7 @@ public sealed class OnnxLanguageModel : ILanguageModel
         prefixes = new(cache, memory);
         run = new(decoder, cache);
         patched = new(graph, variant, cache);
+        ragged = cache is SharedCache shared && decoder.ChoosesRows ? new(graph, variant, shared) : null;
         rowsPerRun = decoder.GivesLastRowOnly ? 1 : Math.Clamp(MostRunLogits / decoder.VocabularySize, 16, LongestChunk);
         Info = new()
         {
@@ -69,7 +75,7 @@ public sealed class OnnxLanguageModel : ILanguageModel
     public long PatchedRuns { get; private set; }
 
     /// <summary>Time spent inside ONNX Runtime so far; the rest of a step is the engine's own.</summary>
-    public TimeSpan RunTime => run.Time + (patched.Run?.Time ?? TimeSpan.Zero);
+    public TimeSpan RunTime => run.Time + (patched.Run?.Time ?? TimeSpan.Zero) + (ragged?.Time ?? TimeSpan.Zero);
 
     /// <summary>Loads a folder.</summary>
     /// <param name="name">What messages call the model; null for the folder's name.</param>
@@ -142,33 +148,38 @@ public sealed class OnnxLanguageModel : ILanguageModel
             return 0;
         }
 
-        RunAlone(own, own.PromptLeft[..positions], [], 0);
+        (own.Input, own.LogitsRow, own.LogitsRows) = (own.PromptLeft[..positions], 0, 0);
+        RunAlone(own, []);
         return positions;
     }
 
     public void Forward(IReadOnlyList<Segment> batch, Span<float> logits)
     {
         together.Clear();
+        blocks.Clear();
         int row = 0;
         foreach (Segment segment in batch)
         {
             OnnxSequence sequence = Check(segment);
             Restore(sequence, sequence.Prompt.Length + segment.Tokens.Length - segment.Rows);
-            ReadOnlyMemory<int> input = Input(sequence, segment);
-            if (cache.Batches && sequence.Computed > 0 && input.Length == 1)
+            (sequence.Input, sequence.LogitsRow, sequence.LogitsRows) = (Input(sequence, segment), row, segment.Rows);
+            if (cache.Batches && sequence.Computed > 0 && sequence.Input.Length == 1)
             {
-                (sequence.Input, sequence.LogitsRow) = (input, row);
                 together.Add(sequence);
+            }
+            else if (ragged is not null && sequence.Fitted is null && sequence.Input.Length <= LongestBlock)
+            {
+                blocks.Add(sequence);
             }
             else
             {
-                RunAlone(sequence, input, Rows(logits, row, segment.Rows), segment.Rows);
-                prefixes.StorePrompt(sequence);
+                RunAlone(sequence, logits);
             }
 
             row += segment.Rows;
         }
 
+        RunBlocks(logits);
         if (together.Count > 0)
         {
             DecoderRun done = Execute(together);
@@ -182,6 +193,7 @@ public sealed class OnnxLanguageModel : ILanguageModel
 
     public void Dispose()
     {
+        ragged?.Dispose();
         patched.Dispose();
         run.Dispose();
         prefixes.Dispose();
@@ -226,9 +238,46 @@ public sealed class OnnxLanguageModel : ILanguageModel
         }
     }
 
-    private void RunAlone(OnnxSequence sequence, ReadOnlyMemory<int> tokens, Span<float> logits, int rows)
+    /// <summary>Blocks of several tokens, and where they leave places in the run, sequences that only append one.</summary>
+    private void RunBlocks(Span<float> logits)
     {
-        int firstWanted = tokens.Length - rows;
+        if (blocks.Count > 0 && blocks.Count + together.Count <= RaggedDecoder.MostSequences && together.TrueForAll(sequence => sequence.Fitted is null))
+        {
+            blocks.AddRange(together);
+            together.Clear();
+        }
+
+        for (int next = 0; next < blocks.Count;)
+        {
+            if (next == blocks.Count - 1)
+            {
+                RunAlone(blocks[next++], logits);
+                continue;
+            }
+
+            RaggedRun run = ragged!.For(blocks.Count - next);
+            List<OnnxSequence> batch = blocks.GetRange(next, run.Sequences);
+            run.Execute(batch);
+            Runs++;
+            int row = 0;
+            foreach (OnnxSequence sequence in batch)
+            {
+                for (int i = 0; i < sequence.LogitsRows; i++)
+                {
+                    run.Read(row++, Rows(logits, sequence.LogitsRow + i, 1));
+                }
+
+                prefixes.StorePrompt(sequence);
+            }
+
+            next += run.Sequences;
+        }
+    }
+
+    private void RunAlone(OnnxSequence sequence, Span<float> logits)
+    {
+        ReadOnlyMemory<int> tokens = sequence.Input;
+        int firstWanted = tokens.Length - sequence.LogitsRows;
         for (int start = 0, end; start < tokens.Length; start = end)
         {
             // Where the graph cannot choose, every position costs a row.
@@ -244,8 +293,13 @@ public sealed class OnnxLanguageModel : ILanguageModel
             DecoderRun done = Execute(alone, Math.Clamp(firstWanted - start, 0, end - start));
             for (int position = Math.Max(start, firstWanted); position < end; position++)
             {
-                done.Read(0, position - start, Rows(logits, position - firstWanted, 1));
+                done.Read(0, position - start, Rows(logits, sequence.LogitsRow + position - firstWanted, 1));
             }
+        }
+
+        if (sequence.Pending == 0)
+        {
+            prefixes.StorePrompt(sequence);
         }
     }
 

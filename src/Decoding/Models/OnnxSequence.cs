@@ -35,8 +35,11 @@ internal sealed class OnnxSequence(OnnxLanguageModel model, ReadOnlyMemory<int> 
     /// <summary>Tokens that the next run appends.</summary>
     public ReadOnlyMemory<int> Input { get; set; }
 
-    /// <summary>Where the caller wants the logits of a joint run.</summary>
+    /// <summary>Where the caller wants the logits of the next run.</summary>
     public int LogitsRow { get; set; }
+
+    /// <summary>And of how many of its newest positions.</summary>
+    public int LogitsRows { get; set; }
 
     /// <summary>Row in a shared buffer.</summary>
     public int Row { get; set; } = -1;

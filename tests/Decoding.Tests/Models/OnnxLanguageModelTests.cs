@@ -66,6 +66,37 @@ public sealed class OnnxLanguageModelTests : IDisposable
     }
 
     [Theory]
+    [InlineData(2, 1)]
+    [InlineData(5, 2)]
+    [InlineData(8, 1)]
+    [InlineData(11, 2)]
+    public void Forward_BlocksOfSeveralSequences_AreFewRunsAndEqualFreshOnes(int count, int runs)
+    {
+        using OnnxLanguageModel model = Load("shared");
+        int[] lengths = [.. Enumerable.Range(0, count).Select(i => 1 + (i * 5 % 13))];
+        int[][] texts = [.. lengths.Select((length, i) => Rows.Random(i, length + 12, TinyDecoder.Vocabulary))];
+        Sequence[] sequences = [.. texts.Select((text, i) => model.Start(Prompt.For(model, text.AsMemory(0, lengths[i]))))];
+        Rows.Forward(model, [.. sequences.Select(s => new Segment(s, default))]);
+
+        // Blocks of 1 to 4 tokens, all or some of whose rows are asked for; then others, in other places of the buffer.
+        Assert.Equal(runs, Check(i => 1 + (i % 4), i => 1 + (i % 4 / 2)));
+        sequences[0].Dispose();
+        (sequences, texts, lengths) = ([.. sequences.Skip(1).Reverse()], [.. texts.Skip(1).Reverse()], [.. lengths.Skip(1).Reverse()]);
+        Check(i => 4 - (i % 3), _ => 2);
+
+        long Check(Func<int, int> block, Func<int, int> rows)
+        {
+            long before = model.Runs;
+            float[][] together = Rows.Forward(model, [.. sequences.Select((s, i) => new Segment(s, texts[i].AsMemory(lengths[i], block(i)), rows(i)))]);
+            long spent = model.Runs - before;
+            float[][] single = [.. texts.SelectMany((text, i) => Rows.Fresh(model, text[..(lengths[i] + block(i))], rows(i)))];
+            Rows.AssertEqual(single, together, Tolerance);
+            lengths = [.. lengths.Select((length, i) => length + block(i))];
+            return spent;
+        }
+    }
+
+    [Theory]
     [InlineData("shared")]
     [InlineData("plain")]
     public void Forward_RowsComeAndGoAndOutgrowTheirBuffer_EqualFreshRuns(string dialect)

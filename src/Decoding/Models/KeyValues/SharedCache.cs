@@ -16,6 +16,7 @@ internal sealed class SharedCache : KeyValueCache
 {
     private readonly List<OnnxSequence?> rows = [];
     private readonly Dictionary<OrtIoBinding, (int First, int Count)> bound = [];
+    private readonly Dictionary<OrtIoBinding, int[]> boundRows = [];
     private NativeTensor[] tensors;
     private int capacity;
     private int width;
@@ -54,6 +55,41 @@ internal sealed class SharedCache : KeyValueCache
             binding.BindInput(Decoder.CacheNames[i].Past, view);
             binding.BindOutput(Decoder.CacheNames[i].Present, view);
         }
+    }
+
+    /// <summary>Binds past and present of each sequence by itself; each has room for its <see cref="OnnxSequence.Input"/> then.</summary>
+    /// <param name="names">For one sequence after the other.</param>
+    public void BindEach(OrtIoBinding binding, IReadOnlyList<OnnxSequence> batch, IReadOnlyList<CacheName> names)
+    {
+        Reserve(batch.Max(s => s.Computed + s.Input.Length));
+        if (!boundRows.TryGetValue(binding, out int[]? places))
+        {
+            boundRows[binding] = places = [.. Enumerable.Repeat(-1, batch.Count)];
+        }
+
+        for (int s = 0; s < batch.Count; s++)
+        {
+            if (places[s] == batch[s].Row)
+            {
+                continue;
+            }
+
+            places[s] = batch[s].Row;
+            for (int i = 0; i < tensors.Length; i++)
+            {
+                using OrtValue view = tensors[i].View(places[s] * RowLength, 1, Heads, width, HeadSize);
+                CacheName name = names[(s * tensors.Length) + i];
+                binding.BindInput(name.Past, view);
+                binding.BindOutput(name.Present, view);
+            }
+        }
+    }
+
+    /// <summary>The binding will not be used again.</summary>
+    public void Forget(OrtIoBinding binding)
+    {
+        bound.Remove(binding);
+        boundRows.Remove(binding);
     }
 
     public override void Advance(List<OnnxSequence> batch) => batch.ForEach(s => s.Advance());
@@ -220,6 +256,7 @@ internal sealed class SharedCache : KeyValueCache
     {
         Array.ForEach(tensors, tensor => tensor.Dispose());
         bound.Clear();
+        boundRows.Clear();
         (tensors, capacity, width) = (other, newCapacity, newWidth);
     }
 
