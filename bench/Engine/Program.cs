@@ -19,6 +19,7 @@ root.SetAction(async (arguments, _) =>
     Machine.Describe(report, $"dotnet run --project bench/Engine -c Release -- {string.Join(' ', args)}".TrimEnd(' ', '-'), family);
     await Overhead.MeasureAsync(family, report, settings);
     await PatchedExperts.MeasureAsync(family, report, settings);
+    await Blocks.MeasureAsync(family, report, settings);
     string[][] throughput = [.. await Throughput.MeasureAsync(family, settings), await OverHttp.ThroughputAsync(family, settings)];
     report.Table($"Throughput, {Throughput.PromptTokens} tokens of prompt and {settings.Tokens} of answer, sampled", Throughput.Header, throughput);
     await OverHttp.FirstTokenAsync(family, report, settings);
