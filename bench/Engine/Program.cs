@@ -16,7 +16,7 @@ root.SetAction(async (arguments, _) =>
     Settings settings = arguments.GetValue(quick) ? Settings.Quick : Settings.Full;
     var report = new Report();
     using Family family = Family.Open(arguments.GetValue(models), arguments.GetValue(model));
-    Machine.Describe(report, $"dotnet run --project bench/Engine -c Release -- {string.Join(' ', args)}".TrimEnd(' ', '-'), family);
+    Machine.Describe(report, $"dotnet run --project bench/Engine -c Release -- {string.Join(' ', args)}".TrimEnd(' ', '-'), family.Description);
     await Overhead.MeasureAsync(family, report, settings);
     await PatchedExperts.MeasureAsync(family, report, settings);
     await Blocks.MeasureAsync(family, report, settings);
@@ -27,7 +27,7 @@ root.SetAction(async (arguments, _) =>
     await FusedRows.MeasureAsync(report, settings);
     if (arguments.GetValue(write))
     {
-        report.WriteInto(Path.Combine(Repository.Root, "docs", "performance.md"));
+        report.WriteInto(Path.Combine(Repository.Root, "docs", "performance.md"), "measured");
     }
 });
 return await root.Parse(args).InvokeAsync();

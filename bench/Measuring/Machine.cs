@@ -5,21 +5,21 @@ using Microsoft.ML.OnnxRuntime;
 
 using ProxyTune.Testing;
 
-namespace ProxyTune.Bench;
+namespace ProxyTune.Measuring;
 
 /// <summary>What a figure depends on besides the code.</summary>
-internal static class Machine
+public static class Machine
 {
     /// <summary>Read before the first measurement: work of others shows here.</summary>
     public static string LoadAverage { get; } =
         File.Exists("/proc/loadavg") ? string.Join(' ', File.ReadAllText("/proc/loadavg").Split(' ')[..3]) : "unknown";
 
-    public static void Describe(Report report, string command, Family family)
+    public static void Describe(Report report, string command, string models, params string[] software)
     {
         report.Line($"- command: `{command}`");
-        report.Line($"- models: {family.Description}");
+        report.Line($"- models: {models}");
         report.Line($"- machine: {Cpu()}, {Environment.ProcessorCount} cores, {RuntimeInformation.OSDescription}; load average before the start {LoadAverage}");
-        report.Line($"- software: commit {Commit()}, {RuntimeInformation.FrameworkDescription}, ONNX Runtime {OrtEnv.Instance().GetVersionString()}");
+        report.Line($"- software: commit {Commit()}, {RuntimeInformation.FrameworkDescription}, {string.Join(", ", (string[])[$"ONNX Runtime {OrtEnv.Instance().GetVersionString()}", .. software])}");
         report.Line();
     }
 

@@ -2,10 +2,10 @@ using System.Globalization;
 
 using MathNet.Numerics.Statistics;
 
-namespace ProxyTune.Bench;
+namespace ProxyTune.Measuring;
 
 /// <summary>One figure, measured several times.</summary>
-internal sealed record Samples(IReadOnlyList<double> Values)
+public sealed record Samples(IReadOnlyList<double> Values)
 {
     public double Median => Values.Median();
 
@@ -37,6 +37,17 @@ internal sealed record Samples(IReadOnlyList<double> Values)
 
     /// <summary>Median, and the quartiles in brackets.</summary>
     public string Show(string format) => $"{Text(Median, format)} ({Text(Values.LowerQuartile(), format)} to {Text(Values.UpperQuartile(), format)})";
+
+    /// <summary>An interval for the median at 95 % by the bootstrap's percentiles: medians of rounds drawn again, with replacement.</summary>
+    public (double Low, double High) Interval()
+    {
+        const int Draws = 4000;
+        var random = new Random(1);
+        double[] medians = [.. Enumerable.Range(0, Draws).Select(_ => Enumerable.Range(0, Values.Count).Select(_ => Values[random.Next(Values.Count)]).Median())];
+        return (medians.Quantile(0.025), medians.Quantile(0.975));
+    }
+
+    public string ShowInterval(string format) => Interval() is var (low, high) ? $"[{Text(low, format)}, {Text(high, format)}]" : "";
 
     public string ShowTail(string format) => Text(Values.Quantile(0.95), format);
 

@@ -6,13 +6,13 @@ using Microsoft.ML.OnnxRuntime;
 using ProxyTune.Decoding.Catalog;
 using ProxyTune.Decoding.Models;
 
-namespace ProxyTune.Bench;
+namespace ProxyTune.Measuring;
 
 /// <summary>
 /// The least that a member costs: its graph with the engine's session settings and keys and values in place, in the plainest loop. Only
 /// the run itself is timed; binding, masks and reading the logits are not.
 /// </summary>
-internal sealed class BareDecoder : IDisposable
+public sealed class BareDecoder : IDisposable
 {
     private readonly DecoderGraph graph;
     private readonly DecoderSession decoder;

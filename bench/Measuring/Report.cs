@@ -1,13 +1,10 @@
 using System.Text;
 
-namespace ProxyTune.Bench;
+namespace ProxyTune.Measuring;
 
 /// <summary>Markdown, printed as it grows.</summary>
-internal sealed class Report
+public sealed class Report
 {
-    private const string Begin = "<!-- measured: begin -->";
-    private const string End = "<!-- measured: end -->";
-
     private readonly StringBuilder text = new();
 
     public void Line(string line = "")
@@ -30,17 +27,18 @@ internal sealed class Report
         Line();
     }
 
-    /// <summary>Replaces what stands between the markers.</summary>
-    public void WriteInto(string path)
+    /// <summary>Replaces what stands between the markers of that name.</summary>
+    public void WriteInto(string path, string name)
     {
+        string opening = $"<!-- {name}: begin -->", closing = $"<!-- {name}: end -->";
         string document = File.ReadAllText(path);
-        int begin = document.IndexOf(Begin, StringComparison.Ordinal), end = document.IndexOf(End, StringComparison.Ordinal);
+        int begin = document.IndexOf(opening, StringComparison.Ordinal), end = document.IndexOf(closing, StringComparison.Ordinal);
         if (begin < 0 || end < begin)
         {
-            throw new InvalidDataException($"{path} lacks the lines {Begin} and {End}.");
+            throw new InvalidDataException($"{path} lacks the lines {opening} and {closing}.");
         }
 
-        File.WriteAllText(path, $"{document[..begin]}{Begin}\n\n{text.ToString().Trim()}\n\n{document[end..]}");
+        File.WriteAllText(path, $"{document[..begin]}{opening}\n\n{text.ToString().Trim()}\n\n{document[end..]}");
     }
 
     private static string Row(string[] cells) => $"| {string.Join(" | ", cells)} |";

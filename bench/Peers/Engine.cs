@@ -1,0 +1,39 @@
+using ProxyTune.Decoding.Catalog;
+using ProxyTune.Decoding.Generation;
+using ProxyTune.Decoding.Sampling;
+
+namespace ProxyTune.Peers;
+
+/// <summary>This engine: requests through the scheduler, as the gateway sends them.</summary>
+internal sealed class Engine(string models, string served, SchedulerOptions options) : Contender
+{
+    private readonly ModelCatalog catalog = ModelCatalog.Load(models, new EngineOptions());
+    private DecodeScheduler? scheduler;
+
+    public override Task<int[][]> GenerateAsync(int[][] prompts, int tokens) => Task.WhenAll(prompts.Select(async prompt =>
+    {
+        using Generation generation = Scheduler.Submit(new GenerationRequest
+        {
+            Prompt = catalog.Get(served).Plan(FusionSettings.Default).Render(prompt),
+            Sampling = new SamplingOptions { Temperature = 0 },
+            MaxTokens = tokens,
+            IgnoreEndOfText = true,
+        });
+        List<int> written = [];
+        await foreach (GeneratedToken token in generation.Tokens.ReadAllAsync())
+        {
+            written.Add(token.Id);
+        }
+
+        return written.ToArray();
+    }));
+
+    public override async ValueTask DisposeAsync()
+    {
+        await Scheduler.DisposeAsync();
+        catalog.Dispose();
+        await base.DisposeAsync();
+    }
+
+    private DecodeScheduler Scheduler => scheduler ??= new(catalog.Ensemble, options);
+}

@@ -1,0 +1,31 @@
+using Microsoft.ML.OnnxRuntimeGenAI;
+
+namespace ProxyTune.Peers;
+
+/// <summary>A folder as onnxruntime-genai loads it, with as many threads as everybody has here.</summary>
+internal sealed class GenAiModel : IDisposable
+{
+    private readonly Model model;
+
+    public GenAiModel(string folder)
+    {
+        using var config = new Config(folder);
+        config.Overlay($$$"""
+            { "model": { "decoder": { "session_options": { "intra_op_num_threads": {{{Environment.ProcessorCount}}} } } } }
+            """);
+        model = new Model(config);
+    }
+
+    public Generator Start(int[][] prompts, int tokens)
+    {
+        using var parameters = new GeneratorParams(model);
+        parameters.SetSearchOption("do_sample", false);
+        parameters.SetSearchOption("batch_size", prompts.Length);
+        parameters.SetSearchOption("max_length", prompts[0].Length + tokens);
+        var generator = new Generator(model, parameters);
+        generator.AppendTokens([.. prompts.SelectMany(prompt => prompt)]);
+        return generator;
+    }
+
+    public void Dispose() => model.Dispose();
+}

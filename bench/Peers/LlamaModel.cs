@@ -1,0 +1,74 @@
+using LLama.Native;
+
+namespace ProxyTune.Peers;
+
+/// <summary>A GGUF file as llama.cpp loads it, and a context for that many sequences of one length.</summary>
+internal sealed class LlamaModel : IDisposable
+{
+    private const uint MostPrompt = 2048;
+
+    private readonly SafeLlamaModelHandle weights;
+    private readonly LLamaBatch batch = new();
+    private readonly List<int> rows = [];
+
+    static LlamaModel()
+    {
+        // Only warnings that matter: the log is long.
+        NativeLibraryConfig.All.WithAutoFallback(true).WithLogCallback((level, message) =>
+        {
+            if (level == LLamaLogLevel.Error)
+            {
+                Console.Error.Write(message);
+            }
+        });
+        NativeApi.llama_empty_call();
+    }
+
+    public LlamaModel(string path, int sequences, int mostTokens)
+    {
+        weights = SafeLlamaModelHandle.LoadFromFile(path, LLamaModelParams.Default());
+        LLamaContextParams options = LLamaContextParams.Default();
+        options.n_seq_max = (uint)sequences;
+        options.n_ctx = (uint)(sequences * mostTokens);
+        options.n_batch = MostPrompt;
+        options.n_threads = options.n_threads_batch = Environment.ProcessorCount;
+        Context = SafeLLamaContextHandle.Create(weights, options);
+    }
+
+    private SafeLLamaContextHandle Context { get; }
+
+    public void Restart() => Context.MemoryClear(false);
+
+    /// <summary>Appends tokens to each sequence, and computes the last one's logits.</summary>
+    /// <param name="position">Of the first token.</param>
+    public void Append(int[][] tokens, int position)
+    {
+        batch.Clear();
+        rows.Clear();
+        for (int sequence = 0; sequence < tokens.Length; sequence++)
+        {
+            for (int i = 0; i < tokens[sequence].Length; i++)
+            {
+                int place = batch.Add(tokens[sequence][i], position + i, (LLamaSeqId)sequence, i + 1 == tokens[sequence].Length);
+                if (i + 1 == tokens[sequence].Length)
+                {
+                    rows.Add(place);
+                }
+            }
+        }
+
+        DecodeResult result = Context.Decode(batch);
+        if (result != DecodeResult.Ok)
+        {
+            throw new InvalidOperationException($"llama.cpp says {result} to {batch.TokenCount} tokens.");
+        }
+    }
+
+    public ReadOnlySpan<float> Logits(int sequence) => Context.GetLogitsIth(rows[sequence]);
+
+    public void Dispose()
+    {
+        Context.Dispose();
+        weights.Dispose();
+    }
+}

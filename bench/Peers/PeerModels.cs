@@ -1,0 +1,66 @@
+using System.Text.Json.Nodes;
+
+using ProxyTune.Decoding.Gguf;
+using ProxyTune.Decoding.Onnx;
+using ProxyTune.Testing;
+
+namespace ProxyTune.Peers;
+
+/// <summary>A base, an expert and its anti-expert in a temporary folder: as folders of ours with a catalog, and as GGUF, in one precision.</summary>
+internal sealed class PeerModels : IDisposable
+{
+    public const string Base = "base", Expert = "expert", AntiExpert = "small";
+
+    public const string Alone = "alone", Fused = "fused";
+
+    private readonly DirectoryInfo root = Directory.CreateTempSubdirectory("proxytune-peers-");
+
+    public PeerModels(string models, Widening large, Widening small, int bits)
+    {
+        Bits = bits;
+        foreach ((string name, string source, Widening widening) in ((string, string, Widening)[])
+            [(Base, "town-base", large), (Expert, "town-small-qa", small), (AntiExpert, "town-small", small)])
+        {
+            string full = bits == LlamaExporter.FloatBits ? Path.Combine(Folder, name) : Path.Combine(root.FullName, "float32", name);
+            WidenedModel.Write(Path.Combine(models, source), full, widening);
+            if (bits != LlamaExporter.FloatBits)
+            {
+                LlamaExporter.Export(full, Path.Combine(Folder, name), bits: bits);
+            }
+
+            GgufExporter.Export(full, Gguf(name), bits);
+            NeverEnd(Path.Combine(Folder, name, "genai_config.json"), VocabularySize = CheckpointConfig.Read(full).VocabularySize);
+        }
+
+        File.WriteAllText(Path.Combine(Folder, "catalog.json"), $$"""
+            { "served_models": [
+              { "name": "{{Alone}}", "base": "{{Base}}", "method": "none" },
+              { "name": "{{Fused}}", "base": "{{Base}}", "method": "proxy", "alpha": 1.0,
+                "experts": [ { "name": "expert", "model": "{{Expert}}", "anti_expert": "{{AntiExpert}}", "weight": 1.0 } ] } ] }
+            """);
+    }
+
+    public int Bits { get; }
+
+    public int VocabularySize { get; }
+
+    public string Folder => Directory.CreateDirectory(Path.Combine(root.FullName, "served")).FullName;
+
+    public string Gguf(string name) => Path.Combine(root.FullName, $"{name}.gguf");
+
+    public string Describe(string name)
+    {
+        CheckpointConfig config = CheckpointConfig.Read(Path.Combine(Folder, name));
+        return $"{name} {config.Layers} layers, {config.HiddenSize} wide, {config.IntermediateSize} neurons, {new FileInfo(Gguf(name)).Length / 1e6:0.0} MB";
+    }
+
+    /// <summary>All answers shall have the same length: the only end is a word that none of them uses, which is checked when it is measured.</summary>
+    private static void NeverEnd(string path, int vocabulary)
+    {
+        JsonNode config = JsonNode.Parse(File.ReadAllText(path))!;
+        config["model"]!["eos_token_id"] = vocabulary - 1;
+        File.WriteAllText(path, config.ToJsonString());
+    }
+
+    public void Dispose() => root.Delete(recursive: true);
+}
