@@ -160,9 +160,9 @@ public sealed class OnnxLanguageModel : ILanguageModel
         int row = 0;
         foreach (Segment segment in batch)
         {
-            OnnxSequence sequence = Check(segment);
+            OnnxSequence sequence = OnnxSequence.Of(segment);
             Restore(sequence, sequence.Prompt.Length + segment.Tokens.Length - segment.Rows);
-            (sequence.Input, sequence.LogitsRow, sequence.LogitsRows) = (Input(sequence, segment), row, segment.Rows);
+            sequence.Take(segment, row);
             if (cache.Batches && sequence.Computed > 0 && sequence.Input.Length == 1)
             {
                 together.Add(sequence);
@@ -213,21 +213,6 @@ public sealed class OnnxLanguageModel : ILanguageModel
     }
 
     private Span<float> Rows(Span<float> logits, int first, int count) => logits.Slice(first * Info.VocabularySize, count * Info.VocabularySize);
-
-    private static OnnxSequence Check(Segment segment)
-    {
-        OnnxSequence sequence = (OnnxSequence)segment.Sequence;
-        ObjectDisposedException.ThrowIf(sequence.IsDisposed, sequence);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(segment.Tokens.Length, sequence.Room, nameof(segment));
-        ArgumentOutOfRangeException.ThrowIfLessThan(segment.Rows, 1, nameof(segment));
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(segment.Rows, sequence.Pending + segment.Tokens.Length, nameof(segment));
-        return sequence;
-    }
-
-    private static ReadOnlyMemory<int> Input(OnnxSequence sequence, Segment segment) =>
-        sequence.Pending == 0 ? segment.Tokens
-        : segment.Tokens.IsEmpty ? sequence.PromptLeft
-        : (int[])[.. sequence.PromptLeft.Span, .. segment.Tokens.Span];
 
     /// <summary>Takes a prompt's beginning from an earlier text, where nothing of it is computed yet.</summary>
     private void Restore(OnnxSequence sequence, int most)

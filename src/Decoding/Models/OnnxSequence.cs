@@ -70,6 +70,27 @@ internal sealed class OnnxSequence(OnnxLanguageModel model, ReadOnlyMemory<int> 
         }
     }
 
+    /// <summary>The sequence that a segment appends to, if it can.</summary>
+    public static OnnxSequence Of(Segment segment)
+    {
+        OnnxSequence sequence = (OnnxSequence)segment.Sequence;
+        ObjectDisposedException.ThrowIf(sequence.IsDisposed, sequence);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(segment.Tokens.Length, sequence.Room, nameof(segment));
+        ArgumentOutOfRangeException.ThrowIfLessThan(segment.Rows, 1, nameof(segment));
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(segment.Rows, sequence.Pending + segment.Tokens.Length, nameof(segment));
+        return sequence;
+    }
+
+    /// <summary>Makes what is left of the prompt, and the segment's tokens, the next run's input.</summary>
+    /// <param name="row">Where the caller wants the logits.</param>
+    public void Take(Segment segment, int row)
+    {
+        Input = Pending == 0 ? segment.Tokens
+            : segment.Tokens.IsEmpty ? PromptLeft
+            : (int[])[.. PromptLeft.Span, .. segment.Tokens.Span];
+        (LogitsRow, LogitsRows) = (row, segment.Rows);
+    }
+
     /// <summary>The input is computed.</summary>
     public void Advance() => Tokens.AddRange(Input.Span);
 
