@@ -118,7 +118,7 @@ public sealed class DecodeScheduler : IAsyncDisposable
 
             try
             {
-                live.Add(new(next, model.Start(next.Request.Start), bell));
+                live.Add(new(next, model.Start(next.Request.Start), bell, step.StartRecord()));
                 lane.Running++;
                 Interlocked.Add(ref promptTokens, next.Request.Prompt.TokenCount);
             }

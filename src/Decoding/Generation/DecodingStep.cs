@@ -1,3 +1,6 @@
+using System.Diagnostics;
+
+using ProxyTune.Decoding.Generation.Speculation;
 using ProxyTune.Decoding.Models;
 
 namespace ProxyTune.Decoding.Generation;
@@ -12,9 +15,15 @@ internal sealed class DecodingStep(ILanguageModel model, SchedulerOptions option
     private const int MostScoringLogits = 1 << 22;
 
     private readonly List<(LiveRequest Request, int Rows)> taking = [];
+    private readonly DraftPolicy policy = new(options.MaxDraft);
+    private readonly List<GuessRecord> records = [];
     private readonly List<Draft> drafts = [];
     private readonly List<Segment> batch = [];
     private float[] logits = [];
+    private bool isMeasured;
+
+    /// <summary>Of a new request.</summary>
+    public GuessRecord StartRecord() => policy.StartRecord();
 
     /// <param name="promptTokens">How many prompt tokens may be scored, all requests together; one is scored in any case.</param>
     public StepCount Run(IReadOnlyList<LiveRequest> live, int promptTokens)
@@ -67,32 +76,70 @@ internal sealed class DecodingStep(ILanguageModel model, SchedulerOptions option
     private void Draft()
     {
         drafts.Clear();
-        if (taking.Count == 1 || options.AlwaysDraft)
+        records.Clear();
+
+        // Beside a prompt a step takes as long as the prompt does, which tells nothing of drafts.
+        isMeasured = taking.TrueForAll(static one => one.Request.IsDrawing);
+        if (!isMeasured || options.MaxDraft == 0)
         {
-            foreach ((LiveRequest request, _) in taking)
+            return;
+        }
+
+        foreach ((LiveRequest request, _) in taking)
+        {
+            if (request.PrepareDraft() is { } record)
             {
-                if (request.BeginDraft(options.MaxDraft) is { } draft)
-                {
-                    drafts.Add(draft);
-                }
+                records.Add(record);
+            }
+        }
+
+        if (records.Count == 0)
+        {
+            return;
+        }
+
+        Choose();
+        foreach ((LiveRequest request, _) in taking)
+        {
+            if (request.BeginDraft() is { } draft)
+            {
+                drafts.Add(draft);
             }
         }
 
         if (drafts.Count > 0)
         {
+            long start = Stopwatch.GetTimestamp();
             model.Draft(drafts);
+            policy.AddDraft(taking.Count, drafts.Max(static draft => draft.Guesses) + 1, Stopwatch.GetElapsedTime(start).TotalSeconds);
             taking.RemoveAll(static one => one.Request.FailsWithSequence());
+        }
+    }
+
+    private void Choose()
+    {
+        if (!options.AlwaysDraft)
+        {
+            policy.Choose(records, taking.Count);
+            return;
+        }
+
+        foreach (GuessRecord record in records)
+        {
+            record.Wanted = Math.Min(options.MaxDraft, record.Most);
         }
     }
 
     private void Forward(int width)
     {
         batch.Clear();
-        int rows = 0;
+        int rows = 0, positions = 0;
         foreach ((LiveRequest request, int wanted) in taking)
         {
-            batch.Add(request.Segment(wanted));
+            Segment segment = request.Segment(wanted);
+            batch.Add(segment);
             rows += wanted;
+            positions += wanted + segment.Guesses;
         }
 
         int length = checked(width * rows);
@@ -101,9 +148,16 @@ internal sealed class DecodingStep(ILanguageModel model, SchedulerOptions option
             logits = GC.AllocateUninitializedArray<float>(length);
         }
 
-        if (batch.Count > 0)
+        if (batch.Count == 0)
         {
-            model.Forward(batch, logits.AsSpan(0, length));
+            return;
+        }
+
+        long start = Stopwatch.GetTimestamp();
+        model.Forward(batch, logits.AsSpan(0, length));
+        if (isMeasured)
+        {
+            policy.AddForward(batch.Count, positions, drafts.Count > 0, Stopwatch.GetElapsedTime(start).TotalSeconds);
         }
     }
 }

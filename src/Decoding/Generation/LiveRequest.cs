@@ -1,4 +1,5 @@
 using ProxyTune.Decoding.Fusion;
+using ProxyTune.Decoding.Generation.Speculation;
 using ProxyTune.Decoding.Metrics;
 using ProxyTune.Decoding.Models;
 using ProxyTune.Decoding.Sampling;
@@ -19,6 +20,7 @@ internal sealed class LiveRequest : IDisposable
     // The sequence begins with the first of its ids.
     private readonly AnswerText text;
     private readonly Draft? draft;
+    private readonly GuessRecord guessing;
     private readonly int limit;
     private int seen;
     private Task ahead = Task.CompletedTask;
@@ -26,9 +28,9 @@ internal sealed class LiveRequest : IDisposable
 
     /// <param name="sequence">Of <see cref="GenerationRequest.Start"/>.</param>
     /// <param name="bell">Rung when a request that was not ready becomes it.</param>
-    public LiveRequest(Generation generation, Sequence sequence, Bell bell)
+    public LiveRequest(Generation generation, Sequence sequence, Bell bell, GuessRecord guessing)
     {
-        (this.generation, this.sequence, this.bell) = (generation, sequence, bell);
+        (this.generation, this.sequence, this.bell, this.guessing) = (generation, sequence, bell, guessing);
         GenerationRequest request = generation.Request;
         text = new(request, request.ScorePrompt ? request.Prompt.Streams[0].Span : request.Prompt.Streams[0].Span[^1..]);
         draft = sequence.CanDraft ? new(sequence, text, !request.IgnoreEndOfText) : null;
@@ -65,14 +67,19 @@ internal sealed class LiveRequest : IDisposable
     /// <param name="rows">1 to <see cref="Rows"/>.</param>
     public Segment Segment(int rows) => new(sequence, text.Ids[Math.Max(seen, 1)..(seen + rows + text.Guesses)], rows) { Guesses = text.Guesses };
 
-    /// <summary>What the model may guess before the next step, or null for nothing.</summary>
-    /// <param name="guesses">Most guesses.</param>
-    public Draft? BeginDraft(int guesses)
+    /// <summary>The next step draws from a row after one newest token.</summary>
+    public bool IsDrawing => seen > 0 && !IsScoring;
+
+    /// <summary>Says how much could be guessed, for <see cref="GuessRecord.Wanted"/> to be chosen; null where nothing can be.</summary>
+    public GuessRecord? PrepareDraft()
     {
         // The last token that may be drawn needs no row after it.
-        int most = Math.Min(guesses, limit - text.Drawn - 1);
-        return draft is null || seen == 0 || IsScoring || most < 1 ? null : draft.Wanting(most);
+        guessing.Most = limit - text.Drawn - 1;
+        return draft is null || guessing.Most < 1 ? null : guessing;
     }
+
+    /// <summary>What the model shall guess before the next step, or null for nothing.</summary>
+    public Draft? BeginDraft() => draft is not null && guessing is { Most: > 0, Wanted: > 0 } ? draft.Wanting(guessing.Wanted) : null;
 
     /// <returns>Whether the last call of the model failed for this request, which is over then.</returns>
     public bool FailsWithSequence()
@@ -157,6 +164,7 @@ internal sealed class LiveRequest : IDisposable
             }
         }
 
+        guessing.Add(right + 1, right, wrong: guesses > right);
         if (guesses > right)
         {
             sequence.Rewind(guesses - right);

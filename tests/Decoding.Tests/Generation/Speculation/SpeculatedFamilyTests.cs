@@ -2,7 +2,7 @@ using ProxyTune.Decoding.Catalog;
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Testing;
 
-namespace ProxyTune.Decoding.Tests.Generation;
+namespace ProxyTune.Decoding.Tests.Generation.Speculation;
 
 /// <summary>Speculation over the real graphs of models/.</summary>
 public sealed class SpeculatedFamilyTests

@@ -1,9 +1,10 @@
 using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Generation;
+using ProxyTune.Decoding.Generation.Speculation;
 using ProxyTune.Decoding.Models;
 using ProxyTune.Testing;
 
-namespace ProxyTune.Decoding.Tests.Generation;
+namespace ProxyTune.Decoding.Tests.Generation.Speculation;
 
 /// <summary>Where drafts go wrong, or members fail.</summary>
 public sealed class SpeculationFailureTests : IDisposable
@@ -21,7 +22,7 @@ public sealed class SpeculationFailureTests : IDisposable
     public SpeculationFailureTests()
     {
         // Not a number after anything that plain decoding would never append.
-        small = new("small") { Rows = (tokens, row) => row.Fill(spoils && tokens.Contains(Wrong) ? float.NaN : 0) };
+        small = new("small", contextLength: 1000) { Rows = (tokens, row) => row.Fill(spoils && tokens.Contains(Wrong) ? float.NaN : 0) };
         fused = new("town", [large, wrong, right, small]);
     }
 
@@ -37,6 +38,23 @@ public sealed class SpeculationFailureTests : IDisposable
         Assert.Equal((10, 10), (large.Forwards, small.Forwards));
         Assert.Equal(0, scheduler.Statistics.Drafts.Acceptance);
         Assert.Equal(1, scheduler.Statistics.Drafts.TokensPerPass);
+    }
+
+    [Fact]
+    public async Task Submit_NoGuessIsEverRight_RunsTheExpertLittleMoreThanOncePerToken()
+    {
+        const int Learned = 300, All = 700;
+        int before = 0;
+        large.OnForward = _ =>
+        {
+            before = large.Forwards == Learned ? wrong.Forwards : before;
+            Thread.Sleep(1);
+        };
+        await using DecodeScheduler scheduler = new(fused, new());
+        Assert.Equal(All, (await Answers.Collect(scheduler, Request(wrong) with { MaxTokens = All })).Count);
+        Assert.Equal(All, large.Forwards);
+        Assert.True(scheduler.Statistics.Drafts.Guesses > 0);
+        Assert.InRange(wrong.Forwards - before, All - Learned, All - Learned + ((All - Learned) / DraftPolicy.ProbeEvery) + 1);
     }
 
     [Fact]
@@ -94,7 +112,7 @@ public sealed class SpeculationFailureTests : IDisposable
         await NothingLives();
     }
 
-    private static FakeLanguageModel Sure(string name, int token) => new(name) { Rows = (_, row) => { row.Clear(); row[token] = 9; } };
+    private static FakeLanguageModel Sure(string name, int token) => new(name, contextLength: 1000) { Rows = (_, row) => { row.Clear(); row[token] = 9; } };
 
     private GenerationRequest Request(ILanguageModel expert)
     {

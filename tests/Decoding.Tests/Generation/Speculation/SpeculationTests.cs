@@ -4,7 +4,7 @@ using ProxyTune.Decoding.Generation;
 using ProxyTune.Decoding.Sampling;
 using ProxyTune.Decoding.Tests.Fusion.Oracle;
 
-namespace ProxyTune.Decoding.Tests.Generation;
+namespace ProxyTune.Decoding.Tests.Generation.Speculation;
 
 /// <summary>Speculation changes no token, and nothing that is told of one.</summary>
 public sealed class SpeculationTests

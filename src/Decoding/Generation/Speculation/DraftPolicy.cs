@@ -1,0 +1,152 @@
+namespace ProxyTune.Decoding.Generation.Speculation;
+
+/// <summary>
+/// Chooses how much is guessed, by what guesses brought and what passes took. A block of g guesses whose rate of right ones is p brings
+///
+///     E(g) = 1 + p + p^2 + ... + p^g = (1 - p^(g+1)) / (1 - p)
+///
+/// tokens (Leviathan et al. 2023, arXiv 2211.17192, equation 1). A step in which n sequences have blocks of at most g guesses, x of them
+/// together, takes (g + 1) D + v + x s: passes D of the drafters over all of them, and what <see cref="BlockTime"/> measures, each for every
+/// n. Chosen is the g, the same for all, with the most tokens per second; 0 is a plain step, which takes P. So a batch that is full enough
+/// drafts nothing: its plain step costs little more than that of one sequence, while blocks of many cost more than that of one.
+/// </summary>
+/// <remarks>A sequence has no guesses that bring less than tokens of plain steps would in the same time: p^j &lt; s n / P.</remarks>
+internal sealed class DraftPolicy(int most)
+{
+    /// <summary>Where nothing is guessed, one token in so many has one guess, to see whether that has changed.</summary>
+    public const int ProbeEvery = 32;
+
+    private const int OneMemory = 8;
+    private const int AllMemory = 32;
+    private const int FirstGuesses = 3;
+    private const int PlainEvery = 64;
+    private const int DraftsEvery = 512;
+
+    private readonly GuessRecord all = new(AllMemory);
+    private readonly List<StepTimes> bySequences = [];
+
+    public GuessRecord StartRecord() => new(OneMemory, all);
+
+    /// <summary>Sets <see cref="GuessRecord.Wanted"/>.</summary>
+    /// <param name="records">Of the sequences that can draft.</param>
+    /// <param name="sequences">How many take part in the step, those without a drafter too.</param>
+    public void Choose(IReadOnlyList<GuessRecord> records, int sequences)
+    {
+        StepTimes times = Of(sequences);
+        if (times.Plain.Seconds is null || times.IsStale(drafts: true, PlainEvery))
+        {
+            SetAll(records, 0);
+            return;
+        }
+
+        if (times.Draft.Seconds is null || !times.Blocks.IsKnown || (sequences > 1 && times.IsStale(drafts: false, DraftsEvery)))
+        {
+            SetAll(records, FirstGuesses);
+            return;
+        }
+
+        double plainRate = sequences / times.Plain.Seconds.Value;
+        int best = Best(records, sequences, times);
+        foreach (GuessRecord record in records)
+        {
+            record.Wanted = Guesses(record, best, times.Blocks.Position * plainRate);
+        }
+
+        if (best == 0 && Rate(records, sequences, most, times, assumed: 1) > plainRate)
+        {
+            Probe(records);
+        }
+    }
+
+    /// <summary>Takes the time of the drafters' passes.</summary>
+    public void AddDraft(int sequences, int passes, double seconds) => Of(sequences).Draft.Add(seconds / passes);
+
+    /// <summary>Takes the time of a step's <see cref="Models.ILanguageModel.Forward"/>, all of whose sequences drew.</summary>
+    /// <param name="rows">Positions, guesses among them.</param>
+    /// <param name="hasDrafted">Whether drafters had run before.</param>
+    public void AddForward(int sequences, int rows, bool hasDrafted, double seconds)
+    {
+        StepTimes times = Of(sequences);
+        times.Count(hasDrafted);
+        if (hasDrafted)
+        {
+            times.Blocks.Add(rows - sequences, seconds);
+        }
+        else
+        {
+            times.Plain.Add(seconds);
+        }
+    }
+
+    private StepTimes Of(int sequences)
+    {
+        while (bySequences.Count <= sequences)
+        {
+            bySequences.Add(new());
+        }
+
+        return bySequences[sequences];
+    }
+
+    private static void SetAll(IReadOnlyList<GuessRecord> records, int guesses)
+    {
+        foreach (GuessRecord record in records)
+        {
+            record.Wanted = Math.Min(guesses, record.Most);
+        }
+    }
+
+    private static void Probe(IReadOnlyList<GuessRecord> records)
+    {
+        foreach (GuessRecord record in records)
+        {
+            record.Wanted = record.Unguessed >= ProbeEvery ? Math.Min(1, record.Most) : 0;
+        }
+    }
+
+    private int Best(IReadOnlyList<GuessRecord> records, int sequences, StepTimes times)
+    {
+        (int guesses, double rate) = (0, sequences / times.Plain.Seconds!.Value);
+        for (int g = 1; g <= most; g++)
+        {
+            double other = Rate(records, sequences, g, times);
+            (guesses, rate) = other > rate ? (g, other) : (guesses, rate);
+        }
+
+        return guesses;
+    }
+
+    /// <summary>Tokens per second with at most so many guesses.</summary>
+    private static double Rate(IReadOnlyList<GuessRecord> records, int sequences, int guesses, StepTimes times, double? assumed = null)
+    {
+        double plain = times.Plain.Seconds!.Value, tokens = sequences;
+        int positions = 0, longest = 0;
+        foreach (GuessRecord record in records)
+        {
+            int own = Guesses(record, guesses, times.Blocks.Position * sequences / plain, assumed);
+            positions += own;
+            longest = Math.Max(longest, own);
+            double right = 1;
+            for (int j = 1; j <= own; j++)
+            {
+                tokens += right *= assumed ?? record.Rate;
+            }
+        }
+
+        return tokens / (longest == 0 ? plain : ((longest + 1) * times.Draft.Seconds!.Value) + times.Blocks.Of(positions));
+    }
+
+    /// <param name="worth">Tokens that plain steps bring in the time of one more position.</param>
+    private static int Guesses(GuessRecord record, int limit, double worth, double? assumed = null)
+    {
+        int guesses = 0;
+        double right = assumed ?? record.Rate;
+        while (guesses < limit && guesses < record.Most && right > worth)
+        {
+            guesses++;
+            right *= assumed ?? record.Rate;
+        }
+
+        return guesses;
+    }
+}
