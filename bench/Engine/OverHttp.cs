@@ -11,7 +11,7 @@ internal static class OverHttp
 
     public static async Task<string[]> ThroughputAsync(Family family, Settings settings)
     {
-        await using GatewayProcess gateway = await GatewayProcess.StartAsync(family);
+        await using GatewayProcess gateway = await GatewayProcess.StartAsync(family.Folder);
         Samples[] rates = await Samples.InterleaveAsync(settings.Rounds, () => RunAsync(1), () => RunAsync(Throughput.Streams));
         return Throughput.Row("fused, over HTTP, streamed, clients on the same cores", rates[0], rates[1]);
 
@@ -27,7 +27,7 @@ internal static class OverHttp
     public static async Task FirstTokenAsync(Family family, Report report, Settings settings)
     {
         int[] lengths = [.. PromptLengths.Where(length => length < family.ContextLength)];
-        await using GatewayProcess gateway = await GatewayProcess.StartAsync(family);
+        await using GatewayProcess gateway = await GatewayProcess.StartAsync(family.Folder);
         int variant = 0;
         Samples[] milliseconds = await Samples.InterleaveAsync(
             settings.FirstTokens,
@@ -64,7 +64,7 @@ internal static class OverHttp
         List<double> seconds = [], resident = [], loaded = [], peaks = [];
         for (int i = 0; i < Starts; i++)
         {
-            await using GatewayProcess gateway = await GatewayProcess.StartAsync(family);
+            await using GatewayProcess gateway = await GatewayProcess.StartAsync(family.Folder);
             seconds.Add(gateway.ColdStart.TotalSeconds);
             resident.Add(gateway.Resident);
             await Task.WhenAll(Enumerable.Range(0, Throughput.Streams).Select(

@@ -27,6 +27,8 @@ public sealed class Report
         Line();
     }
 
+    public override string ToString() => text.ToString();
+
     /// <summary>Replaces what stands between the markers of that name.</summary>
     public void WriteInto(string path, string name)
     {

@@ -10,17 +10,19 @@ public sealed record Samples(IReadOnlyList<double> Values)
     public double Median => Values.Median();
 
     /// <summary>
-    /// Takes every measurement once per round, in an order that rotates, so that a slow spell of the machine meets all of them. One round
-    /// before the first only warms up.
+    /// Takes every measurement once per round, in an order that is drawn anew, so that a slow spell of the machine meets all of them, and none
+    /// always comes after the same one. One round before the first only warms up.
     /// </summary>
     public static async Task<Samples[]> InterleaveAsync(int rounds, params Func<Task<double>>[] measurements)
     {
         List<double>[] values = [.. measurements.Select(_ => new List<double>())];
+        int[] order = [.. Enumerable.Range(0, measurements.Length)];
+        var random = new Random(1);
         for (int round = -1; round < rounds; round++)
         {
-            for (int i = 0; i < measurements.Length; i++)
+            random.Shuffle(order);
+            foreach (int which in order)
             {
-                int which = (i + round + 1) % measurements.Length;
                 double value = await measurements[which]();
                 if (round >= 0)
                 {

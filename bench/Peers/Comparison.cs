@@ -55,6 +55,9 @@ internal sealed record Comparison(string Title, int Streams, IReadOnlyList<(stri
         return async () =>
         {
             int[][] prompts = Prompts(streams, settings.PromptTokens, ++round, vocabulary);
+
+            // Until threads that wait for the next operator's work in a loop have gone to sleep: whoever was before may have left some.
+            await Task.Delay(50);
             long start = System.Diagnostics.Stopwatch.GetTimestamp();
             int[][] written = await contender.GenerateAsync(prompts, settings.Tokens);
             double seconds = System.Diagnostics.Stopwatch.GetElapsedTime(start).TotalSeconds;

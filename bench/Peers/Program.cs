@@ -25,7 +25,7 @@ root.SetAction(async (arguments, _) =>
     string models = $"the demo family's `town-base`, `town-small-qa` and `town-small`, widened with zeros ({Words(wideBase)}; the small ones {Words(wideSmall)}), which changes none of their answers";
     string[] versions = [Version("Microsoft.ML.OnnxRuntimeGenAI"), Version("LLamaSharp"), Version("LLamaSharp.Backend.Cpu")];
     Machine.Describe(report, command, models, versions);
-    report.Line($"{settings.Rounds} rounds; each measurement once a round, in an order that rotates. Whole requests: {settings.PromptTokens} tokens of prompt and {settings.Tokens} of answer each, greedy. Everybody has {Environment.ProcessorCount} threads.");
+    report.Line($"{settings.Rounds} rounds; each measurement once a round, in an order that is drawn anew. Whole requests: {settings.PromptTokens} tokens of prompt and {settings.Tokens} of answer each, greedy. Everybody has {Environment.ProcessorCount} threads.");
     report.Line();
     List<object> results = [];
     foreach (int precision in arguments.GetValue(bits)!)

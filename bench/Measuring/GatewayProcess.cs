@@ -2,10 +2,10 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 
-namespace ProxyTune.Bench;
+namespace ProxyTune.Measuring;
 
 /// <summary>The gateway, built as this program was, in a process of its own.</summary>
-internal sealed class GatewayProcess : IAsyncDisposable
+public sealed class GatewayProcess : IAsyncDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(2);
 
@@ -28,14 +28,14 @@ internal sealed class GatewayProcess : IAsyncDisposable
     /// <summary>The most so far, MiB.</summary>
     public double PeakResident => Read(p => p.PeakWorkingSet64);
 
-    public static async Task<GatewayProcess> StartAsync(Family family)
+    public static async Task<GatewayProcess> StartAsync(string models)
     {
         // artifacts/bin/PROJECT/CONFIGURATION
         DirectoryInfo mine = new(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory));
         string program = Path.Combine(mine.Parent!.Parent!.FullName, "Gateway", mine.Name, "ProxyTune.Gateway.dll");
         var address = new Uri($"http://127.0.0.1:{FreePort()}");
         long start = Stopwatch.GetTimestamp();
-        Process process = Process.Start(new ProcessStartInfo("dotnet", [program, "--models", family.Folder, "--urls", address.ToString()])
+        Process process = Process.Start(new ProcessStartInfo("dotnet", [program, "--models", models, "--urls", address.ToString()])
         {
             RedirectStandardOutput = true,
         })!;

@@ -1,0 +1,43 @@
+using BenchmarkDotNet.Attributes;
+
+using ProxyTune.Decoding.Sampling;
+
+namespace ProxyTune.Kernels;
+
+/// <summary>From a fused row to a token, at another position each time, since the noise decides how far a nucleus is searched.</summary>
+public class Sampling
+{
+    private static readonly SamplingOptions Plain = new() { Temperature = 0.8f };
+
+    private float[] row = [];
+    private int[] generated = [];
+    private int position;
+
+    [Params(32_000, 151_936)]
+    public int Words { get; set; }
+
+    [GlobalSetup]
+    public void Setup()
+    {
+        row = Rows.Logits(1, Words);
+        generated = [.. Enumerable.Range(0, 100).Select(i => i * 311 % Words)];
+        Warmth.Reach(() => Temperature(), () => Nucleus());
+    }
+
+    [Benchmark]
+    public int Greedy() => Next(Plain with { Temperature = 0 });
+
+    [Benchmark]
+    public int Temperature() => Next(Plain);
+
+    [Benchmark]
+    public int Nucleus() => Next(Plain with { TopP = 0.95f });
+
+    [Benchmark]
+    public int TopAndLeast() => Next(Plain with { TopK = 50, MinP = 0.05f });
+
+    [Benchmark]
+    public int NucleusAndPenalties() => Next(Plain with { TopP = 0.95f, RepetitionPenalty = 1.1f, PresencePenalty = 0.5f, FrequencyPenalty = 0.5f });
+
+    private int Next(SamplingOptions options) => Sampler.Next(row, generated, options, position++ & 1023);
+}

@@ -1,0 +1,48 @@
+using ScottPlot;
+
+namespace ProxyTune.Load;
+
+/// <summary>Pictures of the runs.</summary>
+internal static class LoadPlots
+{
+    private const int Width = 900, Height = 500;
+
+    public static void Draw(string folder, IReadOnlyList<LoadRun> runs, string unit)
+    {
+        Shares(Path.Combine(folder, "first-token.png"), "Time to first token", runs, run => run.First);
+        Shares(Path.Combine(folder, "between-tokens.png"), "Time between tokens", runs, run => run.Gaps);
+        if (runs.Count > 1)
+        {
+            using var plot = new Plot();
+            plot.Add.Scatter(runs.Select(run => run.Load).ToArray(), runs.Select(run => run.TokensPerSecond).ToArray());
+            Label(plot, "Throughput", unit, "tokens/s");
+            plot.Axes.SetLimitsY(0, 1.1 * runs.Max(run => run.TokensPerSecond));
+            plot.SavePng(Path.Combine(folder, "throughput.png"), Width, Height);
+        }
+    }
+
+    /// <summary>What share of all is at most that large.</summary>
+    private static void Shares(string path, string title, IReadOnlyList<LoadRun> runs, Func<LoadRun, double[]> values)
+    {
+        using var plot = new Plot();
+        foreach (LoadRun run in runs)
+        {
+            double[] sorted = [.. values(run).Order()];
+            if (sorted.Length > 0)
+            {
+                plot.Add.ScatterLine(sorted, [.. sorted.Select((_, i) => (i + 1.0) / sorted.Length)]).LegendText = run.Name;
+            }
+        }
+
+        Label(plot, title, "milliseconds", "share of all");
+        plot.ShowLegend(Alignment.LowerRight);
+        plot.SavePng(path, Width, Height);
+    }
+
+    private static void Label(Plot plot, string title, string x, string y)
+    {
+        plot.Title(title);
+        plot.XLabel(x);
+        plot.YLabel(y);
+    }
+}

@@ -1,0 +1,48 @@
+using System.Diagnostics;
+
+namespace ProxyTune.Load;
+
+/// <summary>Who decides when the next request is sent.</summary>
+internal static class Loops
+{
+    /// <summary>Closed: that many clients, each of which sends its next request when it has its answer.</summary>
+    public static async Task<LoadResult[]> ClosedAsync(HttpClient http, LoadPlan plan, int clients, TimeSpan duration)
+    {
+        var client = new Client(http, Stopwatch.GetTimestamp());
+        int sent = -1;
+        LoadResult[][] results = await Task.WhenAll(Enumerable.Range(0, clients).Select(async _ =>
+        {
+            List<LoadResult> own = [];
+            while (client.Now() < duration.TotalSeconds)
+            {
+                own.Add(await client.SendAsync(plan.Request(Interlocked.Increment(ref sent)), client.Now()));
+            }
+
+            return own.ToArray();
+        }));
+        return [.. results.SelectMany(own => own)];
+    }
+
+    /// <summary>Open: requests come at random, with that many a second on average, whether or not the server keeps up.</summary>
+    public static async Task<LoadResult[]> OpenAsync(HttpClient http, LoadPlan plan, double rate, TimeSpan duration)
+    {
+        var random = new Random(plan.Seed);
+        var client = new Client(http, Stopwatch.GetTimestamp());
+        List<Task<LoadResult>> running = [];
+        for (double due = Pause(); due < duration.TotalSeconds; due += Pause())
+        {
+            TimeSpan wait = TimeSpan.FromSeconds(due - client.Now());
+            if (wait > TimeSpan.Zero)
+            {
+                await Task.Delay(wait);
+            }
+
+            running.Add(client.SendAsync(plan.Request(running.Count), due));
+        }
+
+        return await Task.WhenAll(running);
+
+        // Poisson's arrivals: exponential pauses.
+        double Pause() => -Math.Log(1 - random.NextDouble()) / rate;
+    }
+}
