@@ -26,6 +26,17 @@ internal static class Answers
         return tokens;
     }
 
+    /// <summary>Tokens are published before they are counted, so this waits until nothing runs.</summary>
+    public static async Task<DraftStatistics> Drafts(DecodeScheduler scheduler)
+    {
+        while (scheduler.Statistics.Running > 0)
+        {
+            await Task.Delay(1);
+        }
+
+        return scheduler.Statistics.Drafts;
+    }
+
     /// <summary>Greedy decoding by plain loops, every step from scratch.</summary>
     public static List<int> GreedyOracle(ILanguageModel model, int[] prompt, int count)
     {

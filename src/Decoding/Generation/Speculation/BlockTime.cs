@@ -2,7 +2,7 @@ namespace ProxyTune.Decoding.Generation.Speculation;
 
 /// <summary>
 /// What it takes to score blocks of some number of sequences: <c>T = v + x s</c> with x positions beyond the first of each. v and s by least
-/// squares over measured steps, older ones weighing less. As with <see cref="SmoothedTime"/>, the first is left out and a stall weighs little.
+/// squares over measured steps, older ones weighing less. The first is left out and stalls are dealt with as in <see cref="SmoothedTime"/>.
 /// </summary>
 internal sealed class BlockTime
 {
@@ -11,6 +11,9 @@ internal sealed class BlockTime
     // Until measured, a further position costs a tenth of a pass.
     private const double Share = 0.1;
 
+    // About so many steps are needed to be sure.
+    private const double Sure = 3;
+
     private bool isWarm;
     private double weight;
     private double x;
@@ -18,7 +21,7 @@ internal sealed class BlockTime
     private double t;
     private double xt;
 
-    public bool IsKnown => weight > 0;
+    public bool IsKnown => weight > Sure;
 
     /// <summary>v, seconds.</summary>
     public double Pass { get; private set; }
@@ -28,6 +31,9 @@ internal sealed class BlockTime
 
     public double Of(int positions) => Pass + (positions * Position);
 
+    /// <summary>Measures anew.</summary>
+    public void Forget() => (weight, x, xx, t, xt) = (0, 0, 0, 0, 0);
+
     public void Add(int positions, double seconds)
     {
         if (!isWarm)
@@ -36,7 +42,12 @@ internal sealed class BlockTime
             return;
         }
 
-        seconds = IsKnown ? Math.Min(seconds, 2 * Of(positions)) : seconds;
+        if (seconds < Of(positions) / 2)
+        {
+            Forget();
+        }
+
+        seconds = weight > 0 ? Math.Min(seconds, 2 * Of(positions)) : seconds;
         weight = (Decay * weight) + 1;
         x = (Decay * x) + positions;
         xx = (Decay * xx) + ((double)positions * positions);

@@ -16,11 +16,11 @@ internal sealed class DraftPolicy(int most)
     /// <summary>Where nothing is guessed, one token in so many has one guess, to see whether that has changed.</summary>
     public const int ProbeEvery = 32;
 
-    private const int OneMemory = 8;
+    private const int OneMemory = 12;
     private const int AllMemory = 32;
     private const int FirstGuesses = 3;
     private const int PlainEvery = 64;
-    private const int DraftsEvery = 512;
+    private const int DraftsEvery = 1024;
 
     private readonly GuessRecord all = new(AllMemory);
     private readonly List<StepTimes> bySequences = [];
@@ -39,7 +39,12 @@ internal sealed class DraftPolicy(int most)
             return;
         }
 
-        if (times.Draft.Seconds is null || !times.Blocks.IsKnown || (sequences > 1 && times.IsStale(drafts: false, DraftsEvery)))
+        if (times.IsStale(drafts: false, DraftsEvery))
+        {
+            times.Blocks.Forget();
+        }
+
+        if (times.Draft.Seconds is null || !times.Blocks.IsKnown)
         {
             SetAll(records, FirstGuesses);
             return;
@@ -133,7 +138,9 @@ internal sealed class DraftPolicy(int most)
             }
         }
 
-        return tokens / (longest == 0 ? plain : ((longest + 1) * times.Draft.Seconds!.Value) + times.Blocks.Of(positions));
+        // Whatever was measured, a step with drafts is a plain one with more passes of the drafters.
+        double draft = times.Draft.Seconds!.Value, more = Math.Max(0, times.Blocks.Of(positions) + draft - plain);
+        return tokens / (plain + (longest == 0 ? 0 : (longest * draft) + more));
     }
 
     /// <param name="worth">Tokens that plain steps bring in the time of one more position.</param>

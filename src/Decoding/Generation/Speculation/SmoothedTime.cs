@@ -1,10 +1,14 @@
 namespace ProxyTune.Decoding.Generation.Speculation;
 
-/// <summary>Exponential average of durations in seconds. The first is left out, which may have had to make something ready; a stall counts as twice the average.</summary>
+/// <summary>
+/// Exponential average of durations in seconds, nearer to the short ones: the first is left out, which may have had to make something ready, a
+/// stall counts as twice the average, and where one takes less than half of it, what was before was a stall.
+/// </summary>
 internal sealed class SmoothedTime
 {
     private const int Memory = 16;
 
+    private bool isWarm;
     private int count;
 
     /// <summary>Null until something was measured.</summary>
@@ -12,11 +16,18 @@ internal sealed class SmoothedTime
 
     public void Add(double seconds)
     {
-        if (count > 0)
+        if (!isWarm)
         {
-            Seconds = Seconds is { } average ? average + ((Math.Min(seconds, 2 * average) - average) / count) : seconds;
+            isWarm = true;
         }
-
-        count = Math.Min(count + 1, Memory);
+        else if (Seconds is not { } average || seconds < average / 2)
+        {
+            (Seconds, count) = (seconds, 1);
+        }
+        else
+        {
+            count = Math.Min(count + 1, Memory);
+            Seconds = average + ((Math.Min(seconds, 2 * average) - average) / count);
+        }
     }
 }

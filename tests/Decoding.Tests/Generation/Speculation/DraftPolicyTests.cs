@@ -22,7 +22,7 @@ public sealed class DraftPolicyTests
 
         // Against every fixed length, by the same times: what is learned on the way costs little.
         double best = Enumerable.Range(0, Most + 1).Max(guesses => World.Expected(right, guesses) / World.Time(1, guesses));
-        Assert.True(world.Rate > 0.9 * best, $"{world.Rate} of {best}");
+        Assert.True(world.Rate > 0.88 * best, $"{world.Rate} of {best}");
     }
 
     [Fact]
@@ -31,6 +31,20 @@ public sealed class DraftPolicyTests
         World world = new(16, 0.9);
         world.Run(300);
         Assert.Equal(0, world.Wanted.Skip(16 * 20).Max());
+    }
+
+    /// <summary>Whatever stalls at first, it drafts in the end.</summary>
+    [Theory]
+    [InlineData(0)]
+    [InlineData(2)]
+    [InlineData(3)]
+    [InlineData(5)]
+    [InlineData(8)]
+    public void Choose_OneStepStalls_IsForgotten(int stalled)
+    {
+        World world = new(1, 0.9) { Stalled = stalled };
+        world.Run(150);
+        Assert.InRange(world.Wanted.TakeLast(50).Average(), 4, 8);
     }
 
     [Fact]
@@ -88,6 +102,8 @@ public sealed class DraftPolicyTests
 
         public double Right { get; set; } = right;
 
+        public int Stalled { get; set; } = -1;
+
         public int Left { get; set; } = 1000;
 
         public List<int> Wanted { get; } = [];
@@ -116,6 +132,7 @@ public sealed class DraftPolicyTests
                 Wanted.AddRange(taking.Select(record => record.Wanted));
                 int most = taking.Max(record => record.Wanted), positions = taking.Sum(record => record.Wanted);
                 double noise = 1 + (0.1 * (random.NextDouble() - 0.5)), whole = Time(Sequences, 0);
+                noise *= step == Stalled ? 20 : 1;
                 if (most > 0)
                 {
                     policy.AddDraft(Sequences, most + 1, noise * 0.001 * (most + 1));

@@ -28,7 +28,8 @@ public sealed class SpeculatedFamilyTests
         await using (DecodeScheduler scheduler = new(catalog.Ensemble, new() { MaxDraft = 4, AlwaysDraft = true }))
         {
             drafted = await InTurn(scheduler, requests);
-            Assert.True(scheduler.Statistics.Drafts.TokensPerPass >= leastTokensPerPass, $"{scheduler.Statistics.Drafts}");
+            DraftStatistics statistics = await Answers.Drafts(scheduler);
+            Assert.True(statistics.TokensPerPass >= leastTokensPerPass, $"{statistics}");
             together = [.. (await Task.WhenAll(requests.Select(request => Answers.Collect(scheduler, request)))).Select(Ids)];
         }
 

@@ -36,8 +36,8 @@ public sealed class SpeculationFailureTests : IDisposable
         List<GeneratedToken> tokens = await Answers.Collect(scheduler, Request(wrong));
         Assert.Equal(Enumerable.Repeat(Right, 10), tokens.Select(token => token.Id));
         Assert.Equal((10, 10), (large.Forwards, small.Forwards));
-        Assert.Equal(0, scheduler.Statistics.Drafts.Acceptance);
-        Assert.Equal(1, scheduler.Statistics.Drafts.TokensPerPass);
+        Assert.Equal(0, (await Answers.Drafts(scheduler)).Acceptance);
+        Assert.Equal(1, (await Answers.Drafts(scheduler)).TokensPerPass);
     }
 
     [Fact]
@@ -53,7 +53,7 @@ public sealed class SpeculationFailureTests : IDisposable
         await using DecodeScheduler scheduler = new(fused, new());
         Assert.Equal(All, (await Answers.Collect(scheduler, Request(wrong) with { MaxTokens = All })).Count);
         Assert.Equal(All, large.Forwards);
-        Assert.True(scheduler.Statistics.Drafts.Guesses > 0);
+        Assert.True((await Answers.Drafts(scheduler)).Guesses > 0);
         Assert.InRange(wrong.Forwards - before, All - Learned, All - Learned + ((All - Learned) / DraftPolicy.ProbeEvery) + 1);
     }
 
@@ -66,7 +66,7 @@ public sealed class SpeculationFailureTests : IDisposable
 
         // The prompt's, then three blocks of three.
         Assert.Equal((4, 4, 10), (large.Forwards, small.Forwards, right.Forwards));
-        Assert.Equal(new(4, 10, 6, 6), scheduler.Statistics.Drafts);
+        Assert.Equal(new(4, 10, 6, 6), (await Answers.Drafts(scheduler)));
     }
 
     [Theory]

@@ -83,7 +83,7 @@ public sealed class SpeculationTests
         await using (DecodeScheduler drafting = new(family.Ensemble, new() { MaxRunning = 5, MaxDraft = 3, AlwaysDraft = true }))
         {
             together = [.. (await Task.WhenAll(requests.Select(request => Answers.Collect(drafting, request)))).Select(Written.Of)];
-            Assert.True(drafting.Statistics.Drafts.Guesses > 0);
+            Assert.True((await Answers.Drafts(drafting)).Guesses > 0);
         }
 
         Assert.Equal(alone, together);
@@ -108,7 +108,7 @@ public sealed class SpeculationTests
         {
             await using DecodeScheduler scheduler = new(family.Ensemble, new() { MaxDraft = maxDraft, AlwaysDraft = true, PromptTokensPerStep = 4 });
             texts.Add(Written.Of(await Answers.Collect(scheduler, request)));
-            Assert.Equal(maxDraft > 0, scheduler.Statistics.Drafts.Guesses > 0);
+            Assert.Equal(maxDraft > 0, (await Answers.Drafts(scheduler)).Guesses > 0);
         }
 
         Assert.Equal(texts[0], texts[1]);
@@ -123,7 +123,7 @@ public sealed class SpeculationTests
         using FakeFamily family = new();
         await using DecodeScheduler scheduler = new(family.Ensemble, new() { AlwaysDraft = true });
         await Answers.Collect(scheduler, Request(family.Pairs, FusionCases.Methods.First(settings => settings.Method == method), 0));
-        Assert.Equal((0L, 14L), (scheduler.Statistics.Drafts.Guesses, scheduler.Statistics.Drafts.Blocks));
+        Assert.Equal((0L, 14L), ((await Answers.Drafts(scheduler)).Guesses, (await Answers.Drafts(scheduler)).Blocks));
     }
 
     private static GenerationRequest Request(ServedModel served, FusionSettings settings, int i) => new()
@@ -145,7 +145,7 @@ public sealed class SpeculationTests
             texts.Add(Written.Of(await Answers.Collect(scheduler, Request(served, settings, texts.Count + (texts.Count / Chains.Length)))));
         }
 
-        return (texts, scheduler.Statistics.Drafts);
+        return (texts, await Answers.Drafts(scheduler));
     }
 
     private static IEnumerable<(ServedModel Served, FusionSettings Settings)> Cases(FakeFamily family, string mask) =>
