@@ -51,7 +51,7 @@ public sealed class ExpertAudit
         for (int i = 0; i < settings.Texts; i++)
         {
             string prompt = prompts is null ? await AskAsync(scheduler, Next(), cancellation) : prompts[i % prompts.Count];
-            GenerationRequest request = new() { Prompt = pair.Answer(prompt), MaxTokens = settings.MaxTokens };
+            GenerationRequest request = new() { Prompt = pair.Answer(prompt), MaxTokens = settings.MaxTokens, Measured = false };
             GenerationRequest[] requests = [.. Enumerable.Range(0, settings.Candidates).Select(_ => request with { Sampling = new() { Seed = Next() } })];
             List<Draw> draws = [];
 
@@ -72,7 +72,7 @@ public sealed class ExpertAudit
 
     private async Task<string> AskAsync(DecodeScheduler scheduler, ulong seed, CancellationToken cancellation)
     {
-        GenerationRequest question = new() { Prompt = pair.Question(), MaxTokens = LongestQuestion, Sampling = new() { Seed = seed } };
+        GenerationRequest question = new() { Prompt = pair.Question(), MaxTokens = LongestQuestion, Sampling = new() { Seed = seed }, Measured = false };
         IReadOnlyList<GeneratedToken> tokens = (await CollectAsync(scheduler, [question], cancellation))[0];
 
         // A mark of the template ends the user's turn, also where it does not end a text; templates take any character but one.

@@ -22,6 +22,7 @@ internal sealed class ServedModelBuilder(string modelsFolder, CatalogCheck check
         FusionDefaults defaults = Defaults(entry, label);
         var model = new ServedModel(entry.Name!, entry.Description ?? "", baseStream, experts, amateur, defaults);
         CheckMethods(model, label);
+        CheckUse(entry, defaults, label);
         CheckMemory(model);
         return model;
     }
@@ -91,6 +92,25 @@ internal sealed class ServedModelBuilder(string modelsFolder, CatalogCheck check
         catch (EngineException error)
         {
             throw check.Wrong(label, $"its own settings cannot be served: {error.Message}");
+        }
+    }
+
+    /// <summary>What no method of the entry would ever read is a mistake.</summary>
+    private void CheckUse(ServedModelEntry entry, FusionDefaults defaults, string label)
+    {
+        if (entry.Floor is not null && !defaults.Methods.Contains(FusionMethod.Dynamic))
+        {
+            throw check.Wrong(label, FormattableString.Invariant($"floor is {entry.Floor}; accepted only where method or methods has '{FusionMethod.Dynamic.Name}'."));
+        }
+
+        if (entry.Amplification is not null && !defaults.Methods.Contains(FusionMethod.Eft))
+        {
+            throw check.Wrong(label, FormattableString.Invariant($"amplification is {entry.Amplification}; accepted only where method or methods has '{FusionMethod.Eft.Name}'."));
+        }
+
+        if (defaults.Method == FusionMethod.Dynamic && entry.Experts?.FirstOrDefault(expert => expert.Weight is not (null or 0 or 1)) is { } weighed)
+        {
+            throw check.Wrong(label, FormattableString.Invariant($"expert '{weighed.Name}' has weight {weighed.Weight}; method '{FusionMethod.Dynamic.Name}' solves for weights, and takes 1 or 0 for who takes part."));
         }
     }
 

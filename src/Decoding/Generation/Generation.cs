@@ -39,7 +39,7 @@ public sealed class Generation : IDisposable
     public void Dispose()
     {
         isCancelled = true;
-        if (channel.Writer.TryComplete())
+        if (channel.Writer.TryComplete() && Request.Measured)
         {
             RequestMetrics.Cancelled();
         }
@@ -50,7 +50,7 @@ public sealed class Generation : IDisposable
     internal void Publish(GeneratedToken token)
     {
         channel.Writer.TryWrite(token);
-        if (token.Finish is { } reason && channel.Writer.TryComplete())
+        if (token.Finish is { } reason && channel.Writer.TryComplete() && Request.Measured)
         {
             RequestMetrics.Finished(reason);
         }
@@ -58,7 +58,7 @@ public sealed class Generation : IDisposable
 
     internal void Fail(EngineException failure)
     {
-        if (channel.Writer.TryComplete(failure))
+        if (channel.Writer.TryComplete(failure) && Request.Measured)
         {
             RequestMetrics.Failed();
         }

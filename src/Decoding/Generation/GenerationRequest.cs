@@ -27,6 +27,9 @@ public sealed record GenerationRequest
     /// </summary>
     public bool ScorePrompt { get; init; }
 
+    /// <summary>Count the answer and its traces in the metrics; the draws of an audit are nobody's answers.</summary>
+    public bool Measured { get; init; } = true;
+
     /// <summary>Go on at an end-of-text id instead of stopping (for benchmarks).</summary>
     public bool IgnoreEndOfText { get; init; }
 

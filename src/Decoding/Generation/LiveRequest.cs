@@ -210,7 +210,7 @@ internal sealed class LiveRequest : IDisposable
     private GeneratedToken Describe(int id, Scored row, FinishReason? finish)
     {
         TokenTrace? trace = sequence.Explain(row.Index, row.Count, row.Logits, id);
-        if (trace is not null)
+        if (trace is not null && generation.Request.Measured)
         {
             TraceMetrics.Record(trace, id);
         }

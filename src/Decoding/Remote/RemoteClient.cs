@@ -13,6 +13,9 @@ namespace ProxyTune.Decoding.Remote;
 internal sealed class RemoteClient : IDisposable
 {
     private const int LongestAnswer = 1 << 20;
+
+    // Of probabilities that a remote rounds.
+    private const double MostProbability = 1.01;
     private const int LongestQuote = 200;
 
     private readonly RemoteOptions options;
@@ -93,6 +96,17 @@ internal sealed class RemoteClient : IDisposable
         Interlocked.Add(ref named, tokens.Count);
         Interlocked.Add(ref dropped, row.Dropped);
         metrics.Named(tokens.Count, row.Dropped);
+        double sum = row.Logprobs.Sum(logprob => Math.Exp(logprob));
+        if (sum > MostProbability)
+        {
+            throw new FormatException(FormattableString.Invariant($"gave {row.Ids.Count} tokens probabilities that sum to {sum:0.###}; accepted are log-probabilities of one distribution, of a sum of at most 1"));
+        }
+
+        if (row.Ids.Count == 0 && row.Dropped < tokens.Count)
+        {
+            throw new FormatException($"gave none of its {tokens.Count} tokens a probability above 0");
+        }
+
         return row.Ids.Count > 0 ? row : throw new FormatException(
             $"named {tokens.Count} tokens, such as '{Line(tokens[0].Text)}', of which none has one id in the tokenizer here; it must be the remote's own, and a remote that can name tokens by id should be asked to");
     }
@@ -112,6 +126,7 @@ internal sealed class RemoteClient : IDisposable
     {
         TimeoutRejectedException => FormattableString.Invariant($"gave no answer within {options.Timeout.TotalSeconds} s"),
         FormatException => error.Message,
+        HttpIOException or HttpRequestException { InnerException: HttpIOException or IOException } => $"broke its answer off: {Line(error.Message).TrimEnd('.')}",
         HttpRequestException { HttpRequestError: HttpRequestError.ConfigurationLimitExceeded } => $"answered with more than {LongestAnswer} bytes",
         null => "see the failures before",
         _ => $"cannot be reached: {Line(error.Message)}",

@@ -16,12 +16,17 @@ internal static class FusionRequest
     /// <summary><c>X-Fusion: method=proxy, alpha=1.2, qa=0.5</c>, or the JSON of the body's <c>fusion</c>.</summary>
     public const string Header = "X-Fusion";
 
+    // Clients take 8 to 64 KiB of headers; only prompts with many examples are longer, and the body has them.
+    private const int LongestHeader = 4096;
+
     private const string AlphaName = "alpha";
     private const string MethodName = "method";
     private const string AmplificationName = "amplification";
     private const string ModeName = "mode";
     private const string SearchName = "search";
     private const string FloorName = "floor";
+    private const string NormaliseName = "normalise";
+    private const string TraceName = "trace";
 
     private const string HeaderForm = "FIELD=VALUE, EXPERT=NUMBER, ... with the fields method, alpha, amplification, normalise, mode, search, floor, trace, or the JSON object of the body's fusion";
 
@@ -53,9 +58,19 @@ internal static class FusionRequest
         };
     }
 
-    /// <summary>What was applied, as far as the header has words for it; the body's <c>fusion</c> has all of it.</summary>
-    public static string Format(FusionSettings settled)
+    /// <summary>What was applied, so that it asks for the same again: in the short form where that can say all that was asked, else as JSON.</summary>
+    public static string Format(FusionSettings settled, FusionSettings asked)
     {
+        if (asked is not { Mask: null, Schedule: null, Prompts: null })
+        {
+            // The default encoder writes ASCII, as a header must be.
+            string json = JsonSerializer.Serialize(settled, Wire.Default.FusionSettings);
+            if (json.Length <= LongestHeader)
+            {
+                return json;
+            }
+        }
+
         IEnumerable<(string Name, object? Value)> fields =
         [
             (MethodName, settled.Method),
@@ -64,9 +79,13 @@ internal static class FusionRequest
             (ModeName, settled.Mode),
             (SearchName, settled.Search),
             (FloorName, settled.Floor),
+            (NormaliseName, Word(settled.Normalise)),
+            (TraceName, Word(settled.Trace)),
             .. (settled.Experts ?? new Dictionary<string, double>()).Select(pair => (pair.Key, (object?)pair.Value)),
         ];
         return string.Join(", ", fields.Where(field => field.Value is not null).Select(field => FormattableString.Invariant($"{field.Name}={field.Value}")));
+
+        static string? Word(bool? truth) => truth switch { true => "true", false => "false", null => null };
     }
 
     private static FusionSettings ParseHeader(string header) =>
@@ -115,10 +134,10 @@ internal static class FusionRequest
                 case AmplificationName:
                     settings = settings with { Amplification = Number(value) };
                     break;
-                case "normalise":
+                case NormaliseName:
                     settings = settings with { Normalise = Truth(value) };
                     break;
-                case "trace":
+                case TraceName:
                     settings = settings with { Trace = Truth(value) };
                     break;
                 default:

@@ -24,7 +24,7 @@ internal sealed record ModelCall(ServedModel Model, ServedPlan Plan, FusionSetti
         if (plan.Settled.Method != FusionMethod.None.Name || asked != FusionSettings.Default)
         {
             applied = plan.Settled;
-            http.Response.Headers[AppliedHeader] = FusionRequest.Format(applied);
+            http.Response.Headers[AppliedHeader] = FusionRequest.Format(applied, asked);
         }
 
         return new ModelCall(name.Model, plan, applied, Tenants.Of(http, fields.CacheSalt), DateTimeOffset.UtcNow.ToUnixTimeSeconds());

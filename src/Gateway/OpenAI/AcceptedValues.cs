@@ -36,7 +36,7 @@ internal static class AcceptedValues
             }
         }
 
-        return deepest is null ? "a JSON object" : Of(deepest);
+        return deepest is null ? $"a field of {string.Join(", ", Fields(body).Select(NameOf))}" : Of(deepest);
     }
 
     public static string Of(PropertyInfo field)

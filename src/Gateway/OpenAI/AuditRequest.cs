@@ -1,11 +1,13 @@
 using System.ComponentModel;
 using System.ComponentModel.DataAnnotations;
+using System.Text.Json.Serialization;
 
 using ProxyTune.Decoding.Audit;
 
 namespace ProxyTune.Gateway.OpenAI;
 
 /// <summary>Body of POST /v1/audits. What is absent is as in <see cref="AuditSettings"/>.</summary>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
 internal sealed record AuditRequest
 {
     [Required]

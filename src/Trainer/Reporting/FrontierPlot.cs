@@ -20,7 +20,7 @@ internal static class FrontierPlot
         plot.Title($"weight of {FamilyPlan.Opposed[0]} from {ends[0].Weight} to {ends[^1].Weight}, the rest on {FamilyPlan.Opposed[1]}");
         plot.XLabel($"answers as {FamilyPlan.Opposed[0]} (%)");
         plot.YLabel($"answers as {FamilyPlan.Opposed[1]} (%)");
-        plot.ShowLegend();
+        plot.ShowLegend(Alignment.UpperRight);
         plot.SavePng(file, 700, 500);
     }
 }

@@ -146,6 +146,8 @@ public sealed class RemoteLanguageModelTests : IDisposable
     [InlineData(200, "garbage", "'far/away' at 127.0.0.1:", 1)]
     [InlineData(200, "garbage", "no JSON", 1)]
     [InlineData(200, """{"choices": [{"logprobs": {"top_logprobs": [{"nobody": -1}]}}]}""", "'nobody'", 1)]
+    [InlineData(200, """{"choices": [{"logprobs": {"top_logprobs": [{"a": -0.1, "b": -0.1, "c": -0.1}]}}]}""", "sum to 2.715", 1)]
+    [InlineData(200, """{"choices": [{"logprobs": {"top_logprobs": [{"a": -9999, "b": -9999}]}}]}""", "none of its 2 tokens a probability above 0", 1)]
     public async Task Forward_Failure_NamesTheRemoteAndTheCause(int status, string body, string words, int attempts)
     {
         await using FakeCompletions fake = await FakeCompletions.StartAsync((_, http) => FakeCompletions.Fail(http, status, body));

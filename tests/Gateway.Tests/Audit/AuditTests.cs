@@ -47,6 +47,7 @@ public class AuditTests(RunningGateway gateway)
     [InlineData("model", "\"nobody\"", 404, "model_not_found", "nobody")]
     [InlineData("expert", "\"nobody\"", 404, "expert_not_found", "qa")]
     [InlineData("expert", "null", 400, "invalid_value", "missing")]
+    [InlineData("candidate", "3", 400, "invalid_value", "candidates")]
     [InlineData("prompts", "[]", 400, "invalid_value", "at least one")]
     [InlineData("prompts", "[null]", 400, "invalid_value", "null")]
     [InlineData("texts", "101", 400, "invalid_value", "1 to 100")]

@@ -45,6 +45,17 @@ public sealed partial class MetricsTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Metrics_AfterAnAudit_CountNoAnswersAndNoTraces()
+    {
+        await gateway.Server.AnswerAsync("/v1/audits", new { model = MethodsGateway.Any, expert = "qa", texts = 2, candidates = 2, max_tokens = 4 });
+        Dictionary<string, double> metrics = await ScrapeAsync();
+
+        Assert.DoesNotContain(metrics, metric => metric.Key.StartsWith("proxytune_trace_", StringComparison.Ordinal) && metric.Value > 0);
+        Assert.DoesNotContain(metrics, metric => metric.Key.StartsWith("proxytune_answers_", StringComparison.Ordinal) && metric.Value > 0);
+        Assert.InRange(metrics["proxytune_tokens_total"], 2, 200);
+    }
+
+    [Fact]
     public async Task Metrics_AfterAnswers_CountThem()
     {
         JsonElement answer = await gateway.Server.AnswerAsync("/v1/chat/completions", AnswerTests.Question(6, new() { ["model"] = MethodsGateway.Any, ["n"] = 2 }));

@@ -97,13 +97,33 @@ public class TraceTests(MethodsGateway gateway)
         {
             JsonElement[] parts = [.. events.SelectMany(chunk => chunk.GetProperty("choices").EnumerateArray())
                 .Where(part => part.GetProperty("index").GetInt32() == expected.GetProperty("index").GetInt32())];
-            Assert.Equal(
-                expected.GetProperty("fusion_trace").GetProperty("tokens").EnumerateArray().Select(token => token.GetRawText()),
-                parts.SelectMany(Traced).Select(token => token.GetRawText()));
-            Assert.Equal(
-                expected.GetProperty("fusion_trace").GetProperty("summary").GetRawText(),
-                parts[^1].GetProperty("fusion_trace").GetProperty("summary").GetRawText());
+            JsonElement trace = expected.GetProperty("fusion_trace");
+            AssertClose(JsonSerializer.SerializeToElement(trace.GetProperty("tokens")), JsonSerializer.SerializeToElement(parts.SelectMany(Traced)));
+            AssertClose(trace.GetProperty("summary"), parts[^1].GetProperty("fusion_trace").GetProperty("summary"));
             Assert.All(parts, part => Assert.Equal(Scored(part, path), Traced(part).Select(token => token.GetProperty("token").GetString())));
+        }
+    }
+
+    /// <summary>The same but for the last digits of numbers, which differ with what else a pass computes.</summary>
+    private static void AssertClose(JsonElement expected, JsonElement given)
+    {
+        Assert.Equal(expected.ValueKind, given.ValueKind);
+        switch (expected.ValueKind)
+        {
+            case JsonValueKind.Number:
+                Assert.Equal(expected.GetDouble(), given.GetDouble(), 1e-4);
+                break;
+            case JsonValueKind.Array:
+                Assert.Equal(expected.GetArrayLength(), given.GetArrayLength());
+                Assert.All(expected.EnumerateArray().Zip(given.EnumerateArray()), pair => AssertClose(pair.First, pair.Second));
+                break;
+            case JsonValueKind.Object:
+                Assert.Equal(expected.EnumerateObject().Select(field => field.Name), given.EnumerateObject().Select(field => field.Name));
+                Assert.All(expected.EnumerateObject(), field => AssertClose(field.Value, given.GetProperty(field.Name)));
+                break;
+            default:
+                Assert.Equal(expected.GetRawText(), given.GetRawText());
+                break;
         }
     }
 
