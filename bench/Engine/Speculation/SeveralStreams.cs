@@ -1,0 +1,32 @@
+using ProxyTune.Decoding.Generation;
+
+namespace ProxyTune.Bench.Speculation;
+
+/// <summary>Several streams at once, with and without speculation: it must cost nothing where it does not pay.</summary>
+internal static class SeveralStreams
+{
+    public static async Task MeasureAsync(WidenedFamily family, Report report, SpeculationSettings settings)
+    {
+        List<string[]> table = [];
+        Question[] questions = Question.Spread(settings.Questions);
+        foreach (float temperature in OneStream.Temperatures)
+        {
+            foreach (int streams in new[] { 2, 4, 8 })
+            {
+                await using Runner off = new(family, temperature, new() { MaxDraft = 0 }), on = new(family, temperature, new());
+                Samples[] rates = await Samples.InterleaveAsync(settings.Rounds, () => off.RateAsync(questions, streams), () => on.RateAsync(questions, streams));
+                DraftStatistics drafts = on.Drafts;
+                table.Add(
+                [
+                    $"{streams}, {(temperature == 0 ? "greedy" : "temperature 1")}", .. rates.Select(rate => rate.Show("0")), rates[1].Over(rates[0]).Show("0.00"),
+                    $"{(double)drafts.Guesses / drafts.Blocks:0.00}", $"{drafts.TokensPerPass:0.00}",
+                ]);
+            }
+        }
+
+        report.Table(
+            $"Several streams, {family.Name}, tokens per second",
+            ["streams", "fused, plain", "fused, speculation", "ratio", "guesses per base pass", "tokens per base pass"],
+            [.. table]);
+    }
+}

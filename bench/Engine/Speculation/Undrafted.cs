@@ -1,0 +1,97 @@
+using System.Diagnostics;
+
+using ProxyTune.Decoding.Catalog;
+using ProxyTune.Decoding.Generation;
+using ProxyTune.Decoding.Sampling;
+
+namespace ProxyTune.Bench.Speculation;
+
+/// <summary>Without speculation: what a fused token costs over the passes that it cannot do without, and how many streams share them.</summary>
+internal static class Undrafted
+{
+    private const int PromptTokens = 96;
+    private const int Tokens = 64;
+    private const int Streams = 16;
+
+    /// <summary>One stream: a fused token over a pass of the base and a pass of two rows of the small model, in the plainest loop.</summary>
+    public static async Task OverheadAsync(WidenedFamily family, Report report, SpeculationSettings settings)
+    {
+        using BareDecoder large = new(family.Base, 1, PromptTokens + Tokens), small = new(Path.Combine(family.Folder, WidenedFamily.Small), 2, PromptTokens + Tokens);
+        await using DecodeScheduler scheduler = new(family.Catalog.Ensemble, new() { MaxDraft = 0 });
+        using BareDecoder one = new(Path.Combine(family.Folder, WidenedFamily.Small), 1, PromptTokens + Tokens);
+        (string Name, Func<Task<double>> Seconds)[] all =
+        [
+            ("bare run of the base and bare run of 2 rows of the small model", () => Task.FromResult(Bare(large) + Bare(small))),
+            ("the same with two runs of 1 row of the small model", () => Task.FromResult(Bare(large) + (2 * Bare(one)))),
+            ("fused, greedy, the expert a model: 2 passes of 1 row", async () => 1 / await RateAsync(scheduler, family, "town-qa", 1, 0)),
+            ("fused, temperature 1, the expert a model", async () => 1 / await RateAsync(scheduler, family, "town-qa", 1, 1)),
+            .. family.HasPatch ? [("fused, greedy, the expert a patch: 2 rows of one pass", (Func<Task<double>>)(async () => 1 / await RateAsync(scheduler, family, WidenedFamily.Patched, 1, 0)))] : Array.Empty<(string, Func<Task<double>>)>(),
+        ];
+        Samples[] seconds = await Samples.InterleaveAsync(settings.Rounds, [.. all.Select(one => one.Seconds)]);
+        report.Table(
+            $"One stream without speculation, contexts of {PromptTokens} to {PromptTokens + Tokens}, {family.Description}",
+            ["", "microseconds a token", "over the bare runs"],
+            [.. all.Zip(seconds, (one, s) => new[] { one.Name, new Samples([.. s.Values.Select(v => v * 1e6)]).Show("0"), s.Over(seconds[0]).Show("0.00") })]);
+    }
+
+    /// <summary>Throughput of many streams over that of one.</summary>
+    public static async Task ThroughputAsync(IReadOnlyList<WidenedFamily> families, Report report, SpeculationSettings settings)
+    {
+        List<string[]> table = [];
+        foreach (WidenedFamily family in families)
+        {
+            using BareDecoder one = new(family.Base, 1, PromptTokens + Tokens), many = new(family.Base, Streams, PromptTokens + Tokens);
+            await using DecodeScheduler scheduler = new(family.Catalog.Ensemble, new() { MaxDraft = 0 });
+            Samples[] rates = await Samples.InterleaveAsync(
+                settings.Rounds,
+                () => Task.FromResult(1 / Bare(one)),
+                () => Task.FromResult(Streams / Bare(many)),
+                () => RateAsync(scheduler, family, WidenedFamily.Plain, 1, 1),
+                () => RateAsync(scheduler, family, WidenedFamily.Plain, Streams, 1),
+                () => RateAsync(scheduler, family, "town-qa", 1, 1),
+                () => RateAsync(scheduler, family, "town-qa", Streams, 1));
+            string[] names = ["bare runs of the base", "base alone", "fused"];
+            table.AddRange(names.Select((name, i) => Throughput.Row($"{family.Description}: {name}", rates[2 * i], rates[2 * i + 1])));
+        }
+
+        report.Table(
+            $"{Streams} streams without speculation, contexts of {PromptTokens} to {PromptTokens + Tokens}, temperature 1",
+            ["", "1 stream, tokens/s", $"{Streams} streams, tokens/s", "ratio"],
+            [.. table]);
+    }
+
+    /// <returns>Seconds a run, with the contexts that the engine's have.</returns>
+    private static double Bare(BareDecoder decoder)
+    {
+        decoder.Restart();
+        decoder.Append(TokensOf(0));
+        return Enumerable.Range(0, Tokens).Sum(_ => decoder.Append([1])) / Tokens;
+    }
+
+    /// <returns>Tokens per second; the prompts are known from the call before.</returns>
+    private static async Task<double> RateAsync(DecodeScheduler scheduler, WidenedFamily family, string served, int streams, float temperature)
+    {
+        ServedPlan plan = family.Catalog.Get(served).Plan(FusionSettings.Default);
+        long start = Stopwatch.GetTimestamp();
+        await Task.WhenAll(Enumerable.Range(0, streams).Select(async i =>
+        {
+            using Generation generation = scheduler.Submit(new GenerationRequest
+            {
+                Prompt = plan.Render(TokensOf(i)) with { Tenant = "bench" },
+                Sampling = new SamplingOptions { Temperature = temperature, Seed = (ulong)i },
+                MaxTokens = Tokens,
+                IgnoreEndOfText = true,
+            });
+            await foreach (GeneratedToken _ in generation.Tokens.ReadAllAsync())
+            {
+            }
+        }));
+        return streams * Tokens / Stopwatch.GetElapsedTime(start).TotalSeconds;
+    }
+
+    private static int[] TokensOf(int seed)
+    {
+        Random random = new(seed);
+        return [.. Enumerable.Range(0, PromptTokens).Select(_ => random.Next(10, 1000))];
+    }
+}

@@ -1,0 +1,83 @@
+using System.Text.Json.Nodes;
+
+using ProxyTune.Decoding.Catalog;
+using ProxyTune.Decoding.Fusion;
+using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Onnx;
+using ProxyTune.Testing;
+
+namespace ProxyTune.Bench.Speculation;
+
+/// <summary>
+/// The demo family with models that cost what larger ones would and have the same function, in a temporary folder; so the experts guess as
+/// well as the demo's own. Those and the anti-expert have 32 bits in every case.
+/// </summary>
+internal sealed class WidenedFamily : IDisposable
+{
+    public const string Plain = "town-base", Small = "town-small", Patched = "town-qa-patched";
+
+    private static readonly string[] s_served = [Plain, "town-qa", "town-json", "town-polite"];
+    private static readonly string[] s_small = [Small, "town-small-qa", "town-small-json", "town-small-polite"];
+
+    private readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("proxytune-widened-");
+
+    /// <param name="small">Of expert and anti-expert.</param>
+    /// <param name="bits">Of the base's weights.</param>
+    public WidenedFamily(Widening large, Widening small, int bits = LlamaExporter.FloatBits)
+    {
+        Name = bits == LlamaExporter.FloatBits ? "fp32" : $"int{bits}";
+        WidenedModel.Write(Path.Combine(Repository.Models, Plain), Base, large, bits);
+        foreach (string name in s_small)
+        {
+            WidenedModel.Write(Path.Combine(Repository.Models, name), Path.Combine(Folder, name), small);
+        }
+
+        HasPatch = small == new Widening();
+        Directory.CreateSymbolicLink(Path.Combine(Folder, "patches"), Path.Combine(Repository.Models, "patches"));
+        Description = $"{Describe(Plain)}, {Name}";
+        File.WriteAllText(Path.Combine(Folder, "catalog.json"), Served().ToJsonString());
+        Catalog = ModelCatalog.Load(Folder, new EngineOptions());
+    }
+
+    public string Name { get; }
+
+    public string Description { get; }
+
+    /// <summary>Whether <see cref="Patched"/> is served: patches fit the demo's own small model only.</summary>
+    public bool HasPatch { get; }
+
+    public ModelCatalog Catalog { get; }
+
+    public string Folder => folder.FullName;
+
+    public string Base => Path.Combine(Folder, Plain);
+
+    public string Describe(string model)
+    {
+        CheckpointConfig config = CheckpointConfig.Read(Path.Combine(Folder, model));
+        return $"`{model}` with {config.Layers} layers, {config.HiddenSize} wide, {config.Heads} heads, {config.IntermediateSize} neurons";
+    }
+
+    public OnnxLanguageModel Model(string served, StreamRole role) =>
+        (OnnxLanguageModel)Catalog.Get(served).Plan(FusionSettings.Default).Fusion.Streams.First(stream => stream.Role == role).Model;
+
+    public void Dispose()
+    {
+        Catalog.Dispose();
+        folder.Delete(recursive: true);
+    }
+
+    /// <summary>The demo's own settings, and one more where the expert is a patch, so that expert and anti-expert are rows of one pass.</summary>
+    private JsonObject Served()
+    {
+        JsonNode demo = JsonNode.Parse(File.ReadAllText(Path.Combine(Repository.Models, "catalog.json")))!;
+        JsonNode patched = JsonNode.Parse($$"""
+            { "name": "{{Patched}}", "base": "{{Plain}}", "method": "proxy", "alpha": 1.0,
+              "experts": [ { "name": "qa", "model": "{{Small}}", "patches": [ { "patch": "town-qa", "weight": 1.0 } ], "anti_expert": "{{Small}}", "weight": 1.0 } ] }
+            """)!;
+        return new()
+        {
+            ["served_models"] = new JsonArray([.. demo["served_models"]!.AsArray().Where(model => s_served.Contains((string)model!["name"]!)).Select(model => model!.DeepClone()), .. HasPatch ? [patched] : Array.Empty<JsonNode>()]),
+        };
+    }
+}
