@@ -10,7 +10,7 @@ internal static class SpeculationCommand
 {
     // A pass of the base shall cost 8 to 10 of the small model: beside the demo's own small model, whose pass is hardly more than its fixed
     // costs, and where all are wider and reading weights counts.
-    private static readonly Widening s_base = new(Intermediate: 4), s_small = new();
+    private static readonly Widening s_base = new(Intermediate: 3), s_small = new();
     private static readonly Widening s_wideBase = new(Hidden: 4, Intermediate: 2), s_wideSmall = new(Hidden: 4, Intermediate: 4);
     private static readonly int[] s_bits = [LlamaExporter.FloatBits, 8, 4];
 
