@@ -53,7 +53,7 @@ internal static class SpeculationCommand
             {
                 Report report = new();
                 Machine.Describe(
-                    report, $"dotnet run --project bench/Engine -c Release -- speculation --part {name}", "the demo family of `models`, its base widened: `tests/Testing/WidenedModel.cs`");
+                    report, $"dotnet run --project bench/Engine -c Release -- speculation --part {name} --prompts {arguments.GetValue(prompts)}", "the demo family of `models`, its base widened: `tests/Testing/WidenedModel.cs`");
                 await s_parts[name](report, arguments.GetValue(quick) ? SpeculationSettings.Quick : SpeculationSettings.Full, arguments.GetValue(prompts));
                 if (arguments.GetValue(write))
                 {
