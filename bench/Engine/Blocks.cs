@@ -31,7 +31,7 @@ internal sealed class Blocks : IDisposable
         {
             Samples[] samples = await Samples.InterleaveAsync(
                 settings.Rounds, blocks.Timing(sequences, 1, apart: false), blocks.Timing(sequences, block, apart: false), blocks.Timing(sequences, block, apart: true));
-            table.Add([$"{sequences} sequences, blocks of {block}", .. samples.Select(s => new Samples([.. s.Values.Select(v => v * 1000)]).Show("0.0")), samples[1].Over(samples[0]).Show("0.00"), samples[2].Over(samples[0]).Show("0.00")]);
+            table.Add([$"{sequences} sequences, blocks of {block}", .. samples.Select(s => s.Times(1000).Show("0.0")), samples[1].Over(samples[0]).Show("0.00"), samples[2].Over(samples[0]).Show("0.00")]);
         }
 
         report.Table(

@@ -40,7 +40,7 @@ internal static class Overhead
         report.Line();
 
         string[] Row(string name, Samples samples) =>
-            [name, new Samples([.. samples.Values.Select(s => s * 1e6)]).Show("0"), samples.Over(seconds[0]).Show("0.00")];
+            [name, samples.Times(1e6).Show("0"), samples.Over(seconds[0]).Show("0.00")];
 
         async Task<double> GenerateAsync(SamplingOptions sampling)
         {

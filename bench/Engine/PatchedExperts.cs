@@ -54,7 +54,7 @@ internal sealed class PatchedExperts : IDisposable
             ["the same for all", Micro(together[0]), ""],
             [$"{Patches} different ones", Micro(together[1]), together[1].Over(together[0]).Show("0.00")]);
 
-        static string Micro(Samples samples) => new Samples([.. samples.Values.Select(s => s * 1e6)]).Show("0");
+        static string Micro(Samples samples) => samples.Times(1e6).Show("0");
     }
 
     public void Dispose()

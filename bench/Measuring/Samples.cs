@@ -34,6 +34,9 @@ public sealed record Samples(IReadOnlyList<double> Values)
         return [.. values.Select(list => new Samples(list))];
     }
 
+    /// <summary>In another unit.</summary>
+    public Samples Times(double factor) => new([.. Values.Select(value => value * factor)]);
+
     /// <summary>Round by round, so that what slowed a whole round cancels.</summary>
     public Samples Over(Samples other) => new([.. Values.Zip(other.Values, (a, b) => a / b)]);
 

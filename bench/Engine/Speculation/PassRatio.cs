@@ -20,7 +20,7 @@ internal static class PassRatio
         report.Line();
     }
 
-    private static string Show(Samples seconds) => new Samples([.. seconds.Values.Select(s => s * 1e6)]).Show("0");
+    private static string Show(Samples seconds) => seconds.Times(1e6).Show("0");
 
     private static double Seconds(BareDecoder decoder)
     {

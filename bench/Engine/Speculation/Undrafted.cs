@@ -31,7 +31,7 @@ internal static class Undrafted
         report.Table(
             $"One stream without speculation, contexts of {PromptTokens} to {PromptTokens + Tokens}, {family.Description}",
             ["", "microseconds a token", "over the bare runs"],
-            [.. all.Zip(seconds, (one, s) => new[] { one.Name, new Samples([.. s.Values.Select(v => v * 1e6)]).Show("0"), s.Over(seconds[0]).Show("0.00") })]);
+            [.. all.Zip(seconds, (one, s) => new[] { one.Name, s.Times(1e6).Show("0"), s.Over(seconds[0]).Show("0.00") })]);
     }
 
     /// <summary>Throughput of many streams over that of one.</summary>

@@ -14,11 +14,8 @@ internal sealed class DecoderRun : IDisposable
     private readonly PatchSlots? slots;
     private readonly OrtIoBinding binding;
     private readonly RunOptions options = new();
-    private readonly NativeTensor ids;
-    private readonly NativeTensor positionIds;
-    private readonly NativeTensor mask;
+    private readonly DecoderTokens tokens;
     private readonly DecoderLogits logits;
-    private (int Rows, int Positions, int Total) bound;
     private (int Rows, int Positions, int First) given;
 
     /// <param name="slots">Of a graph that has slots for patches.</param>
@@ -28,9 +25,7 @@ internal sealed class DecoderRun : IDisposable
         this.decoder = decoder;
         this.cache = cache;
         binding = decoder.Session.CreateIoBinding();
-        ids = new(decoder.InputType);
-        positionIds = new(decoder.InputType);
-        mask = new(decoder.InputType);
+        tokens = new(decoder, binding);
         logits = new(decoder, binding);
     }
 
@@ -44,11 +39,19 @@ internal sealed class DecoderRun : IDisposable
         int positions = rows[0].Input.Length;
         cache.Bind(binding, rows, positions);
         slots?.Bind(binding, rows);
-        BindShapes(rows.Count, positions, rows.Max(s => s.Computed) + positions);
+        int total = rows.Max(s => s.Computed) + positions;
+        tokens.Bind(rows.Count, positions, total);
         BindLogits(rows.Count, positions, first);
         for (int row = 0; row < rows.Count; row++)
         {
-            Fill(rows[row], row);
+            tokens.Write(rows[row], row * positions);
+
+            // A ragged batch is a mask padded on the right: GroupQueryAttention takes each row's length from its sum.
+            int length = rows[row].Computed + positions;
+            for (int i = 0; i < total; i++)
+            {
+                tokens.Mask.Write((row * total) + i, i < length ? 1 : 0);
+            }
         }
 
         long start = Stopwatch.GetTimestamp();
@@ -63,48 +66,11 @@ internal sealed class DecoderRun : IDisposable
 
     public void Dispose()
     {
+        cache.Forget(binding);
         binding.Dispose();
         options.Dispose();
-        ids.Dispose();
-        positionIds.Dispose();
-        mask.Dispose();
+        tokens.Dispose();
         logits.Dispose();
-    }
-
-    private void Fill(OnnxSequence sequence, int row)
-    {
-        ReadOnlySpan<int> tokens = sequence.Input.Span;
-        int positions = tokens.Length;
-        for (int i = 0; i < positions; i++)
-        {
-            ids.Write((row * positions) + i, tokens[i]);
-            positionIds.Write((row * positions) + i, sequence.Computed + i);
-        }
-
-        // A ragged batch is a mask padded on the right: GroupQueryAttention takes each row's length from its sum.
-        int length = sequence.Computed + positions;
-        for (int i = 0; i < bound.Total; i++)
-        {
-            mask.Write((row * bound.Total) + i, i < length ? 1 : 0);
-        }
-    }
-
-    private void BindShapes(int rows, int positions, int total)
-    {
-        (int Rows, int Positions, int Total) shapes = (rows, positions, total);
-        if (shapes == bound)
-        {
-            return;
-        }
-
-        if ((rows, positions) != (bound.Rows, bound.Positions))
-        {
-            BindInput(decoder.Config.InputIds, ids, rows, positions);
-            BindInput(decoder.Config.PositionIds, positionIds, rows, positions);
-        }
-
-        BindInput(decoder.Config.AttentionMask, mask, rows, total);
-        bound = shapes;
     }
 
     private void BindLogits(int rows, int positions, int first)
@@ -129,16 +95,6 @@ internal sealed class DecoderRun : IDisposable
         else
         {
             logits.TakeAll(rows, wanted);
-        }
-    }
-
-    private void BindInput(string name, NativeTensor tensor, int rows, int columns)
-    {
-        tensor.Reserve((long)rows * columns);
-        if (decoder.Has(name))
-        {
-            using OrtValue view = tensor.View(0, rows, columns);
-            binding.BindInput(name, view);
         }
     }
 }

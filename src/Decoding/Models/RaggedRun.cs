@@ -15,19 +15,16 @@ internal sealed class RaggedRun : IDisposable
     private readonly SharedCache cache;
     private readonly OrtIoBinding binding;
     private readonly RunOptions options = new();
-    private readonly NativeTensor ids;
-    private readonly NativeTensor positionIds;
-    private readonly NativeTensor mask;
+    private readonly DecoderTokens tokens;
     private readonly NativeTensor blocks = new(TensorElementType.Int64);
     private readonly NativeTensor lengths = new(TensorElementType.Int32);
     private readonly DecoderLogits logits;
-    private int bound;
 
     public RaggedRun(DecoderSession decoder, SharedCache cache, int sequences)
     {
         (this.decoder, this.cache, Sequences) = (decoder, cache, sequences);
         binding = decoder.Session.CreateIoBinding();
-        (ids, positionIds, mask) = (new(decoder.InputType), new(decoder.InputType), new(decoder.InputType));
+        tokens = new(decoder, binding);
         logits = new(decoder, binding);
         BindLengths();
     }
@@ -41,24 +38,21 @@ internal sealed class RaggedRun : IDisposable
     public void Execute(IReadOnlyList<OnnxSequence> batch)
     {
         cache.BindEach(binding, batch, decoder.CacheNames);
-        int tokens = batch.Sum(sequence => sequence.Input.Length);
-        BindTokens(tokens);
+        int all = batch.Sum(sequence => sequence.Input.Length);
+
+        // Nothing that counts depends on the mask any more, so its contents do not matter.
+        tokens.Bind(1, all, all);
         Span<long> wanted = logits.Choose(batch.Sum(sequence => sequence.LogitsRows));
         int position = 0, row = 0;
         for (int s = 0; s < batch.Count; s++)
         {
             OnnxSequence sequence = batch[s];
-            ReadOnlySpan<int> input = sequence.Input.Span;
-            for (int i = 0; i < input.Length; i++)
-            {
-                ids.Write(position + i, input[i]);
-                positionIds.Write(position + i, sequence.Computed + i);
-            }
-
-            position += input.Length;
-            blocks.Write(s, input.Length);
-            lengths.Write(s, sequence.Computed + input.Length - 1);
-            lengths.Write(Sequences + s, sequence.Computed + input.Length);
+            int length = sequence.Input.Length;
+            tokens.Write(sequence, position);
+            position += length;
+            blocks.Write(s, length);
+            lengths.Write(s, sequence.Computed + length - 1);
+            lengths.Write(Sequences + s, sequence.Computed + length);
             for (int i = sequence.LogitsRows; i > 0; i--)
             {
                 wanted[row++] = position - i;
@@ -82,9 +76,7 @@ internal sealed class RaggedRun : IDisposable
         cache.Forget(binding);
         binding.Dispose();
         options.Dispose();
-        ids.Dispose();
-        positionIds.Dispose();
-        mask.Dispose();
+        tokens.Dispose();
         blocks.Dispose();
         lengths.Dispose();
         logits.Dispose();
@@ -102,31 +94,6 @@ internal sealed class RaggedRun : IDisposable
             using OrtValue last = lengths.View(s, 1), length = lengths.View(Sequences + s);
             binding.BindInput(RaggedGraph.LastPosition(s), last);
             binding.BindInput(RaggedGraph.Length(s), length);
-        }
-    }
-
-    private void BindTokens(int tokens)
-    {
-        if (tokens == bound)
-        {
-            return;
-        }
-
-        bound = tokens;
-        Bind(decoder.Config.InputIds, ids);
-        Bind(decoder.Config.PositionIds, positionIds);
-
-        // Nothing that counts depends on it any more.
-        Bind(decoder.Config.AttentionMask, mask);
-
-        void Bind(string name, NativeTensor tensor)
-        {
-            tensor.Reserve(tokens);
-            if (decoder.Has(name))
-            {
-                using OrtValue view = tensor.View(0, 1, tokens);
-                binding.BindInput(name, view);
-            }
         }
     }
 }

@@ -14,18 +14,16 @@ internal sealed class SlotRows(LinearNode node, int rank) : IDisposable
     private SlotPair?[] held = [];
 
     /// <summary>Makes room; when it has to grow, all rows are empty and earlier views invalid.</summary>
-    /// <returns>Whether it grew.</returns>
-    public bool Reserve(int rows)
+    public void Reserve(int rows)
     {
         if (rows <= held.Length)
         {
-            return false;
+            return;
         }
 
         held = new SlotPair?[Math.Max(rows, 2 * held.Length)];
         a.Reserve((long)held.Length * node.Inputs * rank);
         b.Reserve((long)held.Length * rank * node.Outputs);
-        return true;
     }
 
     /// <summary>Does nothing where the row has that pair already; null for a row without an update.</summary>

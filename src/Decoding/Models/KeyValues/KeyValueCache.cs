@@ -57,6 +57,11 @@ internal abstract class KeyValueCache : IDisposable
     /// </summary>
     public abstract void Bind(OrtIoBinding binding, List<OnnxSequence> rows, int positions);
 
+    /// <summary>The binding will not be used again.</summary>
+    public virtual void Forget(OrtIoBinding binding)
+    {
+    }
+
     /// <summary>The run succeeded: its sequences are longer by their input.</summary>
     public abstract void Advance(List<OnnxSequence> rows);
 

@@ -85,8 +85,7 @@ internal sealed class SharedCache : KeyValueCache
         }
     }
 
-    /// <summary>The binding will not be used again.</summary>
-    public void Forget(OrtIoBinding binding)
+    public override void Forget(OrtIoBinding binding)
     {
         bound.Remove(binding);
         boundRows.Remove(binding);
