@@ -21,7 +21,6 @@ public sealed class FusedModel : ILanguageModel
     private readonly MissingShift missing = new();
     private readonly List<Draft> drafting = [];
     private float[] padded = [];
-    private bool hasDrafted;
 
     /// <param name="name">What the ensemble is called in messages.</param>
     /// <param name="models">At least one. Plans may only name these.</param>
@@ -93,12 +92,6 @@ public sealed class FusedModel : ILanguageModel
 
     public void Forward(IReadOnlyList<Segment> batch, Span<float> logits)
     {
-        if (!hasDrafted)
-        {
-            Clear();
-        }
-
-        hasDrafted = false;
         foreach (Segment segment in batch)
         {
             foreach (FusedStream stream in ((FusedSequence)segment.Sequence).Streams)
@@ -115,6 +108,13 @@ public sealed class FusedModel : ILanguageModel
         }
 
         Run();
+
+        // Their rows stay to be read until the next run overwrites them.
+        foreach (Member member in members.Values)
+        {
+            member.Clear();
+        }
+
         foreach (Segment segment in batch)
         {
             for (int i = 0; i < segment.Rows; i++)
@@ -131,8 +131,6 @@ public sealed class FusedModel : ILanguageModel
     /// </summary>
     public void Draft(IReadOnlyList<Draft> batch)
     {
-        Clear();
-        hasDrafted = true;
         drafting.Clear();
         foreach (Draft draft in batch)
         {
@@ -190,14 +188,6 @@ public sealed class FusedModel : ILanguageModel
     }
 
     private static FusedStream? DrafterOf(Draft draft) => ((FusedSequence)draft.Sequence).Drafter;
-
-    private void Clear()
-    {
-        foreach (Member member in members.Values)
-        {
-            member.Clear();
-        }
-    }
 
     private void Run()
     {

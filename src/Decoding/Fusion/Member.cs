@@ -15,11 +15,8 @@ internal sealed class Member(ILanguageModel model)
     /// <summary>Why the member's last run failed.</summary>
     public EngineException? Failure { get; private set; }
 
-    public void Clear()
-    {
-        batch.Clear();
-        rows = computed = 0;
-    }
+    /// <summary>The step's runs are done: the next run writes from the first row again.</summary>
+    public void Clear() => rows = computed = 0;
 
     /// <summary>Adds a segment and tells the index of its first row.</summary>
     public int Add(Segment segment)
