@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 
 using Microsoft.ML.OnnxRuntime;
 
+using ProxyTune.Decoding.Models;
 using ProxyTune.Testing;
 
 namespace ProxyTune.Measuring;
@@ -16,6 +17,8 @@ public static class Machine
 
     public static void Describe(Report report, string command, string models, params string[] software)
     {
+        // Reading the version makes the environment.
+        OnnxEnvironment.EnsureCreated();
         report.Line($"- command: `{command}`");
         report.Line($"- models: {models}");
         report.Line($"- machine: {Cpu()}, {Environment.ProcessorCount} cores, {RuntimeInformation.OSDescription}; load average before the start {LoadAverage}");

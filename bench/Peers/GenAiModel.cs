@@ -1,5 +1,7 @@
 using Microsoft.ML.OnnxRuntimeGenAI;
 
+using ProxyTune.Decoding.Models;
+
 namespace ProxyTune.Peers;
 
 /// <summary>A folder as onnxruntime-genai loads it, with as many threads as everybody has here.</summary>
@@ -9,6 +11,7 @@ internal sealed class GenAiModel : IDisposable
 
     public GenAiModel(string folder)
     {
+        OnnxEnvironment.EnsureCreated();
         using var config = new Config(folder);
         config.Overlay($$$"""
             { "model": { "decoder": { "session_options": { "intra_op_num_threads": {{{Environment.ProcessorCount}}} } } } }

@@ -1,4 +1,5 @@
 using Microsoft.ML.OnnxRuntimeGenAI;
+using ProxyTune.Decoding.Models;
 
 namespace ProxyTune.Testing;
 
@@ -8,6 +9,7 @@ public static class GenAiReference
     /// <returns>At most <paramref name="count"/> ids after the prompt; an end token is the last.</returns>
     public static int[] Greedy(string folder, int[] prompt, int count)
     {
+        OnnxEnvironment.EnsureCreated();
         using var model = new Model(folder);
         using var parameters = new GeneratorParams(model);
         parameters.SetSearchOption("do_sample", false);

@@ -1,4 +1,5 @@
 using Microsoft.ML.OnnxRuntime;
+using ProxyTune.Decoding.Models;
 
 namespace ProxyTune.Testing;
 
@@ -8,6 +9,7 @@ public static class RawDecoder
     /// <returns>A row of logits for each position.</returns>
     public static float[][] Logits(string folder, IReadOnlyList<int> ids)
     {
+        OnnxEnvironment.EnsureCreated();
         using var session = new InferenceSession(Directory.GetFiles(folder, "*.onnx").Single());
         var inputs = session.InputMetadata.ToDictionary(input => input.Key, input => Input(input.Key, input.Value, ids));
         using var options = new RunOptions();

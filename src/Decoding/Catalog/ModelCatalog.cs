@@ -48,6 +48,7 @@ public sealed class ModelCatalog : IDisposable
                 $"{modelsFolder} holds no {CatalogFile.FileName} and no folder with a {GenAiConfig.FileName}, so there is nothing to serve.");
         }
 
+        OnnxEnvironment.EnsureCreated(options.Threads);
         var members = new MemberPool(folders, new PatchShelf(modelsFolder, check), check, options);
         try
         {

@@ -5,24 +5,39 @@ using ProxyTune.Decoding.Catalog;
 namespace ProxyTune.Decoding.Models;
 
 /// <summary>
-/// ONNX Runtime's one environment per process, made with a thread pool that all sessions share: members run one after another, and a pool
-/// each would have idle threads compete for the cores. The first caller's number of threads holds.
+/// ONNX Runtime's one environment per process, made with a thread pool that all sessions share: members run one after another, and with a
+/// pool each, the threads of the one that has just run spin on the cores that the next one needs. The first caller's number of threads holds.
 /// </summary>
+/// <remarks>
+/// Whatever comes first makes the environment, without such a pool: the first <see cref="SessionOptions"/>, or onnxruntime-genai in native
+/// code, which nobody can see afterwards. So <see cref="EnsureCreated"/> goes before either.
+/// </remarks>
 internal static class OnnxEnvironment
 {
     private static readonly Lock Gate = new();
-    private static bool? hasSharedPool;
+    private static bool? isPoolShared;
+
+    /// <param name="threads">Of the pool, the caller's included; 0 takes the number of processors.</param>
+    /// <returns>Whether sessions share a pool: not where somebody else in the process has made the environment without.</returns>
+    public static bool EnsureCreated(int threads = 0)
+    {
+        lock (Gate)
+        {
+            return isPoolShared ??= !OrtEnv.IsCreated && Create(threads == 0 ? Environment.ProcessorCount : threads);
+        }
+    }
 
     /// <exception cref="EngineException">InvalidValue when the execution provider is unknown or missing.</exception>
     public static SessionOptions CreateSessionOptions(EngineOptions options)
     {
+        bool isPoolShared = EnsureCreated(options.Threads);
         SessionOptions session = new()
         {
             // Patterns are remembered per input shape, and the shapes grow with every token.
             EnableMemoryPattern = false,
             LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR,
         };
-        if (HasSharedPool(options.Threads))
+        if (isPoolShared)
         {
             session.DisablePerSessionThreads();
         }
@@ -65,28 +80,16 @@ internal static class OnnxEnvironment
         }
     }
 
-    private static bool HasSharedPool(int threads)
+    private static bool Create(int threads)
     {
-        lock (Gate)
+        using OrtThreadingOptions pool = new() { GlobalIntraOpNumThreads = threads, GlobalInterOpNumThreads = 1 };
+        EnvironmentCreationOptions creation = new()
         {
-            if (hasSharedPool is null)
-            {
-                // Somebody else in the process may have made the environment, without a shared pool.
-                hasSharedPool = !OrtEnv.IsCreated;
-                if (hasSharedPool.Value)
-                {
-                    using OrtThreadingOptions pool = new() { GlobalIntraOpNumThreads = threads, GlobalInterOpNumThreads = 1 };
-                    EnvironmentCreationOptions creation = new()
-                    {
-                        logId = "proxytune",
-                        logLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR,
-                        threadOptions = pool,
-                    };
-                    OrtEnv.CreateInstanceWithOptions(ref creation);
-                }
-            }
-
-            return hasSharedPool.Value;
-        }
+            logId = "proxytune",
+            logLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR,
+            threadOptions = pool,
+        };
+        OrtEnv.CreateInstanceWithOptions(ref creation);
+        return true;
     }
 }

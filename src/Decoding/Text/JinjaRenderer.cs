@@ -37,6 +37,7 @@ internal sealed class JinjaRenderer
             File.WriteAllText(
                 Path.Combine(folder, "tokenizer_config.json"),
                 JsonSerializer.Serialize(new { bos_token = bos, eos_token = eos, tokenizer_class = "LlamaTokenizer" }));
+            OnnxEnvironment.EnsureCreated();
             _native = new GenAITokenizer(folder);
         }
         finally
