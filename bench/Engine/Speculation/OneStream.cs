@@ -66,14 +66,14 @@ internal sealed class OneStream : IAsyncDisposable
             rows.Add(
             [
                 name, .. three.Select(one => one.Rates.Show("0")), three[2].Rates.Over(three[0].Rates).Show("0.00"), three[2].Rates.Over(three[1].Rates).Show("0.00"),
-                $"{drafts.Acceptance:0.00}", $"{drafts.TokensPerPass:0.00}",
+                three[2].Whole.Over(three[0].Whole).Show("0.00"), $"{drafts.Acceptance:0.00}", $"{drafts.TokensPerPass:0.00}",
             ]);
             parts.AddRange(three.Select(one => one.Where(name)));
         }
 
         report.Table(
-            "One stream, tokens per second",
-            ["base", "alone, plain", "fused, plain", "fused, speculation", "speculation / alone", "speculation / fused, plain", "acceptance", "tokens per base pass"],
+            "One stream, tokens per second after the first token of each answer",
+            ["base", "alone, plain", "fused, plain", "fused, speculation", "speculation / alone", "speculation / fused, plain", "speculation / alone, prompts included", "acceptance", "tokens per base pass"],
             [.. rows]);
         foreach (float temperature in Temperatures)
         {
@@ -82,7 +82,7 @@ internal sealed class OneStream : IAsyncDisposable
         }
 
         report.Line();
-        report.Table("Where a token's time goes, medians in microseconds", ["base", "", "base's passes", "expert's passes", "anti-expert's passes", "all else"], [.. parts]);
+        report.Table("Where a token's time goes, prompts included, medians in microseconds", ["base", "", "base's passes", "expert's passes", "anti-expert's passes", "all else"], [.. parts]);
     }
 
     private Case Best(float temperature, How how) => cases.Where(one => one.Temperature == temperature && one.Way == how).MaxBy(one => one.Rates.Median)!;
@@ -92,14 +92,19 @@ internal sealed class OneStream : IAsyncDisposable
     private sealed record Case(string Precision, float Temperature, How Way, Runner Runner, int[]? Lengths)
     {
         private readonly List<StepParts> parts = [];
+        private readonly List<double> whole = [];
 
         public Samples Rates { get; set; } = new([]);
 
+        /// <summary>Without the round that warms up.</summary>
+        public Samples Whole => new([.. whole.Skip(1)]);
+
         public Func<Task<double>> Timing(Question[] questions) => async () =>
         {
-            double rate = await Runner.RateAsync(questions, 1, Lengths);
+            Rates rates = await Runner.RateAsync(questions, 1, Lengths);
             parts.Add(Runner.Parts);
-            return rate;
+            whole.Add(rates.Whole);
+            return rates.Decoding;
         };
 
         public string[] Where(string name)

@@ -3,18 +3,26 @@ namespace ProxyTune.Bench.Speculation;
 /// <summary>What a pass of the base costs in passes of the small model, both of one row and bare.</summary>
 internal static class PassRatio
 {
-    private const int Steps = 96;
-    private const int Rounds = 15;
+    private const int Steps = 48;
+    private const int Rounds = 9;
 
     public static async Task MeasureAsync(IReadOnlyList<WidenedFamily> families, Report report)
     {
-        BareDecoder[] decoders = [new(Path.Combine(families[0].Folder, WidenedFamily.Small), 1, Steps + 1), .. families.Select(family => new BareDecoder(family.Base, 1, Steps + 1))];
-        Samples[] seconds = await Samples.InterleaveAsync(Rounds, [.. decoders.Select(decoder => (Func<Task<double>>)(() => Task.FromResult(Seconds(decoder))))]);
-        Array.ForEach(decoders, decoder => decoder.Dispose());
-        report.Line($"- a pass of {families[0].Describe(WidenedFamily.Small)}, fp32, as the experts: {Show(seconds[0])} microseconds");
-        for (int i = 0; i < families.Count; i++)
+        foreach (WidenedFamily family in families)
         {
-            report.Line($"- a pass of {families[i].Description}: {Show(seconds[i + 1])} microseconds, {seconds[i + 1].Over(seconds[0]).Show("0.0")} small passes");
+            using BareDecoder large = new(family.Base, 1, Steps + 1), small = new(Path.Combine(family.Folder, WidenedFamily.Small), 1, Steps + 1);
+            Samples[] alone = await Samples.InterleaveAsync(
+                Rounds,
+                () => Seconds(large),
+                () => Seconds(small),
+                () =>
+                {
+                    large.Restart();
+                    return Seconds(small, () => large.Append([1]));
+                });
+            report.Line(
+                $"- a pass of {family.Description}: {Show(alone[0])} microseconds; of {family.Describe(WidenedFamily.Small)}: {Show(alone[1])}, after one of the base {Show(alone[2])}. " +
+                $"So the base's is {alone[0].Over(alone[1]).Show("0.0")} small passes, and {alone[0].Over(alone[2]).Show("0.0")} of those that follow it.");
         }
 
         report.Line();
@@ -22,9 +30,16 @@ internal static class PassRatio
 
     private static string Show(Samples seconds) => seconds.Times(1e6).Show("0");
 
-    private static double Seconds(BareDecoder decoder)
+    private static Task<double> Seconds(BareDecoder decoder, Action? before = null)
     {
         decoder.Restart();
-        return Enumerable.Range(0, Steps).Sum(_ => decoder.Append([1])) / Steps;
+        double sum = 0;
+        for (int i = 0; i < Steps; i++)
+        {
+            before?.Invoke();
+            sum += decoder.Append([1]);
+        }
+
+        return Task.FromResult(sum / Steps);
     }
 }

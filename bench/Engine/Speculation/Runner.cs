@@ -25,28 +25,29 @@ internal sealed class Runner(WidenedFamily family, float temperature, SchedulerO
     public StepParts Parts { get; private set; }
 
     /// <summary>
-    /// Answers all, that many at once. Prompts are known from the call before, as those of one tenant are, so that only their last token is
-    /// computed and the time is that of decoding.
+    /// Answers all, that many at once. Prompts are known from the call before, as those of one tenant are, but for what is no whole block of
+    /// the prefix cache, at most 16 tokens.
     /// </summary>
     /// <param name="lengths">Of the fused answers; null lets each end where it ends.</param>
-    /// <returns>Tokens per second.</returns>
-    public async Task<double> RateAsync(Question[] questions, int streams, int[]? lengths = null)
+    public async Task<Rates> RateAsync(Question[] questions, int streams, int[]? lengths = null)
     {
         (TimeSpan Base, TimeSpan Experts, TimeSpan AntiExpert) before = RunTimes();
         int next = -1, tokens = 0;
-        long start = Stopwatch.GetTimestamp();
+        long decoding = 0, start = Stopwatch.GetTimestamp();
         await Task.WhenAll(Enumerable.Range(0, streams).Select(async _ =>
         {
             while (Interlocked.Increment(ref next) is var i && i < questions.Length)
             {
-                Interlocked.Add(ref tokens, (await AnswerAsync(questions[i], lengths?[i])).Length);
+                (int[] ids, long after) = await AnswerAsync(questions[i], lengths?[i]);
+                Interlocked.Add(ref tokens, ids.Length);
+                Interlocked.Add(ref decoding, after);
             }
         }));
         TimeSpan elapsed = Stopwatch.GetElapsedTime(start);
         await IdleAsync();
         (TimeSpan Base, TimeSpan Experts, TimeSpan AntiExpert) after = RunTimes();
         Parts = StepParts.Of(elapsed / tokens, (after.Base - before.Base) / tokens, (after.Experts - before.Experts) / tokens, (after.AntiExpert - before.AntiExpert) / tokens);
-        return tokens / elapsed.TotalSeconds;
+        return new(tokens / elapsed.TotalSeconds, (tokens - questions.Length) / Stopwatch.GetElapsedTime(0, decoding).TotalSeconds);
     }
 
     public async Task<int[][]> AnswersAsync(Question[] questions)
@@ -54,7 +55,7 @@ internal sealed class Runner(WidenedFamily family, float temperature, SchedulerO
         List<int[]> answers = [];
         foreach (Question question in questions)
         {
-            answers.Add(await AnswerAsync(question, null));
+            answers.Add((await AnswerAsync(question, null)).Ids);
         }
 
         await IdleAsync();
@@ -66,7 +67,8 @@ internal sealed class Runner(WidenedFamily family, float temperature, SchedulerO
 
     public ValueTask DisposeAsync() => scheduler.DisposeAsync();
 
-    private async Task<int[]> AnswerAsync(Question question, int? length)
+    /// <returns>The answer, and how long it took from its first token to its last, in ticks of the stopwatch.</returns>
+    private async Task<(int[] Ids, long Decoding)> AnswerAsync(Question question, int? length)
     {
         using Generation generation = scheduler.Submit(new GenerationRequest
         {
@@ -76,12 +78,14 @@ internal sealed class Runner(WidenedFamily family, float temperature, SchedulerO
             IgnoreEndOfText = isPlain,
         });
         List<int> ids = [];
+        long first = 0;
         await foreach (GeneratedToken token in generation.Tokens.ReadAllAsync())
         {
+            first = ids.Count == 0 ? Stopwatch.GetTimestamp() : first;
             ids.Add(token.Id);
         }
 
-        return [.. ids];
+        return ([.. ids], Stopwatch.GetTimestamp() - first);
     }
 
     // The models are shared by schedulers that take turns, and the last sequence is disposed after its last token is read.

@@ -14,7 +14,7 @@ internal static class SeveralStreams
             foreach (int streams in new[] { 2, 4, 8 })
             {
                 await using Runner off = new(family, temperature, new() { MaxDraft = 0 }), on = new(family, temperature, new());
-                Samples[] rates = await Samples.InterleaveAsync(settings.Rounds, () => off.RateAsync(questions, streams), () => on.RateAsync(questions, streams));
+                Samples[] rates = await Samples.InterleaveAsync(settings.Rounds, async () => (await off.RateAsync(questions, streams)).Whole, async () => (await on.RateAsync(questions, streams)).Whole);
                 DraftStatistics drafts = on.Drafts;
                 table.Add(
                 [

@@ -9,9 +9,9 @@ namespace ProxyTune.Bench.Speculation;
 internal static class SpeculationCommand
 {
     // A pass of the base shall cost 8 to 10 of the small model: beside the demo's own small model, whose pass is hardly more than its fixed
-    // costs, and where all are wider and reading weights counts.
-    private static readonly Widening s_base = new(Intermediate: 3), s_small = new();
-    private static readonly Widening s_wideBase = new(Hidden: 4, Intermediate: 2), s_wideSmall = new(Hidden: 4, Intermediate: 4);
+    // costs, and where all are wider than the processor's cache, as models that are worth speculation are.
+    private static readonly Widening s_base = new(Intermediate: 5), s_small = new();
+    private static readonly Widening s_wideBase = new(Hidden: 16, Intermediate: 4), s_wideSmall = new(Hidden: 16, Intermediate: 10);
     private static readonly int[] s_bits = [LlamaExporter.FloatBits, 8, 4];
 
     private static readonly Dictionary<string, Func<Report, SpeculationSettings, int, Task>> s_parts = new()

@@ -4,7 +4,7 @@ namespace ProxyTune.Bench.Speculation;
 /// <param name="Questions">Asked in each round, equal parts of each kind.</param>
 internal sealed record SpeculationSettings(int Rounds, int Questions)
 {
-    public static SpeculationSettings Full { get; } = new(4, 6);
+    public static SpeculationSettings Full { get; } = new(9, 12);
 
     public static SpeculationSettings Quick { get; } = new(2, 3);
 }

@@ -10,7 +10,7 @@ namespace ProxyTune.Bench.Speculation;
 
 /// <summary>
 /// The demo family with models that cost what larger ones would and have the same function, in a temporary folder; so the experts guess as
-/// well as the demo's own. Those and the anti-expert have 32 bits in every case.
+/// well as the demo's own.
 /// </summary>
 internal sealed class WidenedFamily : IDisposable
 {
@@ -22,17 +22,17 @@ internal sealed class WidenedFamily : IDisposable
     private readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("proxytune-widened-");
 
     /// <param name="small">Of expert and anti-expert.</param>
-    /// <param name="bits">Of the base's weights.</param>
+    /// <param name="bits">Of all models' weights.</param>
     public WidenedFamily(Widening large, Widening small, int bits = LlamaExporter.FloatBits)
     {
         Name = bits == LlamaExporter.FloatBits ? "fp32" : $"int{bits}";
         WidenedModel.Write(Path.Combine(Repository.Models, Plain), Base, large, bits);
         foreach (string name in s_small)
         {
-            WidenedModel.Write(Path.Combine(Repository.Models, name), Path.Combine(Folder, name), small);
+            WidenedModel.Write(Path.Combine(Repository.Models, name), Path.Combine(Folder, name), small, bits);
         }
 
-        HasPatch = small == new Widening();
+        HasPatch = small == new Widening() && bits == LlamaExporter.FloatBits;
         Directory.CreateSymbolicLink(Path.Combine(Folder, "patches"), Path.Combine(Repository.Models, "patches"));
         Description = $"{Describe(Plain)}, {Name}";
         File.WriteAllText(Path.Combine(Folder, "catalog.json"), Served().ToJsonString());
