@@ -16,10 +16,6 @@ internal static class FusedRows
 
     public static async Task MeasureAsync(Report report, Settings settings)
     {
-        var random = new Random(1);
-        ReadOnlyMemory<float>[] rows = [.. Enumerable.Range(0, 3).Select(_ => (ReadOnlyMemory<float>)Row(random, Width))];
-        float[] weights = [1, 1, -1], fused = new float[Width];
-        int[] generated = [.. Enumerable.Range(0, 100).Select(_ => random.Next(Width))];
         var sampled = new SamplingOptions { Temperature = 0.8f };
         (string Name, SamplingOptions? Options)[] cases =
         [
@@ -34,14 +30,22 @@ internal static class FusedRows
             }),
         ];
         Samples[] microseconds = await Samples.InterleaveAsync(
-            settings.Rounds, [.. cases.Select(c => (Func<Task<double>>)(() => Task.FromResult(Time(c.Options))))]);
+            settings.Rounds, [.. cases.Select(c => Timing(Width, c.Options))]);
         report.Table(
             $"A fused row of {Width} words, forward passes excluded",
             ["what", "microseconds a row"],
             [.. cases.Zip(microseconds, (c, samples) => new[] { c.Name, samples.Show("0") })]);
         await MeasureDynamicAsync(report, settings);
+    }
 
-        double Time(SamplingOptions? options)
+    /// <returns>Microseconds of a weighted sum of three rows, and of a draw where there are options.</returns>
+    public static Func<Task<double>> Timing(int width, SamplingOptions? options)
+    {
+        var random = new Random(1);
+        ReadOnlyMemory<float>[] rows = [.. Enumerable.Range(0, 3).Select(_ => (ReadOnlyMemory<float>)Row(random, width))];
+        float[] weights = [1, 1, -1], fused = new float[width];
+        int[] generated = [.. Enumerable.Range(0, 100).Select(_ => random.Next(width))];
+        return () =>
         {
             long start = Stopwatch.GetTimestamp();
             for (int position = 0; position < Positions; position++)
@@ -53,8 +57,31 @@ internal static class FusedRows
                 }
             }
 
-            return Stopwatch.GetElapsedTime(start).TotalMicroseconds / Positions;
+            return Task.FromResult(Stopwatch.GetElapsedTime(start).TotalMicroseconds / Positions);
+        };
+    }
+
+    /// <returns>Microseconds of a position's factors.</returns>
+    public static Func<Task<double>> Timing(DynamicFusion rule, int experts, int width)
+    {
+        var random = new Random(2);
+        float[] @base = Row(random, width), anti = Row(random, width), factors = new float[experts];
+        var deltas = new DeltaRows[experts];
+        for (int t = 0; t < experts; t++)
+        {
+            deltas[t] = new(anti.Zip(Normal.Samples(random, 0, 1), (s, d) => s + (float)d).ToArray(), anti);
         }
+
+        return () =>
+        {
+            long start = Stopwatch.GetTimestamp();
+            for (int position = 0; position < Positions / 10; position++)
+            {
+                rule.Choose(new(@base, deltas, []), factors);
+            }
+
+            return Task.FromResult(Stopwatch.GetElapsedTime(start).TotalMicroseconds / (Positions / 10));
+        };
     }
 
     private static async Task MeasureDynamicAsync(Report report, Settings settings)
@@ -71,28 +98,6 @@ internal static class FusedRows
         }
 
         report.Table("Choosing a position's factors by dynamic fusion, microseconds", ["rule", .. widths.Select(width => $"{width} words")], [.. table]);
-
-        static Func<Task<double>> Timing(DynamicFusion rule, int experts, int width)
-        {
-            var random = new Random(2);
-            float[] @base = Row(random, width), anti = Row(random, width), factors = new float[experts];
-            var deltas = new DeltaRows[experts];
-            for (int t = 0; t < experts; t++)
-            {
-                deltas[t] = new(anti.Zip(Normal.Samples(random, 0, 1), (s, d) => s + (float)d).ToArray(), anti);
-            }
-
-            return () =>
-            {
-                long start = Stopwatch.GetTimestamp();
-                for (int position = 0; position < Positions / 10; position++)
-                {
-                    rule.Choose(new(@base, deltas, []), factors);
-                }
-
-                return Task.FromResult(Stopwatch.GetElapsedTime(start).TotalMicroseconds / (Positions / 10));
-            };
-        }
     }
 
     /// <summary>Logits as of a model that is fairly sure: normal, with a few words well above the rest.</summary>

@@ -8,24 +8,22 @@ namespace ProxyTune.Bench.Speculation;
 /// <summary>The figures of speculation on the demo family with a larger base. Parts are measured and written one by one.</summary>
 internal static class SpeculationCommand
 {
-    // A pass of the base shall cost 8 to 10 of the small model: beside the demo's own small model, whose pass is hardly more than its fixed
-    // costs, and where all are wider than the processor's cache, as models that are worth speculation are.
+    // Beside the demo's own small model, whose pass is hardly more than its fixed costs.
     private static readonly Widening s_base = new(Intermediate: 5), s_small = new();
-    private static readonly Widening s_wideBase = new(Hidden: 16, Intermediate: 4), s_wideSmall = new(Hidden: 16, Intermediate: 10);
     private static readonly int[] s_bits = [LlamaExporter.FloatBits, 8, 4];
 
     private static readonly Dictionary<string, Func<Report, SpeculationSettings, int, Task>> s_parts = new()
     {
-        ["one-stream"] = (report, settings, _) => OneStreamAsync(report, settings, s_wideBase, s_wideSmall),
+        ["one-stream"] = (report, settings, _) => OneStreamAsync(report, settings, WidenedFamily.LargeBase, WidenedFamily.LargeSmall),
         ["one-stream-small"] = (report, settings, _) => OneStreamAsync(report, settings, s_base, s_small),
         ["several-streams"] = async (report, settings, _) =>
         {
-            using WidenedFamily family = new(s_wideBase, s_wideSmall);
+            using WidenedFamily family = new(WidenedFamily.LargeBase, WidenedFamily.LargeSmall);
             await SeveralStreams.MeasureAsync(family, report, settings);
         },
         ["no-speculation"] = async (report, settings, _) =>
         {
-            using WidenedFamily family = new(s_base, s_small), wide = new(s_wideBase, s_wideSmall);
+            using WidenedFamily family = new(s_base, s_small), wide = new(WidenedFamily.LargeBase, WidenedFamily.LargeSmall);
             await PassRatio.MeasureAsync([family], report);
             await PassRatio.MeasureAsync([wide], report);
             await Undrafted.OverheadAsync(family, report, settings);

@@ -26,7 +26,8 @@ internal static class Undrafted
             ("bare run of the base and two of 1 row of small models, in turns", () => Task.FromResult(Bare(large, expert, antiExpert))),
             ("fused, greedy, the expert a model: 2 passes of 1 row", async () => 1 / await RateAsync(scheduler, family, "town-qa", 1, 0)),
             ("fused, temperature 1, the expert a model", async () => 1 / await RateAsync(scheduler, family, "town-qa", 1, 1)),
-            .. family.HasPatch ? [("fused, greedy, the expert a patch: 2 rows of one pass", (Func<Task<double>>)(async () => 1 / await RateAsync(scheduler, family, WidenedFamily.Patched, 1, 0)))] : Array.Empty<(string, Func<Task<double>>)>(),
+            ("fused, greedy, the expert a patch: 2 rows of one pass", async () => 1 / await RateAsync(scheduler, family, WidenedFamily.Patched, 1, 0)),
+            ("fused, temperature 1, the expert a patch", async () => 1 / await RateAsync(scheduler, family, WidenedFamily.Patched, 1, 1)),
         ];
         Samples[] seconds = await Samples.InterleaveAsync(settings.Rounds, [.. all.Select(one => one.Seconds)]);
         report.Table(

@@ -14,7 +14,13 @@ namespace ProxyTune.Bench.Speculation;
 /// </summary>
 internal sealed class WidenedFamily : IDisposable
 {
-    public const string Plain = "town-base", Small = "town-small", Patched = "town-qa-patched";
+    public const string Plain = "town-base", Small = "town-small", Patched = "patched";
+
+    private const string Patch = "any";
+    private const int PatchRank = 8;
+
+    /// <summary>Beyond the processor's cache, as models are that speculation is for, and a pass of the base costs 8 to 10 of the small model.</summary>
+    public static readonly Widening LargeBase = new(Hidden: 16, Intermediate: 4), LargeSmall = new(Hidden: 16, Intermediate: 10);
 
     private static readonly string[] s_served = [Plain, "town-qa", "town-json", "town-polite"];
     private static readonly string[] s_small = [Small, "town-small-qa", "town-small-json", "town-small-polite"];
@@ -32,8 +38,7 @@ internal sealed class WidenedFamily : IDisposable
             WidenedModel.Write(Path.Combine(Repository.Models, name), Path.Combine(Folder, name), small, bits);
         }
 
-        HasPatch = small == new Widening() && bits == LlamaExporter.FloatBits;
-        Directory.CreateSymbolicLink(Path.Combine(Folder, "patches"), Path.Combine(Repository.Models, "patches"));
+        TinyPatch.WriteRank(Path.Combine(Folder, "patches", Patch), Path.Combine(Folder, Small), 1, PatchRank, "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj");
         Description = $"{Describe(Plain)}, {Name}";
         File.WriteAllText(Path.Combine(Folder, "catalog.json"), Served().ToJsonString());
         Catalog = ModelCatalog.Load(Folder, new EngineOptions());
@@ -42,9 +47,6 @@ internal sealed class WidenedFamily : IDisposable
     public string Name { get; }
 
     public string Description { get; }
-
-    /// <summary>Whether <see cref="Patched"/> is served: patches fit the demo's own small model only.</summary>
-    public bool HasPatch { get; }
 
     public ModelCatalog Catalog { get; }
 
@@ -67,17 +69,20 @@ internal sealed class WidenedFamily : IDisposable
         folder.Delete(recursive: true);
     }
 
-    /// <summary>The demo's own settings, and one more where the expert is a patch, so that expert and anti-expert are rows of one pass.</summary>
+    /// <summary>
+    /// The demo's own settings, and one more where the expert is a patch, so that expert and anti-expert are rows of one pass. What that one
+    /// says means nothing: the demo's patches do not fit wider models.
+    /// </summary>
     private JsonObject Served()
     {
         JsonNode demo = JsonNode.Parse(File.ReadAllText(Path.Combine(Repository.Models, "catalog.json")))!;
         JsonNode patched = JsonNode.Parse($$"""
             { "name": "{{Patched}}", "base": "{{Plain}}", "method": "proxy", "alpha": 1.0,
-              "experts": [ { "name": "qa", "model": "{{Small}}", "patches": [ { "patch": "town-qa", "weight": 1.0 } ], "anti_expert": "{{Small}}", "weight": 1.0 } ] }
+              "experts": [ { "name": "any", "model": "{{Small}}", "patches": [ { "patch": "{{Patch}}", "weight": 1.0 } ], "anti_expert": "{{Small}}", "weight": 1.0 } ] }
             """)!;
         return new()
         {
-            ["served_models"] = new JsonArray([.. demo["served_models"]!.AsArray().Where(model => s_served.Contains((string)model!["name"]!)).Select(model => model!.DeepClone()), .. HasPatch ? [patched] : Array.Empty<JsonNode>()]),
+            ["served_models"] = new JsonArray([.. demo["served_models"]!.AsArray().Where(model => s_served.Contains((string)model!["name"]!)).Select(model => model!.DeepClone()), patched]),
         };
     }
 }

@@ -1,5 +1,3 @@
-using System.Diagnostics;
-
 using ProxyTune.Decoding.Generation.Speculation;
 using ProxyTune.Decoding.Models;
 
@@ -109,9 +107,9 @@ internal sealed class DecodingStep(ILanguageModel model, SchedulerOptions option
 
         if (drafts.Count > 0)
         {
-            long start = Stopwatch.GetTimestamp();
+            long start = options.Clock.GetTimestamp();
             model.Draft(drafts);
-            policy.AddDraft(taking.Count, drafts.Max(static draft => draft.Guesses) + 1, Stopwatch.GetElapsedTime(start).TotalSeconds);
+            policy.AddDraft(taking.Count, drafts.Max(static draft => draft.Guesses) + 1, options.Clock.GetElapsedTime(start).TotalSeconds);
             taking.RemoveAll(static one => one.Request.FailsWithSequence());
         }
     }
@@ -153,11 +151,11 @@ internal sealed class DecodingStep(ILanguageModel model, SchedulerOptions option
             return;
         }
 
-        long start = Stopwatch.GetTimestamp();
+        long start = options.Clock.GetTimestamp();
         model.Forward(batch, logits.AsSpan(0, length));
         if (isMeasured)
         {
-            policy.AddForward(batch.Count, positions, drafts.Count > 0, Stopwatch.GetElapsedTime(start).TotalSeconds);
+            policy.AddForward(batch.Count, positions, drafts.Count > 0, options.Clock.GetElapsedTime(start).TotalSeconds);
         }
     }
 }

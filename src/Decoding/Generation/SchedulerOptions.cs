@@ -29,4 +29,7 @@ public sealed record SchedulerOptions
 
     /// <summary>Guess as much as that in every step, pay or not: for tests and measurements.</summary>
     internal bool AlwaysDraft { get; init; }
+
+    /// <summary>Times drafts and passes.</summary>
+    internal TimeProvider Clock { get; init; } = TimeProvider.System;
 }

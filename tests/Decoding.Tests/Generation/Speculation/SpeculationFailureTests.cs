@@ -1,3 +1,5 @@
+using Microsoft.Extensions.Time.Testing;
+
 using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Decoding.Generation.Speculation;
@@ -45,12 +47,14 @@ public sealed class SpeculationFailureTests : IDisposable
     {
         const int Learned = 300, All = 700;
         int before = 0;
+        FakeTimeProvider clock = new();
         large.OnForward = _ =>
         {
             before = large.Forwards == Learned ? wrong.Forwards : before;
-            Thread.Sleep(1);
+            clock.Advance(TimeSpan.FromMilliseconds(1));
         };
-        await using DecodeScheduler scheduler = new(fused, new());
+        wrong.OnForward = _ => clock.Advance(TimeSpan.FromMilliseconds(0.1));
+        await using DecodeScheduler scheduler = new(fused, new() { Clock = clock });
         Assert.Equal(All, (await Answers.Collect(scheduler, Request(wrong) with { MaxTokens = All })).Count);
         Assert.Equal(All, large.Forwards);
         Assert.True((await Answers.Drafts(scheduler)).Guesses > 0);

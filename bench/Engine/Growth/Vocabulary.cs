@@ -1,0 +1,23 @@
+using ProxyTune.Decoding.Fusion.Dynamic;
+
+namespace ProxyTune.Bench.Growth;
+
+/// <summary>A fused row without any model.</summary>
+internal static class Vocabulary
+{
+    public static async Task<Curve> MeasureAsync(int rounds)
+    {
+        int[] sizes = [2_000, 8_000, 32_000, 64_000, 128_000, 151_936];
+        Samples[] greedy = await Samples.InterleaveAsync(rounds, [.. sizes.Select(size => FusedRows.Timing(size, new() { Temperature = 0 }))]);
+        Samples[] sampled = await Samples.InterleaveAsync(rounds, [.. sizes.Select(size => FusedRows.Timing(size, new() { Temperature = 0.8f, TopP = 0.95f }))]);
+        Samples[] factors = await Samples.InterleaveAsync(rounds, [.. sizes.Select(size => FusedRows.Timing(new DynamicFusion(new()), 1, size))]);
+        return new(
+            "A fused row of so many words, forward passes excluded",
+            "vocabulary",
+            sizes,
+            "microseconds",
+            ("weighted sum, greedy", greedy),
+            ("weighted sum, temperature 0.8, top-p 0.95", sampled),
+            ("dynamic fusion's factors, one expert", factors));
+    }
+}

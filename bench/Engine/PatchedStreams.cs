@@ -1,0 +1,83 @@
+using System.Diagnostics;
+
+using ProxyTune.Decoding.Catalog;
+using ProxyTune.Decoding.Fusion;
+using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Patches;
+using ProxyTune.Testing;
+
+namespace ProxyTune.Bench;
+
+/// <summary>Streams of a base and of experts that are patches of one small base, stepped without a scheduler.</summary>
+internal sealed class PatchedStreams : IDisposable
+{
+    public const int Rank = 8;
+
+    private readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("proxytune-patches-");
+    private readonly OnnxLanguageModel large;
+    private readonly OnnxLanguageModel small;
+    private readonly FusedModel fused;
+    private readonly PatchSum[] patches;
+    private readonly float[] logits;
+
+    /// <param name="patches">How many different ones.</param>
+    /// <param name="streams">Most at once.</param>
+    public PatchedStreams(string large, string small, int patches, int streams)
+    {
+        var options = new EngineOptions { MaxSequences = streams * (patches + 1) };
+        (this.large, this.small) = (OnnxLanguageModel.Load(large, options), OnnxLanguageModel.Load(small, options));
+        fused = new("experts", [this.large, this.small]);
+        logits = new float[streams * fused.Info.VocabularySize];
+        this.patches = [.. Enumerable.Range(0, patches).Select(seed => Patch(small, seed))];
+    }
+
+    public int ContextLength => fused.Info.ContextLength;
+
+    /// <summary>Each stream has so many experts, patches in turns.</summary>
+    public Func<Task<double>> Timing(int context, int steps, int streams, int experts) =>
+        Timing(context, steps, [.. Enumerable.Range(0, streams).Select(i => Enumerable.Range(i, experts).Select(patch => patch % patches.Length).ToArray())]);
+
+    /// <param name="context">Tokens before the first step.</param>
+    /// <param name="experts">For each stream the patches of its experts.</param>
+    /// <returns>Seconds a step.</returns>
+    public Func<Task<double>> Timing(int context, int steps, int[][] experts) => () =>
+    {
+        var random = new Random(1);
+        int[] prompt = [.. Enumerable.Range(0, context).Select(_ => random.Next(10, 1000))];
+        Sequence[] sequences = [.. experts.Select(chosen => fused.Start(Prompt(chosen, prompt)))];
+        fused.Forward([.. sequences.Select(sequence => new Segment(sequence, default))], logits);
+        Segment[] next = [.. sequences.Select(sequence => new Segment(sequence, prompt.AsMemory(0, 1)))];
+        long start = Stopwatch.GetTimestamp();
+        for (int i = 0; i < steps; i++)
+        {
+            fused.Forward(next, logits);
+        }
+
+        double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds / steps;
+        Array.ForEach(sequences, sequence => sequence.Dispose());
+        return Task.FromResult(seconds);
+    };
+
+    public void Dispose()
+    {
+        fused.Dispose();
+        folder.Delete(recursive: true);
+    }
+
+    private PatchSum Patch(string model, int seed)
+    {
+        string path = Path.Combine(folder.FullName, $"{seed}");
+        TinyPatch.WriteRank(path, model, seed, Rank, "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj");
+        return new PatchSum([new WeightedPatch(LowRankPatch.Read(path), 1)]);
+    }
+
+    private Prompt Prompt(int[] experts, int[] prompt)
+    {
+        FusionStream[] streams =
+        [
+            new(large, StreamRole.Base, 1), new(small, StreamRole.AntiExpert), .. experts.Select(patch => new FusionStream(small, StreamRole.Expert, Patch: patches[patch])),
+        ];
+        var plan = new FusionPlan(streams) { Deltas = [.. experts.Select((patch, i) => new FusionDelta($"{patch}", i + 2, 1, 1))] };
+        return new(plan, [.. streams.Select(_ => (ReadOnlyMemory<int>)prompt)]);
+    }
+}
