@@ -73,7 +73,7 @@ internal sealed class WidenedFamily : IDisposable
     /// The demo's own settings, and one more where the expert is a patch, so that expert and anti-expert are rows of one pass. What that one
     /// says means nothing: the demo's patches do not fit wider models.
     /// </summary>
-    private JsonObject Served()
+    private static JsonObject Served()
     {
         JsonNode demo = JsonNode.Parse(File.ReadAllText(Path.Combine(Repository.Models, "catalog.json")))!;
         JsonNode patched = JsonNode.Parse($$"""
