@@ -16,9 +16,9 @@ internal sealed class Steps(WidenedFamily family) : IDisposable
     {
         int[] sizes = [1, 2, 4, 8, Most];
         BareDecoder[] bare = [.. sizes.Select(rows => new BareDecoder(family.Base, rows, Context + Count))];
-        Samples[] alone = await MeasureAsync(rounds, [.. bare.Select(decoder => Bare(decoder, Context))]);
+        Samples[] all = await MeasureAsync(rounds, [.. sizes.Select(size => streams.Timing(Context, Count, size, 1)), .. bare.Select(decoder => Bare(decoder, Context))]);
         Array.ForEach(bare, decoder => decoder.Dispose());
-        Samples[] fused = await MeasureAsync(rounds, [.. sizes.Select(size => streams.Timing(Context, Count, size, 1))]);
+        Samples[] fused = all[..sizes.Length];
         return new(
             $"A step of so many streams, each fused with one patch, context {Context}",
             "streams",
@@ -26,7 +26,7 @@ internal sealed class Steps(WidenedFamily family) : IDisposable
             "microseconds",
             ("fused step", fused),
             ("fused, a stream's share", [.. fused.Zip(sizes, (cost, size) => cost.Times(1.0 / size))]),
-            ("bare runs of the base", alone));
+            ("bare runs of the base", all[sizes.Length..]));
     }
 
     public async Task<Curve> ContextAsync(int rounds)
@@ -34,9 +34,8 @@ internal sealed class Steps(WidenedFamily family) : IDisposable
         int longest = streams.ContextLength - Count;
         int[] sizes = [32, longest / 4, longest / 2, longest * 3 / 4, longest];
         using BareDecoder bare = new(family.Base, 1, streams.ContextLength);
-        Samples[] fused = await MeasureAsync(rounds, [.. sizes.Select(size => streams.Timing(size, Count, 1, 1))]);
-        Samples[] alone = await MeasureAsync(rounds, [.. sizes.Select(size => Bare(bare, size))]);
-        return new("A step of one stream after so many tokens", "context", sizes, "microseconds", ("fused with one patch", fused), ("bare run of the base", alone));
+        Samples[] all = await MeasureAsync(rounds, [.. sizes.Select(size => streams.Timing(size, Count, 1, 1)), .. sizes.Select(size => Bare(bare, size))]);
+        return new("A step of one stream after so many tokens", "context", sizes, "microseconds", ("fused with one patch", all[..sizes.Length]), ("bare run of the base", all[sizes.Length..]));
     }
 
     public async Task<Curve> ExpertsAsync(int rounds)
