@@ -6,8 +6,8 @@ using ProxyTune.Measuring;
 using ProxyTune.Peers;
 using ProxyTune.Testing;
 
-var large = new Option<string>("--base") { Description = "Times the hidden size, neurons, heads and layers of the demo base.", HelpName = "H,N,A,L", DefaultValueFactory = _ => "4,2,1,1" };
-var small = new Option<string>("--small") { Description = "The same of the small models.", HelpName = "H,N,A,L", DefaultValueFactory = _ => "4,2,1,2" };
+var large = new Option<string>("--base") { Description = "Times the hidden size, neurons, heads and layers of the demo base.", HelpName = "H,N,A,L", DefaultValueFactory = _ => "16,4,1,1" };
+var small = new Option<string>("--small") { Description = "The same of the small models.", HelpName = "H,N,A,L", DefaultValueFactory = _ => "16,10,1,1" };
 var bits = new Option<int[]>("--bits") { Description = "32, 8 or 4; may be given twice.", DefaultValueFactory = _ => [32, 4] };
 var streams = new Option<int[]>("--streams") { Description = "Requests at once; may be given twice.", DefaultValueFactory = _ => [1, 8] };
 var rounds = new Option<int>("--rounds") { Description = "Measurements of each.", DefaultValueFactory = _ => PeerSettings.Full.Rounds };
