@@ -14,8 +14,7 @@ internal static class SpeculationCommand
 
     private static readonly Dictionary<string, Func<Report, SpeculationSettings, int, Task>> s_parts = new()
     {
-        ["one-stream"] = (report, settings, _) => OneStreamAsync(report, settings, WidenedFamily.LargeBase, WidenedFamily.LargeSmall),
-        ["one-stream-small"] = (report, settings, _) => OneStreamAsync(report, settings, s_base, s_small),
+        ["one-stream"] = (report, settings, _) => OneStreamAsync(report, settings),
         ["several-streams"] = async (report, settings, _) =>
         {
             using WidenedFamily family = new(WidenedFamily.LargeBase, WidenedFamily.LargeSmall);
@@ -62,9 +61,9 @@ internal static class SpeculationCommand
         return command;
     }
 
-    private static async Task OneStreamAsync(Report report, SpeculationSettings settings, Widening large, Widening small)
+    private static async Task OneStreamAsync(Report report, SpeculationSettings settings)
     {
-        WidenedFamily[] families = [.. s_bits.Select(bits => new WidenedFamily(large, small, bits))];
+        WidenedFamily[] families = [.. s_bits.Select(bits => new WidenedFamily(WidenedFamily.LargeBase, WidenedFamily.LargeSmall, bits))];
         await PassRatio.MeasureAsync(families, report);
         await OneStream.MeasureAsync(families, report, settings);
         Array.ForEach(families, family => family.Dispose());
