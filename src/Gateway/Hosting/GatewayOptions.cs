@@ -7,6 +7,9 @@ namespace ProxyTune.Gateway.Hosting;
 /// <summary>Settings, from appsettings.json, then PROXYTUNE_ variables (PROXYTUNE_SCHEDULER__MAXWAITING), then the command line.</summary>
 internal sealed record GatewayOptions
 {
+    // Threads are made before anything is served, and every length up to the longest draft is weighed in each step.
+    private const int MostThreads = 1024, MostDraft = 64;
+
     /// <summary>The models folder; null looks for <c>models</c> in the working folder and upwards.</summary>
     public string? Models { get; init; }
 
@@ -38,15 +41,23 @@ internal sealed record GatewayOptions
         }
 
         AtLeast(1, options.MaxBodyBytes, nameof(MaxBodyBytes));
-        AtLeast(0, options.Engine.Threads, "Engine:Threads");
+        Between(0, MostThreads, options.Engine.Threads, "Engine:Threads");
         AtLeast(1, options.Engine.MaxSequences, "Engine:MaxSequences");
         AtLeast(1, options.Engine.KeyValueBytes ?? long.MaxValue, "Engine:KeyValueBytes");
         AtLeast(1, options.Scheduler.MaxRunning, "Scheduler:MaxRunning");
         AtLeast(1, options.Scheduler.MaxRemote, "Scheduler:MaxRemote");
         AtLeast(1, options.Scheduler.MaxWaiting, "Scheduler:MaxWaiting");
         AtLeast(1, options.Scheduler.PromptTokensPerStep, "Scheduler:PromptTokensPerStep");
-        AtLeast(0, options.Scheduler.MaxDraft, "Scheduler:MaxDraft");
+        Between(0, MostDraft, options.Scheduler.MaxDraft, "Scheduler:MaxDraft");
         return options;
+    }
+
+    private static void Between(int least, int most, int value, string setting)
+    {
+        if (value < least || value > most)
+        {
+            throw new EngineException(EngineError.InvalidValue, $"{setting} is {value}; it must be from {least} to {most}.", setting);
+        }
     }
 
     private static void AtLeast(long least, long value, string setting)
