@@ -67,7 +67,7 @@ internal sealed class PatchedStreams : IDisposable
     private PatchSum Patch(string model, int seed)
     {
         string path = Path.Combine(folder.FullName, $"{seed}");
-        TinyPatch.WriteRank(path, model, seed, Rank, "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj");
+        TinyPatch.WriteRank(path, model, seed, Rank, TinyPatch.Modules);
         return new PatchSum([new WeightedPatch(LowRankPatch.Read(path), 1)]);
     }
 

@@ -12,6 +12,9 @@ public static class TinyPatch
     public const string ConfigFile = "adapter_config.json";
     public const string WeightsFile = "adapter_model.safetensors";
 
+    /// <summary>All that a patch may target.</summary>
+    public static readonly string[] Modules = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
+
     /// <param name="modules">Such as q_proj; of every layer.</param>
     public static void Write(string folder, string modelFolder, int seed, params string[] modules) => WriteRank(folder, modelFolder, seed, Rank, modules);
 

@@ -17,7 +17,6 @@ internal sealed class WidenedFamily : IDisposable
     public const string Plain = "town-base", Small = "town-small", Patched = "patched";
 
     private const string Patch = "any";
-    private const int PatchRank = 8;
 
     /// <summary>Beyond the processor's cache, as models are that speculation is for, and a pass of the base costs 8 to 10 of the small model.</summary>
     public static readonly Widening LargeBase = new(Hidden: 16, Intermediate: 4), LargeSmall = new(Hidden: 16, Intermediate: 10);
@@ -38,7 +37,7 @@ internal sealed class WidenedFamily : IDisposable
             WidenedModel.Write(Path.Combine(Repository.Models, name), Path.Combine(Folder, name), small, bits);
         }
 
-        TinyPatch.WriteRank(Path.Combine(Folder, "patches", Patch), Path.Combine(Folder, Small), 1, PatchRank, "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj");
+        TinyPatch.WriteRank(Path.Combine(Folder, "patches", Patch), Path.Combine(Folder, Small), 1, PatchedStreams.Rank, TinyPatch.Modules);
         Description = $"{Describe(Plain)}, {Name}";
         File.WriteAllText(Path.Combine(Folder, "catalog.json"), Served().ToJsonString());
         Catalog = ModelCatalog.Load(Folder, new EngineOptions());

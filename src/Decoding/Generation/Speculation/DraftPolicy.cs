@@ -112,7 +112,8 @@ internal sealed class DraftPolicy(int most)
     private int Best(IReadOnlyList<GuessRecord> records, int sequences, StepTimes times)
     {
         (int guesses, double rate) = (0, sequences / times.Plain.Seconds!.Value);
-        for (int g = 1; g <= most; g++)
+        int longest = Math.Min(most, records.Max(static record => record.Most));
+        for (int g = 1; g <= longest; g++)
         {
             double other = Rate(records, sequences, g, times);
             (guesses, rate) = other > rate ? (g, other) : (guesses, rate);
