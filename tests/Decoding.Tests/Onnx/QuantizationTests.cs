@@ -68,7 +68,7 @@ public sealed class QuantizationTests : IDisposable
     public void Export_Quantized_TakesPatchesAsRows()
     {
         Write(4, 16);
-        TinyPatch.Write(In("patch"), In("checkpoint"), 1, "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj");
+        TinyPatch.Write(In("patch"), In("checkpoint"), 1, TinyPatch.Modules);
         TinyPatch.WriteDense(In("dense"), In("dequantized"), (In("patch"), 1));
         using OnnxLanguageModel model = OnnxLanguageModel.Load(WithFloatActivations(), new());
 

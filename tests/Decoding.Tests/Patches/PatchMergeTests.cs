@@ -11,7 +11,6 @@ public sealed class PatchMergeTests : IDisposable
 {
     private const string Query = "model.layers.1.self_attn.q_proj.weight";
     private static readonly int[] Ids = [7, 30, 12, 9, 41, 100];
-    private static readonly string[] Modules = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
 
     private readonly string folder = Directory.CreateTempSubdirectory("patches-").FullName;
     private readonly string model;
@@ -22,7 +21,7 @@ public sealed class PatchMergeTests : IDisposable
     {
         (model, first, second) = (In("model"), In("first"), In("second"));
         TinyModel.Write(model);
-        TinyPatch.Write(first, model, 1, Modules);
+        TinyPatch.Write(first, model, 1, TinyPatch.Modules);
         TinyPatch.Write(second, model, 2, "q_proj", "down_proj");
     }
 

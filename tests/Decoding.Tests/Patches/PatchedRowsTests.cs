@@ -11,12 +11,10 @@ namespace ProxyTune.Decoding.Tests.Patches;
 /// <summary>Patches as rows of one pass, against models with the patches merged into their weights.</summary>
 public sealed class PatchedRowsTests
 {
-    private static readonly string[] All = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
-
     public static TheoryData<string, int> Targets()
     {
         TheoryData<string, int> data = [];
-        foreach (string modules in (IEnumerable<string>)[.. All, "q_proj v_proj", "k_proj up_proj down_proj", string.Join(' ', All)])
+        foreach (string modules in (IEnumerable<string>)[.. TinyPatch.Modules, "q_proj v_proj", "k_proj up_proj down_proj", string.Join(' ', TinyPatch.Modules)])
         {
             data.Add(modules, 16);
             data.Add(modules, 10);
@@ -44,7 +42,7 @@ public sealed class PatchedRowsTests
     public void Forward_SumOfPatches_EqualsMergedWeights()
     {
         using PatchedFamily family = new();
-        PatchSum patch = Sum((family.Patch(1, 3, All), 0.7), (family.Patch(2, 17, "q_proj", "down_proj"), -0.4), (family.Patch(3, 5, "k_proj"), 0));
+        PatchSum patch = Sum((family.Patch(1, 3, TinyPatch.Modules), 0.7), (family.Patch(2, 17, "q_proj", "down_proj"), -0.4), (family.Patch(3, 5, "k_proj"), 0));
         int[] text = Rows.Random(2, 12, TinyTokenizer.Size);
 
         using Sequence sequence = family.Model.Start(Prompt.For(family.Model, text, patch));
@@ -57,7 +55,7 @@ public sealed class PatchedRowsTests
     {
         using PatchedFamily family = new(new TinyModelOptions { Context = 512 });
         OnnxLanguageModel model = family.Model;
-        LowRankPatch one = family.Patch(1, 2, "q_proj", "v_proj"), two = family.Patch(2, 8, All), three = family.Patch(3, 20, "o_proj", "gate_proj");
+        LowRankPatch one = family.Patch(1, 2, "q_proj", "v_proj"), two = family.Patch(2, 8, TinyPatch.Modules), three = family.Patch(3, 20, "o_proj", "gate_proj");
         PatchSum?[] patches = [null, Sum((one, 1)), Sum((two, 1)), Sum((three, 1)), Sum((one, 0.5), (three, 0.5))];
         Random random = new(5);
         List<(Sequence Sequence, List<int> Text, PatchSum? Patch)> live = [];
@@ -119,7 +117,7 @@ public sealed class PatchedRowsTests
     public void Prepare_WeightsFileWasReplaced_RunsOverTheWeightsThatWereMapped()
     {
         using PatchedFamily family = new();
-        PatchSum patch = Sum((family.Patch(1, 3, All), 1));
+        PatchSum patch = Sum((family.Patch(1, 3, TinyPatch.Modules), 1));
         int[] text = Rows.Random(1, 9, TinyTokenizer.Size);
         float[][] expected = family.Expected(patch, text);
         string weights = Path.Combine(family.Checkpoint, "model.safetensors"), zeros = weights + ".new";
@@ -138,7 +136,7 @@ public sealed class PatchedRowsTests
     public void Forward_GraphOfOthers_EqualsMergedWeights(ForeignKind kind)
     {
         using PatchedFamily family = new();
-        PatchSum patch = Sum((family.Patch(1, 3, All), 1));
+        PatchSum patch = Sum((family.Patch(1, 3, TinyPatch.Modules), 1));
         int[] text = Rows.Random(1, 9, TinyTokenizer.Size);
         using ForeignModel foreign = ForeignModel.Create(kind);
         using OnnxLanguageModel model = OnnxLanguageModel.Load(foreign.Folder, new());
