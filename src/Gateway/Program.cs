@@ -49,6 +49,9 @@ internal static class Program
         builder.Services.AddOpenApi(OpenApiDocument.Configure);
         builder.Services.AddSingleton(new Operators(options.Operator.Key));
         builder.Services.AddSingleton(_ => ModelCatalog.Load(ModelsFolder.Find(options.Models, Environment.CurrentDirectory, AppContext.BaseDirectory), options.Engine));
+
+        // What is served changes at run time; a request keeps what it found.
+        builder.Services.AddTransient(services => services.GetRequiredService<ModelCatalog>().Served);
         builder.Services.AddSingleton(services => new DecodeScheduler(services.GetRequiredService<ModelCatalog>().Ensemble, options.Scheduler));
 
         configure?.Invoke(builder);

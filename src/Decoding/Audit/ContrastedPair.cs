@@ -26,8 +26,8 @@ internal sealed class ContrastedPair
         ServedStream untuned = expert.Anti ?? throw new EngineException(
             EngineError.InvalidValue, $"expert is '{expert.Name}', which has no anti_expert to be compared with; accepted is an expert that has one.", "expert");
         reader = expert.Tuned.Reader;
-        Tuned = new(expert.Tuned.Model, StreamRole.Expert, 1, TunedName, expert.Tuned.Patch);
-        Untuned = new(untuned.Model, StreamRole.AntiExpert, 0, UntunedName, untuned.Patch);
+        Tuned = new(expert.Tuned.Model, StreamRole.Expert, 1, TunedName, expert.Tuned.Patch?.Load());
+        Untuned = new(untuned.Model, StreamRole.AntiExpert, 0, UntunedName, untuned.Patch?.Load());
         contrast = new FusionPlan([Tuned, Untuned], vocabularySize)
         {
             Deltas = [new("contrast", 0, 1, Math.Max((float)settings.Alpha, LeastWeight))],

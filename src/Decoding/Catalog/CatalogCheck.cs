@@ -61,6 +61,7 @@ internal sealed partial class CatalogCheck(string file)
             throw Wrong(label, "base is missing; accepted is the name of a model folder, or an object with url, model and tokenizer of a remote one.");
         }
 
+        Patches(entry.Patches ?? [], label);
         for (int i = 0; i < (entry.Experts?.Count ?? 0); i++)
         {
             Expert(entry.Experts![i], label, i);

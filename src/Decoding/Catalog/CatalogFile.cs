@@ -50,6 +50,9 @@ internal sealed record ServedModelEntry
 
     public BaseEntry? Base { get; init; }
 
+    /// <summary>Added to the base's weights.</summary>
+    public IReadOnlyList<PatchEntry>? Patches { get; init; }
+
     /// <summary>Name of a <see cref="FusionMethod"/>; absent: none.</summary>
     public string? Method { get; init; }
 
@@ -96,7 +99,7 @@ internal sealed record ExpertEntry
 
     public double[]? WeightRange { get; init; }
 
-    /// <summary>Merged into the model's weights, once at load.</summary>
+    /// <summary>Added to the model's weights.</summary>
     public IReadOnlyList<PatchEntry>? Patches { get; init; }
 
     /// <summary>By role, expert and anti_expert: over the served model's.</summary>

@@ -20,4 +20,7 @@ public sealed record EngineOptions
     /// at start.
     /// </summary>
     public long? KeyValueBytes { get; init; }
+
+    /// <summary>Bytes for the patches that are kept in memory, least recently used out. Null (default) takes a sixteenth of the memory that the process may use.</summary>
+    public long? PatchBytes { get; init; }
 }

@@ -4,17 +4,55 @@ using ProxyTune.Decoding.Patches;
 
 namespace ProxyTune.Decoding.Catalog;
 
-/// <summary>Loads each model folder once, and each merge of one with patches, when the first served model needs it.</summary>
+/// <summary>Loads each model folder once, and each merge of one with patches, when the first served model needs it. Not thread-safe.</summary>
 /// <param name="folders">Paths of the model folders there are, by name.</param>
-internal sealed class MemberPool(IReadOnlyDictionary<string, string> folders, PatchShelf shelf, CatalogCheck check, EngineOptions options)
+internal sealed class MemberPool(IDictionary<string, string> folders, PatchShelf shelf, CatalogCheck check, EngineOptions options) : IDisposable
 {
     private readonly Dictionary<string, CatalogMember> loaded = [];
-    private readonly Dictionary<string, PatchSum> sums = [];
+    private readonly Dictionary<string, ServedPatch> patches = [];
 
     /// <summary>What all members share.</summary>
     public KeyValueMemory Memory { get; } = new(options.KeyValueBytes);
 
-    public IReadOnlyList<ILanguageModel> Models => [.. loaded.Values.Select(member => member.Model)];
+    /// <summary>The patches that are in memory.</summary>
+    public ResidentPatches Resident { get; } = new(options.PatchBytes);
+
+    public EngineOptions Options => options;
+
+    public PatchShelf Shelf => shelf;
+
+    /// <summary>Whether patches that cannot run as rows are merged into a model of their own. While others run it would take too much time and memory.</summary>
+    public bool MayMerge { get; set; } = true;
+
+    public IReadOnlyList<CatalogMember> Loaded => [.. loaded.Values];
+
+    /// <summary>Makes a folder known, or unknown where its path is null.</summary>
+    public void SetFolder(string name, string? path)
+    {
+        if (path is null)
+        {
+            folders.Remove(name);
+        }
+        else
+        {
+            folders[name] = path;
+        }
+    }
+
+    /// <summary>The member is no longer the pool's, and the caller's to dispose.</summary>
+    public void Release(CatalogMember member)
+    {
+        foreach (string name in loaded.Where(entry => entry.Value == member).Select(entry => entry.Key).ToArray())
+        {
+            loaded.Remove(name);
+        }
+
+        foreach (string key in patches.Where(entry => entry.Value.Model == member.Model).Select(entry => entry.Key).ToArray())
+        {
+            patches[key].Forget();
+            patches.Remove(key);
+        }
+    }
 
     /// <param name="label">The entry that names the folder, for messages.</param>
     public CatalogMember Get(string name, string label)
@@ -32,38 +70,74 @@ internal sealed class MemberPool(IReadOnlyDictionary<string, string> folders, Pa
     /// A model folder with patches: the folder's own member and what its sequences add to the weights; or, where the graph's linear nodes are
     /// not known, a member of its own, merged, and nothing to add.
     /// </summary>
-    public (CatalogMember Member, PatchSum? Patch) Get(string name, string label, IReadOnlyList<PatchEntry> patches)
+    public (CatalogMember Member, ServedPatch? Patch) Get(string name, string label, IReadOnlyList<PatchEntry> entries)
     {
         CatalogMember plain = Get(name, label);
-        if (patches.Count == 0)
+        if (entries.Count == 0)
         {
             return (plain, null);
         }
 
-        string merge = MergedModel.Name(name, patches.Select(entry => (entry.Patch!, entry.Weight ?? BoundedWeight.UsualDefault)));
-        if (sums.TryGetValue(merge, out PatchSum? known))
+        string merge = MergedModel.Name(name, entries.Select(entry => (entry.Patch!, PatchShelf.Weight(entry))));
+        string? hash = shelf.HashOf(entries);
+        string key = hash is null ? merge : $"{name} {hash}";
+        if (patches.TryGetValue(key, out ServedPatch? known))
         {
             return (plain, known);
         }
 
-        return loaded.TryGetValue(merge, out CatalogMember? merged) ? (merged, null) : Guarded(merge, label, () => Load(merge, plain, shelf.Get(patches, label)));
+        return loaded.TryGetValue(key, out CatalogMember? merged) ? (merged, null) : Guarded(merge, label, () => Load(key, hash, plain, entries, label));
     }
 
-    private (CatalogMember Member, PatchSum? Patch) Load(string merge, CatalogMember plain, IReadOnlyList<WeightedPatch> patches)
+    /// <summary>The member of that key, which is loaded once.</summary>
+    public CatalogMember Get(RemoteEntry remote, RemoteLoader loader) =>
+        loaded.TryGetValue(remote.Key, out CatalogMember? member) ? member : loaded[remote.Key] = loader.Load(remote);
+
+    /// <summary>Disposes of what the members share. Their models are the ensemble's.</summary>
+    public void Dispose()
     {
-        PatchSum sum = new(patches);
-        if (plain.Model is OnnxLanguageModel model && model.UnknownTarget(sum) is null)
+        Resident.Dispose();
+        Memory.Dispose();
+        foreach (CatalogMember member in loaded.Values)
         {
-            model.Prepare(sum);
-            return (plain, sums[merge] = sum);
+            member.Tokenizer.Dispose();
+        }
+    }
+
+    private (CatalogMember Member, ServedPatch? Patch) Load(string key, string? hash, CatalogMember plain, IReadOnlyList<PatchEntry> entries, string label)
+    {
+        if (plain.Model is not OnnxLanguageModel model)
+        {
+            throw check.Wrong(label, $"patches is given; accepted only for a model folder, and '{plain.Model.Info.Name}' runs elsewhere.");
         }
 
-        return (loaded[merge] = CatalogMember.Load(plain.Folder, options, Memory, patches), null);
+        // What nobody else can change has been checked when it came, and is read when it is used.
+        PatchSum? sum = hash is null ? new(shelf.Get(entries, label)) : null;
+        if (sum is not null && MayMerge && model.UnknownTarget(sum) is not null)
+        {
+            return (loaded[key] = CatalogMember.Load(plain.Folder, options, Memory, sum.Patches), null);
+        }
+
+        ServedPatch patch = new(key, hash ?? sum!.Hash, model, Resident, () => Read(entries, label, sum?.Hash));
+        if (sum is not null)
+        {
+            patch.Load();
+        }
+
+        return (plain, patches[key] = patch);
+    }
+
+    private PatchSum Read(IReadOnlyList<PatchEntry> entries, string label, string? hash)
+    {
+        PatchSum sum = new(shelf.Get(entries, label));
+        return hash is null || sum.Hash == hash
+            ? sum
+            : throw new EngineException(EngineError.InvalidModelFolder, $"{label}: the files of {sum.Name} are not what they were when they were first read; start again to use them.", label);
     }
 
     private string Folder(string name, string label) => folders.TryGetValue(name, out string? folder)
         ? folder
-        : throw check.Wrong(label, $"there is no model folder '{name}' with a {GenAiConfig.FileName}; there are: {string.Join(", ", folders.Keys)}.");
+        : throw check.Wrong(label, $"there is no model folder '{name}' with a {GenAiConfig.FileName}; there are: {Listing.Of(folders.Keys)}.");
 
     /// <summary>Whatever a folder makes a library throw, the operator must learn which folder it was.</summary>
     private static T Guarded<T>(string name, string label, Func<T> load)
@@ -76,26 +150,6 @@ internal sealed class MemberPool(IReadOnlyDictionary<string, string> folders, Pa
         {
             throw new EngineException(
                 error is EngineException { Error: var kind } ? kind : EngineError.InvalidModelFolder, $"{label}: model folder '{name}': {error.Message}", label, error);
-        }
-    }
-
-    /// <summary>The member of that key, which is loaded once.</summary>
-    public CatalogMember Get(RemoteEntry remote, RemoteLoader loader) =>
-        loaded.TryGetValue(remote.Key, out CatalogMember? member) ? member : loaded[remote.Key] = loader.Load(remote);
-
-    public void DisposeTokenizers()
-    {
-        foreach (CatalogMember member in loaded.Values)
-        {
-            member.Tokenizer.Dispose();
-        }
-    }
-
-    public void DisposeModels()
-    {
-        foreach (CatalogMember member in loaded.Values)
-        {
-            member.Model.Dispose();
         }
     }
 }

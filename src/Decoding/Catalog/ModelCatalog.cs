@@ -1,28 +1,42 @@
 using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Models;
 using ProxyTune.Decoding.Models.KeyValues;
+using ProxyTune.Decoding.Patches;
 
 namespace ProxyTune.Decoding.Catalog;
 
-/// <summary>Everything that a models folder serves, loaded and checked. Immutable.</summary>
+/// <summary>Everything that a models folder serves, loaded and checked, and what is served beside it at run time.</summary>
 public sealed class ModelCatalog : IDisposable
 {
     private readonly MemberPool members;
+    private readonly ServedModelBuilder builder;
+    private readonly CatalogCheck check;
+    private readonly FusedModel ensemble;
+    private volatile ServedModels served;
 
-    private ModelCatalog(IReadOnlyList<ServedModel> models, MemberPool members)
+    private ModelCatalog(IReadOnlyList<ServedModel> models, MemberPool members, ServedModelBuilder builder, CatalogCheck check)
     {
         this.members = members;
-        Models = models;
-        Ensemble = new FusedModel("ensemble", members.Models);
+        this.builder = builder;
+        this.check = check;
+        served = new(models);
+        ensemble = new("ensemble", [.. members.Loaded.Select(member => member.Model)]);
+        members.MayMerge = false;
     }
 
-    public IReadOnlyList<ServedModel> Models { get; }
+    /// <summary>What is served now.</summary>
+    public ServedModels Served => served;
+
+    public IReadOnlyList<ServedModel> Models => served.All;
 
     /// <summary>The memory for the keys and values of all members.</summary>
     public KeyValueMemory Memory => members.Memory;
 
+    /// <summary>The patches that are in memory.</summary>
+    public ResidentPatches Patches => members.Resident;
+
     /// <summary>The ensemble over all members: what the scheduler runs.</summary>
-    public ILanguageModel Ensemble { get; }
+    public ILanguageModel Ensemble => ensemble;
 
     /// <summary>
     /// Reads catalog.json (where present) and every model folder that a served model needs. Folders that no entry has as its base are served
@@ -53,30 +67,27 @@ public sealed class ModelCatalog : IDisposable
         try
         {
             var builder = new ServedModelBuilder(modelsFolder, check, members);
-            return new ModelCatalog([.. entries.Select(builder.Build)], members);
+            return new ModelCatalog([.. entries.Select(builder.Build)], members, builder, check);
         }
         catch
         {
-            members.DisposeModels();
-            members.Memory.Dispose();
-            members.DisposeTokenizers();
+            foreach (CatalogMember member in members.Loaded)
+            {
+                member.Model.Dispose();
+            }
+
+            members.Dispose();
             throw;
         }
     }
 
-    /// <exception cref="EngineException">UnknownModel; the message lists the names there are.</exception>
-    public ServedModel Get(string name) =>
-        Models.FirstOrDefault(model => model.Name == name)
-        ?? throw new EngineException(
-            EngineError.UnknownModel,
-            $"There is no model '{name}'; there are: {string.Join(", ", Models.Select(model => model.Name))}.",
-            "model");
+    /// <exception cref="EngineException">UnknownModel; the message lists names that there are.</exception>
+    public ServedModel Get(string name) => served.Get(name);
 
     public void Dispose()
     {
         Ensemble.Dispose();
-        members.Memory.Dispose();
-        members.DisposeTokenizers();
+        members.Dispose();
     }
 
     private static SortedDictionary<string, string> ModelFolders(string modelsFolder)

@@ -36,7 +36,7 @@ internal sealed class PlanBuilder(ServedModel model, FusionMethod method, Fusion
         }
 
         bool hasExpert = deltas.Any(delta => delta.Name != Size && delta.Weight != 0);
-        var plan = new FusionPlan([.. streams.Select((stream, i) => new FusionStream(stream.Model, stream.Role, i == 0 ? 1 : 0, stream.Name, stream.Patch))], model.VocabularySize)
+        var plan = new FusionPlan([.. streams.Select((stream, i) => new FusionStream(stream.Model, stream.Role, i == 0 ? 1 : 0, stream.Name))], model.VocabularySize)
         {
             Deltas = deltas,
             Schedule = settled.Schedule!.ToSchedule(),
@@ -45,7 +45,7 @@ internal sealed class PlanBuilder(ServedModel model, FusionMethod method, Fusion
             DeltaMask = hasExpert ? settled.Mask.ToDeltaMask() : null,
             Trace = settled.Trace == true,
         };
-        return new ServedPlan(model, settled, plan, [.. streams.Select(stream => stream.ReaderFor(settled.Prompts))]);
+        return new ServedPlan(model, settled, plan, streams);
     }
 
     private void Experts()

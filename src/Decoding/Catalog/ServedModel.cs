@@ -54,10 +54,18 @@ public sealed class ServedModel
 
     internal ServedStream BaseStream { get; }
 
+    internal UseCount Uses { get; } = new();
+
+    /// <summary>Keeps the model's members in memory, also when it is retired meanwhile.</summary>
+    /// <returns>To be disposed when no request for the model is running or waiting any more.</returns>
+    /// <exception cref="EngineException">UnknownModel: it was retired, and its members may be gone.</exception>
+    public IDisposable Use() => Uses.TryUse()
+        ?? throw new EngineException(EngineError.UnknownModel, $"'{Name}' has just been retired.", "model");
+
     /// <summary>The smaller model of contrastive decoding, where there is one.</summary>
     internal ServedStream? Amateur { get; }
 
-    private IEnumerable<ServedStream> Streams =>
+    internal IEnumerable<ServedStream> Streams =>
         [BaseStream, .. Experts.SelectMany(expert => new[] { expert.Tuned, expert.Anti }).OfType<ServedStream>(), .. Amateur is null ? [] : new[] { Amateur }];
 
     /// <summary>What one request fuses.</summary>

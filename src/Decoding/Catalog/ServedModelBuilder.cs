@@ -1,7 +1,6 @@
 using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Fusion.Dynamic;
 using ProxyTune.Decoding.Models.KeyValues;
-using ProxyTune.Decoding.Patches;
 using ProxyTune.Decoding.Text;
 
 namespace ProxyTune.Decoding.Catalog;
@@ -13,8 +12,8 @@ internal sealed class ServedModelBuilder(string modelsFolder, CatalogCheck check
     {
         string label = CatalogCheck.Label(entry.Name!);
         CheckPrompts(entry.Prompts, ServedStream.RoleNames, label);
-        CatalogMember baseMember = entry.Base!.Remote is { } remote ? members.Get(remote, new(modelsFolder, check, label)) : members.Get(entry.Base.Folder!, label);
-        ServedStream baseStream = Stream(baseMember, StreamRole.Base, "base", entry.Prompts, null, label);
+        (CatalogMember baseMember, ServedPatch? patch) = Base(entry, label);
+        ServedStream baseStream = Stream(baseMember, StreamRole.Base, "base", entry.Prompts, null, label) with { Patch = patch };
         ServedExpert[] experts = [.. (entry.Experts ?? []).Select(expert => Expert(expert, entry.Prompts, baseMember, label))];
         ServedStream? amateur = entry.Amateur is null
             ? null
@@ -25,6 +24,18 @@ internal sealed class ServedModelBuilder(string modelsFolder, CatalogCheck check
         CheckUse(entry, defaults, label);
         CheckMemory(model);
         return model;
+    }
+
+    private (CatalogMember Member, ServedPatch? Patch) Base(ServedModelEntry entry, string label)
+    {
+        if (entry.Base!.Remote is not { } remote)
+        {
+            return members.Get(entry.Base.Folder!, label, entry.Patches ?? []);
+        }
+
+        return entry.Patches is { Count: > 0 }
+            ? throw check.Wrong(label, "patches is given; accepted only for a base in a model folder, and this one runs elsewhere.")
+            : (members.Get(remote, new(modelsFolder, check, label)), null);
     }
 
     private FusionDefaults Defaults(ServedModelEntry entry, string label)
@@ -117,7 +128,7 @@ internal sealed class ServedModelBuilder(string modelsFolder, CatalogCheck check
     /// <summary>An answer that fills the context must fit, or it would wait for ever.</summary>
     private static void CheckMemory(ServedModel model)
     {
-        IEnumerable<FusionStream> streams = model.Plan(FusionSettings.Default).Fusion.Streams.DistinctBy(stream => (stream.Model, stream.Patch?.Hash));
+        IEnumerable<ServedStream> streams = model.Plan(FusionSettings.Default).Streams.DistinctBy(stream => (stream.Model, stream.Patch?.Hash));
         KeyValueNeed.Of(streams.Select(stream => (stream.Model.Info, model.ContextLength))).Require($"one context of '{model.Name}'");
     }
 
@@ -125,7 +136,7 @@ internal sealed class ServedModelBuilder(string modelsFolder, CatalogCheck check
     {
         string expertLabel = $"{label}, expert '{entry.Name}'";
         CheckPrompts(entry.Prompts, ServedStream.RoleNames.Skip(1), expertLabel);
-        (CatalogMember tuned, PatchSum? patch) = members.Get(entry.Model!, expertLabel, entry.Patches ?? []);
+        (CatalogMember tuned, ServedPatch? patch) = members.Get(entry.Model!, expertLabel, entry.Patches ?? []);
         return new ServedExpert(
             entry.Name!,
             check.Weight(expertLabel, "weight", entry.Weight, entry.WeightRange),

@@ -11,20 +11,32 @@ public sealed class ServedPlan
     public const string ContextName = "context";
 
     private readonly ServedModel model;
+    private readonly FusionPlan unpatched;
     private readonly IReadOnlyList<PromptReader> readers;
+    private FusionPlan? patched;
 
-    internal ServedPlan(ServedModel model, FusionSettings settled, FusionPlan fusion, IReadOnlyList<PromptReader> readers)
+    /// <param name="streams">Of the plan, which has no patches yet.</param>
+    internal ServedPlan(ServedModel model, FusionSettings settled, FusionPlan unpatched, IReadOnlyList<ServedStream> streams)
     {
         this.model = model;
-        this.readers = readers;
+        this.unpatched = unpatched;
+        readers = [.. streams.Select(stream => stream.ReaderFor(settled.Prompts))];
         Settled = settled;
-        Fusion = fusion;
+        Streams = streams;
     }
 
     /// <summary>The settings with everything filled in. Sent again, they give the same plan.</summary>
     public FusionSettings Settled { get; }
 
-    public FusionPlan Fusion { get; }
+    /// <summary>With the streams' patches, which are read now if they are not in memory, and stay there for as long as the plan is kept.</summary>
+    /// <exception cref="EngineException">InvalidModelFolder: a patch is broken, or not what it was.</exception>
+    public FusionPlan Fusion => patched ??= unpatched with
+    {
+        Streams = [.. unpatched.Streams.Zip(Streams, (stream, served) => stream with { Patch = served.Patch?.Load() })],
+    };
+
+    /// <summary>Those of the plan.</summary>
+    internal IReadOnlyList<ServedStream> Streams { get; }
 
     /// <summary>Renders a conversation once per stream, each as its role reads it.</summary>
     /// <exception cref="EngineException">InvalidValue: the template refuses the messages, a context message is missing, or they hold a token without a row in some member.</exception>
@@ -51,7 +63,7 @@ public sealed class ServedPlan
         return new Prompt(Fusion, [.. readers.Select(_ => tokens)]);
     }
 
-    private bool IsContextAware => Fusion.Streams.Any(stream => stream.Role == StreamRole.BaseWithoutContext);
+    private bool IsContextAware => Streams.Any(stream => stream.Role == StreamRole.BaseWithoutContext);
 
     private Prompt Render(Func<PromptReader, StreamRole, int[]> read)
     {

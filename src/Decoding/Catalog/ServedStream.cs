@@ -1,6 +1,5 @@
 using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Models;
-using ProxyTune.Decoding.Patches;
 using ProxyTune.Decoding.Text;
 
 namespace ProxyTune.Decoding.Catalog;
@@ -16,7 +15,7 @@ internal sealed record ServedStream(CatalogMember Member, StreamRole Role, strin
     public ILanguageModel Model => Member.Model;
 
     /// <summary>What is added to the model's weights for this stream, or null.</summary>
-    public PatchSum? Patch { get; init; }
+    public ServedPatch? Patch { get; init; }
 
     /// <summary>Of everything that makes its rows.</summary>
     public string Hash => Patch is null ? Model.Info.Hash : $"{Model.Info.Hash} {Patch.Hash}";

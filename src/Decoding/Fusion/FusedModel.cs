@@ -21,6 +21,7 @@ public sealed class FusedModel : ILanguageModel
     private readonly MissingShift missing = new();
     private readonly List<Draft> drafting = [];
     private float[] padded = [];
+    private volatile ModelInfo info;
 
     /// <param name="name">What the ensemble is called in messages.</param>
     /// <param name="models">At least one. Plans may only name these.</param>
@@ -28,17 +29,25 @@ public sealed class FusedModel : ILanguageModel
     {
         ArgumentOutOfRangeException.ThrowIfZero(models.Count, nameof(models));
         members = models.ToDictionary(m => m, m => new Member(m), ReferenceEqualityComparer.Instance as IEqualityComparer<ILanguageModel>);
-        Info = new()
-        {
-            Name = name,
-            VocabularySize = models.Max(m => m.Info.VocabularySize),
-            ContextLength = models.Max(m => m.Info.ContextLength),
-            EndOfTextIds = [.. models.SelectMany(m => m.Info.EndOfTextIds).Distinct().Order()],
-            Hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(string.Join('\n', models.Select(m => m.Info.Hash))))),
-        };
+        info = InfoOf(name, models);
     }
 
-    public ModelInfo Info { get; }
+    public ModelInfo Info => info;
+
+    /// <summary>Makes a model a member. Called as <see cref="Start"/> is, between steps: rows may be wider from now on.</summary>
+    public void Add(ILanguageModel model)
+    {
+        members.Add(model, new(model));
+        info = InfoOf(info.Name, members.Keys);
+    }
+
+    /// <summary>Disposes of a member that has no sequences; there must be others. Called as <see cref="Start"/> is, between steps.</summary>
+    public void Remove(ILanguageModel model)
+    {
+        members.Remove(model);
+        info = InfoOf(info.Name, members.Keys);
+        model.Dispose();
+    }
 
     /// <summary>Begins one sequence per stream. Streams of the same model, patch and prompt are one; what nothing uses is not run.</summary>
     /// <exception cref="ArgumentException">The plan does not fit the prompt or names a model that is no member.</exception>
@@ -186,6 +195,15 @@ public sealed class FusedModel : ILanguageModel
 
         fused[sequence.VocabularySize..].Fill(float.NegativeInfinity);
     }
+
+    private static ModelInfo InfoOf(string name, IReadOnlyCollection<ILanguageModel> models) => new()
+    {
+        Name = name,
+        VocabularySize = models.Max(m => m.Info.VocabularySize),
+        ContextLength = models.Max(m => m.Info.ContextLength),
+        EndOfTextIds = [.. models.SelectMany(m => m.Info.EndOfTextIds).Distinct().Order()],
+        Hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(string.Join('\n', models.Select(m => m.Info.Hash))))),
+    };
 
     private static FusedStream? DrafterOf(Draft draft) => ((FusedSequence)draft.Sequence).Drafter;
 

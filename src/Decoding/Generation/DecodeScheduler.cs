@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+
 using ProxyTune.Decoding.Metrics;
 using ProxyTune.Decoding.Models;
 
@@ -18,6 +20,7 @@ public sealed class DecodeScheduler : IAsyncDisposable
     private readonly DecodingStep step;
     private readonly List<LiveRequest> live = [];
     private readonly List<LiveRequest> ready = [];
+    private readonly ConcurrentQueue<Task> changes = [];
     private readonly SchedulerMetrics metrics;
     private readonly TaskCompletionSource ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Generation? blocked;
@@ -64,6 +67,29 @@ public sealed class DecodeScheduler : IAsyncDisposable
         return generation;
     }
 
+    /// <summary>Changes the model between two steps, on the thread that runs it. Thread-safe; the change must be quick, since everybody waits for it.</summary>
+    /// <returns>Completes when it is done, and fails as it does; or with <see cref="EngineError.Stopping"/>.</returns>
+    public Task ChangeAsync(Action change)
+    {
+        Task task = new(() =>
+        {
+            if (isStopping)
+            {
+                throw WaitingLine.Stopping();
+            }
+
+            change();
+        });
+        changes.Enqueue(task);
+        bell.Ring();
+        if (ended.Task.IsCompleted)
+        {
+            Change();
+        }
+
+        return task;
+    }
+
     /// <summary>Stops after the current step; unfinished answers end with <see cref="EngineError.Stopping"/>.</summary>
     public ValueTask DisposeAsync()
     {
@@ -78,6 +104,7 @@ public sealed class DecodeScheduler : IAsyncDisposable
         while (!isStopping)
         {
             Retire();
+            Change();
             if (Admit(local))
             {
                 Admit(remote);
@@ -98,6 +125,15 @@ public sealed class DecodeScheduler : IAsyncDisposable
         live.ForEach(request => request.Fail(WaitingLine.Stopping()));
         Retire();
         ended.SetResult();
+        Change();
+    }
+
+    private void Change()
+    {
+        while (changes.TryDequeue(out Task? change))
+        {
+            change.RunSynchronously();
+        }
     }
 
     /// <returns>Whether there was room for those who came; who needs much would else wait for ever while others take what becomes free.</returns>

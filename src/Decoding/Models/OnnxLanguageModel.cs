@@ -75,7 +75,7 @@ public sealed class OnnxLanguageModel : ILanguageModel
     public long PatchedRuns { get; private set; }
 
     /// <summary>Time spent inside ONNX Runtime so far; the rest of a step is the engine's own.</summary>
-    public TimeSpan RunTime => run.Time + (patched.Run?.Time ?? TimeSpan.Zero) + (ragged?.Time ?? TimeSpan.Zero);
+    public TimeSpan RunTime => run.Time + patched.Time + (ragged?.Time ?? TimeSpan.Zero);
 
     /// <summary>Loads a folder.</summary>
     /// <param name="name">What messages call the model; null for the folder's name.</param>
@@ -104,7 +104,7 @@ public sealed class OnnxLanguageModel : ILanguageModel
     /// <summary>The first target of a patch that no node of the graph is known to hold: such a patch can only be merged. Null where sequences may have the patch.</summary>
     public string? UnknownTarget(PatchSum patch) => patched.Unknown(patch);
 
-    /// <summary>Makes ready for sequences with that patch, so that the first of them does not wait. Called as <see cref="Start"/> is.</summary>
+    /// <summary>Makes ready for sequences with that patch, so that nobody waits when the first of them starts. Any thread may call it.</summary>
     /// <exception cref="EngineException">InvalidModelFolder: the patch does not fit the model; InvalidValue: it overflows.</exception>
     public void Prepare(PatchSum patch) => patched.Prepare(patch);
 
@@ -291,7 +291,7 @@ public sealed class OnnxLanguageModel : ILanguageModel
     /// <returns>Whose rows can be read.</returns>
     private DecoderRun Execute(List<OnnxSequence> rows, int firstWanted = 0)
     {
-        DecoderRun chosen = rows.Exists(sequence => sequence.Fitted is not null) ? patched.Run! : run;
+        DecoderRun chosen = rows.Exists(sequence => sequence.Fitted is not null) ? patched.TakeRun() : run;
         chosen.Execute(rows, firstWanted);
         Runs++;
         PatchedRuns += chosen == run ? 0 : 1;

@@ -16,26 +16,28 @@ internal sealed class PatchSlots(IEnumerable<(int Index, LinearNode Node)> nodes
     private const int RankUnit = 8;
 
     private readonly Slot[] slots = [.. nodes.Select(node => new Slot(node.Index, node.Node))];
-    private (int First, FittedPatch?[] Patches) bound = (0, []);
+
+    // By number, so that no patch is kept in memory for having been bound.
+    private (int First, long[] Patches) bound = (0, []);
 
     /// <param name="rows">In the order of the run's rows, neighbours in their cache.</param>
     public void Bind(OrtIoBinding binding, List<OnnxSequence> rows)
     {
         int first = Math.Max(0, rows[0].Row);
-        if (first == bound.First && rows.Count == bound.Patches.Length && rows.Zip(bound.Patches).All(pair => pair.First.Fitted == pair.Second))
+        if (first == bound.First && rows.Count == bound.Patches.Length && rows.Zip(bound.Patches).All(pair => NumberOf(pair.First) == pair.Second))
         {
             return;
         }
 
-        bound = (first, [.. rows.Select(row => row.Fitted)]);
+        bound = (first, [.. rows.Select(NumberOf)]);
         foreach (Slot slot in slots)
         {
-            int rank = bound.Patches.Max(patch => patch?.Pairs[slot.Index]?.Rank ?? 0);
+            int rank = rows.Max(row => row.Fitted?.Pairs[slot.Index]?.Rank ?? 0);
             SlotRows buffer = slot.Of(Math.Max(1, (rank + RankUnit - 1) / RankUnit) * RankUnit);
             buffer.Reserve(first + rows.Count);
             for (int i = 0; i < rows.Count; i++)
             {
-                buffer.Write(first + i, bound.Patches[i]?.Pairs[slot.Index]);
+                buffer.Write(first + i, rows[i].Fitted?.Pairs[slot.Index]);
             }
 
             buffer.Bind(binding, first, rows.Count);
@@ -49,6 +51,8 @@ internal sealed class PatchSlots(IEnumerable<(int Index, LinearNode Node)> nodes
             slot.Dispose();
         }
     }
+
+    private static long NumberOf(OnnxSequence row) => row.Fitted?.Number ?? 0;
 
     private sealed class Slot(int index, LinearNode node) : IDisposable
     {

@@ -12,22 +12,28 @@ namespace ProxyTune.Decoding.Models;
 /// Runs sequences with patches, and others beside them, as rows of one pass: a session of the graph's variant with slots, over the same weights
 /// and the same cache as the session without.
 /// </summary>
+/// <remarks>
+/// Any thread may prepare patches while sequences run. A session that gets more slots is made there, and taken over by the thread that runs the
+/// model when it next runs a patch.
+/// </remarks>
 /// <param name="model">The variant that runs where no sequence has a patch.</param>
 internal sealed class PatchedDecoder(DecoderGraph graph, ModelProto model, KeyValueCache cache) : IDisposable
 {
     private readonly IReadOnlyList<LinearNode> nodes = LinearNodes.Find(model.Graph);
     private readonly ConditionalWeakTable<PatchSum, FittedPatch> fitted = [];
     private readonly SortedSet<int> withSlots = [];
-    private DecoderSession? session;
-    private PatchSlots? slots;
+    private readonly Lock preparing = new();
+    private SlottedSession? prepared;
+    private SlottedSession? running;
+    private TimeSpan earlier;
 
-    /// <summary>Null until the first patch is prepared.</summary>
-    public DecoderRun? Run { get; private set; }
+    /// <summary>Time spent in the graph. For the thread that runs the model.</summary>
+    public TimeSpan Time => earlier + (running?.Run.Time ?? TimeSpan.Zero);
 
     /// <summary>The first target that no linear node of the graph is known to hold, or null when the patch can run as rows.</summary>
     public string? Unknown(PatchSum patch) => patch.Targets.Order(StringComparer.Ordinal).FirstOrDefault(target => !nodes.Any(node => node.Parts.Any(part => part.Target == target)));
 
-    /// <summary>Sees to it that the slots which a patch needs exist. Slots at other nodes would only cost time.</summary>
+    /// <summary>Sees to it that the slots which a patch needs exist. Slots at other nodes would only cost time. Does not wait for others where the patch is prepared already.</summary>
     /// <exception cref="EngineException">InvalidModelFolder: the patch does not fit the graph; InvalidValue: it overflows.</exception>
     public FittedPatch Prepare(PatchSum patch)
     {
@@ -44,29 +50,54 @@ internal sealed class PatchedDecoder(DecoderGraph graph, ModelProto model, KeyVa
 
         FittedPatch fit = FittedPatch.Of(patch, nodes);
         int[] needed = [.. Enumerable.Range(0, nodes.Count).Where(i => fit.Pairs[i] is not null)];
-        if (Run is null || !withSlots.IsSupersetOf(needed))
+        lock (preparing)
         {
-            withSlots.UnionWith(needed);
-            Open();
+            if (withSlots.Count == 0 || !withSlots.IsSupersetOf(needed))
+            {
+                int[] all = [.. withSlots.Union(needed).Order()];
+                Interlocked.Exchange(ref prepared, Open(all))?.Dispose();
+                withSlots.UnionWith(all);
+            }
+
+            return fitted.GetValue(patch, _ => fit);
+        }
+    }
+
+    /// <summary>The run with slots for every patch that was prepared; there must be one. For the thread that runs the model.</summary>
+    public DecoderRun TakeRun()
+    {
+        if (Interlocked.Exchange(ref prepared, null) is { } next)
+        {
+            earlier = Time;
+            running?.Dispose();
+            running = next;
         }
 
-        fitted.Add(patch, fit);
-        return fit;
+        return running!.Run;
     }
 
     public void Dispose()
     {
-        Run?.Dispose();
-        slots?.Dispose();
-        session?.Dispose();
-        (Run, slots, session) = (null, null, null);
+        prepared?.Dispose();
+        running?.Dispose();
     }
 
-    private void Open()
+    private SlottedSession Open(int[] indices)
     {
-        Dispose();
-        session = graph.Open(LoraSlots.Of(model, withSlots.Select(i => nodes[i])));
-        slots = new(withSlots.Select(i => (i, nodes[i])));
-        Run = new(session, cache, slots);
+        DecoderSession session = graph.Open(LoraSlots.Of(model, indices.Select(i => nodes[i])));
+        return new(session, cache, new(indices.Select(i => (i, nodes[i]))));
+    }
+
+    /// <summary>A session with slots, and what is bound to it.</summary>
+    private sealed class SlottedSession(DecoderSession session, KeyValueCache cache, PatchSlots slots) : IDisposable
+    {
+        public DecoderRun Run { get; } = new(session, cache, slots);
+
+        public void Dispose()
+        {
+            Run.Dispose();
+            slots.Dispose();
+            session.Dispose();
+        }
     }
 }

@@ -11,7 +11,9 @@ internal sealed class SlotRows(LinearNode node, int rank) : IDisposable
 {
     private readonly NativeTensor a = new(TensorElementType.Float);
     private readonly NativeTensor b = new(TensorElementType.Float);
-    private SlotPair?[] held = [];
+
+    // Numbers of pairs, which are not kept in memory for it; 0 for none.
+    private long[] held = [];
 
     /// <summary>Makes room; when it has to grow, all rows are empty and earlier views invalid.</summary>
     public void Reserve(int rows)
@@ -21,7 +23,7 @@ internal sealed class SlotRows(LinearNode node, int rank) : IDisposable
             return;
         }
 
-        held = new SlotPair?[Math.Max(rows, 2 * held.Length)];
+        held = new long[Math.Max(rows, 2 * held.Length)];
         a.Reserve((long)held.Length * node.Inputs * rank);
         b.Reserve((long)held.Length * rank * node.Outputs);
     }
@@ -29,7 +31,8 @@ internal sealed class SlotRows(LinearNode node, int rank) : IDisposable
     /// <summary>Does nothing where the row has that pair already; null for a row without an update.</summary>
     public void Write(int row, SlotPair? pair)
     {
-        if (held[row] == pair)
+        long number = pair?.Number ?? 0;
+        if (held[row] == number)
         {
             return;
         }
@@ -44,7 +47,7 @@ internal sealed class SlotRows(LinearNode node, int rank) : IDisposable
             pair.A.AsSpan(i * pair.Rank, pair.Rank).CopyTo(a.Span<float>((((long)row * node.Inputs) + i) * rank, pair.Rank));
         }
 
-        held[row] = pair;
+        held[row] = number;
     }
 
     public void Bind(OrtIoBinding binding, int first, int count)

@@ -7,7 +7,12 @@ namespace ProxyTune.Decoding.Patches;
 /// <summary>A patch in the layout of a graph's linear nodes: one pair for each node, whatever the node packs together.</summary>
 internal sealed class FittedPatch
 {
+    private static long numbers;
+
     private FittedPatch(SlotPair?[] pairs) => Pairs = pairs;
+
+    /// <summary>Of this one alone, from 1.</summary>
+    public long Number { get; } = Interlocked.Increment(ref numbers);
 
     /// <summary>By the index of the node; null where the patch changes nothing.</summary>
     public IReadOnlyList<SlotPair?> Pairs { get; }
@@ -71,6 +76,11 @@ internal sealed class FittedPatch
 /// <summary>What one row of one slot holds: x becomes W x + B (A x).</summary>
 internal sealed class SlotPair(int rank, LinearNode node)
 {
+    private static long numbers;
+
+    /// <summary>Of this one alone, from 1.</summary>
+    public long Number { get; } = Interlocked.Increment(ref numbers);
+
     public int Rank => rank;
 
     public int Outputs => node.Outputs;

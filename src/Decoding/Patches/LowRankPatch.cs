@@ -38,8 +38,9 @@ public sealed class LowRankPatch
     internal string Path { get; }
 
     /// <summary>Reads a folder and checks all that can be checked without the model.</summary>
+    /// <param name="name">What messages call it; null for the folder's name.</param>
     /// <exception cref="EngineException">InvalidModelFolder: a file is missing or broken, something else than LoRA, A without B, a wrong rank, NaN; names file and tensor or field.</exception>
-    public static LowRankPatch Read(string folder)
+    public static LowRankPatch Read(string folder, string? name = null)
     {
         PatchConfig config = PatchConfig.Read(folder);
         using SafetensorsFile file = SafetensorsFile.Open(System.IO.Path.Combine(folder, WeightsFile));
@@ -57,9 +58,11 @@ public sealed class LowRankPatch
         }
 
         return pairs.Count > 0
-            ? new(new DirectoryInfo(folder).Name, file.Path, config.Scale, pairs)
+            ? new(name ?? new DirectoryInfo(folder).Name, file.Path, config.Scale, pairs)
             : throw Wrong(file.Path, "", "holds no tensors, so it changes nothing.");
     }
+
+    internal long Bytes => sizeof(float) * pairs.Values.Sum(pair => (long)pair.A.Length + pair.B.Length);
 
     internal LowRankPair? Pair(string target) => pairs.GetValueOrDefault(target);
 

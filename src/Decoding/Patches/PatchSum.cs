@@ -33,6 +33,9 @@ public sealed class PatchSum
     /// <summary>SHA-256 over the summands' weights, scales and values, lower-case hex: equal for equal updates of a model.</summary>
     public string Hash => hash.Value;
 
+    /// <summary>Memory that it takes, as read and in the layout of a graph.</summary>
+    internal long Bytes => 2 * Patches.Sum(patch => patch.Patch.Bytes);
+
     /// <summary>Names of the weights that it changes.</summary>
     public IEnumerable<string> Targets => Patches.SelectMany(patch => patch.Patch.Targets).Distinct();
 

@@ -15,9 +15,10 @@ internal sealed record ModelCall(ServedModel Model, ServedPlan Plan, FusionSetti
 
     /// <summary>Finds the model and settles the fusion, and tells the client in the response's headers.</summary>
     /// <exception cref="EngineException">UnknownModel, UnknownExpert, InvalidValue, OperatorOnly.</exception>
-    public static ModelCall Resolve(ModelCatalog catalog, Operators operators, RequestFields fields, HttpContext http)
+    public static ModelCall Resolve(ServedModels served, Operators operators, RequestFields fields, HttpContext http)
     {
-        ModelName name = ModelName.Parse(fields.Model!, catalog);
+        ModelName name = ModelName.Parse(fields.Model!, served);
+        http.Response.RegisterForDispose(name.Model.Use());
         FusionSettings asked = FusionRequest.Combine(fields.Fusion, name.Alpha, http.Request.Headers[FusionRequest.Header]);
         ServedPlan plan = name.Model.Plan(asked, operators.Include(http));
         FusionSettings? applied = null;

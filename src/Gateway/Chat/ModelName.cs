@@ -9,20 +9,20 @@ namespace ProxyTune.Gateway.Chat;
 internal readonly record struct ModelName(ServedModel Model, double? Alpha)
 {
     /// <exception cref="EngineException">UnknownModel; InvalidValue where the suffix is no number.</exception>
-    public static ModelName Parse(string text, ModelCatalog catalog)
+    public static ModelName Parse(string text, ServedModels served)
     {
         int at = text.LastIndexOf('@');
-        if (at < 0 || catalog.Models.Any(model => model.Name == text))
+        if (at < 0 || served.Contains(text))
         {
-            return new ModelName(catalog.Get(text), null);
+            return new ModelName(served.Get(text), null);
         }
 
-        ServedModel served = catalog.Get(text[..at]);
+        ServedModel model = served.Get(text[..at]);
         return double.TryParse(text.AsSpan(at + 1), NumberStyles.Float, CultureInfo.InvariantCulture, out double alpha)
-            ? new ModelName(served, alpha)
+            ? new ModelName(model, alpha)
             : throw new EngineException(
                 EngineError.InvalidValue,
-                $"model is '{text}'; after @ a number is accepted, as in {served.Name}@1.2.",
+                $"model is '{text}'; after @ a number is accepted, as in {model.Name}@1.2.",
                 "model");
     }
 }

@@ -20,7 +20,7 @@ internal static class Audits
             .Produces<AuditReport>()
             .ProducesErrors(400, 403, 404, 413, 415, 429, 503);
 
-    private static async Task HandleAsync(HttpContext http, ModelCatalog catalog, Operators operators, DecodeScheduler scheduler)
+    private static async Task HandleAsync(HttpContext http, ServedModels served, Operators operators, DecodeScheduler scheduler)
     {
         if (!operators.Include(http))
         {
@@ -28,7 +28,8 @@ internal static class Audits
         }
 
         AuditRequest request = await RequestBody.ReadAsync(http.Request, Wire.Json.AuditRequest);
-        ServedModel model = catalog.Get(request.Model!);
+        ServedModel model = served.Get(request.Model!);
+        using IDisposable use = model.Use();
         AuditRun run = Settle(request);
         var audit = new ExpertAudit(model, request.Expert!, new AuditSettings
         {

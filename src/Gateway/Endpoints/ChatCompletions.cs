@@ -22,10 +22,10 @@ internal static class ChatCompletions
             .Produces<ChatCompletion>()
             .ProducesErrors(400, 403, 404, 413, 415, 429, 502, 503);
 
-    private static async Task HandleAsync(HttpContext http, ModelCatalog catalog, Operators operators, DecodeScheduler scheduler)
+    private static async Task HandleAsync(HttpContext http, ServedModels served, Operators operators, DecodeScheduler scheduler)
     {
         ChatCompletionRequest request = await RequestBody.ReadAsync(http.Request, Wire.Json.ChatCompletionRequest);
-        ModelCall call = ModelCall.Resolve(catalog, operators, request, http);
+        ModelCall call = ModelCall.Resolve(served, operators, request, http);
         var template = new GenerationRequestTemplate(
             request, call.Model.VocabularySize, request.MaxCompletionTokens ?? request.MaxTokens, TopLogprobs(request));
         using AnswerSet answers = Submit(scheduler, call, request, template);

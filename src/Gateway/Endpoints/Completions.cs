@@ -19,10 +19,10 @@ internal static class Completions
             .Produces<Completion>()
             .ProducesErrors(400, 403, 404, 413, 415, 429, 502, 503);
 
-    private static async Task HandleAsync(HttpContext http, ModelCatalog catalog, Operators operators, DecodeScheduler scheduler)
+    private static async Task HandleAsync(HttpContext http, ServedModels served, Operators operators, DecodeScheduler scheduler)
     {
         CompletionRequest request = await RequestBody.ReadAsync(http.Request, Wire.Json.CompletionRequest);
-        ModelCall call = ModelCall.Resolve(catalog, operators, request, http);
+        ModelCall call = ModelCall.Resolve(served, operators, request, http);
         Prompt[] prompts = [.. request.Prompt!.Select(item => item.Tokens is { } tokens
             ? call.Plan.Render(tokens)
             : call.Plan.Render(item.Text!))];

@@ -8,13 +8,13 @@ internal static class Models
 {
     public static void Map(IEndpointRouteBuilder routes)
     {
-        routes.MapGet("/v1/models", (ModelCatalog catalog) => TypedResults.Json(new ModelList([.. catalog.Models.Select(Describe)]), Wire.Json.ModelList))
+        routes.MapGet("/v1/models", (ServedModels served) => TypedResults.Json(new ModelList([.. served.All.Select(Describe)]), Wire.Json.ModelList))
             .WithName("listModels")
             .WithSummary("Every served model with its fusion's defaults and limits.")
             .Produces<ModelList>();
 
         // A served model's name may hold slashes.
-        routes.MapGet("/v1/models/{**id}", (string id, ModelCatalog catalog) => TypedResults.Json(Describe(catalog.Get(id)), Wire.Json.ModelObject))
+        routes.MapGet("/v1/models/{**id}", (string id, ServedModels served) => TypedResults.Json(Describe(served.Get(id)), Wire.Json.ModelObject))
             .WithName("retrieveModel")
             .WithSummary("One served model.")
             .Produces<ModelObject>()

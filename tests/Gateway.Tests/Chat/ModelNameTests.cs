@@ -18,7 +18,7 @@ public class ModelNameTests
         Directory.Move(family.PathOf("small"), family.PathOf("v@2"));
         using ModelCatalog catalog = ModelCatalog.Load(family.Folder, new EngineOptions());
 
-        ModelName parsed = ModelName.Parse(text, catalog);
+        ModelName parsed = ModelName.Parse(text, catalog.Served);
 
         Assert.Equal((name, alpha), (parsed.Model.Name, parsed.Alpha));
     }

@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 using ProxyTune.Decoding.Metrics;
 
 namespace ProxyTune.Decoding.Models.KeyValues;
@@ -6,12 +8,12 @@ namespace ProxyTune.Decoding.Models.KeyValues;
 /// The budget for the keys and values of all models together. Live sequences reserve the most that they can come to need; what they do not
 /// use yet holds prefixes of earlier texts, which make room when it is used, the least recently used first.
 /// </summary>
-/// <remarks>Touched by the thread that runs the models; <see cref="Statistics"/> may be read by any thread.</remarks>
+/// <remarks>Touched by the thread that runs the models, but that any thread may load a further one; <see cref="Statistics"/> may be read by any thread.</remarks>
 public sealed class KeyValueMemory : IDisposable
 {
-    private readonly List<KeyValueAccount> accounts = [];
     private readonly LinkedList<PrefixBlock> blocks = [];
     private readonly KeyValueMetrics metrics;
+    private ImmutableList<KeyValueAccount> accounts = [];
     private long reserved;
     private long used;
     private long cached;
@@ -44,11 +46,11 @@ public sealed class KeyValueMemory : IDisposable
     internal KeyValueAccount Open(Action trim)
     {
         KeyValueAccount account = new(this, trim);
-        accounts.Add(account);
+        ImmutableInterlocked.Update(ref accounts, others => others.Add(account));
         return account;
     }
 
-    internal void Close(KeyValueAccount account) => accounts.Remove(account);
+    internal void Close(KeyValueAccount account) => ImmutableInterlocked.Update(ref accounts, others => others.Remove(account));
 
     internal bool TryReserve(long more)
     {

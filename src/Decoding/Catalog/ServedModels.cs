@@ -1,0 +1,27 @@
+namespace ProxyTune.Decoding.Catalog;
+
+/// <summary>What is served at one moment, by name. Immutable.</summary>
+public sealed class ServedModels
+{
+    private readonly Dictionary<string, ServedModel> byName;
+
+    internal ServedModels(IReadOnlyList<ServedModel> all)
+    {
+        All = all;
+        byName = all.ToDictionary(model => model.Name);
+    }
+
+    /// <summary>In the order of the catalog, then as they came.</summary>
+    public IReadOnlyList<ServedModel> All { get; }
+
+    public bool Contains(string name) => byName.ContainsKey(name);
+
+    /// <exception cref="EngineException">UnknownModel; the message lists names that there are.</exception>
+    public ServedModel Get(string name) => byName.TryGetValue(name, out ServedModel? model)
+        ? model
+        : throw new EngineException(EngineError.UnknownModel, $"There is no model '{name}'; there are: {Listing.Of(All.Select(other => other.Name))}.", "model");
+
+    internal ServedModels With(ServedModel model) => new([.. All, model]);
+
+    internal ServedModels Without(ServedModel model) => new([.. All.Where(other => other != model)]);
+}
