@@ -54,6 +54,9 @@ internal sealed partial class CatalogCheck(string file)
 
     public EngineException Wrong(string label, string what) => new(EngineError.InvalidCatalog, $"{file}: {label}: {what}", label);
 
+    /// <summary>A message about an entry that is in no file.</summary>
+    public string WithoutFile(string message) => message.Replace($"{file}: ", "", StringComparison.Ordinal);
+
     private void Entry(ServedModelEntry entry, string label)
     {
         if (entry.Base is null or { Folder: null or "", Remote: null })

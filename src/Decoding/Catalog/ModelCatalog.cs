@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Models;
 using ProxyTune.Decoding.Models.KeyValues;
@@ -13,6 +15,7 @@ public sealed class ModelCatalog : IDisposable
     private readonly CatalogCheck check;
     private readonly FusedModel ensemble;
     private volatile ServedModels served;
+    private ImmutableHashSet<CatalogMember> arrived = [];
 
     private ModelCatalog(IReadOnlyList<ServedModel> models, MemberPool members, ServedModelBuilder builder, CatalogCheck check)
     {
@@ -80,6 +83,62 @@ public sealed class ModelCatalog : IDisposable
             throw;
         }
     }
+
+    /// <summary>Makes a model of an entry and loads what it needs and nobody has loaded; one at a time. Nobody sees it yet.</summary>
+    /// <returns>With the members that were loaded for it, which have to <see cref="Join"/> or be given to <see cref="Discard"/>.</returns>
+    /// <exception cref="EngineException">InvalidValue: the entry is wrong; InvalidModelFolder: what it names is.</exception>
+    internal (ServedModel Model, IReadOnlyList<CatalogMember> Arrived) Build(ServedModelEntry entry)
+    {
+        IReadOnlyList<CatalogMember> before = members.Loaded;
+        try
+        {
+            check.Entries([entry]);
+            ServedModel model = builder.Build(entry);
+            return (model, [.. members.Loaded.Except(before)]);
+        }
+        catch (Exception error)
+        {
+            members.Loaded.Except(before).ToList().ForEach(Discard);
+            throw error is EngineException { Error: EngineError.InvalidCatalog } wrong
+                ? new EngineException(EngineError.InvalidValue, check.WithoutFile(wrong.Message), wrong.Field, wrong)
+                : error;
+        }
+    }
+
+    /// <summary>A member was loaded for nothing.</summary>
+    internal void Discard(CatalogMember member)
+    {
+        members.Release(member);
+        member.Model.Dispose();
+        member.Tokenizer.Dispose();
+    }
+
+    /// <summary>Makes a loaded member part of the ensemble, between steps.</summary>
+    internal void Join(CatalogMember member)
+    {
+        arrived = arrived.Add(member);
+        ensemble.Add(member.Model);
+    }
+
+    /// <summary>Whether a member came at run time.</summary>
+    internal bool HasArrived(CatalogMember member) => arrived.Contains(member);
+
+    /// <summary>Disposes of a member that came at run time and that nobody uses, between steps.</summary>
+    internal void Leave(CatalogMember member)
+    {
+        arrived = arrived.Remove(member);
+        members.Release(member);
+        ensemble.Remove(member.Model);
+        member.Tokenizer.Dispose();
+    }
+
+    internal void Publish(ServedModels next) => served = next;
+
+    /// <summary>Makes the folder of a model that an operator brought known by a name; null forgets it.</summary>
+    internal void SetFolder(string name, string? folder) => members.SetFolder(name, folder);
+
+    /// <summary>Says where patches that operators brought are found.</summary>
+    internal void SetUploads(Func<string, UploadedPatch?> find) => members.Shelf.Uploaded = find;
 
     /// <exception cref="EngineException">UnknownModel; the message lists names that there are.</exception>
     public ServedModel Get(string name) => served.Get(name);
