@@ -56,6 +56,7 @@ public static class LlamaExporter
             ModelProto quantized = QuantizedGraph.Write(full.FullName, graph, target, QuantizedFile, bits, LlamaGraph.Logits);
             File.WriteAllBytes(Path.Combine(target, GraphFile), quantized.ToByteArray());
             Copy([.. CopiedFiles, GenAiConfig.FileName], full.FullName, target);
+            Lineage.Write(target, Lineage.Of(full.FullName)!);
         }
         finally
         {

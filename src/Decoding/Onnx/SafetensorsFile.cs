@@ -49,40 +49,30 @@ public sealed class SafetensorsFile : IDisposable
     /// <exception cref="EngineException">InvalidModelFolder: no tensor of that name, or one that is not of floating point.</exception>
     public float[] ReadFloat32(string name)
     {
-        if (!Tensors.TryGetValue(name, out var tensor))
+        var tensor = Floats(name);
+        if (tensor.ElementCount > Array.MaxLength)
         {
-            throw new EngineException(EngineError.InvalidModelFolder, $"{Path}: no tensor '{name}'.", name);
-        }
-
-        if (tensor.DType is not ("F32" or "F16" or "BF16") || tensor.ElementCount > Array.MaxLength)
-        {
-            throw new EngineException(
-                EngineError.InvalidModelFolder,
-                $"{Path}: tensor '{name}' is {tensor.DType} with {tensor.ElementCount} elements; F32, F16 or BF16 with at most {Array.MaxLength} can be read.",
-                name);
+            throw new EngineException(EngineError.InvalidModelFolder, $"{Path}: tensor '{name}' has {tensor.ElementCount} elements; at most {Array.MaxLength} can be read at once.", name);
         }
 
         var values = new float[tensor.ElementCount];
-        if (tensor.DType == "F32")
-        {
-            ReadAll(tensor, MemoryMarshal.AsBytes(values.AsSpan()));
-            return values;
-        }
-
-        var halves = new ushort[values.Length];
-        ReadAll(tensor, MemoryMarshal.AsBytes(halves.AsSpan()));
-        if (tensor.DType == "F16")
-        {
-            TensorPrimitives.ConvertToSingle(MemoryMarshal.Cast<ushort, Half>(halves), values);
-            return values;
-        }
-
-        for (var i = 0; i < values.Length; i++)
-        {
-            values[i] = BitConverter.UInt32BitsToSingle((uint)halves[i] << 16);
-        }
-
+        Read(tensor, 0, values);
         return values;
+    }
+
+    /// <summary>The same elements in pieces, for tensors of any size; each piece is valid until the next is asked for.</summary>
+    /// <param name="elements">Of a piece at most.</param>
+    /// <exception cref="EngineException">As of <see cref="ReadFloat32"/>.</exception>
+    public IEnumerable<ReadOnlyMemory<float>> ReadPieces(string name, int elements)
+    {
+        var tensor = Floats(name);
+        var piece = new float[Math.Min(elements, tensor.ElementCount)];
+        for (var first = 0L; first < tensor.ElementCount; first += piece.Length)
+        {
+            var values = piece.AsMemory(0, (int)Math.Min(piece.Length, tensor.ElementCount - first));
+            Read(tensor, first, values.Span);
+            yield return values;
+        }
     }
 
     /// <summary>Writes float32 tensors in the given order, one directly after the other. The file appears whole or not at all.</summary>
@@ -119,9 +109,37 @@ public sealed class SafetensorsFile : IDisposable
 
     public void Dispose() => _file.Dispose();
 
-    private void ReadAll(SafetensorsTensor tensor, Span<byte> bytes)
+    private SafetensorsTensor Floats(string name) =>
+        !Tensors.TryGetValue(name, out var tensor) ? throw new EngineException(EngineError.InvalidModelFolder, $"{Path}: no tensor '{name}'.", name)
+        : tensor.DType is "F32" or "F16" or "BF16" ? tensor
+        : throw new EngineException(EngineError.InvalidModelFolder, $"{Path}: tensor '{name}' is {tensor.DType}; F32, F16 or BF16 can be read.", name);
+
+    /// <param name="first">Index of the first element that is read.</param>
+    private void Read(SafetensorsTensor tensor, long first, Span<float> values)
     {
-        var offset = tensor.Offset;
+        if (tensor.DType == "F32")
+        {
+            ReadAll(tensor, first * sizeof(float), MemoryMarshal.AsBytes(values));
+            return;
+        }
+
+        var halves = new ushort[values.Length];
+        ReadAll(tensor, first * sizeof(ushort), MemoryMarshal.AsBytes(halves.AsSpan()));
+        if (tensor.DType == "F16")
+        {
+            TensorPrimitives.ConvertToSingle(MemoryMarshal.Cast<ushort, Half>(halves), values);
+            return;
+        }
+
+        for (var i = 0; i < values.Length; i++)
+        {
+            values[i] = BitConverter.UInt32BitsToSingle((uint)halves[i] << 16);
+        }
+    }
+
+    private void ReadAll(SafetensorsTensor tensor, long first, Span<byte> bytes)
+    {
+        var offset = tensor.Offset + first;
         while (bytes.Length > 0)
         {
             var read = RandomAccess.Read(_file, bytes, offset);

@@ -97,6 +97,9 @@ public sealed class Tokenizer : IDisposable
             : Encoding.UTF8.GetBytes(Decode([anchor, id])[Decode([anchor]).Length..]);
     }
 
+    /// <summary>SHA-256 over the map of tokens in the order of their ids, lower-case hex: equal where <see cref="SameVocabulary"/> holds.</summary>
+    public string VocabularyHash => _file.VocabularyHash;
+
     /// <summary>Whether both map the same tokens to the same ids; equal sizes alone say nothing.</summary>
     public bool SameVocabulary(Tokenizer other) => _file.SameVocabulary(other._file);
 

@@ -1,4 +1,6 @@
 using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
 using System.Text.Json;
 using HuggingFaceTokenizer = Tokenizers.DotNet.Tokenizer;
 
@@ -10,9 +12,12 @@ internal sealed class TokenizerFile
     private readonly string _path;
     private readonly Dictionary<int, byte> _byteTokens = [];
 
+    private readonly Lazy<string> _hash;
+
     private TokenizerFile(string path, JsonElement root)
     {
         _path = path;
+        _hash = new Lazy<string>(HashOf);
         ReadVocabulary(root.GetProperty("model").GetProperty("vocab"));
         if (root.TryGetProperty("added_tokens", out var added) && added.ValueKind == JsonValueKind.Array)
         {
@@ -55,6 +60,9 @@ internal sealed class TokenizerFile
     /// <summary>The byte that a byte-fallback token stands for.</summary>
     public byte? ByteOf(int id) => _byteTokens.TryGetValue(id, out var value) ? value : null;
 
+    /// <summary>SHA-256 over <c>id bytes token\n</c> for each token in the order of the ids, its length before it so that no token can look like two.</summary>
+    public string VocabularyHash => _hash.Value;
+
     public bool SameVocabulary(TokenizerFile other) =>
         Tokens.Count == other.Tokens.Count && Tokens.All(t => other.Tokens.TryGetValue(t.Key, out var token) && token == t.Value);
 
@@ -96,6 +104,17 @@ internal sealed class TokenizerFile
         {
             File.Delete(copy);
         }
+    }
+
+    private string HashOf()
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        foreach (var (id, token) in Tokens.OrderBy(token => token.Key))
+        {
+            hash.AppendData(Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{id} {Encoding.UTF8.GetByteCount(token)} {token}\n")));
+        }
+
+        return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
 
     private void ReadVocabulary(JsonElement vocabulary)

@@ -39,7 +39,7 @@ public sealed class QuantizationTests : IDisposable
         AssertClose(expected, rows, KernelTolerance);
         AssertClose(expected, Rows.Fresh(exact, Ids, Ids.Length), 1e-4);
         Assert.False(File.Exists(In("quantized/model.safetensors")));
-        Assert.Equal(["config.json", "genai_config.json", "model.onnx", "model.quantized.data"], Directory.GetFileSystemEntries(In("quantized")).Select(Path.GetFileName).Where(name => !name!.StartsWith("tokenizer", StringComparison.Ordinal)).Order());
+        Assert.Equal(["config.json", "genai_config.json", "lineage.json", "model.onnx", "model.quantized.data"], Directory.GetFileSystemEntries(In("quantized")).Select(Path.GetFileName).Where(name => !name!.StartsWith("tokenizer", StringComparison.Ordinal)).Order());
     }
 
     [Theory]

@@ -118,6 +118,8 @@ public sealed class TokenizerTests : IDisposable
         Assert.True(one.SameVocabulary(same));
         Assert.Equal(one.VocabularySize, other.VocabularySize);
         Assert.False(one.SameVocabulary(other));
+        Assert.Equal(one.VocabularyHash, same.VocabularyHash);
+        Assert.NotEqual(one.VocabularyHash, other.VocabularyHash);
     }
 
     [Theory]
