@@ -80,6 +80,12 @@ internal sealed record ErrorResponse(int Status, ErrorBody Body)
         EngineError.RemoteFailure => (StatusCodes.Status502BadGateway, "remote_failure"),
         EngineError.RemoteUnavailable => (StatusCodes.Status503ServiceUnavailable, "remote_unavailable"),
         EngineError.Stopping => (StatusCodes.Status503ServiceUnavailable, "stopping"),
+        EngineError.InvalidExpert => (StatusCodes.Status400BadRequest, "invalid_expert"),
+        EngineError.UnknownUpload => (StatusCodes.Status404NotFound, "upload_not_found"),
+        EngineError.Conflict => (StatusCodes.Status409Conflict, "conflict"),
+        EngineError.UploadTooLarge => (StatusCodes.Status413PayloadTooLarge, "upload_too_large"),
+        EngineError.StoreFull => (StatusCodes.Status507InsufficientStorage, "store_full"),
+        EngineError.DamagedExpert => (StatusCodes.Status500InternalServerError, "expert_damaged"),
         EngineError.QueueFull => (StatusCodes.Status429TooManyRequests, "queue_full"),
         _ => (StatusCodes.Status400BadRequest, "invalid_value"),
     };
