@@ -42,6 +42,12 @@ public enum EngineError
     /// <summary>The experts' folder is full (507).</summary>
     StoreFull,
 
+    /// <summary>A patch was trained on other weights than the base's and has passed no evaluation there (409).</summary>
+    NotGated,
+
+    /// <summary>The evaluation of a port could not be run, or gave no score (502).</summary>
+    EvaluationFailed,
+
     /// <summary>The files of an uploaded expert are no longer those that came (500).</summary>
     DamagedExpert,
 

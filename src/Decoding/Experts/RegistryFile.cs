@@ -11,6 +11,13 @@ public sealed record RegistryFile
     /// <summary>In the order of their ids.</summary>
     public IReadOnlyList<ExpertRecord> Experts { get; init; } = [];
 
+    /// <summary>What is served of them, in the order in which it came.</summary>
+    [JsonInclude]
+    internal IReadOnlyList<ServedRecord> Served { get; init; } = [];
+
+    /// <summary>What came of plugging patches into other bases, the newest last.</summary>
+    public IReadOnlyList<PortRecord> Ports { get; init; } = [];
+
     /// <summary>With that expert, in the place of one of the same id.</summary>
     public RegistryFile With(ExpertRecord expert) =>
         this with { Experts = [.. Without(expert.Id).Experts.Append(expert).OrderBy(other => other.Id, StringComparer.Ordinal)] };

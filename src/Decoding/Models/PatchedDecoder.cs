@@ -33,6 +33,13 @@ internal sealed class PatchedDecoder(DecoderGraph graph, ModelProto model, KeyVa
     /// <summary>The first target that no linear node of the graph is known to hold, or null when the patch can run as rows.</summary>
     public string? Unknown(PatchSum patch) => patch.Targets.Order(StringComparer.Ordinal).FirstOrDefault(target => !nodes.Any(node => node.Parts.Any(part => part.Target == target)));
 
+    /// <summary>Refuses a patch that cannot run as rows.</summary>
+    /// <exception cref="EngineException">InvalidModelFolder: the patch does not fit the graph; InvalidValue: it overflows.</exception>
+    public FittedPatch Fit(PatchSum patch) => Unknown(patch) is { } unknown
+        ? throw new EngineException(
+            EngineError.InvalidModelFolder, $"{graph.File} has no linear node that is known to be '{unknown}', which {patch.Name} changes.", graph.Config.Graph)
+        : FittedPatch.Of(patch, nodes);
+
     /// <summary>Sees to it that the slots which a patch needs exist. Slots at other nodes would only cost time. Does not wait for others where the patch is prepared already.</summary>
     /// <exception cref="EngineException">InvalidModelFolder: the patch does not fit the graph; InvalidValue: it overflows.</exception>
     public FittedPatch Prepare(PatchSum patch)
@@ -42,13 +49,7 @@ internal sealed class PatchedDecoder(DecoderGraph graph, ModelProto model, KeyVa
             return known;
         }
 
-        if (Unknown(patch) is { } unknown)
-        {
-            throw new EngineException(
-                EngineError.InvalidModelFolder, $"{graph.File} has no linear node that is known to be '{unknown}', which {patch.Name} changes.", graph.Config.Graph);
-        }
-
-        FittedPatch fit = FittedPatch.Of(patch, nodes);
+        FittedPatch fit = Fit(patch);
         int[] needed = [.. Enumerable.Range(0, nodes.Count).Where(i => fit.Pairs[i] is not null)];
         lock (preparing)
         {
