@@ -32,7 +32,7 @@ public sealed class LinearNodesTests : IDisposable
     [Fact]
     public void Find_GraphOfTheModelBuilder_KnowsPackedAndQuantizedNodes()
     {
-        ModelProto model = Builder(new(BuilderWeights.Int4, IsHalf: true, IsPacked: true, Bias: BuilderBias.Add));
+        ModelProto model = Builder(new(BuilderWeights.FourBits, IsHalf: true, IsPacked: true, Bias: BuilderBias.Add));
 
         IReadOnlyList<LinearNode> nodes = LinearNodes.Find(model).Nodes;
 
@@ -102,7 +102,7 @@ public sealed class LinearNodesTests : IDisposable
     [Fact]
     public void Find_ScalesOfAnotherType_AreRefused()
     {
-        ModelProto model = Builder(new(BuilderWeights.Int4));
+        ModelProto model = Builder(new(BuilderWeights.FourBits));
         model.Graph.Initializer.Single(weight => weight.Name == "model.layers.0.attn.q_proj.MatMul.weight_scales").DataType = (int)DataType.Double;
         Assert.Contains("'/model/layers.0/attn/q_proj/MatMul_Q4' has scales of type Double", LinearNodes.Find(model).Refusal(Query), StringComparison.Ordinal);
     }

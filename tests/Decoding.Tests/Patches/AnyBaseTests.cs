@@ -18,9 +18,9 @@ public sealed class AnyBaseTests : IDisposable
         new(BuilderWeights.Plain), new(BuilderWeights.Plain, IsPacked: true, Bias: BuilderBias.Add), new(BuilderWeights.Plain, IsHalf: true),
         new(BuilderWeights.Plain, IsHalf: true, IsPacked: true, Bias: BuilderBias.Add), new(BuilderWeights.Turned), new(BuilderWeights.Turned, IsHalf: true),
         new(BuilderWeights.Fused, IsPacked: true), new(BuilderWeights.Gemm, Bias: BuilderBias.Input), new(BuilderWeights.Gemm, IsHalf: true, IsPacked: true),
-        new(BuilderWeights.Int8, IsPacked: true), new(BuilderWeights.Int8, IsHalf: true, Bias: BuilderBias.Add),
-        new(BuilderWeights.Int4), new(BuilderWeights.Int4, IsPacked: true, Bias: BuilderBias.Input), new(BuilderWeights.Int4, Bias: BuilderBias.Add),
-        new(BuilderWeights.Int4, IsHalf: true, IsPacked: true, Bias: BuilderBias.Input), new(BuilderWeights.Int4Dequantized), new(BuilderWeights.Int4Dequantized, IsHalf: true, IsPacked: true),
+        new(BuilderWeights.EightBits, IsPacked: true), new(BuilderWeights.EightBits, IsHalf: true, Bias: BuilderBias.Add),
+        new(BuilderWeights.FourBits), new(BuilderWeights.FourBits, IsPacked: true, Bias: BuilderBias.Input), new(BuilderWeights.FourBits, Bias: BuilderBias.Add),
+        new(BuilderWeights.FourBits, IsHalf: true, IsPacked: true, Bias: BuilderBias.Input), new(BuilderWeights.FourBitsDequantized), new(BuilderWeights.FourBitsDequantized, IsHalf: true, IsPacked: true),
     }];
 
     [Theory]

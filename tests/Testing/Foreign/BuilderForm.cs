@@ -25,13 +25,13 @@ public enum BuilderWeights
     Gemm,
 
     /// <summary>MatMulNBits of 8 bits.</summary>
-    Int8,
+    EightBits,
 
     /// <summary>MatMulNBits of 4 bits.</summary>
-    Int4,
+    FourBits,
 
     /// <summary>4 bits through DequantizeLinear and Transpose into MatMul.</summary>
-    Int4Dequantized,
+    FourBitsDequantized,
 }
 
 public enum BuilderBias

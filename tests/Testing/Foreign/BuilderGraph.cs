@@ -112,13 +112,13 @@ internal sealed class BuilderGraph(BuilderForm form, CheckpointConfig config, Bu
             BuilderWeights.Turned => Node("MatMul", name, [input, Turned(path, tensors.Matrix(tensor, weights, isTurned: false))]),
             BuilderWeights.Fused => graph.Node("FusedMatMul", name, Contrib, [input, tensors.Matrix(tensor, weights, isTurned: false)], [name + "/output_0"], Attribute("transB", 1L)),
             BuilderWeights.Gemm => Gemm(path, input, tensors.Matrix(tensor, weights, isTurned: false), given),
-            BuilderWeights.Int4Dequantized => Node("MatMul", name, [input, Turned(path, Dequantized(path, tensor, weights))]),
+            BuilderWeights.FourBitsDequantized => Node("MatMul", name, [input, Turned(path, Dequantized(path, tensor, weights))]),
             _ => Quantized(name, input, tensors.Blocks(tensor, weights, Bits), given),
         };
         return hasBias && given.Length == 0 ? Node("Add", path + "/Add", [product, bias]) : product;
     }
 
-    private int Bits => form.Weights == BuilderWeights.Int8 ? 8 : 4;
+    private int Bits => form.Weights == BuilderWeights.EightBits ? 8 : 4;
 
     private string Turned(string path, string weight)
     {

@@ -62,7 +62,7 @@ internal sealed class BuilderTensors(string folder, SafetensorsFile checkpoint, 
             })]);
         }
 
-        bool isDequantized = form.Weights == BuilderWeights.Int4Dequantized;
+        bool isDequantized = form.Weights == BuilderWeights.FourBitsDequantized;
         int rows = scales.Count / count;
         int[] shape = isDequantized ? [rows, inputs] : [rows, count, BlockQuantization.BytesOf(bits)];
 
