@@ -1,3 +1,6 @@
+using ProxyTune.Decoding.Experts.Archives;
+using ProxyTune.Decoding.Experts.Checks;
+
 namespace ProxyTune.Decoding.Experts;
 
 /// <summary>Judges a staged folder beyond its bytes, such as by running it; throws what is wrong with it.</summary>
@@ -74,16 +77,18 @@ public sealed class ExpertUpload : IDisposable
         }
         else if (IsWanted(name))
         {
-            long most = UploadName.IsText(name) ? store.Options.MaxTextBytes : long.MaxValue;
-            string hash = await StagedFile.WriteAsync(Path.Combine(folder, name), content, Count, cancellation).ConfigureAwait(false);
+            string path = Path.Combine(folder, name);
+            long left = UploadName.IsText(name) ? store.Options.MaxTextBytes : long.MaxValue;
+            string hash = await StagedFile.WriteAsync(path, content, Count, cancellation).ConfigureAwait(false);
             files[name] = sha256 is null || sha256 == hash ? hash : throw UploadName.Refused(name, $"has the SHA-256 {hash}, and not that of its blob, {sha256}.");
+            FileMagic.Check(path, name);
 
             void Count(int bytes)
             {
-                ledger.Take(bytes);
-                most = most >= bytes
-                    ? most - bytes
+                left = left >= bytes
+                    ? left - bytes
                     : throw new EngineException(EngineError.UploadTooLarge, $"'{name}' is larger than {store.Options.MaxTextBytes} bytes (Experts:MaxTextBytes).", name);
+                ledger.Take(bytes);
             }
         }
     }
@@ -101,16 +106,23 @@ public sealed class ExpertUpload : IDisposable
 
     private async Task UnpackAsync(string name, Stream content, CancellationToken cancellation)
     {
-        string archive = folder + UploadName.Archive;
+        string path = folder + UploadName.Archive, shown = UploadName.Printable(name);
         using UploadLedger packed = new(store.Options.MaxUploadBytes, store.Budget);
         try
         {
-            await StagedFile.WriteAsync(archive, content, bytes => packed.Take(bytes), cancellation).ConfigureAwait(false);
-            throw UploadName.Refused(name, "cannot be unpacked.");
+            await StagedFile.WriteAsync(path, content, bytes => packed.Take(bytes), cancellation).ConfigureAwait(false);
+            using FileStream archive = File.OpenRead(path);
+            foreach ((string file, ZipEntry entry) in ZipNames.Flat(ZipDirectory.Read(archive, shown, store.Options.MaxFiles)))
+            {
+                using ZipEntryStream unpacked = new(archive, entry, store.Options.MaxRatio);
+                await (file.EndsWith(UploadName.Archive, StringComparison.OrdinalIgnoreCase)
+                    ? throw UploadName.Refused(file, "is an archive inside an archive; accepted is one .zip with the files.")
+                    : AddAsync(file, unpacked, null, cancellation)).ConfigureAwait(false);
+            }
         }
         finally
         {
-            File.Delete(archive);
+            File.Delete(path);
         }
     }
 
