@@ -48,9 +48,6 @@ internal sealed record ServedModelEntry
 
     public string? Description { get; init; }
 
-    /// <summary>Whether others than operators do not see it.</summary>
-    public bool? OperatorsOnly { get; init; }
-
     public BaseEntry? Base { get; init; }
 
     /// <summary>Added to the base's weights.</summary>
@@ -122,5 +119,4 @@ internal sealed record PatchEntry
     UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow)]
 [JsonSerializable(typeof(CatalogFile))]
 [JsonSerializable(typeof(RemoteEntry))]
-[JsonSerializable(typeof(ServedModelEntry))]
 internal sealed partial class CatalogJson : JsonSerializerContext;

@@ -15,16 +15,14 @@ internal sealed class HotServing(ModelCatalog catalog, DecodeScheduler scheduler
     private readonly List<ServedModel> alive = [];
 
     /// <summary>Loads what an entry needs, and serves it.</summary>
-    /// <param name="replaces">Whether it takes the place of what was served at run time under its name, at once and for new requests.</param>
     /// <param name="keep">Called when all is well, before anybody sees the model; its failure is the whole's.</param>
     /// <exception cref="EngineException">InvalidValue: the entry is wrong, or its name is taken; InvalidModelFolder: what it names is.</exception>
-    public async Task<ServedModel> ServeAsync(ServedModelEntry entry, bool replaces = false, Action<ServedModel>? keep = null)
+    public async Task<ServedModel> ServeAsync(ServedModelEntry entry, Action<ServedModel>? keep = null)
     {
         await turn.WaitAsync();
         try
         {
-            ServedModel? old = Find(entry.Name);
-            if (entry.Name is { } name && catalog.Served.Contains(name) && !(replaces && old is not null))
+            if (entry.Name is { } name && catalog.Served.Contains(name))
             {
                 throw new EngineException(EngineError.InvalidValue, $"'{name}' is served already; retire it first, or choose another name.", "name");
             }
@@ -46,12 +44,7 @@ internal sealed class HotServing(ModelCatalog catalog, DecodeScheduler scheduler
             }
 
             alive.Add(model);
-            catalog.Publish(catalog.Served.With(model, old));
-            if (old is not null)
-            {
-                _ = Free(old);
-            }
-
+            catalog.Publish(catalog.Served.With(model));
             return model;
         }
         finally
@@ -69,11 +62,17 @@ internal sealed class HotServing(ModelCatalog catalog, DecodeScheduler scheduler
         await turn.WaitAsync();
         try
         {
-            ServedModel model = Find(name)
+            ServedModel model = alive.Find(model => model.Name == name && catalog.Served.Contains(name))
                 ?? throw new EngineException(EngineError.UnknownModel, $"'{name}' was not served at run time; there are: {Listing.Of(catalog.Served.All.Intersect(alive).Select(other => other.Name))}.", "name");
             keep();
             catalog.Publish(catalog.Served.Without(model));
-            return Free(model);
+            foreach (ServedPatch patch in model.Streams.Select(stream => stream.Patch).OfType<ServedPatch>())
+            {
+                patch.Forget();
+            }
+
+            model.Uses.Close();
+            return FreeAsync(model);
         }
         finally
         {
@@ -82,20 +81,6 @@ internal sealed class HotServing(ModelCatalog catalog, DecodeScheduler scheduler
     }
 
     public void Dispose() => turn.Dispose();
-
-    /// <summary>What was served at run time under that name, and is.</summary>
-    private ServedModel? Find(string? name) => alive.Find(model => model.Name == name && catalog.Served.All.Contains(model));
-
-    private Task Free(ServedModel model)
-    {
-        foreach (ServedPatch patch in model.Streams.Select(stream => stream.Patch).OfType<ServedPatch>())
-        {
-            patch.Forget();
-        }
-
-        model.Uses.Close();
-        return FreeAsync(model);
-    }
 
     private async Task FreeAsync(ServedModel model)
     {

@@ -1,36 +1,46 @@
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
-
-using ProxyTune.Decoding.Onnx;
 
 namespace ProxyTune.Decoding.Patches;
 
 /// <summary>
-/// manifest.json of a patch's folder: what it was trained on, and how well it did, so that a server can tell whether a base is the one that it
-/// belongs to. Everything may be absent.
+/// What a patch says of itself: manifest.json in its folder, every field optional. What it says of its own shape is checked against the patch
+/// (<see cref="CheckFits"/>); what it says of base and scores is a claim.
 /// </summary>
 public sealed record PatchManifest
 {
     public const string FileName = "manifest.json";
 
-    public PatchOrigin? Base { get; init; }
+    private static readonly ManifestJson Json = new(new JsonSerializerOptions(ManifestJson.Default.Options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
 
+    // A probe's row is the longest part: some hundred thousand numbers for the largest vocabularies.
+    private const long MostBytes = 16 << 20;
+
+    /// <summary>The weights that it was trained on.</summary>
+    public PatchBase? Base { get; init; }
+
+    /// <summary>r.</summary>
     public int? Rank { get; init; }
 
     public double? Alpha { get; init; }
 
-    /// <summary>Modules such as q_proj.</summary>
+    /// <summary>Names of the projections that it changes, such as q_proj.</summary>
     public IReadOnlyList<string>? Targets { get; init; }
 
     public PatchData? Data { get; init; }
 
+    /// <summary>The lowest mean loss of a token, in nats, on examples that it was not trained on.</summary>
+    public double? ValidationLoss { get; init; }
+
     public IReadOnlyList<PatchScore>? Scores { get; init; }
 
-    public PatchProbeRow? Probe { get; init; }
+    /// <summary>What the patched weights answer, to be compared wherever the patch is loaded.</summary>
+    public PatchProbe? Probe { get; init; }
 
-    /// <summary>A folder's manifest; null where it has none.</summary>
+    /// <summary>A folder's manifest, or null where it has none.</summary>
     /// <exception cref="EngineException">InvalidModelFolder, naming the file, the field, its value and what is accepted.</exception>
-    public static PatchManifest? TryRead(string folder)
+    public static PatchManifest? Read(string folder)
     {
         string path = Path.Combine(folder, FileName);
         if (!File.Exists(path))
@@ -40,62 +50,91 @@ public sealed record PatchManifest
 
         try
         {
-            PatchManifest manifest = JsonSerializer.Deserialize(File.ReadAllBytes(path), ManifestJson.Default.PatchManifest) ?? throw new JsonException("null is no manifest.");
+            using FileStream file = File.OpenRead(path);
+            PatchManifest manifest = file.Length > MostBytes
+                ? throw Wrong(path, "size", file.Length, $"at most {MostBytes} bytes")
+                : JsonSerializer.Deserialize(file, Json.PatchManifest) ?? throw Wrong(path, "content", "null", "an object");
             manifest.Check(path);
             return manifest;
         }
         catch (JsonException error)
         {
-            throw Wrong(path, $"line {error.LineNumber + 1}, {error.Path}: {error.Message.Split(" Path:")[0]}", error);
+            throw new EngineException(EngineError.InvalidModelFolder, $"{path}, line {error.LineNumber + 1}, {error.Path}: {error.Message.Split(" Path:")[0]}", path, error);
         }
     }
 
-    public void Write(string folder) =>
-        File.WriteAllText(Path.Combine(folder, FileName), JsonSerializer.Serialize(this, ManifestJson.Default.PatchManifest) + "\n");
+    public void Write(string folder) => File.WriteAllText(Path.Combine(folder, FileName), JsonSerializer.Serialize(this, Json.PatchManifest) + "\n");
+
+    /// <summary>Whether rank and targets are those of the patch.</summary>
+    /// <exception cref="EngineException">InvalidModelFolder, naming the field, its value and the patch's.</exception>
+    public void CheckFits(LowRankPatch patch)
+    {
+        ArgumentNullException.ThrowIfNull(patch);
+        string path = Path.Combine(Path.GetDirectoryName(patch.Path)!, FileName);
+        int rank = patch.Pair(patch.Targets.First())!.Rank;
+        string[] modules = [.. patch.Targets.Select(target => target.Split('.')[^2]).Distinct().Order(StringComparer.Ordinal)];
+        Require(path, Rank is null || Rank == rank, "rank", Rank, $"the patch's, {rank}");
+        Require(path, Targets is null || Targets.Order(StringComparer.Ordinal).SequenceEqual(modules), "targets", string.Join(", ", Targets ?? []), $"the patch's, {string.Join(", ", modules)}");
+    }
 
     private void Check(string path)
     {
-        Require(Base?.Weights is null || Lineage.IsHash(Base.Weights), "base.weights", Base?.Weights, "64 digits of lower-case hex");
-        Require(Base?.Tokenizer is null || Lineage.IsHash(Base.Tokenizer), "base.tokenizer", Base?.Tokenizer, "64 digits of lower-case hex");
-        Require(Rank is null or >= 1, "rank", Rank, "an integer of at least 1");
-        Require(Scores is null || Scores.All(score => score is { Total: > 0 } && score.Right >= 0 && score.Right <= score.Total), "scores", "a score outside 0 to its total", "right from 0 to total");
-        Require(Probe is null || (Probe.Tokens.Count > 0 && Probe.Logits.Count > 0 && Probe.Tokens.All(token => token >= 0 && token < Probe.Logits.Count)), "probe.tokens", "not within the row", "token ids below the number of logits");
-        Require(Probe is null || Probe.Logits.All(float.IsFinite), "probe.logits", "not finite", "finite numbers");
-
-        void Require(bool holds, string field, object? value, string accepted)
+        RequireHash(path, "base.weights", Base?.Weights);
+        RequireHash(path, "base.tokenizer", Base?.Tokenizer);
+        RequireHash(path, "data.hash", Data?.Hash);
+        Require(path, Rank is null or >= 1, "rank", Rank, "1 or more");
+        Require(path, Alpha is null || double.IsFinite(Alpha.Value), "alpha", Alpha, "a finite number");
+        Require(path, ValidationLoss is null or >= 0 and < double.PositiveInfinity, "validation_loss", ValidationLoss, "a finite number of at least 0");
+        foreach ((int i, PatchScore? score) in (Scores ?? []).Index())
         {
-            if (!holds)
-            {
-                throw Wrong(path, $"{field} is {value}; accepted is {accepted}.");
-            }
+            Require(path, !string.IsNullOrEmpty(score?.Task), $"scores[{i}].task", score?.Task, "a task's name");
+            Require(path, score!.Total >= 1, $"scores[{i}].total", score.Total, "1 or more");
+            Require(path, score.Right >= 0 && score.Right <= score.Total, $"scores[{i}].right", score.Right, $"0 to {score.Total}");
+        }
+
+        if (Probe is { } probe)
+        {
+            Require(path, probe.Tokens is { Count: > 0 } && probe.Tokens.All(id => id >= 0), "probe.tokens", $"[{string.Join(", ", probe.Tokens ?? [])}]", "one token id or more, each of at least 0");
+            Require(path, probe.Logits is { Count: > 0 } && probe.Logits.All(float.IsFinite), "probe.logits", $"{probe.Logits?.Count ?? 0} numbers", "a row of finite numbers");
         }
     }
 
-    private static EngineException Wrong(string path, string what, Exception? inner = null) => new(EngineError.InvalidModelFolder, $"{path}: {what}", FileName, inner);
+    private static void RequireHash(string path, string field, string? value) =>
+        Require(path, value is null || Onnx.Lineage.IsHash(value), field, value, "a SHA-256 in lower-case hex");
+
+    private static void Require(string path, bool holds, string field, object? value, string accepted)
+    {
+        if (!holds)
+        {
+            throw Wrong(path, field, value, accepted);
+        }
+    }
+
+    private static EngineException Wrong(string path, string field, object? value, string accepted) =>
+        new(EngineError.InvalidModelFolder, FormattableString.Invariant($"{path}: {field} is {value ?? "missing"}; accepted is {accepted}."), field);
 }
 
-/// <param name="Name">What the base was called; for people.</param>
-/// <param name="Weights"><see cref="Lineage"/> of the weights that the patch was trained on.</param>
-/// <param name="Tokenizer"><see cref="Text.Tokenizer.VocabularyHash"/>.</param>
-public sealed record PatchOrigin(string? Name = null, string? Weights = null, string? Tokenizer = null);
+/// <param name="Name">Of the model folder.</param>
+/// <param name="Weights">Its <see cref="Onnx.Lineage"/>.</param>
+/// <param name="Tokenizer">Its tokenizer's vocabulary hash.</param>
+public sealed record PatchBase(string? Name = null, string? Weights = null, string? Tokenizer = null);
 
-/// <param name="Source">What it was called; for people.</param>
-/// <param name="Hash">SHA-256 of the training examples.</param>
+/// <summary>What the patch was trained on.</summary>
+/// <param name="Source">As the trainer names it.</param>
+/// <param name="Hash">SHA-256 over the examples.</param>
 public sealed record PatchData(string? Source = null, string? Hash = null);
 
-/// <summary>Right answers of a task, on the weights that the patch was trained on.</summary>
-public sealed record PatchScore(string Task, int Right, int Total);
+/// <summary>How many answers of a task were right.</summary>
+public sealed record PatchScore(string? Task, int Right, int Total);
 
-/// <summary>A prompt, and what the model with the patch merged into its weights says after it, in float32.</summary>
-/// <param name="Tokens">Ids.</param>
-/// <param name="Logits">The whole last row.</param>
-public sealed record PatchProbeRow(IReadOnlyList<int> Tokens, IReadOnlyList<float> Logits);
+/// <summary>A prompt, and the logits that follow it according to whoever trained the patch.</summary>
+/// <param name="Tokens">Ids of the prompt.</param>
+/// <param name="Logits">The whole row behind its last token.</param>
+public sealed record PatchProbe(IReadOnlyList<int>? Tokens, IReadOnlyList<float>? Logits);
 
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
     UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
-    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
-    RespectNullableAnnotations = true,
-    RespectRequiredConstructorParameters = true)]
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(PatchManifest))]
 internal sealed partial class ManifestJson : JsonSerializerContext;

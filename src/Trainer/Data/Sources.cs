@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+using System.Text;
 using System.Text.Json;
 using ProxyTune.Trainer.Settings;
 
@@ -7,6 +9,8 @@ namespace ProxyTune.Trainer.Data;
 public static class Sources
 {
     private const string Town = "town:";
+
+    private static readonly JsonSerializerOptions s_line = new(SettingsFile.Json) { WriteIndented = false };
 
     /// <summary>Documents by index; a file's lines ({"text": ...}) begin again after the last.</summary>
     /// <exception cref="TrainingException">Unknown name, or a file that is missing, empty or broken (names the line).</exception>
@@ -28,6 +32,10 @@ public static class Sources
     /// <exception cref="TrainingException">As <see cref="Documents"/>; names the part.</exception>
     public static IReadOnlyList<Example> Examples(string source) =>
         File.Exists(source) ? Part(source) : [.. source.Split('+').SelectMany(Part)];
+
+    /// <summary>SHA-256 over the examples of a source, each as a line of JSON, lower-case hex.</summary>
+    public static string Hash(string source) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(
+        string.Concat(Examples(source).Select(example => JsonSerializer.Serialize(example, s_line) + "\n")))));
 
     private static IReadOnlyList<Example> Part(string source) =>
         source.StartsWith(Town, StringComparison.Ordinal) ? OfTown(() => TownData.Examples(source)) : Lines<Example>(source);

@@ -21,6 +21,8 @@ internal sealed class Expert : IDisposable
     private readonly SftSettings _settings;
     private readonly LlamaModel _model;
     private readonly LoraAdapter? _lora;
+    private int[] _probe = [];
+    private double? _validationLoss;
 
     private Expert(SftSettings settings, LlamaModel model, LoraAdapter? lora) => (_settings, _model, _lora) = (settings, model, lora);
 
@@ -75,6 +77,7 @@ internal sealed class Expert : IDisposable
             },
         }.Run(cancellation);
         best.Use();
+        (_probe, _validationLoss) = (training[0].Prompt, validation is null ? null : best.Loss);
         if (validation is not null)
         {
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{_settings.Output}: validation loss {best.Loss:G4} after step {best.Step}, the lowest, is kept."));
@@ -90,6 +93,7 @@ internal sealed class Expert : IDisposable
         else
         {
             AdapterFolder.Save(_settings.Output, _lora, _settings.Init);
+            AdapterManifest.Of(_settings.Output, _settings.Init, _probe, new(_settings.Data, Sources.Hash(_settings.Data)), _validationLoss).Write(_settings.Output);
         }
     }
 

@@ -1,13 +1,18 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 
+using ProxyTune.Decoding.Patches;
+
 namespace ProxyTune.Trainer.Training;
 
 /// <summary>A low-rank update in PEFT's layout: adapter_config.json and adapter_model.safetensors.</summary>
 public static class AdapterFolder
 {
-    private const string ConfigFile = "adapter_config.json";
-    private const string WeightsFile = "adapter_model.safetensors";
+    internal const string ConfigFile = "adapter_config.json";
+    internal const string WeightsFile = "adapter_model.safetensors";
+    internal const string Prefix = "base_model.model.";
+    internal const string ASuffix = ".lora_A.weight";
+    internal const string BSuffix = ".lora_B.weight";
 
     private static readonly JsonSerializerOptions s_indented = new() { WriteIndented = true };
 
@@ -33,14 +38,19 @@ public static class AdapterFolder
         ModelFolder.Write(Path.Combine(folder, WeightsFile), adapter.Parameters);
     }
 
-    /// <summary>Copies the update alone, as a patch to be served, without what is known of it on this machine only.</summary>
+    /// <summary>Copies the update and its manifest, as a patch to be served, without what is known of it on this machine only.</summary>
     /// <param name="baseName">The model folder that it belongs to.</param>
-    public static void Publish(string from, string to, string baseName)
+    /// <param name="scores">What is known of its answers by now.</param>
+    public static void Publish(string from, string to, string baseName, IReadOnlyList<PatchScore>? scores = null)
     {
         var config = JsonNode.Parse(File.ReadAllText(Path.Combine(from, ConfigFile)))!;
         config["base_model_name_or_path"] = baseName;
         Directory.CreateDirectory(to);
         File.WriteAllText(Path.Combine(to, ConfigFile), config.ToJsonString(s_indented) + "\n");
         File.Copy(Path.Combine(from, WeightsFile), Path.Combine(to, WeightsFile), overwrite: true);
+        if (PatchManifest.Read(from) is { } manifest)
+        {
+            (manifest with { Base = (manifest.Base ?? new()) with { Name = baseName }, Scores = scores ?? manifest.Scores }).Write(to);
+        }
     }
 }

@@ -56,9 +56,9 @@ public sealed class LoraAdapter : IDisposable
     /// <summary>The weights that are updated, by their names in the base.</summary>
     public IReadOnlyCollection<string> Targets => _pairs.Keys;
 
-    public static string AName(string target) => Peft(target, "lora_A");
+    public static string AName(string target) => Peft(target, AdapterFolder.ASuffix);
 
-    public static string BName(string target) => Peft(target, "lora_B");
+    public static string BName(string target) => Peft(target, AdapterFolder.BSuffix);
 
     /// <summary>Adds the updates of a group of neighbouring projections to their joint output.</summary>
     /// <param name="output">[rows, outputs of all parts]</param>
@@ -78,7 +78,7 @@ public sealed class LoraAdapter : IDisposable
 
     public void Dispose() => Parameters.Dispose();
 
-    private static string Peft(string target, string side) => $"base_model.model.{target[..^".weight".Length]}.{side}.weight";
+    private static string Peft(string target, string suffix) => AdapterFolder.Prefix + target[..^".weight".Length] + suffix;
 
     private int Outputs(string name) => name switch
     {
