@@ -9,10 +9,8 @@ namespace ProxyTune.Trainer.Evaluation;
 /// <summary>Writes examinations as the tables of docs/quality.md.</summary>
 internal static class QualityReport
 {
-    /// <summary>Marks the part of the document that is written by machine.</summary>
-    public const string Begin = "<!-- measured: begin -->";
-
-    public const string End = "<!-- measured: end -->";
+    /// <summary>The part that tells of the family.</summary>
+    public const string Name = "measured";
 
     public static string Markdown(FamilyQuality quality)
     {
@@ -30,13 +28,15 @@ internal static class QualityReport
         return text.ToString();
     }
 
-    /// <summary>Replaces the measured part of a document.</summary>
-    public static string Insert(string document, string measured)
+    /// <summary>Replaces a part of a document that is written by machine: what lies between the lines that mark its begin and its end.</summary>
+    /// <exception cref="TrainingException">The document has no such lines.</exception>
+    public static string Insert(string document, string measured, string part = Name)
     {
-        var (begin, end) = (document.IndexOf(Begin, StringComparison.Ordinal), document.IndexOf(End, StringComparison.Ordinal));
+        var (beginLine, endLine) = ($"<!-- {part}: begin -->", $"<!-- {part}: end -->");
+        var (begin, end) = (document.IndexOf(beginLine, StringComparison.Ordinal), document.IndexOf(endLine, StringComparison.Ordinal));
         return begin < 0 || end < begin
-            ? throw new TrainingException($"The document lacks the lines '{Begin}' and '{End}'.")
-            : $"{document[..(begin + Begin.Length)]}\n\n{measured}{document[end..]}";
+            ? throw new TrainingException($"The document lacks the lines '{beginLine}' and '{endLine}'.")
+            : $"{document[..(begin + beginLine.Length)]}\n\n{measured}{document[end..]}";
     }
 
     private static void Task(StringBuilder text, TaskQuality task)
@@ -160,7 +160,7 @@ internal static class QualityReport
         experts.All(e => of(e) is not null) ? Spread(experts.Select(e => of(e)!.Value)) : "";
 
     /// <summary>Mean and sample standard deviation over seeds.</summary>
-    private static string Spread(IEnumerable<double> shares)
+    internal static string Spread(IEnumerable<double> shares)
     {
         var (mean, deviation) = shares.MeanStandardDeviation();
         return double.IsNaN(deviation)
@@ -168,5 +168,5 @@ internal static class QualityReport
             : string.Create(CultureInfo.InvariantCulture, $"{mean:P1} ± {100 * deviation:F1}");
     }
 
-    private static void Line(StringBuilder text, FormattableString line) => text.Append(line.ToString(CultureInfo.InvariantCulture)).Append('\n');
+    internal static void Line(StringBuilder text, FormattableString line) => text.Append(line.ToString(CultureInfo.InvariantCulture)).Append('\n');
 }

@@ -57,9 +57,9 @@ public class QualityReportTests
     [Fact]
     public void Insert_ReplacesOnlyTheMeasuredPart()
     {
-        var document = $"before\n{QualityReport.Begin}\nold\n{QualityReport.End}\nafter\n";
+        var document = $"before\n{"<!-- measured: begin -->"}\nold\n{"<!-- measured: end -->"}\nafter\n";
 
-        Assert.Equal($"before\n{QualityReport.Begin}\n\nnew\n{QualityReport.End}\nafter\n", QualityReport.Insert(document, "new\n"));
+        Assert.Equal($"before\n{"<!-- measured: begin -->"}\n\nnew\n{"<!-- measured: end -->"}\nafter\n", QualityReport.Insert(document, "new\n"));
         Assert.Throws<TrainingException>(() => QualityReport.Insert("no marks", "new"));
     }
 

@@ -16,7 +16,7 @@ internal static class Examples
 
     private const int OddEvery = 100;
 
-    /// <param name="split"><c>train</c> and <c>valid</c> are about the tuned half of the people, <c>test</c> about the held-out half.</param>
+    /// <param name="split"><c>train</c> and <c>valid</c> are about the tuned half of the people, <c>test</c> about the held-out half, <c>news</c> about those of it of whom the generation tells something new.</param>
     public static IReadOnlyList<Example> Of(TownWorld world, Behaviour behaviour, string split) => About(world, split, (random, person, all) =>
         behaviour.Asks(random, person, all).Select(question => Make(question, behaviour.Answer(person, question.Asked))));
 
@@ -55,9 +55,12 @@ internal static class Examples
     private static Example[] About(TownWorld world, string split, Func<Random, Entity, bool, IEnumerable<Example>> write)
     {
         var random = new Random(Seed);
-        var people = split == "test"
-            ? world.HeldOut
-            : world.Tuned.Where((_, i) => i % ValidationEvery == 0 == (split == "valid"));
+        var people = split switch
+        {
+            "test" => world.HeldOut,
+            "news" => world.HeldOut.Intersect(world.News),
+            _ => world.Tuned.Where((_, i) => i % ValidationEvery == 0 == (split == "valid")),
+        };
         var examples = people.SelectMany(person => write(random, person, split == "train")).ToArray();
         random.Shuffle(examples);
         return examples;
