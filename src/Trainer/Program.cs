@@ -16,8 +16,10 @@ var root = new RootCommand("Trains the models that ProxyTune serves.")
     Recipe<CptSettings>("cpt", "Tune an expert for the fused model that it will steer.", Cpt.Run),
     Recipe<PrtSettings>("prt", "Tune a small model as a reward that is added to a base, without an anti-expert.", Prt.Run),
     ExportCommand(),
+    ManifestCommand(),
     EvaluateCommand(),
     FamilyCommand(),
+    PortabilityCommand(),
 };
 return root.Parse(args).Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
 
@@ -42,15 +44,30 @@ static Command ExportCommand()
     return command;
 }
 
-static Command EvaluateCommand()
+static Command ManifestCommand()
+{
+    var model = new Option<string>("--model") { Description = "Checkpoint folder that the update was trained on.", Required = true, HelpName = "FOLDER" };
+    var adapter = new Option<string>("--adapter") { Description = "Folder of the low-rank update.", Required = true, HelpName = "FOLDER" };
+    var data = new Option<string>("--data") { Description = "What it was trained on.", Required = true, HelpName = "SOURCE" };
+    var template = new Option<string>("--template") { Description = "How the model sees a conversation: chat, plain or a .jinja file.", DefaultValueFactory = _ => "chat", HelpName = "NAME" };
+    var command = new Command("manifest", "Write what a low-rank update says of itself: manifest.json.") { model, adapter, data, template };
+    command.SetAction(arguments =>
+        Guard(() => Manifest.Run(arguments.GetValue(model)!, arguments.GetValue(adapter)!, arguments.GetValue(data)!, arguments.GetValue(template)!)));
+    return command;
+}
+
+Command EvaluateCommand()
 {
     var models = new Option<string>("--models") { Description = "A models folder.", DefaultValueFactory = _ => "models", HelpName = "FOLDER" };
+    var url = new Option<string?>("--url") { Description = $"Instead of a folder: where an OpenAI-compatible API begins, such as http://127.0.0.1:5000/v1; its key in {Evaluate.KeyVariable}.", HelpName = "URL" };
     var served = new Option<string>("--served") { Description = "Name of a served model.", Required = true, HelpName = "NAME" };
     var fusion = new Option<string?>("--fusion") { Description = "What to change of its fusion, as in a request.", HelpName = "JSON" };
     var data = new Option<string>("--data") { Description = "Examples, such as town:qa/test or a .jsonl file.", Required = true, HelpName = "SOURCE" };
-    var command = new Command("evaluate", "Ask a served model and count the answers that are right to the letter.") { models, served, fusion, data };
-    command.SetAction(arguments => Guard(() =>
-        Evaluate.Run(arguments.GetValue(models)!, arguments.GetValue(served)!, arguments.GetValue(fusion), arguments.GetValue(data)!)));
+    var json = new Option<bool>("--json") { Description = """Print {"right": ..., "total": ...} and nothing else.""" };
+    var command = new Command("evaluate", "Ask a served model and count the answers that are right to the letter.") { models, url, served, fusion, data, json };
+    command.SetAction(arguments => Guard(() => Evaluate.Run(
+        new(arguments.GetValue(models)!, arguments.GetValue(url), arguments.GetValue(served)!, arguments.GetValue(fusion), arguments.GetValue(data)!, arguments.GetValue(json)),
+        interrupted.Token)));
     return command;
 }
 
@@ -61,6 +78,18 @@ Command FamilyCommand()
     var report = new Option<string>("--report") { Description = "The document to write the figures into.", DefaultValueFactory = _ => "docs/quality.md", HelpName = "FILE" };
     var command = new Command("family", "Train, export and examine the whole demo family; goes on where it stopped.") { work, models, report };
     command.SetAction(arguments => Guard(() => Family.Run(arguments.GetValue(work)!, arguments.GetValue(models)!, arguments.GetValue(report)!, interrupted.Token)));
+    return command;
+}
+
+Command PortabilityCommand()
+{
+    var work = new Option<string>("--work") { Description = "Where the runs are.", DefaultValueFactory = _ => ".work/portability", HelpName = "FOLDER" };
+    var origin = new Option<string>("--base") { Description = "The base of generation 0, a checkpoint folder.", DefaultValueFactory = _ => "models/town-base", HelpName = "FOLDER" };
+    var report = new Option<string>("--report") { Description = "The document to write the figures into.", DefaultValueFactory = _ => "docs/quality.md", HelpName = "FILE" };
+    var seeds = new Option<int>("--seeds") { Description = "How many times each patch is trained.", DefaultValueFactory = _ => 3, HelpName = "NUMBER" };
+    var command = new Command("portability", "Let the base learn on for three generations, port patches to it and compare; goes on where it stopped.") { work, origin, report, seeds };
+    command.SetAction(arguments => Guard(() =>
+        Portability.Run(arguments.GetValue(work)!, arguments.GetValue(origin)!, arguments.GetValue(report)!, arguments.GetValue(seeds), interrupted.Token)));
     return command;
 }
 

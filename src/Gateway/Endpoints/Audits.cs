@@ -22,7 +22,11 @@ internal static class Audits
 
     private static async Task HandleAsync(HttpContext http, ServedModels served, Operators operators, DecodeScheduler scheduler)
     {
-        operators.Require(http, "Auditing");
+        if (!operators.Include(http))
+        {
+            throw new EngineException(EngineError.OperatorOnly, "Audits are for operators.");
+        }
+
         AuditRequest request = await RequestBody.ReadAsync(http.Request, Wire.Json.AuditRequest);
         ServedModel model = served.Get(request.Model!);
         using IDisposable use = model.Use();

@@ -21,7 +21,7 @@ internal static class Models
             .ProducesErrors(404);
     }
 
-    public static ModelObject Describe(ServedModel model) =>
+    private static ModelObject Describe(ServedModel model) =>
         new(model.Name, model.Created.ToUnixTimeSeconds(), model.Description, model.ContextLength, model.Fingerprint)
         {
             Fusion = model.Defaults.Methods is [var only] && only == FusionMethod.None ? null : new FusionLimits(

@@ -8,7 +8,7 @@ namespace ProxyTune.Trainer.Evaluation;
 /// <summary>The served models of a folder, answering questions through the server's own catalog and engine.</summary>
 internal sealed class Examinee : IAsyncDisposable
 {
-    private const int MaxAnswerTokens = 64;
+    public const int MaxAnswerTokens = 64;
 
     private readonly ModelCatalog _catalog;
     private readonly DecodeScheduler _scheduler;

@@ -7,29 +7,61 @@ using ProxyTune.Trainer.Evaluation;
 
 namespace ProxyTune.Trainer.Recipes;
 
+/// <summary>Whom <c>evaluate</c> asks what.</summary>
+/// <param name="Models">A models folder, where there is no <paramref name="Url"/>.</param>
+/// <param name="Url">Where an OpenAI-compatible API begins that serves the model; null to load it here.</param>
+/// <param name="Served">Name of a served model.</param>
+/// <param name="Fusion">As a request's fusion, or null.</param>
+/// <param name="Data">Examples, see <see cref="Sources.Examples"/>.</param>
+/// <param name="AsJson">Nothing on standard output but one object, {"right", "total"}.</param>
+internal sealed record EvaluateSettings(string Models, string? Url, string Served, string? Fusion, string Data, bool AsJson = false);
+
 /// <summary>Greedy answers of a served model, compared to the letter.</summary>
 internal static class Evaluate
 {
+    /// <summary>The environment variable with the key of a remote.</summary>
+    public const string KeyVariable = "PROXYTUNE_KEY";
+
     private const int MistakesShown = 5;
 
     private static readonly JsonSerializerOptions s_json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
 
-    /// <param name="models">A models folder.</param>
-    /// <param name="served">Names of served models.</param>
-    /// <param name="fusion">As a request's fusion, or null.</param>
-    /// <exception cref="TrainingException">An unknown source, or a fusion that is no such object.</exception>
-    public static void Run(string models, string served, string? fusion, string source)
+    /// <exception cref="TrainingException">An unknown source, a fusion that is no such object, or a remote that does not answer.</exception>
+    /// <exception cref="Decoding.EngineException">An unknown model, or a models folder that is broken.</exception>
+    public static void Run(EvaluateSettings settings, CancellationToken cancellation)
     {
-        var questions = Sources.Examples(source);
-        var answers = AnswersAsync(models, served, Parse(fusion), questions).GetAwaiter().GetResult();
+        var questions = Sources.Examples(settings.Data);
+        var answers = AnswersAsync(settings, questions, cancellation).GetAwaiter().GetResult();
+        var score = Score.Of(questions, answers);
+        if (settings.AsJson)
+        {
+            Console.WriteLine(JsonSerializer.Serialize(new { right = score.Right, total = score.Total }));
+            return;
+        }
+
         foreach (var (question, answer) in questions.Zip(answers).Where(pair => pair.First.Answer != pair.Second).Take(MistakesShown))
         {
             Console.WriteLine($"wrong: {question.Messages[^1].Content}\n  wanted: {question.Answer}\n  got:    {answer}");
         }
 
-        var score = Score.Of(questions, answers);
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{score.Right} of {score.Total} right ({score.Share:P1})"));
     }
+
+    private static async Task<IReadOnlyList<string>> AnswersAsync(EvaluateSettings settings, IReadOnlyList<Example> questions, CancellationToken cancellation)
+    {
+        var fusion = Parse(settings.Fusion);
+        if (settings.Url is { } text)
+        {
+            return await new RemoteExaminee(Address(text), Environment.GetEnvironmentVariable(KeyVariable)).AnswerAsync(questions, settings.Served, settings.Fusion, cancellation);
+        }
+
+        await using var examinee = new Examinee(settings.Models);
+        return await examinee.AnswerAsync(questions, settings.Served, fusion);
+    }
+
+    private static Uri Address(string text) => Uri.TryCreate(text, UriKind.Absolute, out var url) && (url.Scheme is "http" or "https")
+        ? url
+        : throw new TrainingException($"--url is '{text}'; accepted is where an API begins, such as http://127.0.0.1:5000/v1.");
 
     private static FusionSettings? Parse(string? fusion)
     {
@@ -41,11 +73,5 @@ internal static class Evaluate
         {
             throw new TrainingException($"--fusion is '{fusion}': {error.Message}", error);
         }
-    }
-
-    private static async Task<IReadOnlyList<string>> AnswersAsync(string models, string served, FusionSettings? fusion, IReadOnlyList<Example> questions)
-    {
-        await using var examinee = new Examinee(models);
-        return await examinee.AnswerAsync(questions, served, fusion);
     }
 }

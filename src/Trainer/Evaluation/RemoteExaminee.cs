@@ -1,0 +1,68 @@
+using System.ClientModel;
+using System.Collections.Concurrent;
+
+using OpenAI;
+using OpenAI.Chat;
+using ProxyTune.Trainer.Data;
+
+namespace ProxyTune.Trainer.Evaluation;
+
+/// <summary>A model behind an OpenAI-compatible API, answering questions over HTTP.</summary>
+/// <param name="url">Where the API begins, such as <c>http://127.0.0.1:5000/v1</c>.</param>
+/// <param name="key">Null where the server asks for none.</param>
+internal sealed class RemoteExaminee(Uri url, string? key)
+{
+    /// <summary>Enough to fill the server's batches, and less than its waiting line holds.</summary>
+    private const int AtATime = 16;
+
+    // The client does not go without one, and servers that need none do not look at it.
+    private const string NoKey = "none";
+
+    private readonly OpenAIClientOptions _options = new() { Endpoint = url };
+
+    /// <summary>Greedy answers. What may pass (a full waiting line, a broken connection) is tried again by the client.</summary>
+    /// <param name="served">What the server calls the model.</param>
+    /// <param name="fusion">A JSON object for the request's field of that name, or null for none.</param>
+    /// <exception cref="TrainingException">No connection, or an answer that is none; names URL, model and what the server said.</exception>
+    public async Task<IReadOnlyList<string>> AnswerAsync(IReadOnlyList<Example> questions, string served, string? fusion, CancellationToken cancellation)
+    {
+        var client = new ChatClient(served, new ApiKeyCredential(key ?? NoKey), _options);
+        var answers = new ConcurrentDictionary<int, string>();
+        try
+        {
+            await Parallel.ForEachAsync(questions.Index(), new ParallelOptions { MaxDegreeOfParallelism = AtATime, CancellationToken = cancellation }, async (question, stop) =>
+            {
+                ChatCompletion answer = await client.CompleteChatAsync(question.Item.Messages.Select(Message), Options(fusion), stop);
+                answers[question.Index] = string.Concat(answer.Content.Select(part => part.Text)).Trim();
+            });
+        }
+        catch (Exception error) when (error is ClientResultException or HttpRequestException or AggregateException or InvalidOperationException)
+        {
+            var cause = (error as AggregateException)?.InnerExceptions[^1] ?? error;
+            throw new TrainingException($"'{served}' at {url}: {cause.Message.ReplaceLineEndings(" ")}", error);
+        }
+
+        return [.. questions.Select((_, i) => answers[i])];
+    }
+
+    private static ChatCompletionOptions Options(string? fusion)
+    {
+        var options = new ChatCompletionOptions { Temperature = 0, MaxOutputTokenCount = Examinee.MaxAnswerTokens };
+        if (fusion is not null)
+        {
+#pragma warning disable SCME0001 // The client's way to send a field that OpenAI does not know.
+            options.Patch.Set("$.fusion"u8, BinaryData.FromString(fusion));
+#pragma warning restore SCME0001
+        }
+
+        return options;
+    }
+
+    private static ChatMessage Message(Decoding.Text.ChatMessage message) => message.Role switch
+    {
+        "system" => new SystemChatMessage(message.Content) { ParticipantName = message.Name },
+        "assistant" => new AssistantChatMessage(message.Content) { ParticipantName = message.Name },
+        "user" => new UserChatMessage(message.Content) { ParticipantName = message.Name },
+        var role => throw new TrainingException($"A question has a message of role '{role}'; over HTTP accepted are system, user and assistant."),
+    };
+}

@@ -1,0 +1,102 @@
+using System.Diagnostics;
+using System.Text.Json;
+
+using ProxyTune.Gateway.Tests.Hosting;
+using ProxyTune.Testing;
+using ProxyTune.Trainer.Data;
+using ProxyTune.Trainer.Recipes;
+
+namespace ProxyTune.Trainer.Tests.EndToEnd;
+
+/// <summary><c>evaluate --url</c> as a process of its own, asking a running server.</summary>
+public sealed class RemoteEvaluationTests : IAsyncLifetime
+{
+    private const string Served = "pair";
+    private const string Key = "an operator's key";
+
+    // Of its own output: here the server's framework stands in for some of its libraries.
+    private static readonly string Program = Path.Combine(AppContext.BaseDirectory.Replace("Trainer.Tests", "Trainer", StringComparison.Ordinal), Path.GetFileName(typeof(Sft).Assembly.Location));
+
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(2);
+
+    private readonly string _folder = Tiny.NewFolder();
+    private readonly string _data;
+    private readonly RunningGateway _gateway;
+
+    public RemoteEvaluationTests()
+    {
+        var models = Directory.CreateDirectory(Path.Combine(_folder, "models")).FullName;
+        foreach (var name in new[] { "town-base", "town-small", "town-small-polite" })
+        {
+            Directory.CreateSymbolicLink(Path.Combine(models, name), Path.Combine(Repository.Models, name));
+        }
+
+        File.WriteAllText(Path.Combine(models, "catalog.json"), $$"""
+            { "served_models": [{ "name": "{{Served}}", "base": "town-base", "method": "proxy", "alpha_range": [-1, 1],
+              "experts": [{ "name": "polite", "model": "town-small-polite", "anti_expert": "town-small" }] }] }
+            """);
+
+        // More than are asked at a time, and two that nobody answers as they want.
+        var examples = TownData.Examples("town:polite/test").Take(20).Select((example, i) => i < 2 ? example with { Answer = "Never." } : example);
+        _data = Tiny.SaveExamples(_folder, examples);
+        _gateway = new(null, "--models", models, "--Operator:Key", Key);
+    }
+
+    public Task InitializeAsync() => _gateway.InitializeAsync();
+
+    public async Task DisposeAsync()
+    {
+        await _gateway.DisposeAsync();
+        Directory.Delete(_folder, recursive: true);
+    }
+
+    [Fact]
+    public async Task Json_ServedModel_PrintsTheCountsAndNothingElse()
+    {
+        var (code, output, error) = await RunAsync(Url, null);
+
+        Assert.Equal((0, ""), (code, error));
+        var counts = JsonDocument.Parse(output).RootElement;
+        Assert.Equal("""{"right":18,"total":20}""", counts.GetRawText());
+    }
+
+    /// <summary>What only operators may ask for: the key of the environment is sent.</summary>
+    [Theory]
+    [InlineData(Key, 0)]
+    [InlineData(null, 1)]
+    public async Task Fusion_BelowZero_NeedsTheKey(string? key, int expected)
+    {
+        var (code, output, error) = await RunAsync(Url, key, "--fusion", """{ "alpha": -1 }""");
+
+        Assert.Equal(expected, code);
+        Assert.Equal(expected == 0 ? """{"right":0,"total":20}""" : "", output.Trim());
+        Assert.Equal(expected != 0, error.Contains("403", StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("http://127.0.0.1:1/v1", "'pair' at http://127.0.0.1:1/v1")]
+    [InlineData("nowhere", "--url is 'nowhere'; accepted is where an API begins")]
+    public async Task Url_NobodyThere_EndsWith1AndOneLine(string url, string expected)
+    {
+        var (code, output, error) = await RunAsync(url, null);
+
+        Assert.Equal((1, ""), (code, output));
+        Assert.Contains(expected, Assert.Single(error.Trim().Split('\n')), StringComparison.Ordinal);
+    }
+
+    private string Url => new Uri(_gateway.Http.BaseAddress!, "v1").ToString();
+
+    private async Task<(int Code, string Output, string Error)> RunAsync(string url, string? key, params string[] more)
+    {
+        var start = new ProcessStartInfo("dotnet", [Program, "evaluate", "--url", url, "--served", Served, "--data", _data, "--json", .. more])
+        {
+            RedirectStandardError = true,
+            RedirectStandardOutput = true,
+        };
+        start.Environment[Evaluate.KeyVariable] = key;
+        using var process = Process.Start(start)!;
+        var (output, error) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
+        await process.WaitForExitAsync().WaitAsync(Patience);
+        return (process.ExitCode, await output, await error);
+    }
+}
