@@ -27,6 +27,30 @@ public enum EngineError
     /// <summary>A model folder is incomplete or does not fit; found at start-up.</summary>
     InvalidModelFolder,
 
+    /// <summary>An uploaded file, archive, patch or model is not what an expert may be (400, code invalid_expert).</summary>
+    InvalidExpert,
+
+    /// <summary>No uploaded expert, or no part of an upload, of that name (404, code upload_not_found).</summary>
+    UnknownUpload,
+
+    /// <summary>It exists already, or is in use (409).</summary>
+    Conflict,
+
+    /// <summary>An upload is larger than one may be (413).</summary>
+    UploadTooLarge,
+
+    /// <summary>The experts' folder is full (507).</summary>
+    StoreFull,
+
+    /// <summary>A patch was trained on other weights than the base's and has passed no evaluation there (409).</summary>
+    NotGated,
+
+    /// <summary>The evaluation of a port could not be run, or gave no score (502).</summary>
+    EvaluationFailed,
+
+    /// <summary>The files of an uploaded expert are no longer those that came (500).</summary>
+    DamagedExpert,
+
     /// <summary>A model threw or returned NaN in a step (500).</summary>
     ModelFailure,
 

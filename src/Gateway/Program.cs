@@ -1,10 +1,15 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
+using Microsoft.AspNetCore.Hosting.Server;
+
 using ProxyTune.Decoding;
 using ProxyTune.Decoding.Catalog;
+using ProxyTune.Decoding.Experts;
 using ProxyTune.Decoding.Generation;
+using ProxyTune.Gateway.CommandLine;
 using ProxyTune.Gateway.Endpoints;
+using ProxyTune.Gateway.Experts;
 using ProxyTune.Gateway.Hosting;
 using ProxyTune.Gateway.OpenAI;
 
@@ -15,6 +20,11 @@ internal static class Program
 {
     public static async Task<int> Main(string[] args)
     {
+        if (args is [ExpertsCommand.Name, ..])
+        {
+            return await ExpertsCommand.RunAsync(args);
+        }
+
         try
         {
             await using WebApplication app = Build(args);
@@ -48,11 +58,18 @@ internal static class Program
         Metrics.Add(builder.Services);
         builder.Services.AddOpenApi(OpenApiDocument.Configure);
         builder.Services.AddSingleton(new Operators(options.Operator.Key));
-        builder.Services.AddSingleton(_ => ModelCatalog.Load(ModelsFolder.Find(options.Models, Environment.CurrentDirectory, AppContext.BaseDirectory), options.Engine));
+        builder.Services.AddSingleton(_ => ModelCatalog.Load(ModelsFor(options), options.Engine));
 
         // What is served changes at run time; a request keeps what it found.
-        builder.Services.AddTransient(services => services.GetRequiredService<ModelCatalog>().Served);
+        builder.Services.AddHttpContextAccessor();
+        builder.Services.AddTransient(Operators.WhatTheyMaySee);
         builder.Services.AddSingleton(services => new DecodeScheduler(services.GetRequiredService<ModelCatalog>().Ensemble, options.Scheduler));
+
+        builder.Services.AddSingleton(services => ExpertStore.Open(options.ExpertsFolder ?? Path.Combine(ModelsFor(options), "experts"), options.Experts));
+        builder.Services.AddSingleton(services => ExpertRegistry.OpenAsync(
+            services.GetRequiredService<ExpertStore>(), services.GetRequiredService<ModelCatalog>(), services.GetRequiredService<DecodeScheduler>()).GetAwaiter().GetResult());
+        builder.Services.AddSingleton(services => new Gate(options.Gate, services.GetRequiredService<IServer>(), options.Operator.Key));
+        builder.Services.AddSingleton<Porting>();
 
         configure?.Invoke(builder);
 
@@ -62,12 +79,20 @@ internal static class Program
         Completions.Map(app);
         Models.Map(app);
         Audits.Map(app);
+        ExpertServing.Map(app);
+        ExpertPorting.Map(app);
         Health.Map(app);
         Metrics.Map(app);
         app.MapOpenApi();
 
-        app.Services.GetRequiredService<DecodeScheduler>();
+        foreach ((string name, string reason) in app.Services.GetRequiredService<ExpertRegistry>().Failures)
+        {
+            app.Logger.LogWarning("'{Name}' is not served any more: {Reason}", name, reason);
+        }
+
         app.Logger.LogInformation("Serving {Models}", string.Join(", ", app.Services.GetRequiredService<ModelCatalog>().Models.Select(model => model.Name)));
         return app;
     }
+
+    private static string ModelsFor(GatewayOptions options) => ModelsFolder.Find(options.Models, Environment.CurrentDirectory, AppContext.BaseDirectory);
 }

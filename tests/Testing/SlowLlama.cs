@@ -116,9 +116,10 @@ public sealed class SlowLlama(string folder)
     private double[][] Linear(double[][] rows, string weight)
     {
         var matrix = _weights[weight];
+        var bias = _weights.GetValueOrDefault(weight.Replace(".weight", ".bias", StringComparison.Ordinal));
         return [.. rows.Select(row =>
         {
-            var result = new double[matrix.Length / row.Length];
+            var result = bias?.Select(value => (double)value).ToArray() ?? new double[matrix.Length / row.Length];
             for (var o = 0; o < result.Length; o++)
             {
                 for (var i = 0; i < row.Length; i++)

@@ -63,7 +63,7 @@ public static class TinyPatch
             double[] weights = [.. model.ReadFloat32(tensor.Name).Select(weight => (double)weight)];
             foreach (var (folder, weight) in patches)
             {
-                Add(weights, folder, tensor.Name, weight * Alpha / Rank);
+                Add(weights, folder, tensor.Name, weight * Alpha);
             }
 
             return (tensor.Name, tensor.Shape.ToArray(), weights.Select(value => (float)value).ToArray());
@@ -79,12 +79,12 @@ public static class TinyPatch
         }
 
         var (a, b) = (file.ReadFloat32(Key(tensor, "lora_A")), file.ReadFloat32(Key(tensor, "lora_B")));
-        var inputs = a.Length / Rank;
+        var (rank, inputs) = (file.Tensors[Key(tensor, "lora_A")].Shape[0], file.Tensors[Key(tensor, "lora_A")].Shape[1]);
         for (var i = 0; i < weights.Length; i++)
         {
-            for (var r = 0; r < Rank; r++)
+            for (var r = 0; r < rank; r++)
             {
-                weights[i] += factor * b[(i / inputs * Rank) + r] * a[(r * inputs) + (i % inputs)];
+                weights[i] += factor / rank * b[(i / inputs * rank) + r] * a[(r * inputs) + (i % inputs)];
             }
         }
     }

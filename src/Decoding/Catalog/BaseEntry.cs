@@ -81,6 +81,15 @@ internal sealed class BaseEntryConverter : JsonConverter<BaseEntry>
         }
     }
 
-    public override void Write(Utf8JsonWriter writer, BaseEntry value, JsonSerializerOptions options) =>
-        throw new NotSupportedException("The catalog is only read.");
+    public override void Write(Utf8JsonWriter writer, BaseEntry value, JsonSerializerOptions options)
+    {
+        if (value.Remote is { } remote)
+        {
+            JsonSerializer.Serialize(writer, remote, CatalogJson.Default.RemoteEntry);
+        }
+        else
+        {
+            writer.WriteStringValue(value.Folder);
+        }
+    }
 }

@@ -48,6 +48,9 @@ internal sealed record ServedModelEntry
 
     public string? Description { get; init; }
 
+    /// <summary>Whether others than operators do not see it.</summary>
+    public bool? OperatorsOnly { get; init; }
+
     public BaseEntry? Base { get; init; }
 
     /// <summary>Added to the base's weights.</summary>
@@ -119,4 +122,5 @@ internal sealed record PatchEntry
     UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow)]
 [JsonSerializable(typeof(CatalogFile))]
 [JsonSerializable(typeof(RemoteEntry))]
+[JsonSerializable(typeof(ServedModelEntry))]
 internal sealed partial class CatalogJson : JsonSerializerContext;

@@ -9,6 +9,9 @@ namespace ProxyTune.Decoding.Catalog;
 /// <param name="Template">Its own chat template; null for a model that was never tuned to chat.</param>
 internal sealed record CatalogMember(string Folder, ILanguageModel Model, Tokenizer Tokenizer, ChatTemplate? Template)
 {
+    /// <summary>What the catalog calls the folder; empty for what is no folder as it is.</summary>
+    public string Name { get; init; } = "";
+
     public DateTimeOffset Written => File.GetLastWriteTimeUtc(Path.Combine(Folder, Model.Info.IsRemote ? Tokenizer.FileName : GenAiConfig.FileName));
 
     /// <param name="memory">The budget that it shares with the other members.</param>

@@ -15,14 +15,16 @@ internal sealed class HotServing(ModelCatalog catalog, DecodeScheduler scheduler
     private readonly List<ServedModel> alive = [];
 
     /// <summary>Loads what an entry needs, and serves it.</summary>
+    /// <param name="replaces">Whether it takes the place of what was served at run time under its name, at once and for new requests.</param>
     /// <param name="keep">Called when all is well, before anybody sees the model; its failure is the whole's.</param>
     /// <exception cref="EngineException">InvalidValue: the entry is wrong, or its name is taken; InvalidModelFolder: what it names is.</exception>
-    public async Task<ServedModel> ServeAsync(ServedModelEntry entry, Action<ServedModel>? keep = null)
+    public async Task<ServedModel> ServeAsync(ServedModelEntry entry, bool replaces = false, Action<ServedModel>? keep = null)
     {
         await turn.WaitAsync();
         try
         {
-            if (entry.Name is { } name && catalog.Served.Contains(name))
+            ServedModel? old = Find(entry.Name);
+            if (entry.Name is { } name && catalog.Served.Contains(name) && !(replaces && old is not null))
             {
                 throw new EngineException(EngineError.InvalidValue, $"'{name}' is served already; retire it first, or choose another name.", "name");
             }
@@ -44,7 +46,12 @@ internal sealed class HotServing(ModelCatalog catalog, DecodeScheduler scheduler
             }
 
             alive.Add(model);
-            catalog.Publish(catalog.Served.With(model));
+            catalog.Publish(catalog.Served.With(model, old));
+            if (old is not null)
+            {
+                _ = Free(old);
+            }
+
             return model;
         }
         finally
@@ -62,17 +69,11 @@ internal sealed class HotServing(ModelCatalog catalog, DecodeScheduler scheduler
         await turn.WaitAsync();
         try
         {
-            ServedModel model = alive.Find(model => model.Name == name && catalog.Served.Contains(name))
+            ServedModel model = Find(name)
                 ?? throw new EngineException(EngineError.UnknownModel, $"'{name}' was not served at run time; there are: {Listing.Of(catalog.Served.All.Intersect(alive).Select(other => other.Name))}.", "name");
             keep();
             catalog.Publish(catalog.Served.Without(model));
-            foreach (ServedPatch patch in model.Streams.Select(stream => stream.Patch).OfType<ServedPatch>())
-            {
-                patch.Forget();
-            }
-
-            model.Uses.Close();
-            return FreeAsync(model);
+            return Free(model);
         }
         finally
         {
@@ -81,6 +82,20 @@ internal sealed class HotServing(ModelCatalog catalog, DecodeScheduler scheduler
     }
 
     public void Dispose() => turn.Dispose();
+
+    /// <summary>What was served at run time under that name, and is.</summary>
+    private ServedModel? Find(string? name) => alive.Find(model => model.Name == name && catalog.Served.All.Contains(model));
+
+    private Task Free(ServedModel model)
+    {
+        foreach (ServedPatch patch in model.Streams.Select(stream => stream.Patch).OfType<ServedPatch>())
+        {
+            patch.Forget();
+        }
+
+        model.Uses.Close();
+        return FreeAsync(model);
+    }
 
     private async Task FreeAsync(ServedModel model)
     {

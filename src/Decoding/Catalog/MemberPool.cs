@@ -1,15 +1,17 @@
+using System.Collections.Immutable;
+
 using ProxyTune.Decoding.Models;
 using ProxyTune.Decoding.Models.KeyValues;
 using ProxyTune.Decoding.Patches;
 
 namespace ProxyTune.Decoding.Catalog;
 
-/// <summary>Loads each model folder once, and each merge of one with patches, when the first served model needs it. Not thread-safe.</summary>
+/// <summary>Loads each model folder once, and each merge of one with patches, when the first served model needs it. One thread at a time may load or release; any may see what is loaded.</summary>
 /// <param name="folders">Paths of the model folders there are, by name.</param>
 internal sealed class MemberPool(IDictionary<string, string> folders, PatchShelf shelf, CatalogCheck check, EngineOptions options) : IDisposable
 {
-    private readonly Dictionary<string, CatalogMember> loaded = [];
     private readonly Dictionary<string, ServedPatch> patches = [];
+    private volatile ImmutableDictionary<string, CatalogMember> loaded = ImmutableDictionary<string, CatalogMember>.Empty;
 
     /// <summary>What all members share.</summary>
     public KeyValueMemory Memory { get; } = new(options.KeyValueBytes);
@@ -25,6 +27,10 @@ internal sealed class MemberPool(IDictionary<string, string> folders, PatchShelf
     public bool MayMerge { get; set; } = true;
 
     public IReadOnlyList<CatalogMember> Loaded => [.. loaded.Values];
+
+    /// <summary>By the names of their folders: members as they are there, without merges and remote models.</summary>
+    public IReadOnlyDictionary<string, CatalogMember> LoadedFolders =>
+        loaded.Where(entry => entry.Value.Model is OnnxLanguageModel && entry.Value.Name == entry.Key).ToDictionary();
 
     /// <summary>Makes a folder known, or unknown where its path is null.</summary>
     public void SetFolder(string name, string? path)
@@ -44,7 +50,7 @@ internal sealed class MemberPool(IDictionary<string, string> folders, PatchShelf
     {
         foreach (string name in loaded.Where(entry => entry.Value == member).Select(entry => entry.Key).ToArray())
         {
-            loaded.Remove(name);
+            loaded = loaded.Remove(name);
         }
 
         foreach (string key in patches.Where(entry => entry.Value.Model == member.Model).Select(entry => entry.Key).ToArray())
@@ -59,8 +65,8 @@ internal sealed class MemberPool(IDictionary<string, string> folders, PatchShelf
     {
         if (!loaded.TryGetValue(name, out CatalogMember? member))
         {
-            member = Guarded(name, label, () => CatalogMember.Load(Folder(name, label), options, Memory));
-            loaded[name] = member;
+            member = Guarded(name, label, () => CatalogMember.Load(Folder(name, label), options, Memory)) with { Name = name };
+            loaded = loaded.SetItem(name, member);
         }
 
         return member;
@@ -91,7 +97,7 @@ internal sealed class MemberPool(IDictionary<string, string> folders, PatchShelf
 
     /// <summary>The member of that key, which is loaded once.</summary>
     public CatalogMember Get(RemoteEntry remote, RemoteLoader loader) =>
-        loaded.TryGetValue(remote.Key, out CatalogMember? member) ? member : loaded[remote.Key] = loader.Load(remote);
+        loaded.TryGetValue(remote.Key, out CatalogMember? member) ? member : Add(remote.Key, loader.Load(remote));
 
     /// <summary>Disposes of what the members share. Their models are the ensemble's.</summary>
     public void Dispose()
@@ -102,6 +108,12 @@ internal sealed class MemberPool(IDictionary<string, string> folders, PatchShelf
         {
             member.Tokenizer.Dispose();
         }
+    }
+
+    private CatalogMember Add(string key, CatalogMember member)
+    {
+        loaded = loaded.SetItem(key, member);
+        return member;
     }
 
     private (CatalogMember Member, ServedPatch? Patch) Load(string key, string? hash, CatalogMember plain, IReadOnlyList<PatchEntry> entries, string label)
@@ -115,7 +127,7 @@ internal sealed class MemberPool(IDictionary<string, string> folders, PatchShelf
         PatchSum? sum = hash is null ? new(shelf.Get(entries, label)) : null;
         if (sum is not null && MayMerge && model.UnknownTarget(sum) is not null)
         {
-            return (loaded[key] = CatalogMember.Load(plain.Folder, options, Memory, sum.Patches), null);
+            return (Add(key, CatalogMember.Load(plain.Folder, options, Memory, sum.Patches)), null);
         }
 
         ServedPatch patch = new(key, hash ?? sum!.Hash, model, Resident, () => Read(entries, label, sum?.Hash));

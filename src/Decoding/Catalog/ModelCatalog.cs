@@ -132,6 +132,9 @@ public sealed class ModelCatalog : IDisposable
         member.Tokenizer.Dispose();
     }
 
+    /// <summary>The loaded model folders, by name.</summary>
+    internal IReadOnlyDictionary<string, CatalogMember> LoadedFolders => members.LoadedFolders;
+
     internal void Publish(ServedModels next) => served = next;
 
     /// <summary>Makes the folder of a model that an operator brought known by a name; null forgets it.</summary>

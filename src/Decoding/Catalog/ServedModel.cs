@@ -31,6 +31,9 @@ public sealed class ServedModel
     /// <summary>What holds where a request says nothing, and the ranges of what it may say.</summary>
     public FusionDefaults Defaults { get; }
 
+    /// <summary>Whether others do not see it.</summary>
+    public bool IsForOperators { get; internal init; }
+
     /// <summary>Empty for a base alone.</summary>
     public IReadOnlyList<ServedExpert> Experts { get; }
 

@@ -19,7 +19,7 @@ internal sealed class ServedModelBuilder(string modelsFolder, CatalogCheck check
             ? null
             : Stream(Fitting(entry.Amateur, baseMember, label), StreamRole.AntiExpert, "amateur", entry.Prompts, null, label);
         FusionDefaults defaults = Defaults(entry, label);
-        var model = new ServedModel(entry.Name!, entry.Description ?? "", baseStream, experts, amateur, defaults);
+        var model = new ServedModel(entry.Name!, entry.Description ?? "", baseStream, experts, amateur, defaults) { IsForOperators = entry.OperatorsOnly == true };
         CheckMethods(model, label);
         CheckUse(entry, defaults, label);
         CheckMemory(model);

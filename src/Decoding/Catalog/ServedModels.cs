@@ -21,7 +21,11 @@ public sealed class ServedModels
         ? model
         : throw new EngineException(EngineError.UnknownModel, $"There is no model '{name}'; there are: {Listing.Of(All.Select(other => other.Name))}.", "model");
 
-    internal ServedModels With(ServedModel model) => new([.. All, model]);
+    /// <summary>What everybody may see.</summary>
+    public ServedModels ForEverybody => field ??= All.Any(model => model.IsForOperators) ? new([.. All.Where(model => !model.IsForOperators)]) : this;
+
+    /// <param name="old">Goes at the same moment; null for nothing.</param>
+    internal ServedModels With(ServedModel model, ServedModel? old = null) => new([.. All.Where(other => other != old), model]);
 
     internal ServedModels Without(ServedModel model) => new([.. All.Where(other => other != model)]);
 }

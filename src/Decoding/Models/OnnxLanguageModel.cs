@@ -104,6 +104,10 @@ public sealed class OnnxLanguageModel : ILanguageModel
     /// <summary>The first target of a patch that no node of the graph is known to hold: such a patch can only be merged. Null where sequences may have the patch.</summary>
     public string? UnknownTarget(PatchSum patch) => patched.Unknown(patch);
 
+    /// <summary>Refuses a patch that sequences cannot have. Any thread may call it.</summary>
+    /// <exception cref="EngineException">InvalidModelFolder: the patch does not fit the model; InvalidValue: it overflows.</exception>
+    public void Check(PatchSum patch) => patched.Fit(patch);
+
     /// <summary>Makes ready for sequences with that patch, so that nobody waits when the first of them starts. Any thread may call it.</summary>
     /// <exception cref="EngineException">InvalidModelFolder: the patch does not fit the model; InvalidValue: it overflows.</exception>
     public void Prepare(PatchSum patch) => patched.Prepare(patch);

@@ -19,7 +19,7 @@ namespace ProxyTune.Decoding.Models;
 /// <param name="model">The variant that runs where no sequence has a patch.</param>
 internal sealed class PatchedDecoder(DecoderGraph graph, ModelProto model, KeyValueCache cache) : IDisposable
 {
-    private readonly IReadOnlyList<LinearNode> nodes = LinearNodes.Find(model.Graph);
+    private readonly LinearLayout layout = LinearNodes.Find(model);
     private readonly ConditionalWeakTable<PatchSum, FittedPatch> fitted = [];
     private readonly SortedSet<int> withSlots = [];
     private readonly Lock preparing = new();
@@ -31,7 +31,16 @@ internal sealed class PatchedDecoder(DecoderGraph graph, ModelProto model, KeyVa
     public TimeSpan Time => earlier + (running?.Run.Time ?? TimeSpan.Zero);
 
     /// <summary>The first target that no linear node of the graph is known to hold, or null when the patch can run as rows.</summary>
-    public string? Unknown(PatchSum patch) => patch.Targets.Order(StringComparer.Ordinal).FirstOrDefault(target => !nodes.Any(node => node.Parts.Any(part => part.Target == target)));
+    public string? Unknown(PatchSum patch) => patch.Targets.Order(StringComparer.Ordinal).FirstOrDefault(target => layout.Refusal(target) is not null);
+
+    /// <summary>Refuses a patch that cannot run as rows.</summary>
+    /// <exception cref="EngineException">InvalidModelFolder: the patch does not fit the graph; InvalidValue: it overflows.</exception>
+    public FittedPatch Fit(PatchSum patch) => Unknown(patch) is { } unknown
+        ? throw new EngineException(
+            EngineError.InvalidModelFolder,
+            $"{graph.File} has no linear node that is known to be '{unknown}', which {patch.Name} changes: {layout.Refusal(unknown)}.",
+            graph.Config.Graph)
+        : FittedPatch.Of(patch, layout.Nodes);
 
     /// <summary>Sees to it that the slots which a patch needs exist. Slots at other nodes would only cost time. Does not wait for others where the patch is prepared already.</summary>
     /// <exception cref="EngineException">InvalidModelFolder: the patch does not fit the graph; InvalidValue: it overflows.</exception>
@@ -42,14 +51,8 @@ internal sealed class PatchedDecoder(DecoderGraph graph, ModelProto model, KeyVa
             return known;
         }
 
-        if (Unknown(patch) is { } unknown)
-        {
-            throw new EngineException(
-                EngineError.InvalidModelFolder, $"{graph.File} has no linear node that is known to be '{unknown}', which {patch.Name} changes.", graph.Config.Graph);
-        }
-
-        FittedPatch fit = FittedPatch.Of(patch, nodes);
-        int[] needed = [.. Enumerable.Range(0, nodes.Count).Where(i => fit.Pairs[i] is not null)];
+        FittedPatch fit = Fit(patch);
+        int[] needed = [.. Enumerable.Range(0, layout.Nodes.Count).Where(i => fit.Pairs[i] is not null)];
         lock (preparing)
         {
             if (withSlots.Count == 0 || !withSlots.IsSupersetOf(needed))
@@ -84,8 +87,8 @@ internal sealed class PatchedDecoder(DecoderGraph graph, ModelProto model, KeyVa
 
     private SlottedSession Open(int[] indices)
     {
-        DecoderSession session = graph.Open(LoraSlots.Of(model, indices.Select(i => nodes[i])));
-        return new(session, cache, new(indices.Select(i => (i, nodes[i]))));
+        DecoderSession session = graph.Open(LoraSlots.Of(model, indices.Select(i => layout.Nodes[i])));
+        return new(session, cache, new(indices.Select(i => (i, layout.Nodes[i]))));
     }
 
     /// <summary>A session with slots, and what is bound to it.</summary>

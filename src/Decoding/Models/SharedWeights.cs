@@ -14,6 +14,7 @@ internal sealed unsafe class SharedWeights : IDisposable
     private readonly List<(MemoryMappedFile File, MemoryMappedViewAccessor View)> files = [];
     private readonly List<(string Name, OrtValue Value)> weights = [];
     private readonly PrePackedWeightsContainer packed = new();
+    private volatile bool sharesPacked = true;
 
     /// <exception cref="IOException">A file is missing or too short.</exception>
     public SharedWeights(string folder, GraphContents contents)
@@ -40,7 +41,7 @@ internal sealed unsafe class SharedWeights : IDisposable
             options.AddInitializer(name, value);
         }
 
-        InferenceSession session = new(graph, options, packed);
+        InferenceSession session = OpenPacked(graph, options) ?? new(graph, options);
         files.ForEach(file => MappedPages.Release(file.View.SafeMemoryMappedViewHandle));
         return session;
     }
@@ -58,6 +59,20 @@ internal sealed unsafe class SharedWeights : IDisposable
 
         weights.Clear();
         files.Clear();
+    }
+
+    /// <summary>Null where kernels of the graph, as some for float16, pack for their own session only, which they refuse to do with a container.</summary>
+    private InferenceSession? OpenPacked(byte[] graph, SessionOptions options)
+    {
+        try
+        {
+            return sharesPacked ? new(graph, options, packed) : null;
+        }
+        catch (OnnxRuntimeException error) when (error.Message.Contains("cache computed pre-packed weights", StringComparison.Ordinal))
+        {
+            sharesPacked = false;
+            return null;
+        }
     }
 
     private void Map(string path, IEnumerable<ExternalWeight> inFile)

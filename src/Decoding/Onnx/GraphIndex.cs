@@ -41,3 +41,9 @@ internal sealed class GraphIndex
     /// <summary>Shapes that others noted beside the graph do not hold in a variant of it; ONNX Runtime infers them itself.</summary>
     public static void ForgetShapes(GraphProto graph) => graph.ValueInfo.Clear();
 }
+
+internal static class NodeAttributes
+{
+    /// <summary>An integer attribute; 0 where the node has none of that name.</summary>
+    public static long Number(this NodeProto node, string attribute) => node.Attribute.FirstOrDefault(a => a.Name == attribute)?.I ?? 0;
+}

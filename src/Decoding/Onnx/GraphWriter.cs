@@ -11,6 +11,9 @@ internal sealed class GraphWriter(string name)
     /// <summary>Operators of ONNX Runtime's own.</summary>
     public const string Contrib = "com.microsoft";
 
+    /// <summary>By which our graphs are known.</summary>
+    public const string Producer = "ProxyTune";
+
     private readonly GraphProto _graph = new() { Name = name };
 
     public string Input(string name, TensorProto.Types.DataType type, params object[] dimensions)
@@ -65,7 +68,7 @@ internal sealed class GraphWriter(string name)
 
     public ModelProto ToModel()
     {
-        var model = new ModelProto { IrVersion = 9, ProducerName = "ProxyTune", Graph = _graph };
+        var model = new ModelProto { IrVersion = 9, ProducerName = Producer, Graph = _graph };
         model.OpsetImport.Add(new OperatorSetIdProto { Domain = "", Version = 18 });
         model.OpsetImport.Add(new OperatorSetIdProto { Domain = Contrib, Version = 1 });
         return model;

@@ -1,15 +1,17 @@
 using global::Onnx;
-using static Onnx.TensorProto.Types;
 
 namespace ProxyTune.Decoding.Onnx;
 
 /// <summary>
-/// Finds the linear nodes of a Llama-family decoder by the names that exporters give them: <c>layers.3.qkv</c> and <c>layers.3.mlp.gate_up</c>
-/// in our graphs, <c>/model/layers.3/attn/q_proj/MatMul</c> and the like in onnxruntime-genai's. A node whose place, shape or type is not
-/// certain is not in the list, rather than guessed.
+/// Finds the linear nodes of a Llama-family decoder by the names that exporters give them or their weights: <c>layers.3.qkv</c> and
+/// <c>layers.3.mlp.gate_up</c> in our graphs, <c>/model/layers.3/attn/q_proj/MatMul</c> and the like in onnxruntime-genai's. A node whose
+/// place, shape or type is not certain is left out and named, rather than guessed.
 /// </summary>
 internal static class LinearNodes
 {
+    private static readonly Dictionary<string, string> Folders = new() { ["attn"] = "self_attn", ["self_attn"] = "self_attn", ["attention"] = "self_attn", ["mlp"] = "mlp" };
+    private static readonly string[] Endings = ["MatMul", "Gemm", "FusedMatMul", "weight", "qweight", "base_layer"];
+
     private static readonly Dictionary<string, string[]> Modules = new()
     {
         ["qkv"] = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],
@@ -23,90 +25,71 @@ internal static class LinearNodes
         ["down"] = ["mlp.down_proj"],
     };
 
-    public static IReadOnlyList<LinearNode> Find(GraphProto graph)
+    public static LinearLayout Find(ModelProto model)
     {
-        GraphIndex index = new(graph);
-        NodeProto? attention = graph.Node.FirstOrDefault(node => node.OpType == "GroupQueryAttention");
-        LinearNode[] found = [.. graph.Node.Select(node => Read(index, node, attention)).OfType<LinearNode>()];
+        GraphIndex index = new(model.Graph);
+        AttentionHeads? heads = AttentionHeads.Of(model, out string headsRefusal);
+        List<(LinearNode Node, string Name)> found = [];
+        Dictionary<string, string> refusals = [];
+        foreach (NodeProto node in model.Graph.Node.Where(LinearShape.IsLinear))
+        {
+            if ((Place(node.Name) ?? LinearShape.WeightName(index, node).Select(Place).FirstOrDefault(place => place is not null)) is not { } place)
+            {
+                continue;
+            }
+
+            string[] targets = [.. Modules[place.Module].Select(module => LlamaTensors.Of(place.Layer, module))];
+            LinearPart[]? parts = null;
+            LinearShape? shape = LinearShape.Of(index, node, out string refusal);
+            if (shape is { } known)
+            {
+                bool isFeedForward = targets[0].Contains(".mlp.", StringComparison.Ordinal);
+                refusal = headsRefusal;
+                parts = isFeedForward ? FeedForward(targets, known, out refusal) : heads?.Parts(targets, known, out refusal);
+            }
+
+            if (parts is null)
+            {
+                Array.ForEach(targets, target => refusals.TryAdd(target, $"'{node.Name}' {refusal}"));
+            }
+            else
+            {
+                found.Add((new(node.Output[0], node.Input[0], shape!.Value.Inputs, shape.Value.Outputs, parts) { Type = shape.Value.Type, IsFlat = shape.Value.IsFlat }, node.Name));
+            }
+        }
 
         // What two nodes claim to be, neither is.
-        HashSet<string> twice = [.. found.SelectMany(node => node.Parts).CountBy(part => part.Target).Where(count => count.Value > 1).Select(count => count.Key)];
-        return [.. found.Where(node => !node.Parts.Any(part => twice.Contains(part.Target)))];
-    }
-
-    private static LinearNode? Read(GraphIndex index, NodeProto node, NodeProto? attention)
-    {
-        if (Shape(index, node) is not { } shape || Place(node.Name) is not { } place)
+        foreach (var claims in found.SelectMany(node => node.Node.Parts, (node, part) => (node.Name, part.Target)).GroupBy(claim => claim.Target).Where(claims => claims.Count() > 1))
         {
-            return null;
+            refusals[claims.Key] = $"{string.Join(" and ", claims.Select(claim => $"'{claim.Name}'"))} both have its name";
         }
 
-        string[] modules = Modules[place.Module];
-        LinearPart[]? parts = place.Module switch
-        {
-            "qkv" or "q" or "k" or "v" or "o" => attention is null ? null : Attention(place.Layer, modules, shape, attention),
-            _ when shape.Outputs % modules.Length != 0 => null,
-            _ => [.. modules.Select((module, i) => new LinearPart(LlamaTensors.Of(place.Layer, module), i * shape.Outputs / modules.Length, shape.Outputs / modules.Length, null, null))],
-        };
-        return parts is null ? null : new(node.Output[0], node.Input[0], shape.Inputs, shape.Outputs, parts);
+        return new([.. found.Where(node => !node.Node.Parts.Any(part => refusals.ContainsKey(part.Target))).Select(node => node.Node)], refusals);
     }
 
-    private static LinearPart[]? Attention(int layer, string[] modules, (int Inputs, int Outputs) shape, NodeProto attention)
+    private static LinearPart[]? FeedForward(string[] targets, LinearShape shape, out string refusal)
     {
-        int queries = (int)Number(attention, "num_heads", 0), keys = (int)Number(attention, "kv_num_heads", 0);
-        bool isOutput = modules is ["self_attn.o_proj"];
-        int[] heads = isOutput ? [queries] : [.. modules.Select(module => module == "self_attn.q_proj" ? queries : keys)];
-        int dimensions = isOutput ? shape.Inputs : shape.Outputs, size = dimensions / Math.Max(1, heads.Sum());
-        if (size == 0 || size * heads.Sum() != dimensions)
-        {
-            return null;
-        }
-
-        // Padding does not change the scale, which is that of the model's own size.
-        float scale = attention.Attribute.FirstOrDefault(attribute => attribute.Name == "scale")?.F ?? 0;
-        int real = scale > 0 ? (int)Math.Round(1 / (scale * (double)scale)) : size;
-        HeadPadding padding = real % 2 == 0 && HeadPadding.Of(real) is var padded && padded.Padded == size ? padded : new(size, size);
-        int first = 0;
-        return
-        [
-            .. modules.Zip(heads, (module, count) =>
-            {
-                int outputs = isOutput ? shape.Outputs : count * size, start = first;
-                first += outputs;
-                return new LinearPart(LlamaTensors.Of(layer, module), start, outputs, isOutput ? null : padding, isOutput ? padding : null);
-            }),
-        ];
+        refusal = $"has {shape.Outputs} outputs, which {targets.Length} of equal size do not make";
+        int each = shape.Outputs / targets.Length;
+        return each * targets.Length != shape.Outputs ? null : [.. targets.Select((target, i) => new LinearPart(target, i * each, each, null, null))];
     }
 
-    /// <summary>Null for nodes that are not linear, and for activations that are not float32.</summary>
-    private static (int Inputs, int Outputs)? Shape(GraphIndex index, NodeProto node)
-    {
-        switch (node.OpType)
-        {
-            case "MatMulNBits" when index.Weight(node.Input[2])?.DataType == (int)DataType.Float:
-                return ((int)Number(node, "K", 0), (int)Number(node, "N", 0));
-            case "MatMul" or "FusedMatMul" when index.Weight(node.Input[1]) is { DataType: (int)DataType.Float, Dims: [var rows, var columns] }:
-                bool isPlain = Number(node, "transA", 0) == 0 && node.Attribute.All(attribute => attribute.Name != "alpha" || attribute.F == 1);
-                return !isPlain ? null : Number(node, "transB", 0) == 0 ? ((int)rows, (int)columns) : ((int)columns, (int)rows);
-            default:
-                return null;
-        }
-    }
-
-    private static long Number(NodeProto node, string attribute, long otherwise) =>
-        node.Attribute.FirstOrDefault(a => a.Name == attribute)?.I ?? otherwise;
-
-    /// <summary>The layer's number follows on "layers", the module's name comes later.</summary>
+    /// <summary>"layers", the layer's number, perhaps the block's name, the module's, and then nothing that makes it something else, such as an adapter's.</summary>
     private static (int Layer, string Module)? Place(string name)
     {
         string[] words = name.Split('.', '/');
         int layers = Array.IndexOf(words, "layers");
-        if (layers < 0 || layers + 1 >= words.Length || !int.TryParse(words[layers + 1], out int layer))
+        if (layers < 0 || layers + 2 >= words.Length || !int.TryParse(words[layers + 1], out int layer))
         {
             return null;
         }
 
-        string[] modules = [.. words.Skip(layers + 2).Select(word => word.EndsWith("_proj", StringComparison.Ordinal) ? word[..^"_proj".Length] : word).Where(Modules.ContainsKey)];
-        return modules is [var module] ? (layer, module) : null;
+        bool hasFolder = Folders.TryGetValue(words[layers + 2], out string? folder);
+        string[] rest = words[(layers + (hasFolder ? 3 : 2))..];
+        string module = rest.Length == 0 ? "" : rest[0].EndsWith("_proj", StringComparison.Ordinal) ? rest[0][..^"_proj".Length] : rest[0];
+        bool isKnown = Modules.TryGetValue(module, out string[]? targets)
+            && (!hasFolder || targets[0].StartsWith(folder!, StringComparison.Ordinal))
+            && rest[1..].All(word => Endings.Any(ending => word.StartsWith(ending, StringComparison.Ordinal)));
+        return isKnown ? (layer, module) : null;
     }
 }

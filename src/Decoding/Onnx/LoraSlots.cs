@@ -5,8 +5,9 @@ namespace ProxyTune.Decoding.Onnx;
 
 /// <summary>
 /// The variant of a decoder's graph that adds a low-rank update of its own to each row of the batch: y = W x + B (A x), with A
-/// [rows, inputs, rank] and B [rows, rank, outputs] as inputs. Rows of zeros are rows without an update.
+/// [rows, inputs, rank] and B [rows, rank, outputs] as inputs in float32. Rows of zeros are rows without an update.
 /// </summary>
+/// <remarks>The update is computed in float32 whatever the graph computes in, and rounded once, where it is added.</remarks>
 internal static class LoraSlots
 {
     public static ModelProto Of(ModelProto model, IEnumerable<LinearNode> nodes)
@@ -15,16 +16,13 @@ internal static class LoraSlots
         GraphProto graph = variant.Graph;
         foreach (LinearNode linear in nodes)
         {
-            NodeProto node = graph.Node.Single(node => node.Output.Contains(linear.Output));
-            string own = Name(linear, "own"), down = Name(linear, "down"), up = Name(linear, "up");
             (string a, string b) = Inputs(linear);
-            node.Output[0] = own;
-            int place = graph.Node.IndexOf(node) + 1;
-            graph.Node.Insert(place, Node("MatMul", [linear.Input, a], down));
-            graph.Node.Insert(place + 1, Node("MatMul", [down, b], up));
-            graph.Node.Insert(place + 2, Node("Add", [own, up], linear.Output));
             graph.Input.Add(GraphWriter.Value(a, DataType.Float, "slot_rows", linear.Inputs, Name(linear, "rank")));
             graph.Input.Add(GraphWriter.Value(b, DataType.Float, "slot_rows", Name(linear, "rank"), linear.Outputs));
+            UpdatedNode update = new(graph, linear, "slot");
+            string input = linear.IsFlat ? update.Node("Reshape", "rows", update.Float(), Rows(graph, update, a)) : update.Float();
+            string up = update.Node("MatMul", "up", update.Node("MatMul", "down", input, a), b);
+            update.Add(linear.IsFlat ? update.Node("Reshape", "flat", up, Constant(graph, Name(linear, "flat_shape"), -1, linear.Outputs)) : up);
         }
 
         GraphIndex.ForgetShapes(graph);
@@ -33,8 +31,18 @@ internal static class LoraSlots
 
     public static (string A, string B) Inputs(LinearNode node) => (Name(node, "A"), Name(node, "B"));
 
-    private static string Name(LinearNode node, string what) => $"{GraphIndex.OwnPrefix}{node.Output}.{what}";
+    /// <summary>[rows, positions, inputs], of as many rows as A has.</summary>
+    private static string Rows(GraphProto graph, UpdatedNode update, string a)
+    {
+        string sizes = update.Node("Shape", "sizes", [a], GraphWriter.Attribute("end", 1L));
+        return update.Node("Concat", "rows_shape", [sizes, Constant(graph, Name(update.Linear, "rest"), -1, update.Linear.Inputs)], GraphWriter.Attribute("axis", 0L));
+    }
 
-    private static NodeProto Node(string operation, string[] inputs, string output) =>
-        new() { OpType = operation, Name = GraphIndex.OwnPrefix + output + "." + operation, Input = { inputs }, Output = { output } };
+    private static string Constant(GraphProto graph, string name, params long[] values)
+    {
+        graph.Initializer.Add(new TensorProto { Name = name, DataType = (int)DataType.Int64, Dims = { values.Length }, Int64Data = { values } });
+        return name;
+    }
+
+    private static string Name(LinearNode node, string what) => $"{GraphIndex.OwnPrefix}{node.Output}.{what}";
 }

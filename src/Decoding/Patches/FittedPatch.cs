@@ -42,7 +42,7 @@ internal sealed class FittedPatch
         int first = 0;
         foreach ((LinearPart part, WeightedPatch patch, LowRankPair pair) in summands)
         {
-            Add(slot, first, part, pair, patch.Weight * patch.Patch.Scale);
+            Add(slot, first, part, pair, patch.Weight * pair.Scale);
             first += pair.Rank;
         }
 

@@ -28,7 +28,7 @@ public sealed class LowRankPatch
     /// <summary>The folder's.</summary>
     public string Name { get; }
 
-    /// <summary>alpha / r.</summary>
+    /// <summary>alpha / r, where no pattern gives a module another.</summary>
     public double Scale { get; }
 
     /// <summary>Names of the weights that it changes, as in the checkpoint that it belongs to.</summary>
@@ -48,13 +48,13 @@ public sealed class LowRankPatch
         foreach (string target in file.Tensors.Keys.Select(name => Target(file, name)).Distinct().Order(StringComparer.Ordinal))
         {
             int[] a = Shape(file, Prefix + target + ASuffix, target), b = Shape(file, Prefix + target + BSuffix, target);
-            if (a[0] != config.Rank || b[1] != config.Rank)
+            int rank = config.RankOf(target);
+            if (a[0] != rank || b[1] != rank)
             {
-                throw Wrong(
-                    file.Path, target, $"lora_A is [{string.Join(", ", a)}] and lora_B [{string.Join(", ", b)}]; r = {config.Rank} asks for [{config.Rank}, in] and [out, {config.Rank}].");
+                throw Wrong(file.Path, target, $"lora_A is [{string.Join(", ", a)}] and lora_B [{string.Join(", ", b)}]; r = {rank} asks for [{rank}, in] and [out, {rank}].");
             }
 
-            pairs[target + ".weight"] = new(config.Rank.Value, Finite(file, Prefix + target + ASuffix), Finite(file, Prefix + target + BSuffix));
+            pairs[target + ".weight"] = new(rank, Finite(file, Prefix + target + ASuffix), Finite(file, Prefix + target + BSuffix)) { Scale = config.ScaleOf(target) };
         }
 
         return pairs.Count > 0
@@ -91,6 +91,9 @@ public sealed class LowRankPatch
 /// <param name="B">[out, Rank], row-major.</param>
 internal sealed record LowRankPair(int Rank, float[] A, float[] B)
 {
+    /// <summary>Factor of B A: alpha / r.</summary>
+    public required double Scale { get; init; }
+
     public int Inputs => A.Length / Rank;
 
     public int Outputs => B.Length / Rank;

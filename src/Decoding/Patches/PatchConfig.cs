@@ -32,9 +32,21 @@ internal sealed record PatchConfig
 
     public JsonElement AlphaPattern { get; init; }
 
-    /// <summary>Factor of B A: alpha / r, or alpha / sqrt(r) where the patch was trained so (Kalajdzievski 2023, arXiv 2312.03732).</summary>
+    /// <summary>Factor of B A where no pattern says else.</summary>
     [JsonIgnore]
-    public double Scale => LoraAlpha!.Value / (UsesRootOfRank == true ? Math.Sqrt(Rank!.Value) : Rank!.Value);
+    public double Scale => ScaleOf(LoraAlpha!.Value, Rank!.Value);
+
+    [JsonIgnore]
+    private PatchPattern Ranks { get; set; } = new();
+
+    [JsonIgnore]
+    private PatchPattern Alphas { get; set; } = new();
+
+    /// <summary>Of a module such as <c>model.layers.0.self_attn.q_proj</c>.</summary>
+    public int RankOf(string module) => (int)(Ranks.Of(module) ?? Rank!.Value);
+
+    /// <summary>Factor of B A of that module.</summary>
+    public double ScaleOf(string module) => ScaleOf(Alphas.Of(module) ?? LoraAlpha!.Value, RankOf(module));
 
     /// <exception cref="EngineException">InvalidModelFolder, naming the file, the field, its value and what is accepted.</exception>
     public static PatchConfig Read(string folder)
@@ -64,8 +76,20 @@ internal sealed record PatchConfig
         Require(UseDora != true, "use_dora", "true", "false");
         Require(FanInFanOut != true, "fan_in_fan_out", "true", "false");
         Require(IsEmpty(ModulesToSave), "modules_to_save", ModulesToSave, "null");
-        Require(IsEmpty(RankPattern), "rank_pattern", RankPattern, "{}");
-        Require(IsEmpty(AlphaPattern), "alpha_pattern", AlphaPattern, "{}");
+        Ranks = Pattern("rank_pattern", RankPattern, rank => rank >= 1 && rank == (int)rank, "an integer of at least 1");
+        Alphas = Pattern("alpha_pattern", AlphaPattern, double.IsFinite, "a finite number");
+
+        PatchPattern Pattern(string field, JsonElement json, Func<double, bool> accepts, string accepted)
+        {
+            try
+            {
+                return PatchPattern.Read(json, accepts, accepted);
+            }
+            catch (FormatException error)
+            {
+                throw Wrong(path, $"{field} {error.Message}.");
+            }
+        }
 
         void Require(bool holds, string field, object? value, string accepted)
         {
@@ -75,6 +99,9 @@ internal sealed record PatchConfig
             }
         }
     }
+
+    /// <summary>alpha / r, or alpha / sqrt(r) where the patch was trained so (Kalajdzievski 2023, arXiv 2312.03732).</summary>
+    private double ScaleOf(double alpha, int rank) => alpha / (UsesRootOfRank == true ? Math.Sqrt(rank) : rank);
 
     private static bool IsEmpty(JsonElement value) => value.ValueKind switch
     {

@@ -18,7 +18,7 @@ public sealed record PatchManifest
     private const long MostBytes = 16 << 20;
 
     /// <summary>The weights that it was trained on.</summary>
-    public PatchBase? Base { get; init; }
+    public PatchOrigin? Base { get; init; }
 
     /// <summary>r.</summary>
     public int? Rank { get; init; }
@@ -36,11 +36,11 @@ public sealed record PatchManifest
     public IReadOnlyList<PatchScore>? Scores { get; init; }
 
     /// <summary>What the patched weights answer, to be compared wherever the patch is loaded.</summary>
-    public PatchProbe? Probe { get; init; }
+    public PatchProbeRow? Probe { get; init; }
 
     /// <summary>A folder's manifest, or null where it has none.</summary>
     /// <exception cref="EngineException">InvalidModelFolder, naming the file, the field, its value and what is accepted.</exception>
-    public static PatchManifest? Read(string folder)
+    public static PatchManifest? TryRead(string folder)
     {
         string path = Path.Combine(folder, FileName);
         if (!File.Exists(path))
@@ -71,9 +71,9 @@ public sealed record PatchManifest
     {
         ArgumentNullException.ThrowIfNull(patch);
         string path = Path.Combine(Path.GetDirectoryName(patch.Path)!, FileName);
-        int rank = patch.Pair(patch.Targets.First())!.Rank;
+        int[] ranks = [.. patch.Targets.Select(target => patch.Pair(target)!.Rank).Distinct()];
         string[] modules = [.. patch.Targets.Select(target => target.Split('.')[^2]).Distinct().Order(StringComparer.Ordinal)];
-        Require(path, Rank is null || Rank == rank, "rank", Rank, $"the patch's, {rank}");
+        Require(path, Rank is null || ranks.Contains(Rank.Value), "rank", Rank, $"the patch's, {string.Join(", ", ranks)}");
         Require(path, Targets is null || Targets.Order(StringComparer.Ordinal).SequenceEqual(modules), "targets", string.Join(", ", Targets ?? []), $"the patch's, {string.Join(", ", modules)}");
     }
 
@@ -94,8 +94,8 @@ public sealed record PatchManifest
 
         if (Probe is { } probe)
         {
-            Require(path, probe.Tokens is { Count: > 0 } && probe.Tokens.All(id => id >= 0), "probe.tokens", $"[{string.Join(", ", probe.Tokens ?? [])}]", "one token id or more, each of at least 0");
-            Require(path, probe.Logits is { Count: > 0 } && probe.Logits.All(float.IsFinite), "probe.logits", $"{probe.Logits?.Count ?? 0} numbers", "a row of finite numbers");
+            Require(path, probe.Logits.Count > 0 && probe.Logits.All(float.IsFinite), "probe.logits", $"{probe.Logits.Count} numbers", "a row of finite numbers");
+            Require(path, probe.Tokens.Count > 0 && probe.Tokens.All(id => id >= 0 && id < probe.Logits.Count), "probe.tokens", $"[{string.Join(", ", probe.Tokens)}]", "one token id or more, each within the row");
         }
     }
 
@@ -117,7 +117,7 @@ public sealed record PatchManifest
 /// <param name="Name">Of the model folder.</param>
 /// <param name="Weights">Its <see cref="Onnx.Lineage"/>.</param>
 /// <param name="Tokenizer">Its tokenizer's vocabulary hash.</param>
-public sealed record PatchBase(string? Name = null, string? Weights = null, string? Tokenizer = null);
+public sealed record PatchOrigin(string? Name = null, string? Weights = null, string? Tokenizer = null);
 
 /// <summary>What the patch was trained on.</summary>
 /// <param name="Source">As the trainer names it.</param>
@@ -125,16 +125,18 @@ public sealed record PatchBase(string? Name = null, string? Weights = null, stri
 public sealed record PatchData(string? Source = null, string? Hash = null);
 
 /// <summary>How many answers of a task were right.</summary>
-public sealed record PatchScore(string? Task, int Right, int Total);
+public sealed record PatchScore(string Task, int Right, int Total);
 
 /// <summary>A prompt, and the logits that follow it according to whoever trained the patch.</summary>
 /// <param name="Tokens">Ids of the prompt.</param>
 /// <param name="Logits">The whole row behind its last token.</param>
-public sealed record PatchProbe(IReadOnlyList<int>? Tokens, IReadOnlyList<float>? Logits);
+public sealed record PatchProbeRow(IReadOnlyList<int> Tokens, IReadOnlyList<float> Logits);
 
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
     UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
-    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+    RespectNullableAnnotations = true,
+    RespectRequiredConstructorParameters = true)]
 [JsonSerializable(typeof(PatchManifest))]
 internal sealed partial class ManifestJson : JsonSerializerContext;

@@ -54,7 +54,7 @@ internal static class PatchMerge
                 (int rank, float[] a, float[] b) = pairs[k];
                 for (int r = 0; r < rank; r++)
                 {
-                    float factor = (float)(patches[k].Weight * patches[k].Patch.Scale * b[(row * rank) + r]);
+                    float factor = (float)(patches[k].Weight * pairs[k].Scale * b[(row * rank) + r]);
                     TensorPrimitives.MultiplyAdd(a.AsSpan(r * delta.Length, delta.Length), factor, delta, delta);
                 }
             }

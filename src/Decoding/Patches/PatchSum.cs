@@ -58,7 +58,7 @@ public sealed class PatchSum
         foreach (string target in patch.Targets.Order(StringComparer.Ordinal))
         {
             LowRankPair pair = patch.Pair(target)!;
-            sum.AppendData(Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{target} {pair.Rank} {patch.Scale:R}\n")));
+            sum.AppendData(Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{target} {pair.Rank} {pair.Scale:R}\n")));
             sum.AppendData(MemoryMarshal.AsBytes(pair.A.AsSpan()));
             sum.AppendData(MemoryMarshal.AsBytes(pair.B.AsSpan()));
         }

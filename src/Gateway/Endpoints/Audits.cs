@@ -22,11 +22,7 @@ internal static class Audits
 
     private static async Task HandleAsync(HttpContext http, ServedModels served, Operators operators, DecodeScheduler scheduler)
     {
-        if (!operators.Include(http))
-        {
-            throw new EngineException(EngineError.OperatorOnly, "Audits are for operators.");
-        }
-
+        operators.Require(http, "Auditing");
         AuditRequest request = await RequestBody.ReadAsync(http.Request, Wire.Json.AuditRequest);
         ServedModel model = served.Get(request.Model!);
         using IDisposable use = model.Use();

@@ -21,7 +21,7 @@ internal static class Models
             .ProducesErrors(404);
     }
 
-    private static ModelObject Describe(ServedModel model) =>
+    public static ModelObject Describe(ServedModel model) =>
         new(model.Name, model.Created.ToUnixTimeSeconds(), model.Description, model.ContextLength, model.Fingerprint)
         {
             Fusion = model.Defaults.Methods is [var only] && only == FusionMethod.None ? null : new FusionLimits(

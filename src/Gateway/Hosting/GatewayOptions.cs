@@ -1,6 +1,8 @@
 using ProxyTune.Decoding;
 using ProxyTune.Decoding.Catalog;
+using ProxyTune.Decoding.Experts;
 using ProxyTune.Decoding.Generation;
+using ProxyTune.Gateway.Experts;
 
 namespace ProxyTune.Gateway.Hosting;
 
@@ -22,13 +24,21 @@ internal sealed record GatewayOptions
 
     public SchedulerOptions Scheduler { get; init; } = new();
 
+    /// <summary>What operators' uploads may cost.</summary>
+    public ExpertStoreOptions Experts { get; init; } = new();
+
+    /// <summary>Experts:Folder: where uploads are kept; null for <c>experts</c> in the models folder.</summary>
+    public string? ExpertsFolder { get; private init; }
+
+    public GateOptions Gate { get; init; } = new();
+
     /// <exception cref="EngineException">InvalidValue, naming the setting.</exception>
     public static GatewayOptions Read(IConfiguration configuration)
     {
         GatewayOptions options;
         try
         {
-            options = configuration.Get<GatewayOptions>() ?? new GatewayOptions();
+            options = (configuration.Get<GatewayOptions>() ?? new GatewayOptions()) with { ExpertsFolder = configuration["Experts:Folder"] };
         }
         catch (InvalidOperationException error)
         {
@@ -48,6 +58,8 @@ internal sealed record GatewayOptions
         AtLeast(1, options.Scheduler.MaxRemote, "Scheduler:MaxRemote");
         AtLeast(1, options.Scheduler.MaxWaiting, "Scheduler:MaxWaiting");
         AtLeast(1, options.Scheduler.PromptTokensPerStep, "Scheduler:PromptTokensPerStep");
+        AtLeast(1, options.Engine.PatchBytes ?? long.MaxValue, "Engine:PatchBytes");
+        AtLeast(1, options.Gate.TimeoutSeconds, "Gate:TimeoutSeconds");
         Between(0, MostDraft, options.Scheduler.MaxDraft, "Scheduler:MaxDraft");
         return options;
     }

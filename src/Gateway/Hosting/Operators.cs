@@ -2,6 +2,9 @@ using System.Net;
 using System.Security.Cryptography;
 using System.Text;
 
+using ProxyTune.Decoding;
+using ProxyTune.Decoding.Catalog;
+
 namespace ProxyTune.Gateway.Hosting;
 
 /// <summary>Tells operators from others: by the configured key, or without one by a connection from this machine.</summary>
@@ -12,6 +15,24 @@ internal sealed class Operators(string? key)
 
     // What proxies add; a request that one passed on comes from this machine in no sense that matters.
     private static readonly string[] ForwardedHeaders = ["Forwarded", "X-Forwarded-For"];
+
+    /// <exception cref="EngineException">OperatorOnly, where the request is nobody's but a client's.</exception>
+    /// <param name="what">Begins the message.</param>
+    public void Require(HttpContext http, string what)
+    {
+        if (!Include(http))
+        {
+            throw new EngineException(EngineError.OperatorOnly, $"{what} is for operators.");
+        }
+    }
+
+    /// <summary>What is served, as the asker of the current request may see it.</summary>
+    public static ServedModels WhatTheyMaySee(IServiceProvider services)
+    {
+        ServedModels all = services.GetRequiredService<ModelCatalog>().Served;
+        HttpContext? http = services.GetRequiredService<IHttpContextAccessor>().HttpContext;
+        return http is null || services.GetRequiredService<Operators>().Include(http) ? all : all.ForEverybody;
+    }
 
     /// <summary>Whether a request is an operator's: <c>Authorization: Bearer KEY</c>.</summary>
     public bool Include(HttpContext http) => key is null

@@ -19,6 +19,10 @@ namespace ProxyTune.Gateway.OpenAI;
 [JsonSerializable(typeof(FusionSettings))]
 [JsonSerializable(typeof(AuditRequest))]
 [JsonSerializable(typeof(AuditReport))]
+[JsonSerializable(typeof(ServeRequest))]
+[JsonSerializable(typeof(RetireRequest))]
+[JsonSerializable(typeof(RetireAnswer))]
+[JsonSerializable(typeof(PortObject))]
 internal sealed partial class Wire : JsonSerializerContext
 {
     // Lazy, because the generated half's static fields may be set later than this half's.

@@ -48,7 +48,7 @@ public static class AdapterFolder
         Directory.CreateDirectory(to);
         File.WriteAllText(Path.Combine(to, ConfigFile), config.ToJsonString(s_indented) + "\n");
         File.Copy(Path.Combine(from, WeightsFile), Path.Combine(to, WeightsFile), overwrite: true);
-        if (PatchManifest.Read(from) is { } manifest)
+        if (PatchManifest.TryRead(from) is { } manifest)
         {
             (manifest with { Base = (manifest.Base ?? new()) with { Name = baseName }, Scores = scores ?? manifest.Scores }).Write(to);
         }

@@ -27,14 +27,14 @@ public sealed class PatchManifestTests : IDisposable
         };
 
         manifest.Write(folder);
-        PatchManifest read = PatchManifest.Read(folder)!;
+        PatchManifest read = PatchManifest.TryRead(folder)!;
 
         Assert.Equivalent(manifest, read, strict: true);
         Assert.Equal(0.1f, read.Probe!.Logits![0]);
     }
 
     [Fact]
-    public void Read_NoFile_IsNull() => Assert.Null(PatchManifest.Read(folder));
+    public void Read_NoFile_IsNull() => Assert.Null(PatchManifest.TryRead(folder));
 
     [Fact]
     public void Read_EmptyObject_SaysNothing() => Assert.Null(Read("{}").Rank);
@@ -86,6 +86,6 @@ public sealed class PatchManifestTests : IDisposable
     private PatchManifest Read(string content)
     {
         File.WriteAllText(Path.Combine(folder, PatchManifest.FileName), content);
-        return PatchManifest.Read(folder)!;
+        return PatchManifest.TryRead(folder)!;
     }
 }

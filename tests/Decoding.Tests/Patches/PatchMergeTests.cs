@@ -36,7 +36,12 @@ public sealed class PatchMergeTests : IDisposable
         { "wrong type", config => config["r"] = "many", ["$.r"] },
         { "biases", config => config["bias"] = "all", ["bias is all", "none"] },
         { "whole modules", config => config["modules_to_save"] = new JsonArray("lm_head"), ["modules_to_save is", "lm_head"] },
-        { "ranks by layer", config => config["rank_pattern"] = new JsonObject { ["q_proj"] = 8 }, ["rank_pattern is"] },
+        { "rank of a module", config => config["rank_pattern"] = new JsonObject { ["q_proj"] = 8 }, ["q_proj", "r = 8"] },
+        { "rank that is none", config => config["rank_pattern"] = new JsonObject { ["q_proj"] = 2.5 }, ["rank_pattern gives 'q_proj' 2.5", "at least 1"] },
+        { "alpha that is none", config => config["alpha_pattern"] = new JsonObject { ["q_proj"] = "much" }, ["alpha_pattern gives 'q_proj' much", "finite"] },
+        { "no expression", config => config["rank_pattern"] = new JsonObject { ["q_proj("] = 3 }, ["rank_pattern has 'q_proj('"] },
+        { "expression that may take for ever", config => config["alpha_pattern"] = new JsonObject { ["(a)\\1"] = 3 }, ["alpha_pattern has", "without backtracking"] },
+        { "no patterns", config => config["alpha_pattern"] = new JsonArray(3), ["alpha_pattern is [3]"] },
         { "magnitudes", config => config["use_dora"] = true, ["use_dora is true"] },
         { "transposed", config => config["fan_in_fan_out"] = true, ["fan_in_fan_out is true"] },
     };
@@ -86,6 +91,24 @@ public sealed class PatchMergeTests : IDisposable
         TinyPatch.WriteConfig(first, config => config["use_rslora"] = true);
 
         Assert.Equal(TinyPatch.Alpha / Math.Sqrt(TinyPatch.Rank), LowRankPatch.Read(first).Scale, 1e-12);
+    }
+
+    [Fact]
+    public void Read_Patterns_GiveModulesRanksAndScalesOfTheirOwn()
+    {
+        (string, int[], float[])[] Pair(string target, int rank) =>
+            [(TinyPatch.Key(target, "lora_A"), [rank, 32], new float[rank * 32]), (TinyPatch.Key(target, "lora_B"), [64, rank], new float[64 * rank])];
+        const string Other = "model.layers.0.self_attn.q_proj.weight", Key = "model.layers.0.self_attn.k_proj.weight", Up = "model.layers.0.mlp.up_proj.weight";
+        SafetensorsFile.Write(Path.Combine(first, TinyPatch.WeightsFile), [.. Pair(Query, 4), .. Pair(Other, 5), .. Pair(Key, 3), .. Pair(Up, 3)]);
+        TinyPatch.WriteConfig(first, config =>
+        {
+            config["rank_pattern"] = new JsonObject { ["layers.1.self_attn.q_proj"] = 4, ["q_proj"] = 5, ["self_attn"] = 9 };
+            config["alpha_pattern"] = new JsonObject { [@"layers\.\d+\.self_attn\.[qk]_proj"] = 12, ["p_proj"] = 1 };
+        });
+
+        LowRankPatch patch = LowRankPatch.Read(first);
+
+        Assert.Equal([12.0 / 4, 12.0 / 5, 12.0 / 3, TinyPatch.Alpha / 3], new[] { Query, Other, Key, Up }.Select(target => patch.Pair(target)!.Scale));
     }
 
     [Theory]

@@ -58,7 +58,7 @@ public sealed class PatchedGraphTests : IDisposable
     {
         foreach (var folder in Directory.GetDirectories(Path.Combine(Repository.Models, "patches")))
         {
-            var manifest = PatchManifest.Read(folder)!;
+            var manifest = PatchManifest.TryRead(folder)!;
             var model = Path.Combine(Repository.Models, manifest.Base!.Name!);
             using var tokenizer = Tokenizer.Load(model);
 
