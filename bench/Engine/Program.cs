@@ -2,6 +2,7 @@ using System.CommandLine;
 
 using ProxyTune.Bench;
 using ProxyTune.Bench.Growth;
+using ProxyTune.Bench.Patches;
 using ProxyTune.Bench.Speculation;
 using ProxyTune.Testing;
 
@@ -9,7 +10,7 @@ var models = new Option<string?>("--models") { Description = "Models folder; the
 var model = new Option<string?>("--model") { Description = "Served model; the first with experts.", HelpName = "NAME" };
 var quick = new Option<bool>("--quick") { Description = "A few seconds, to see that all of it works; the figures are rough." };
 var write = new Option<bool>("--write") { Description = "Put the figures into docs/performance.md." };
-var root = new RootCommand("Measures the engine and the gateway; takes some minutes and wants a quiet machine.") { models, model, quick, write, SpeculationCommand.Create(), GrowthCommand.Create() };
+var root = new RootCommand("Measures the engine and the gateway; takes some minutes and wants a quiet machine.") { models, model, quick, write, SpeculationCommand.Create(), GrowthCommand.Create(), PatchesCommand.Create() };
 root.SetAction(async (arguments, _) =>
 {
 #if DEBUG

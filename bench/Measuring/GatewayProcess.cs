@@ -28,14 +28,14 @@ public sealed class GatewayProcess : IAsyncDisposable
     /// <summary>The most so far, MiB.</summary>
     public double PeakResident => Read(p => p.PeakWorkingSet64);
 
-    public static async Task<GatewayProcess> StartAsync(string models)
+    public static async Task<GatewayProcess> StartAsync(string models, params string[] settings)
     {
         // artifacts/bin/PROJECT/CONFIGURATION
         DirectoryInfo mine = new(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory));
         string program = Path.Combine(mine.Parent!.Parent!.FullName, "Gateway", mine.Name, "ProxyTune.Gateway.dll");
         var address = new Uri($"http://127.0.0.1:{FreePort()}");
         long start = Stopwatch.GetTimestamp();
-        Process process = Process.Start(new ProcessStartInfo("dotnet", [program, "--models", models, "--urls", address.ToString()])
+        Process process = Process.Start(new ProcessStartInfo("dotnet", [program, "--models", models, "--urls", address.ToString(), .. settings])
         {
             RedirectStandardOutput = true,
         })!;
