@@ -22,7 +22,7 @@ internal sealed class ServedModelBuilder(string modelsFolder, CatalogCheck check
         var model = new ServedModel(entry.Name!, entry.Description ?? "", baseStream, experts, amateur, defaults) { IsForOperators = entry.OperatorsOnly == true };
         CheckMethods(model, label);
         CheckUse(entry, defaults, label);
-        CheckMemory(model);
+        CheckMemory(model, label);
         return model;
     }
 
@@ -125,10 +125,15 @@ internal sealed class ServedModelBuilder(string modelsFolder, CatalogCheck check
         }
     }
 
-    /// <summary>An answer that fills the context must fit, or it would wait for ever.</summary>
-    private static void CheckMemory(ServedModel model)
+    /// <summary>An answer that fills the context must fit, and all its sequences, or it would wait for ever.</summary>
+    private void CheckMemory(ServedModel model, string label)
     {
-        IEnumerable<ServedStream> streams = model.Plan(FusionSettings.Default).Streams.DistinctBy(stream => (stream.Model, stream.Patch?.Hash));
+        ServedStream[] streams = [.. model.Plan(FusionSettings.Default).Streams.DistinctBy(stream => (stream.Model, stream.Patch?.Hash))];
+        if (streams.CountBy(stream => stream.Model).MaxBy(count => count.Value) is var most && most.Value > members.Options.MaxSequences)
+        {
+            throw check.Wrong(label, $"an answer needs {most.Value} sequences of '{most.Key.Info.Name}', and Engine:MaxSequences is {members.Options.MaxSequences}; it must be at least {most.Value}.");
+        }
+
         KeyValueNeed.Of(streams.Select(stream => (stream.Model.Info, model.ContextLength))).Require($"one context of '{model.Name}'");
     }
 

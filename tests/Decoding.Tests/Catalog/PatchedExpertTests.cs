@@ -67,6 +67,17 @@ public sealed class PatchedExpertTests : IDisposable
     }
 
     [Fact]
+    public void Load_FewerSequencesThanAnAnswerNeeds_IsRefusedWithTheSetting()
+    {
+        Write(("mixed", """[{"patch":"one"}]"""));
+
+        var error = Assert.Throws<EngineException>(() => ModelCatalog.Load(family.Folder, new EngineOptions { MaxSequences = 1 }));
+
+        Assert.Contains("2 sequences of 'small', and Engine:MaxSequences is 1", error.Message, StringComparison.Ordinal);
+        ModelCatalog.Load(family.Folder, new EngineOptions { MaxSequences = 2 }).Dispose();
+    }
+
+    [Fact]
     public void Load_GraphOfUnknownNodes_MergesThePatchesIntoAMemberOfItsOwn()
     {
         string config = File.ReadAllText(family.PathOf("small", "config.json"));
