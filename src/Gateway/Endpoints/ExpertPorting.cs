@@ -62,11 +62,6 @@ internal static class ExpertPorting
 
     private static async Task<(PortSettings Settings, bool Waits)> ReadAsync(HttpContext http)
     {
-        if (!http.Request.HasFormContentType)
-        {
-            throw new EngineException(EngineError.InvalidValue, $"Content-Type is {http.Request.ContentType ?? "missing"}; accepted is {Form}.", "Content-Type");
-        }
-
         IFormCollection form;
         try
         {

@@ -45,7 +45,7 @@ internal sealed record ErrorResponse(int Status, ErrorBody Body)
     {
         StatusCodes.Status404NotFound => Create(status, $"There is no {request.Path}.", null, "not_found"),
         StatusCodes.Status405MethodNotAllowed => Create(status, $"{request.Path} does not take {request.Method}.", null, "method_not_allowed"),
-        StatusCodes.Status415UnsupportedMediaType => Create(status, $"Content-Type is {request.ContentType}; accepted is application/json.", null, "unsupported_media_type"),
+        StatusCodes.Status415UnsupportedMediaType => Create(status, $"Content-Type is {request.ContentType}; accepted is application/json, or where files are sent multipart/form-data.", null, "unsupported_media_type"),
         _ => Create(status, $"The request was refused with status {status}.", null, null),
     };
 

@@ -5,7 +5,10 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 
+using ProxyTune.Decoding.Experts;
 using ProxyTune.Decoding.Generation;
+using ProxyTune.Decoding.Onnx;
+using ProxyTune.Decoding.Patches;
 using ProxyTune.Testing;
 
 namespace ProxyTune.Gateway.Tests.Hosting;
@@ -33,6 +36,8 @@ public sealed class RunningGateway : IAsyncLifetime
 
     public HttpClient Http { get; } = new();
 
+    public IServiceProvider Services => app!.Services;
+
     public SchedulerStatistics Statistics => app!.Services.GetRequiredService<DecodeScheduler>().Statistics;
 
     public async Task InitializeAsync()
@@ -53,6 +58,28 @@ public sealed class RunningGateway : IAsyncLifetime
         Http.Dispose();
         await app!.DisposeAsync();
         Family.Dispose();
+    }
+
+    /// <summary>Puts a patch with random weights of a model folder where uploads are.</summary>
+    /// <param name="native">Whether it says that it was trained on that folder's weights.</param>
+    public async Task UploadPatchAsync(string id, int seed, string model = TinyFamily.Base, bool native = true)
+    {
+        string folder = Directory.CreateTempSubdirectory("patch-").FullName;
+        TinyPatch.Write(folder, Family.PathOf(model), seed, "q_proj", "k_proj", "v_proj", "o_proj");
+        if (native)
+        {
+            new PatchManifest { Base = new(model, Lineage.Of(Family.PathOf(model))) }.Write(folder);
+        }
+
+        using ExpertUpload upload = Services.GetRequiredService<ExpertStore>().Begin();
+        foreach (string file in Directory.GetFiles(folder))
+        {
+            using FileStream content = File.OpenRead(file);
+            await upload.AddAsync(Path.GetFileName(file), content);
+        }
+
+        await upload.CommitAsync(id);
+        Directory.Delete(folder, recursive: true);
     }
 
     public Task<HttpResponseMessage> PostAsync(string path, object body) => Http.PostAsJsonAsync(path, body);
