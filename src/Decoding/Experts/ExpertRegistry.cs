@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+
 using ProxyTune.Decoding.Catalog;
 using ProxyTune.Decoding.Generation;
 
@@ -13,7 +15,7 @@ public sealed class ExpertRegistry : IDisposable
     private readonly ModelCatalog catalog;
     private readonly HotServing hot;
     private readonly PatchFitting fitting;
-    private readonly Dictionary<string, string> failures = [];
+    private readonly ConcurrentDictionary<string, string> failures = [];
 
     private ExpertRegistry(ExpertStore store, ModelCatalog catalog, DecodeScheduler scheduler)
     {
@@ -114,7 +116,7 @@ public sealed class ExpertRegistry : IDisposable
         string[] names = name is null ? [.. store.Registry.Served.Where(served => served.Expert == id).Select(served => served.Name)] : [Served(id, name).Name];
         foreach (string each in names)
         {
-            if (failures.Remove(each))
+            if (failures.TryRemove(each, out _))
             {
                 Drop(each);
             }
