@@ -56,7 +56,9 @@ internal sealed class PatchFitting(ExpertStore store, ModelCatalog catalog)
 
         try
         {
-            ((OnnxLanguageModel)member.Model).Check(new PatchSum([new WeightedPatch(LowRankPatch.Read(store.FolderOf(patch), patch.Id), 1)]));
+            var read = LowRankPatch.Read(store.FolderOf(patch), patch.Id);
+            manifest?.CheckFits(read);
+            ((OnnxLanguageModel)member.Model).Check(new PatchSum([new WeightedPatch(read, 1)]));
             return null;
         }
         catch (EngineException error)

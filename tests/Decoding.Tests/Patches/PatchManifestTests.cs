@@ -23,7 +23,7 @@ public sealed class PatchManifestTests : IDisposable
             Data = new("town:qa/train", Hash),
             ValidationLoss = 0.25,
             Scores = [new("town:qa/test", 3, 4)],
-            Probe = new([1, 2], [0.1f, -2]),
+            Probe = new([1, 0], [0.1f, -2]),
         };
 
         manifest.Write(folder);
@@ -56,7 +56,8 @@ public sealed class PatchManifestTests : IDisposable
     [InlineData("""{ "scores": [{ "task": "a", "right": 0, "total": 0 }] }""", "scores[0].total is 0")]
     [InlineData("""{ "probe": { "tokens": [], "logits": [1] } }""", "probe.tokens")]
     [InlineData("""{ "probe": { "tokens": [-1], "logits": [1] } }""", "probe.tokens is [-1]")]
-    [InlineData("""{ "probe": { "tokens": [1] } }""", "probe.logits")]
+    [InlineData("""{ "probe": { "tokens": [1], "logits": [1] } }""", "probe.tokens is [1]; accepted is one token id or more, each within the row")]
+    [InlineData("""{ "probe": { "tokens": [1] } }""", "logits")]
     [InlineData("""{ "probe": { "tokens": [1], "logits": [1e99] } }""", "probe.logits")]
     public void Read_WrongContent_NamesFileAndField(string content, string expected)
     {
