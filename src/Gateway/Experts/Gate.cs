@@ -51,12 +51,14 @@ internal sealed class Gate(GateOptions options, IServer server, string? key)
         string[] how = Directory.Exists(trainer)
             ? ["run", "--project", trainer, "-c", "Release", "--"]
             : File.Exists(trainer) ? [trainer] : throw Failed($"Gate:Trainer is '{trainer}'; accepted is the path of {TrainerFile} or of its project folder.");
-        return new("dotnet", [.. how, .. arguments])
+        ProcessStartInfo start = new("dotnet", [.. how, .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        start.Environment.Remove(KeyVariable);
+        if (key is not null)
         {
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-            Environment = { [KeyVariable] = key ?? "" },
-        };
+            start.Environment[KeyVariable] = key;
+        }
+
+        return start;
     }
 
     private static string FindTrainer()

@@ -1,0 +1,151 @@
+using System.Net;
+using System.Text.Json;
+
+using Microsoft.Extensions.DependencyInjection;
+
+using ProxyTune.Decoding.Experts;
+using ProxyTune.Decoding.Onnx;
+using ProxyTune.Decoding.Patches;
+using ProxyTune.Gateway.Tests.Hosting;
+using ProxyTune.Testing;
+using ProxyTune.Trainer.Data;
+using ProxyTune.Trainer.Recipes;
+
+namespace ProxyTune.Trainer.Tests.EndToEnd;
+
+/// <summary>POST /v1/experts/{id}/port: the trainer's evaluation, as a process of its own, judges a patch on a running server.</summary>
+public sealed class PortingTests : IAsyncLifetime
+{
+    private const string Key = "an operator's key";
+    private const string Near = "near", Far = "far", Wide = "wide";
+    private const int Questions = 12;
+
+    private readonly string _trainer = Path.Combine(AppContext.BaseDirectory.Replace("Trainer.Tests", "Trainer", StringComparison.Ordinal), Path.GetFileName(typeof(Sft).Assembly.Location));
+    private readonly string _folder = Tiny.NewFolder();
+    private readonly RunningGateway _gateway;
+
+    public PortingTests() => _gateway = new(null, "--Operator:Key", Key, "--Gate:Trainer", _trainer);
+
+    public async Task InitializeAsync()
+    {
+        // The same base after it has learned a little on.
+        var news = Path.Combine(_folder, "news");
+        TinyPatch.Write(news, _gateway.Family.PathOf(TinyFamily.Base), 99, TinyPatch.Modules);
+        LlamaExporter.Export(_gateway.Family.PathOf(TinyFamily.Base), _gateway.Family.PathOf(Near), [new WeightedPatch(LowRankPatch.Read(news), 1e-4)]);
+        _gateway.Family.WriteModel(Far, seed: 7);
+        TinyModel.Write(Directory.CreateDirectory(_gateway.Family.PathOf(Wide)).FullName, new() { Hidden = 48, Context = TinyFamily.ContextLength });
+        await _gateway.InitializeAsync();
+        _gateway.Http.DefaultRequestHeaders.Authorization = new("Bearer", Key);
+        await _gateway.UploadPatchAsync("alice", seed: 1);
+        await _gateway.AnswerAsync("/v1/experts/alice/serve", new { });
+    }
+
+    public async Task DisposeAsync()
+    {
+        await _gateway.DisposeAsync();
+        Directory.Delete(_folder, recursive: true);
+    }
+
+    [Fact]
+    public async Task Port_ToABaseThatHasLearnedALittle_PassesMovesTheNameAndIsUndoneInOneCall()
+    {
+        var task = await TaskAsync();
+        var before = await FingerprintAsync();
+
+        var port = await PortAsync(Near, task, ("name", "alice"));
+
+        Assert.Equal(("ported", "alice"), (port.GetProperty("state").GetString(), port.GetProperty("moved").GetString()));
+        var scores = port.GetProperty("scores");
+        Assert.Equal(Questions, Right(scores, "donor"));
+        Assert.InRange(Right(scores, "unpatched"), 0, 2);
+        Assert.InRange(Right(scores, "ported"), (int)Math.Ceiling(0.9 * Questions), Questions);
+        Assert.NotEqual(before, await FingerprintAsync());
+        Assert.Equal(Near, _gateway.Services.GetRequiredService<ExpertRegistry>().ServedOf("alice").Single().Base);
+
+        await _gateway.AnswerAsync("/v1/experts/alice/rollback", new { });
+        Assert.Equal(before, await FingerprintAsync());
+
+        // What evaluations were served under is gone.
+        Assert.DoesNotContain("evaluation/", await _gateway.Http.GetStringAsync("/v1/models"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Port_ToAnotherBase_IsRefusedByTheScoresAndNotServedThere()
+    {
+        var port = await PortAsync(Far, await TaskAsync());
+
+        Assert.Equal("refused", port.GetProperty("state").GetString());
+        Assert.True(Right(port.GetProperty("scores"), "ported") < 0.9 * Questions);
+        using var served = await _gateway.PostAsync("/v1/experts/alice/serve", new { @base = Far, name = "elsewhere" });
+        Assert.Equal(HttpStatusCode.BadRequest, served.StatusCode);
+        Assert.Contains("of the gain is kept", await served.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Port_WhatDoesNotFit_IsRefusedWithoutAQuestion()
+    {
+        var port = await PortAsync(Wide, Path.Combine(_folder, Tiny.SaveExamples(_folder, TownData.Examples("town:polite/test").Take(1))));
+
+        Assert.Equal("refused", port.GetProperty("state").GetString());
+        Assert.Contains("[64, 48]", port.GetProperty("reason").GetString(), StringComparison.Ordinal);
+        Assert.False(port.TryGetProperty("scores", out _));
+    }
+
+    [Fact]
+    public async Task Port_TaskThatIsNone_FailsWithTheTrainersWordsAndLeavesNothing()
+    {
+        var task = Path.Combine(_folder, "none.jsonl");
+        await File.WriteAllTextAsync(task, "{}\n");
+        using var response = await SendAsync(Near, task);
+
+        Assert.Equal(HttpStatusCode.BadGateway, response.StatusCode);
+        Assert.Contains("line 1", await response.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        Assert.DoesNotContain("evaluation/", await _gateway.Http.GetStringAsync("/v1/models"), StringComparison.Ordinal);
+        Assert.Empty(Directory.GetFiles(Path.GetTempPath(), "proxytune-task-*"));
+    }
+
+    private static int Right(JsonElement scores, string whose) => scores.GetProperty(whose).GetProperty("right").GetInt32();
+
+    /// <summary>Questions with what the patch answers on the base that it was trained on.</summary>
+    private async Task<string> TaskAsync()
+    {
+        List<Example> examples = [];
+        foreach (var text in Enumerable.Range(0, Questions).Select(i => new string((char)('a' + i), i + 1)))
+        {
+            var answer = await _gateway.AnswerAsync("/v1/chat/completions", new { model = "alice", temperature = 0, max_tokens = 64, messages = new[] { new { role = "user", content = text } } });
+            examples.Add(new Example([new("user", text)], answer.GetProperty("choices")[0].GetProperty("message").GetProperty("content").GetString()!.Trim()));
+        }
+
+        return Tiny.SaveExamples(_folder, examples);
+    }
+
+    private async Task<string> FingerprintAsync()
+    {
+        using var model = JsonDocument.Parse(await _gateway.Http.GetStringAsync("/v1/models/alice"));
+        return model.RootElement.GetProperty("system_fingerprint").GetString()!;
+    }
+
+    private async Task<JsonElement> PortAsync(string folder, string task, params (string Field, string Value)[] more)
+    {
+        using var response = await SendAsync(folder, task, more);
+        var text = await response.Content.ReadAsStringAsync();
+        Assert.True(response.IsSuccessStatusCode, text);
+        return JsonDocument.Parse(text).RootElement;
+    }
+
+    private async Task<HttpResponseMessage> SendAsync(string folder, string task, params (string Field, string Value)[] more)
+    {
+        using var form = new MultipartFormDataContent
+        {
+            { new StringContent(folder), "base" },
+            { new StringContent("true"), "wait" },
+            { new StreamContent(File.OpenRead(task)), "task", "task.jsonl" },
+        };
+        foreach (var (field, value) in more)
+        {
+            form.Add(new StringContent(value), field);
+        }
+
+        return await _gateway.Http.PostAsync("/v1/experts/alice/port", form);
+    }
+}
