@@ -175,15 +175,10 @@ public sealed class ExpertRegistry : IDisposable
 
     private async Task<ServedModel> ServeAsync(string id, ServedModelEntry entry, bool ungated, ServedRecord? replaced)
     {
-        ExpertRecord expert = store.Get(id);
+        _ = store.Get(id);
         if (!Names(entry).Contains(id))
         {
             throw new EngineException(EngineError.InvalidValue, $"The entry does not name '{id}', which it is to serve; accepted is one with it as a patch or a model.", "entry");
-        }
-
-        if (expert.Kind == ExpertKind.Model)
-        {
-            store.Verify(expert);
         }
 
         FindModels(entry);
@@ -224,11 +219,12 @@ public sealed class ExpertRegistry : IDisposable
         }
     }
 
-    /// <summary>Makes the folders of models that operators brought known by their ids.</summary>
+    /// <summary>Makes the folders of models that operators brought known by their ids, if they are still what was brought.</summary>
     private void FindModels(ServedModelEntry entry)
     {
         foreach (ExpertRecord model in Names(entry).Select(store.Find).OfType<ExpertRecord>().Where(expert => expert.Kind == ExpertKind.Model))
         {
+            store.Verify(model);
             catalog.SetFolder(model.Id, store.FolderOf(model));
         }
     }
