@@ -53,10 +53,11 @@ internal sealed class DecoderGraph : IDisposable
 
     /// <param name="model">This graph, or a variant over the same weights.</param>
     /// <param name="blocks">Of a <see cref="RaggedGraph"/>: how many sequences it runs over.</param>
+    /// <param name="isAlone">Runs on the caller's thread and takes none from other sessions.</param>
     /// <exception cref="EngineException">InvalidModelFolder, naming the file; InvalidValue for a missing execution provider.</exception>
-    public DecoderSession Open(ModelProto model, int? blocks = null) => Guard(File, Config, () =>
+    public DecoderSession Open(ModelProto model, int? blocks = null, bool isAlone = false) => Guard(File, Config, () =>
     {
-        using SessionOptions session = OnnxEnvironment.CreateSessionOptions(options);
+        using SessionOptions session = OnnxEnvironment.CreateSessionOptions(options, isAlone);
         session.AddSessionConfigEntry("session.model_external_initializers_file_folder_path", Path.GetFullPath(folder));
         byte[] bytes = model.ToByteArray();
         return new DecoderSession(this, weights is null ? new InferenceSession(bytes, session) : weights.Open(bytes, session), blocks);

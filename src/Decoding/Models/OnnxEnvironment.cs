@@ -27,8 +27,9 @@ internal static class OnnxEnvironment
         }
     }
 
+    /// <param name="isAlone">For a session that runs on the caller's thread only.</param>
     /// <exception cref="EngineException">InvalidValue when the execution provider is unknown or missing.</exception>
-    public static SessionOptions CreateSessionOptions(EngineOptions options)
+    public static SessionOptions CreateSessionOptions(EngineOptions options, bool isAlone = false)
     {
         bool isPoolShared = EnsureCreated(options.Threads);
         SessionOptions session = new()
@@ -37,7 +38,11 @@ internal static class OnnxEnvironment
             EnableMemoryPattern = false,
             LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR,
         };
-        if (isPoolShared)
+        if (isAlone)
+        {
+            session.IntraOpNumThreads = 1;
+        }
+        else if (isPoolShared)
         {
             session.DisablePerSessionThreads();
         }

@@ -49,7 +49,8 @@ public sealed class OnnxLanguageModel : ILanguageModel
         cache = decoder.SharesCache ? new SharedCache(decoder, memory) : new GrowingCache(decoder, memory);
         prefixes = new(cache, memory);
         run = new(decoder, cache);
-        patched = new(graph, variant, cache);
+        LinearLayout layout = LinearNodes.Find(variant);
+        patched = new(graph, variant, layout, new(graph, variant, layout.Nodes, hash), cache);
         ragged = cache is SharedCache shared && decoder.ChoosesRows ? new(graph, variant, shared) : null;
         rowsPerRun = decoder.GivesLastRowOnly ? 1 : Math.Clamp(MostRunLogits / decoder.VocabularySize, 16, LongestChunk);
         Info = new()

@@ -14,17 +14,18 @@ namespace ProxyTune.Decoding.Models;
 /// </summary>
 /// <remarks>
 /// Any thread may prepare patches while sequences run. A session that gets more slots is made there, and taken over by the thread that runs the
-/// model when it next runs a patch.
+/// model when it next runs a patch. No patch runs that has not passed a <see cref="PatchProbe"/>.
 /// </remarks>
 /// <param name="model">The variant that runs where no sequence has a patch.</param>
-internal sealed class PatchedDecoder(DecoderGraph graph, ModelProto model, KeyValueCache cache) : IDisposable
+/// <param name="layout">Of that variant.</param>
+internal sealed class PatchedDecoder(DecoderGraph graph, ModelProto model, LinearLayout layout, PatchProbe probe, KeyValueCache cache) : IDisposable
 {
-    private readonly LinearLayout layout = LinearNodes.Find(model);
     private readonly ConditionalWeakTable<PatchSum, FittedPatch> fitted = [];
     private readonly SortedSet<int> withSlots = [];
     private readonly Lock preparing = new();
     private SlottedSession? prepared;
     private SlottedSession? running;
+    private DecoderSession? newest;
     private TimeSpan earlier;
 
     /// <summary>Time spent in the graph. For the thread that runs the model.</summary>
@@ -43,7 +44,7 @@ internal sealed class PatchedDecoder(DecoderGraph graph, ModelProto model, KeyVa
         : FittedPatch.Of(patch, layout.Nodes);
 
     /// <summary>Sees to it that the slots which a patch needs exist. Slots at other nodes would only cost time. Does not wait for others where the patch is prepared already.</summary>
-    /// <exception cref="EngineException">InvalidModelFolder: the patch does not fit the graph; InvalidValue: it overflows.</exception>
+    /// <exception cref="EngineException">InvalidModelFolder: the patch does not fit the graph, or does not do in it what it should; InvalidValue: it overflows.</exception>
     public FittedPatch Prepare(PatchSum patch)
     {
         if (fitted.TryGetValue(patch, out FittedPatch? known))
@@ -62,6 +63,8 @@ internal sealed class PatchedDecoder(DecoderGraph graph, ModelProto model, KeyVa
                 withSlots.UnionWith(all);
             }
 
+            // Only one that is newer could take its place and end it, and that is made here.
+            probe.Check(newest!, patch, fit);
             return fitted.GetValue(patch, _ => fit);
         }
     }
@@ -81,14 +84,17 @@ internal sealed class PatchedDecoder(DecoderGraph graph, ModelProto model, KeyVa
 
     public void Dispose()
     {
-        prepared?.Dispose();
-        running?.Dispose();
+        lock (preparing)
+        {
+            prepared?.Dispose();
+            running?.Dispose();
+        }
     }
 
     private SlottedSession Open(int[] indices)
     {
-        DecoderSession session = graph.Open(LoraSlots.Of(model, indices.Select(i => layout.Nodes[i])));
-        return new(session, cache, new(indices.Select(i => (i, layout.Nodes[i]))));
+        newest = graph.Open(LoraSlots.Of(model, indices.Select(i => layout.Nodes[i])));
+        return new(newest, cache, new(indices.Select(i => (i, layout.Nodes[i]))));
     }
 
     /// <summary>A session with slots, and what is bound to it.</summary>

@@ -1,0 +1,152 @@
+using System.Collections.Concurrent;
+
+using Onnx;
+
+using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Onnx;
+
+namespace ProxyTune.Decoding.Patches;
+
+/// <summary>
+/// Checks on one prompt that a patch in a graph's slots does what the same update does as dense matrices, before anybody is answered with it.
+/// </summary>
+/// <remarks>
+/// <para>
+/// The first time, the reference is a variant of the graph with D = w (alpha / r) (B A)^T added at its nodes, in a session of its own with one
+/// thread; where all D take more than a limit, layer after layer in groups that fit, each group alone in the slots and in the reference. A
+/// patch that carries a row which its trainer recorded (<see cref="PatchManifest.Probe"/>) must give that row too, on the weights that it was
+/// trained on and in float32. Later times, the row of the first time is the reference, and one run is all.
+/// </para>
+/// <para>May be called from any thread, while the session runs sequences.</para>
+/// </remarks>
+/// <param name="model">The variant that the sessions with slots are made of.</param>
+/// <param name="baseHash"><see cref="ModelInfo.Hash"/>.</param>
+/// <param name="memory">Bytes of the dense matrices at a time, or of one where that is larger.</param>
+internal sealed class PatchProbe(DecoderGraph graph, ModelProto model, IReadOnlyList<LinearNode> nodes, string baseHash, long memory = PatchProbe.Memory)
+{
+    public const long Memory = 256 << 20;
+    private const int PromptLength = 12;
+
+    // A prompt that somebody else chose must not take longer than a check may.
+    private const int LongestPrompt = 256;
+    private const int MostRecords = 4096;
+
+    private readonly ConcurrentDictionary<string, ProbeRecord> records = [];
+    private readonly Lazy<string?> lineage = new(() => Lineage.Of(Path.GetDirectoryName(graph.File)!));
+
+    /// <summary>Largest difference that is accepted, over max(1, the largest logit's magnitude).</summary>
+    public double Tolerance { get; } = ProbeTolerance.Of(model);
+
+    /// <summary>Of a patch that was found to be right, for whoever keeps it beyond this process; null of another.</summary>
+    public ProbeRecord? Record(PatchSum patch) => records.GetValueOrDefault(patch.Hash);
+
+    /// <summary>Takes a record of an earlier process, unless it is of another base.</summary>
+    public void Add(ProbeRecord record)
+    {
+        if (records.Count >= MostRecords)
+        {
+            records.Clear();
+        }
+
+        if (record.Base == baseHash)
+        {
+            records[record.Patch] = record;
+        }
+    }
+
+    /// <param name="slots">A session with slots at all nodes that the patch changes.</param>
+    /// <exception cref="EngineException">InvalidModelFolder: the logits differ; names patch and base, and the first time the target that differs most alone.</exception>
+    public void Check(DecoderSession slots, PatchSum patch, FittedPatch fit)
+    {
+        if (Record(patch) is { } known)
+        {
+            Again(slots, patch, fit, known);
+        }
+        else
+        {
+            Add(First(slots, patch, fit));
+        }
+    }
+
+    private ProbeRecord First(DecoderSession slots, PatchSum patch, FittedPatch fit)
+    {
+        PatchManifest? manifest = patch.Patches is [{ Weight: 1 } only] ? PatchManifest.TryRead(Path.GetDirectoryName(only.Patch.Path)!) : null;
+        PatchProbeRow? recorded = manifest?.Probe is { } probe && probe.Tokens.Count <= Math.Min(LongestPrompt, graph.Config.ContextLength) && probe.Logits.Count <= slots.VocabularySize ? probe : null;
+        int[] tokens = [.. recorded?.Tokens ?? Prompt(Math.Min(PromptLength, graph.Config.ContextLength), slots.VocabularySize)];
+        int[] touched = [.. Enumerable.Range(0, nodes.Count).Where(i => fit.Pairs[i] is not null)];
+        SlotProbe inSlots = new(slots, nodes, fit, tokens);
+        float[] row = inSlots.LastRow(touched);
+        double difference = touched.Length == 0 ? 0 : FromDense(inSlots, row, touched, patch, tokens);
+        if (recorded is not null && Tolerance == ProbeTolerance.Float && manifest?.Base?.Weights is { } trained && trained == lineage.Value)
+        {
+            difference = Math.Max(difference, Require(patch, Difference(recorded.Logits, row), "what its trainer recorded on the same weights"));
+        }
+
+        return new(patch.Hash, baseHash, tokens, ProbeRecord.Sample(row), difference);
+    }
+
+    private void Again(DecoderSession slots, PatchSum patch, FittedPatch fit, ProbeRecord known)
+    {
+        float[] row = new SlotProbe(slots, nodes, fit, known.Tokens).LastRow([.. Enumerable.Range(0, nodes.Count)]);
+        Require(patch, Difference(known.Logits, ProbeRecord.Sample(row)), "what they were when it was checked first");
+    }
+
+    private double FromDense(SlotProbe inSlots, float[] row, int[] touched, PatchSum patch, int[] tokens)
+    {
+        using DenseProbe dense = new(graph, model, [.. touched.Select(i => nodes[i])], patch, tokens);
+        double difference = 0;
+        List<int[]> groups = Groups(touched);
+        foreach (int[] group in groups)
+        {
+            difference = Math.Max(difference, Alone(group, groups.Count == 1 ? row : inSlots.LastRow(group)));
+        }
+
+        if (difference <= Tolerance)
+        {
+            return difference;
+        }
+
+        int worst = touched.MaxBy(i => Alone([i], inSlots.LastRow([i])));
+        string targets = string.Join(", ", nodes[worst].Parts.Select(part => part.Target).Where(patch.Targets.Contains));
+        return Require(patch, difference, $"the same update as dense matrices; most alone differs {targets} at '{nodes[worst].Output}'");
+
+        double Alone(int[] group, float[] own) => Difference(dense.LastRow([.. group.Select(i => nodes[i])]), own);
+    }
+
+    /// <summary>In the graph's order, each within the memory that dense matrices may take, or of one node.</summary>
+    private List<int[]> Groups(int[] touched)
+    {
+        List<int[]> groups = [];
+        for (int next = 0; next < touched.Length; next += groups[^1].Length)
+        {
+            long bytes = 0;
+            groups.Add([.. touched.Skip(next).TakeWhile((i, place) => (bytes += (long)nodes[i].Inputs * nodes[i].Outputs * sizeof(float)) <= memory || place == 0)]);
+        }
+
+        return groups;
+    }
+
+    private double Require(PatchSum patch, double difference, string reference) => difference <= Tolerance
+        ? difference
+        : throw new EngineException(
+            EngineError.InvalidModelFolder,
+            FormattableString.Invariant($"{patch.Name} on {graph.File}: the logits after the probe's prompt differ by {difference:g2} of the largest; accepted is {Tolerance:g2}. Reference: {reference}."),
+            graph.Config.Graph);
+
+    /// <returns>Infinity where a logit is not a number.</returns>
+    private static double Difference(IReadOnlyList<float> reference, float[] row)
+    {
+        double largest = 1, difference = 0;
+        for (int i = 0; i < reference.Count; i++)
+        {
+            double one = Math.Abs((double)reference[i] - row[i]);
+            difference = double.IsFinite(one) ? Math.Max(difference, one) : double.PositiveInfinity;
+            largest = Math.Max(largest, Math.Abs(reference[i]));
+        }
+
+        return double.IsFinite(largest) ? difference / largest : double.PositiveInfinity;
+    }
+
+    /// <summary>The same for everybody, and of words from all over the vocabulary.</summary>
+    private static int[] Prompt(int length, int vocabularySize) => [.. Enumerable.Range(1, length).Select(i => (int)(i * 2654435761L % vocabularySize))];
+}

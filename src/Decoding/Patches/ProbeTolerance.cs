@@ -1,0 +1,23 @@
+using Onnx;
+
+using static Onnx.TensorProto.Types;
+
+namespace ProxyTune.Decoding.Patches;
+
+/// <summary>How much a probe's logits may differ from their reference, over max(1, the largest logit's magnitude).</summary>
+internal static class ProbeTolerance
+{
+    /// <summary>Sums in another order.</summary>
+    public const double Float = 1e-4;
+
+    /// <summary>Sums in another order, rounded to float16 or bfloat16 at every node.</summary>
+    public const double Half = 1e-2;
+
+    /// <summary>Sums in another order, rounded to 8 bits in front of every linear node.</summary>
+    public const double Integer = 5e-2;
+
+    public static double Of(ModelProto model) =>
+        model.Graph.Node.Any(node => node.Attribute.Any(attribute => attribute is { Name: "accuracy_level", I: 4 })) ? Integer
+        : model.Graph.Initializer.Any(weight => weight.DataType is (int)DataType.Float16 or (int)DataType.Bfloat16) ? Half
+        : Float;
+}
