@@ -63,6 +63,17 @@ public sealed class AnyBaseTests : IDisposable
         Assert.Equal(before, Hashes(built.Folder));
     }
 
+    /// <summary>The folders are what they claim to be.</summary>
+    [Theory]
+    [InlineData(BuilderWeights.Plain)]
+    [InlineData(BuilderWeights.FourBits)]
+    [InlineData(BuilderWeights.FourBitsDequantized)]
+    public void Builder_Folder_IsReadByGenAi(BuilderWeights weights)
+    {
+        using BuilderModel built = new(new(weights, IsPacked: true, Bias: BuilderBias.Add));
+        Assert.Equal(new SlowLlama(built.Checkpoint).Greedy([7, 30, 12], 5), GenAiReference.Greedy(built.Folder, [7, 30, 12], 5));
+    }
+
     public void Dispose() => Directory.Delete(folder, recursive: true);
 
     private (PatchSum Patch, SlowLlama Oracle) Member(BuilderModel built, int seed, int rank, params string[] modules) => Member(built, seed, rank, false, modules);
