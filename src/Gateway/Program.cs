@@ -6,6 +6,7 @@ using Microsoft.AspNetCore.Hosting.Server;
 using ProxyTune.Decoding;
 using ProxyTune.Decoding.Catalog;
 using ProxyTune.Decoding.Experts;
+using ProxyTune.Decoding.Experts.Children;
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Gateway.CommandLine;
 using ProxyTune.Gateway.Endpoints;
@@ -18,8 +19,15 @@ namespace ProxyTune.Gateway;
 /// <summary>An OpenAI-compatible server over fused models: <c>dotnet run --project src/Gateway [-- --models FOLDER] [--urls URL]</c>.</summary>
 internal static class Program
 {
+    private static readonly ChildProgram Self = ChildProgram.Of(typeof(Program).Assembly);
+
     public static async Task<int> Main(string[] args)
     {
+        if (ChildCommand.TryRun(args) is { } code)
+        {
+            return code;
+        }
+
         if (args is [ExpertsCommand.Name, ..])
         {
             return await ExpertsCommand.RunAsync(args);
@@ -65,9 +73,10 @@ internal static class Program
         builder.Services.AddTransient(Operators.WhatTheyMaySee);
         builder.Services.AddSingleton(services => new DecodeScheduler(services.GetRequiredService<ModelCatalog>().Ensemble, options.Scheduler));
 
-        builder.Services.AddSingleton(services => ExpertStore.Open(options.ExpertsFolder ?? Path.Combine(ModelsFor(options), "experts"), options.Experts));
+        builder.Services.AddSingleton(services => ExpertStore.Open(options.ExpertsFolder ?? Path.Combine(ModelsFor(options), "experts"), options.Experts, new ChildTrial(Self, new(options.Experts.MaxTrialTime, options.Experts.MaxTrialBytes)).RunAsync));
+        builder.Services.AddSingleton(_ => new TemplateWorker(Self, TemplateWorker.UsualLimits with { Time = options.Experts.MaxTemplateTime }));
         builder.Services.AddSingleton(services => ExpertRegistry.OpenAsync(
-            services.GetRequiredService<ExpertStore>(), services.GetRequiredService<ModelCatalog>(), services.GetRequiredService<DecodeScheduler>()).GetAwaiter().GetResult());
+            services.GetRequiredService<ExpertStore>(), services.GetRequiredService<ModelCatalog>(), services.GetRequiredService<DecodeScheduler>(), services.GetRequiredService<TemplateWorker>()).GetAwaiter().GetResult());
         builder.Services.AddSingleton(services => new Gate(options.Gate, services.GetRequiredService<IServer>(), options.Operator.Key));
         builder.Services.AddSingleton<Porting>();
 
@@ -79,6 +88,8 @@ internal static class Program
         Completions.Map(app);
         Models.Map(app);
         Audits.Map(app);
+        ExpertUploads.Map(app);
+        Endpoints.Experts.Map(app);
         ExpertServing.Map(app);
         ExpertPorting.Map(app);
         Health.Map(app);

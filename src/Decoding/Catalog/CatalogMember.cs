@@ -1,3 +1,4 @@
+using ProxyTune.Decoding.Experts.Children;
 using ProxyTune.Decoding.Models;
 using ProxyTune.Decoding.Models.KeyValues;
 using ProxyTune.Decoding.Patches;
@@ -16,14 +17,15 @@ internal sealed record CatalogMember(string Folder, ILanguageModel Model, Tokeni
 
     /// <param name="memory">The budget that it shares with the other members.</param>
     /// <param name="patches">Merged into the weights; null for none.</param>
+    /// <param name="templates">Renders its template, where its author need not be trusted.</param>
     /// <exception cref="EngineException">InvalidModelFolder with the folder and file at fault.</exception>
-    public static CatalogMember Load(string folder, EngineOptions options, KeyValueMemory memory, IReadOnlyList<WeightedPatch>? patches = null)
+    public static CatalogMember Load(string folder, EngineOptions options, KeyValueMemory memory, IReadOnlyList<WeightedPatch>? patches = null, TemplateWorker? templates = null)
     {
         // The tokenizer first: it is read in no time, and much that is wrong with a folder shows there.
         Tokenizer tokenizer = Tokenizer.Load(folder);
         try
         {
-            ChatTemplate? template = ChatTemplate.TryLoad(folder);
+            ChatTemplate? template = ChatTemplate.TryLoad(folder, templates);
             OnnxLanguageModel model = patches is null ? OnnxLanguageModel.Load(folder, options, memory: memory) : MergedModel.Load(folder, patches, options, memory);
             return new CatalogMember(folder, model, tokenizer, template);
         }

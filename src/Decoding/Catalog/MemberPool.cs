@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 
+using ProxyTune.Decoding.Experts.Children;
 using ProxyTune.Decoding.Models;
 using ProxyTune.Decoding.Models.KeyValues;
 using ProxyTune.Decoding.Patches;
@@ -11,7 +12,11 @@ namespace ProxyTune.Decoding.Catalog;
 internal sealed class MemberPool(IDictionary<string, string> folders, PatchShelf shelf, CatalogCheck check, EngineOptions options) : IDisposable
 {
     private readonly Dictionary<string, ServedPatch> patches = [];
+    private readonly HashSet<string> uploaded = [];
     private volatile ImmutableDictionary<string, CatalogMember> loaded = ImmutableDictionary<string, CatalogMember>.Empty;
+
+    /// <summary>Renders the templates of folders that were made known at run time; null to render them as all others.</summary>
+    public TemplateWorker? Templates { get; set; }
 
     /// <summary>What all members share.</summary>
     public KeyValueMemory Memory { get; } = new(options.KeyValueBytes);
@@ -42,6 +47,7 @@ internal sealed class MemberPool(IDictionary<string, string> folders, PatchShelf
         else
         {
             folders[name] = path;
+            uploaded.Add(path);
         }
     }
 
@@ -65,7 +71,7 @@ internal sealed class MemberPool(IDictionary<string, string> folders, PatchShelf
     {
         if (!loaded.TryGetValue(name, out CatalogMember? member))
         {
-            member = Guarded(name, label, () => CatalogMember.Load(Folder(name, label), options, Memory)) with { Name = name };
+            member = Guarded(name, label, () => CatalogMember.Load(Folder(name, label), options, Memory, templates: WorkerOf(Folder(name, label)))) with { Name = name };
             loaded = loaded.SetItem(name, member);
         }
 
@@ -127,7 +133,7 @@ internal sealed class MemberPool(IDictionary<string, string> folders, PatchShelf
         PatchSum? sum = hash is null ? new(shelf.Get(entries, label)) : null;
         if (sum is not null && MayMerge && model.UnknownTarget(sum) is not null)
         {
-            return (Add(key, CatalogMember.Load(plain.Folder, options, Memory, sum.Patches)), null);
+            return (Add(key, CatalogMember.Load(plain.Folder, options, Memory, sum.Patches, WorkerOf(plain.Folder))), null);
         }
 
         ServedPatch patch = new(key, hash ?? sum!.Hash, model, Resident, () => Read(entries, label, sum?.Hash));
@@ -164,4 +170,6 @@ internal sealed class MemberPool(IDictionary<string, string> folders, PatchShelf
                 error is EngineException { Error: var kind } ? kind : EngineError.InvalidModelFolder, $"{label}: model folder '{name}': {error.Message}", label, error);
         }
     }
+
+    private TemplateWorker? WorkerOf(string folder) => uploaded.Contains(folder) ? Templates : null;
 }

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 
+using ProxyTune.Decoding.Experts.Children;
 using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Models;
 using ProxyTune.Decoding.Models.KeyValues;
@@ -141,7 +142,7 @@ public sealed class ModelCatalog : IDisposable
     internal void SetFolder(string name, string? folder) => members.SetFolder(name, folder);
 
     /// <summary>Says where patches that operators brought are found.</summary>
-    internal void SetUploads(Func<string, UploadedPatch?> find) => members.Shelf.Uploaded = find;
+    internal void SetUploads(Func<string, UploadedPatch?> find, TemplateWorker? templates = null) => (members.Shelf.Uploaded, members.Templates) = (find, templates);
 
     /// <exception cref="EngineException">UnknownModel; the message lists names that there are.</exception>
     public ServedModel Get(string name) => served.Get(name);

@@ -10,7 +10,7 @@ internal static partial class Durable
     /// <summary>Replaces a file.</summary>
     public static void Write(string path, ReadOnlySpan<byte> bytes)
     {
-        string partial = path + ".partial";
+        string partial = Partial(path);
         using (FileStream stream = new(partial, FileMode.Create, FileAccess.Write))
         {
             stream.Write(bytes);
@@ -20,6 +20,9 @@ internal static partial class Durable
         File.Move(partial, path, overwrite: true);
         Sync(Path.GetDirectoryName(path)!);
     }
+
+    /// <summary>What a write that did not end has left.</summary>
+    public static string Partial(string path) => path + ".partial";
 
     /// <summary>Moves a folder whose files are on the disk already.</summary>
     public static void Move(string folder, string target)

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 
 using ProxyTune.Decoding.Catalog;
+using ProxyTune.Decoding.Experts.Children;
 using ProxyTune.Decoding.Generation;
 
 namespace ProxyTune.Decoding.Experts;
@@ -17,10 +18,10 @@ public sealed class ExpertRegistry : IDisposable
     private readonly PatchFitting fitting;
     private readonly ConcurrentDictionary<string, string> failures = [];
 
-    private ExpertRegistry(ExpertStore store, ModelCatalog catalog, DecodeScheduler scheduler)
+    private ExpertRegistry(ExpertStore store, ModelCatalog catalog, DecodeScheduler scheduler, TemplateWorker? templates)
     {
         (this.store, this.catalog, hot, fitting) = (store, catalog, new(catalog, scheduler), new(store, catalog));
-        catalog.SetUploads(FindPatch);
+        catalog.SetUploads(FindPatch, templates);
     }
 
     /// <summary>What was served when the server stopped and cannot be now, by name, with the reason.</summary>
@@ -31,9 +32,10 @@ public sealed class ExpertRegistry : IDisposable
 
     /// <summary>Serves again what was served before. What cannot be served any more is in <see cref="Failures"/>, and nothing else stops for it.</summary>
     /// <param name="scheduler">That runs the catalog's ensemble.</param>
-    public static async Task<ExpertRegistry> OpenAsync(ExpertStore store, ModelCatalog catalog, DecodeScheduler scheduler)
+    /// <param name="templates">Renders the templates of uploaded models; null to render them in this process, which an evil one may stop.</param>
+    public static async Task<ExpertRegistry> OpenAsync(ExpertStore store, ModelCatalog catalog, DecodeScheduler scheduler, TemplateWorker? templates = null)
     {
-        ExpertRegistry registry = new(store, catalog, scheduler);
+        ExpertRegistry registry = new(store, catalog, scheduler, templates);
         foreach (ServedRecord served in store.Registry.Served)
         {
             try

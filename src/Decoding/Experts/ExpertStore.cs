@@ -1,6 +1,8 @@
 using System.Collections.Frozen;
 using System.Text.RegularExpressions;
 
+using ProxyTune.Decoding.Experts.Checks;
+
 namespace ProxyTune.Decoding.Experts;
 
 /// <summary>
@@ -45,7 +47,7 @@ public sealed partial class ExpertStore : IDisposable
     private string Staging => Path.Combine(folder, "staging");
 
     /// <summary>Opens a folder, and sweeps what a crash has left in it. One that does not exist is made with the first upload.</summary>
-    /// <param name="trial">The last judge of an upload, after all that can be checked without running it.</param>
+    /// <param name="trial">The last judge of an upload, who checks and runs models; null does so in this process, which an evil model may end.</param>
     /// <exception cref="EngineException">InvalidCatalog: the registry is broken; Conflict: another process has the folder; InvalidValue: an option.</exception>
     public static ExpertStore Open(string folder, ExpertStoreOptions? options = null, ExpertTrial? trial = null, TimeProvider? time = null)
     {
@@ -150,10 +152,12 @@ public sealed partial class ExpertStore : IDisposable
 
     internal async Task JudgeAsync(string staged, ExpertKind kind, CancellationToken cancellation)
     {
-        if (trial is not null)
+        if (kind == ExpertKind.Patch)
         {
-            await trial(staged, kind, cancellation).ConfigureAwait(false);
+            PatchCheck.Check(staged, Options);
         }
+
+        await (trial ?? HereAsync)(staged, kind, cancellation).ConfigureAwait(false);
     }
 
     internal ExpertRecord Commit(ExpertRecord record, string staged, UploadLedger ledger)
@@ -173,7 +177,7 @@ public sealed partial class ExpertStore : IDisposable
             {
                 Remove(new DirectoryInfo(FolderOf(record)));
                 Durable.Move(staged, FolderOf(record));
-                ledger.Keep();
+                ledger.Keep(record.Bytes);
             }
 
             try
@@ -200,6 +204,17 @@ public sealed partial class ExpertStore : IDisposable
         {
             // Nobody finds it any more; it goes, and its bytes are free, when the folder is opened again.
         }
+    }
+
+    private static Task HereAsync(string staged, ExpertKind kind, CancellationToken cancellation)
+    {
+        if (kind == ExpertKind.Model)
+        {
+            ModelCheck.Check(staged);
+            ModelProbe.Run(staged);
+        }
+
+        return Task.CompletedTask;
     }
 
     private void Claim()
@@ -248,6 +263,7 @@ public sealed partial class ExpertStore : IDisposable
             Remove(content);
         }
 
+        File.Delete(Durable.Partial(Path.Combine(folder, RegistryFile.FileName)));
         foreach (FileSystemInfo left in new DirectoryInfo(Staging).EnumerateFileSystemInfos().Where(left => left.Name != "blobs"))
         {
             Remove(left);

@@ -9,6 +9,8 @@ public delegate Task ExpertTrial(string folder, ExpertKind kind, CancellationTok
 /// <summary>One upload under way: files are added as they come, then it is committed. Disposed without that, it leaves nothing. Not thread-safe.</summary>
 public sealed class ExpertUpload : IDisposable
 {
+    private const int LongestMessage = 1000;
+
     private readonly ExpertStore store;
     private readonly string folder;
     private readonly UploadLedger ledger;
@@ -47,7 +49,12 @@ public sealed class ExpertUpload : IDisposable
     {
         ExpertStore.CheckId(id);
         ExpertKind kind = Kind();
-        await store.JudgeAsync(folder, kind, cancellation).ConfigureAwait(false);
+        if (kind == ExpertKind.Patch)
+        {
+            LeaveOutUnread();
+        }
+
+        await JudgeAsync(kind, cancellation).ConfigureAwait(false);
         SortedDictionary<string, string> hashes = new(files, StringComparer.Ordinal);
         long bytes = hashes.Keys.Sum(name => new FileInfo(Path.Combine(folder, name)).Length);
         ExpertRecord record = store.Commit(new(id, kind, ContentHash.Of(hashes), bytes, hashes, default), folder, ledger);
@@ -123,6 +130,34 @@ public sealed class ExpertUpload : IDisposable
         finally
         {
             File.Delete(path);
+        }
+    }
+
+    private void LeaveOutUnread()
+    {
+        foreach (string name in files.Keys.Where(name => !PatchCheck.IsRead(name)).ToArray())
+        {
+            if (!UploadName.IsText(name))
+            {
+                throw UploadName.Refused(name, "is no file of a patch; accepted are adapter_config.json, adapter_model.safetensors and manifest.json.");
+            }
+
+            File.Delete(Path.Combine(folder, name));
+            files.Remove(name);
+        }
+    }
+
+    private async Task JudgeAsync(ExpertKind kind, CancellationToken cancellation)
+    {
+        try
+        {
+            await store.JudgeAsync(folder, kind, cancellation).ConfigureAwait(false);
+        }
+        catch (EngineException error) when (error.Error is EngineError.InvalidModelFolder or EngineError.InvalidExpert or EngineError.InvalidValue)
+        {
+            // Where it was staged means nothing to who sent it.
+            string message = error.Message.Replace(folder + Path.DirectorySeparatorChar, "", StringComparison.Ordinal).Replace(folder, "the upload", StringComparison.Ordinal);
+            throw new EngineException(EngineError.InvalidExpert, UploadName.Printable(message, LongestMessage), Path.GetFileName(error.Field), error);
         }
     }
 

@@ -28,7 +28,7 @@ internal static class StagedFile
         byte[] buffer = ArrayPool<byte>.Shared.Rent(BufferBytes);
         try
         {
-            for (int read; (read = await content.ReadAsync(buffer, cancellation).ConfigureAwait(false)) > 0;)
+            for (int read; (read = await ReadAsync(content, buffer, cancellation).ConfigureAwait(false)) > 0;)
             {
                 count(read);
                 hash?.AppendData(buffer, 0, read);
@@ -38,6 +38,19 @@ internal static class StagedFile
         finally
         {
             ArrayPool<byte>.Shared.Return(buffer);
+        }
+    }
+
+    private static async ValueTask<int> ReadAsync(Stream content, byte[] buffer, CancellationToken cancellation)
+    {
+        try
+        {
+            return await content.ReadAsync(buffer, cancellation).ConfigureAwait(false);
+        }
+        catch (IOException error) when (error.GetType() == typeof(IOException))
+        {
+            // Of a form that ends too early. Those of a connection have types of their own.
+            throw new EngineException(EngineError.InvalidExpert, $"The upload broke off: {error.Message}", inner: error);
         }
     }
 }

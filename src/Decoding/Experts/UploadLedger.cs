@@ -18,8 +18,8 @@ internal sealed class UploadLedger(long most, StoreBudget budget) : IDisposable
         taken += bytes;
     }
 
-    /// <summary>The bytes stay in the store.</summary>
-    public void Keep() => taken = 0;
+    /// <summary>That many stay in the store; the others are given back.</summary>
+    public void Keep(long bytes) => taken -= bytes;
 
     public void Dispose()
     {

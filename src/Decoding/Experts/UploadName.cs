@@ -54,8 +54,8 @@ internal static partial class UploadName
         new(EngineError.InvalidExpert, $"'{Printable(name)}' {what}", Printable(name), inner);
 
     /// <summary>A name from an upload in a message: without control characters, and not longer than a line.</summary>
-    public static string Printable(string name) =>
-        string.Concat(name.Take(128).Select(letter => char.IsControl(letter) || char.IsSurrogate(letter) ? $"\\u{(int)letter:x4}" : $"{letter}")) + (name.Length > 128 ? "..." : "");
+    public static string Printable(string name, int most = 128) =>
+        string.Concat(name.Take(most).Select(letter => char.IsControl(letter) || char.IsSurrogate(letter) ? $"\\u{(int)letter:x4}" : $"{letter}")) + (name.Length > most ? "..." : "");
 
     [GeneratedRegex(@"^[A-Za-z0-9][A-Za-z0-9._-]{0,126}[A-Za-z0-9_-]\z|^[A-Za-z0-9]\z")]
     private static partial Regex Plain();

@@ -1,6 +1,8 @@
 using System.Text.Json;
 using System.Text.RegularExpressions;
 
+using ProxyTune.Decoding.Experts.Children;
+
 namespace ProxyTune.Decoding.Text;
 
 /// <param name="Role">system, user or assistant (what a template accepts beyond these is the template's matter).</param>
@@ -18,13 +20,13 @@ public sealed partial class ChatTemplate
     private const string ConfigFile = "tokenizer_config.json";
 
     private readonly string _template;
-    private readonly JinjaRenderer _renderer;
+    private readonly RenderJinja _render;
 
-    private ChatTemplate(string source, JinjaRenderer renderer, string folder)
+    private ChatTemplate(string source, RenderJinja render, string folder)
     {
         Source = source;
         _template = TrimBlocks(source);
-        _renderer = renderer;
+        _render = render;
         CheckSyntax(folder);
     }
 
@@ -40,16 +42,21 @@ public sealed partial class ChatTemplate
             folder);
 
     /// <summary>As <see cref="Load"/>, but null for a folder without a chat template.</summary>
-    public static ChatTemplate? TryLoad(string folder)
+    /// <param name="worker">Renders it, where its author need not be trusted; null to render it here.</param>
+    public static ChatTemplate? TryLoad(string folder, TemplateWorker? worker = null)
     {
         var file = Path.Combine(folder, TemplateFile);
-        var (inConfig, renderer) = ReadConfig(folder);
-        return (File.Exists(file) ? File.ReadAllText(file) : inConfig) is { } source ? new ChatTemplate(source, renderer, folder) : null;
+        var (inConfig, begin, end) = ReadConfig(folder);
+        return (File.Exists(file) ? File.ReadAllText(file) : inConfig) is { } source ? new ChatTemplate(source, Renderer(begin, end, worker), folder) : null;
     }
 
     /// <summary>A template of the caller's, with the begin and end tokens of a model folder.</summary>
     /// <exception cref="EngineException">InvalidModelFolder when the template is no Jinja.</exception>
-    public static ChatTemplate Parse(string source, string folder) => new(source, ReadConfig(folder).Renderer, folder);
+    public static ChatTemplate Parse(string source, string folder)
+    {
+        var (_, begin, end) = ReadConfig(folder);
+        return new(source, Renderer(begin, end, null), folder);
+    }
 
     /// <param name="addGenerationPrompt">Whether the text ends where the assistant's answer begins.</param>
     /// <exception cref="EngineException">InvalidValue (messages): the template refuses these messages; the reason is the template's own.</exception>
@@ -62,7 +69,7 @@ public sealed partial class ChatTemplate
         }
 
         var json = JsonSerializer.Serialize(messages.Select(m => new { role = m.Role, content = m.Content }));
-        return _renderer.Render(_template, json, addGenerationPrompt);
+        return _render(_template, json, addGenerationPrompt);
     }
 
     // Inside a condition that never holds the template is parsed but not run, so what it refuses does not matter yet.
@@ -70,7 +77,7 @@ public sealed partial class ChatTemplate
     {
         try
         {
-            _renderer.Render("{% if false %}" + _template + "{% endif %}", "[]", addGenerationPrompt: false);
+            _render("{% if false %}" + _template + "{% endif %}", "[]", addGenerationPrompt: false);
         }
         catch (EngineException error)
         {
@@ -78,19 +85,23 @@ public sealed partial class ChatTemplate
         }
     }
 
-    private static (string? Template, JinjaRenderer Renderer) ReadConfig(string folder)
+    private static RenderJinja Renderer(string begin, string end, TemplateWorker? worker) => worker is null
+        ? JinjaRenderer.For(begin, end).Render
+        : (template, messages, addGenerationPrompt) => worker.Render(new(begin, end, template, messages, addGenerationPrompt));
+
+    private static (string? Template, string Begin, string End) ReadConfig(string folder)
     {
         var path = Path.Combine(folder, ConfigFile);
         if (!File.Exists(path))
         {
-            return (null, JinjaRenderer.For("", ""));
+            return (null, "", "");
         }
 
         try
         {
             using var document = JsonDocument.Parse(File.ReadAllBytes(path));
             var root = document.RootElement;
-            return (Template(root), JinjaRenderer.For(Token(root, "bos_token"), Token(root, "eos_token")));
+            return (Template(root), Token(root, "bos_token"), Token(root, "eos_token"));
         }
         catch (Exception error) when (error is JsonException or InvalidOperationException or KeyNotFoundException)
         {
@@ -121,3 +132,7 @@ public sealed partial class ChatTemplate
     [GeneratedRegex(@"(?<=^|\n)[ \t]+(?=\{[%#][^+])")]
     private static partial Regex BlanksBeforeBlock();
 }
+
+/// <returns>The text.</returns>
+/// <exception cref="EngineException">InvalidValue (messages): the template refuses them; the inner exception has the template's own words.</exception>
+internal delegate string RenderJinja(string template, string messages, bool addGenerationPrompt);

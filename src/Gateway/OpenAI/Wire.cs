@@ -23,6 +23,9 @@ namespace ProxyTune.Gateway.OpenAI;
 [JsonSerializable(typeof(RetireRequest))]
 [JsonSerializable(typeof(RetireAnswer))]
 [JsonSerializable(typeof(PortObject))]
+[JsonSerializable(typeof(ExpertList))]
+[JsonSerializable(typeof(ExpertObject))]
+[JsonSerializable(typeof(ExpertDeleted))]
 internal sealed partial class Wire : JsonSerializerContext
 {
     // Lazy, because the generated half's static fields may be set later than this half's.

@@ -71,7 +71,7 @@ public sealed class BlobTests : IDisposable
     public async Task Append_ThatBreaksOff_KeepsWhatCame()
     {
         using ExpertStore store = folder.Open();
-        await Assert.ThrowsAsync<IOException>(() => store.AppendBlobAsync(Hash, 0, Weights.Length, new BrokenStream(Weights[..700])));
+        await Assert.ThrowsAsync<EngineException>(() => store.AppendBlobAsync(Hash, 0, Weights.Length, new BrokenStream(Weights[..700])));
         Assert.Equal(700, store.BlobOffset(Hash));
         Assert.Equal(700, store.Bytes);
         Assert.Equal(Weights.Length, await Append(store, 700, Weights[700..]));

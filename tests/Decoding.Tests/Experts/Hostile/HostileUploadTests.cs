@@ -4,7 +4,7 @@ namespace ProxyTune.Decoding.Tests.Experts.Hostile;
 
 public sealed class HostileUploadTests
 {
-    private static readonly Dictionary<string, HostileUpload> All = HostileArchives.All.ToDictionary(upload => upload.Kind);
+    private static readonly Dictionary<string, HostileUpload> All = HostileArchives.All.Concat(HostilePatches.All).Concat(HostileModels.All).ToDictionary(upload => upload.Kind);
 
     public static TheoryData<string> KindsOfUploads => [.. All.Keys];
 

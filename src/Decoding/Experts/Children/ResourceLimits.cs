@@ -1,0 +1,41 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
+
+namespace ProxyTune.Decoding.Experts.Children;
+
+/// <summary>Limits that a child sets for itself before it touches anything, so that an allocation fails rather than the machine.</summary>
+internal static partial class ResourceLimits
+{
+    private const int Data = 2, Core = 4;
+
+    /// <summary>Takes the limit from the environment, see <see cref="LimitedChild"/>.</summary>
+    public static void Apply()
+    {
+        if (!OperatingSystem.IsLinux() || !long.TryParse(Environment.GetEnvironmentVariable(LimitedChild.BytesVariable), NumberStyles.None, CultureInfo.InvariantCulture, out long bytes))
+        {
+            return;
+        }
+
+        // What the runtime has taken already does not count, and its heap has a limit of its own. Where the system refuses, the parent still looks.
+        Limit data = new(bytes + AlreadyTaken()), none = new(0);
+        _ = Set(Data, ref data);
+        _ = Set(Core, ref none);
+    }
+
+    private static long AlreadyTaken()
+    {
+        string? line = File.ReadLines("/proc/self/status").FirstOrDefault(line => line.StartsWith("VmData:", StringComparison.Ordinal));
+        return line is null ? 0 : long.Parse(line.Split(':', ' ', '\t').First(part => part.Length > 0 && char.IsAsciiDigit(part[0])), CultureInfo.InvariantCulture) * 1024;
+    }
+
+    [LibraryImport("libc", EntryPoint = "setrlimit")]
+    private static partial int Set(int resource, ref Limit limit);
+
+    [StructLayout(LayoutKind.Sequential)]
+    private struct Limit(long bytes)
+    {
+        public nuint Soft = (nuint)bytes;
+
+        public nuint Hard = (nuint)bytes;
+    }
+}
