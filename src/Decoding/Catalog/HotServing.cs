@@ -29,7 +29,7 @@ internal sealed class HotServing(ModelCatalog catalog, DecodeScheduler scheduler
                 throw new EngineException(EngineError.InvalidValue, $"'{name}' is served already; retire it first, or choose another name.", "name");
             }
 
-            (ServedModel model, IReadOnlyList<CatalogMember> arrived) = await Task.Run(() => catalog.Build(entry));
+            (ServedModel model, IReadOnlyList<CatalogMember> arrived) = await QuietThread.RunAsync(() => catalog.Build(entry));
             try
             {
                 keep?.Invoke(model);

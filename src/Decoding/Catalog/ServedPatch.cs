@@ -17,12 +17,12 @@ internal sealed class ServedPatch(string name, string hash, OnnxLanguageModel mo
 
     /// <summary>The patch, ready to run.</summary>
     /// <exception cref="EngineException">InvalidModelFolder: its files are broken or not what they were.</exception>
-    public PatchSum Load() => resident.Get((model, hash), () =>
+    public PatchSum Load() => resident.Get((model, hash), () => QuietThread.RunAsync(() =>
     {
         PatchSum patch = read();
         model.Prepare(patch);
         return patch;
-    });
+    }).GetAwaiter().GetResult());
 
     /// <summary>Lets go of it; requests that run keep it until they end.</summary>
     public void Forget() => resident.Forget(key => key.Equals((model, hash)));
