@@ -158,7 +158,10 @@ public sealed class ExpertRegistry : IDisposable
     public PortRecord Examine(string id, string folder)
     {
         PatchFit fit = Fit(id, folder);
-        return new(id, folder, fitting.WeightsOf(folder), fit.Misfit is null ? fit.State : PatchState.Refused, fit.Misfit ?? fit.Reason, DateTimeOffset.UtcNow);
+        return new(id, folder, fitting.WeightsOf(folder), fit.Misfit is null ? fit.State : PatchState.Refused, fit.Misfit ?? fit.Reason, DateTimeOffset.UtcNow)
+        {
+            Diagnostics = fit.Misfit is null ? fitting.Diagnose(Patch(id), folder) : null,
+        };
     }
 
     /// <summary>The loaded model folder that a patch was trained on; null where there is none, or nothing tells.</summary>

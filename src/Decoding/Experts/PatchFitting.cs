@@ -37,6 +37,15 @@ internal sealed class PatchFitting(ExpertStore store, ModelCatalog catalog)
             : new(folder, port?.State ?? PatchState.Ported, port?.State == PatchState.Ported, port?.Reason ?? WhyNotNative(manifest, lineage)) { Port = port };
     }
 
+    /// <summary>How large the update is against a base's weights, and how it lies to what changed in them where the donor is loaded too.</summary>
+    /// <exception cref="EngineException">UnknownModel, as <see cref="WeightsOf"/>.</exception>
+    public UpdateDiagnostics Diagnose(ExpertRecord patch, string folder)
+    {
+        string? trained = PatchManifest.TryRead(store.FolderOf(patch))?.Base?.Weights;
+        CatalogMember? donor = trained is null ? null : catalog.LoadedFolders.Values.FirstOrDefault(member => LineageOf(member) == trained);
+        return UpdateDiagnostics.Of(LowRankPatch.Read(store.FolderOf(patch), patch.Id), Member(folder).Folder, donor?.Folder);
+    }
+
     private string? LineageOf(CatalogMember member) => lineages.GetOrAdd(member, member => Lineage.Of(member.Folder));
 
     private static string WhyNotNative(PatchManifest? manifest, string? lineage) =>

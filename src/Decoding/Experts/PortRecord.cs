@@ -1,3 +1,5 @@
+using ProxyTune.Decoding.Patches;
+
 namespace ProxyTune.Decoding.Experts;
 
 /// <summary>What came of plugging a patch into a base that it was not trained on.</summary>
@@ -10,6 +12,9 @@ namespace ProxyTune.Decoding.Experts;
 public sealed record PortRecord(string Expert, string Base, string Weights, PatchState State, string Reason, DateTimeOffset At)
 {
     public GateScores? Scores { get; init; }
+
+    /// <summary>How large the update is against the base's weights, and how it lies to what changed in them; null where the patch does not fit.</summary>
+    public UpdateDiagnostics? Diagnostics { get; init; }
 
     /// <summary>The served model that was moved to this base, if one was.</summary>
     public string? Moved { get; init; }

@@ -1,6 +1,7 @@
 using System.Text.Json.Serialization;
 
 using ProxyTune.Decoding.Experts;
+using ProxyTune.Decoding.Patches;
 
 namespace ProxyTune.Gateway.OpenAI;
 
@@ -28,6 +29,10 @@ internal sealed record PortObject(string Id, string Base, string State)
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public GateScores? Scores { get; init; }
 
+    /// <summary>How large the update is against the base's weights, and how it lies to what changed in them.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public UpdateDiagnostics? Diagnostics { get; init; }
+
     /// <summary>The served model that was moved to the base.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public string? Moved { get; init; }
@@ -39,6 +44,7 @@ internal sealed record PortObject(string Id, string Base, string State)
         Reason = port.Reason,
         Created = port.At.ToUnixTimeSeconds(),
         Scores = port.Scores,
+        Diagnostics = port.Diagnostics,
         Moved = port.Moved,
     };
 

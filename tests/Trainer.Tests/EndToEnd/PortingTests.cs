@@ -59,6 +59,8 @@ public sealed class PortingTests : IAsyncLifetime
         Assert.Equal(Questions, Right(scores, "donor"));
         Assert.InRange(Right(scores, "unpatched"), 0, 2);
         Assert.InRange(Right(scores, "ported"), (int)Math.Ceiling(0.9 * Questions), Questions);
+        var change = port.GetProperty("diagnostics").GetProperty("total").GetProperty("change");
+        Assert.InRange(change.GetProperty("relative").GetDouble(), 1e-6, 0.01);
         Assert.NotEqual(before, await FingerprintAsync());
         Assert.Equal(Near, _gateway.Services.GetRequiredService<ExpertRegistry>().ServedOf("alice").Single().Base);
 
