@@ -1,6 +1,7 @@
 using Microsoft.AspNetCore.Http.HttpResults;
 
 using ProxyTune.Decoding.Experts;
+using ProxyTune.Gateway.Experts;
 using ProxyTune.Gateway.Hosting;
 using ProxyTune.Gateway.OpenAI;
 
@@ -36,12 +37,13 @@ internal static class Experts
         return TypedResults.Json(new ExpertList([.. store.Experts.Select(expert => ExpertObject.Of(expert, registry))], store.Bytes, store.Options.MaxBytes), Wire.Json.ExpertList);
     }
 
-    private static JsonHttpResult<ExpertObject> Get(string id, HttpContext http, ExpertStore store, ExpertRegistry registry, Operators operators)
+    private static JsonHttpResult<ExpertObject> Get(string id, HttpContext http, ExpertStore store, ExpertRegistry registry, Porting porting, Operators operators)
     {
         operators.Require(http, "Reading experts");
         ExpertObject expert = ExpertObject.Of(store.Get(id), registry);
-        ExpertFit[] fits = [.. registry.Fits(id).Select(fit => new ExpertFit(fit.Base, PortObject.NameOf(fit.State), fit.MayServe, fit.Reason))];
-        return TypedResults.Json(expert with { Fits = fits }, Wire.Json.ExpertObject);
+        return TypedResults.Json(
+            expert with { Fits = [.. registry.Fits(id).Select(ExpertFit.Of)], Checking = porting.IsRunning(id), Failure = porting.LastOf(id)?.Failure },
+            Wire.Json.ExpertObject);
     }
 
     private static JsonHttpResult<ExpertDeleted> Delete(string id, HttpContext http, ExpertRegistry registry, Operators operators)

@@ -33,6 +33,14 @@ internal sealed record ExpertObject(
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public IReadOnlyList<ExpertFit>? Fits { get; init; }
 
+    /// <summary>Whether it is being ported; only where one expert is asked for.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public bool? Checking { get; init; }
+
+    /// <summary>Why the last evaluation since the start could not be run, where that is so.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? Failure { get; init; }
+
     public static ExpertObject Of(ExpertRecord expert, ExpertRegistry registry) => new(
         expert.Id,
         expert.Kind == ExpertKind.Patch ? "patch" : "model",
@@ -55,7 +63,15 @@ internal sealed record ExpertServed(string Name, string Base, long Since, bool U
 
 /// <param name="State">native, ported or refused.</param>
 /// <param name="MayServe">Whether it is served there without ungated.</param>
-internal sealed record ExpertFit(string Base, string State, bool MayServe, string Reason);
+internal sealed record ExpertFit(string Base, string State, bool MayServe, string Reason)
+{
+    /// <summary>The last port to these weights, where there was one.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public PortObject? Port { get; init; }
+
+    public static ExpertFit Of(PatchFit fit) =>
+        new(fit.Base, PortObject.NameOf(fit.State), fit.MayServe, fit.Reason) { Port = fit.Port is { } port ? PortObject.Of(port) : null };
+}
 
 internal sealed record ExpertDeleted(string Id)
 {

@@ -64,6 +64,14 @@ public sealed class PortingTests : IAsyncLifetime
         Assert.NotEqual(before, await FingerprintAsync());
         Assert.Equal(Near, _gateway.Services.GetRequiredService<ExpertRegistry>().ServedOf("alice").Single().Base);
 
+        using (var shown = JsonDocument.Parse(await _gateway.Http.GetStringAsync("/v1/experts/alice")))
+        {
+            var fit = shown.RootElement.GetProperty("fits").EnumerateArray().Single(fit => fit.GetProperty("base").GetString() == Near);
+            Assert.Equal(("ported", true), (fit.GetProperty("state").GetString(), fit.GetProperty("may_serve").GetBoolean()));
+            Assert.Equal(Questions, Right(fit.GetProperty("port").GetProperty("scores"), "donor"));
+            Assert.False(shown.RootElement.GetProperty("checking").GetBoolean());
+        }
+
         await _gateway.AnswerAsync("/v1/experts/alice/rollback", new { });
         Assert.Equal(before, await FingerprintAsync());
 
