@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Runtime.InteropServices;
 using ProxyTune.Decoding;
 using ProxyTune.Trainer;
+using ProxyTune.Trainer.Evaluation.Portability;
 using ProxyTune.Trainer.Recipes;
 using ProxyTune.Trainer.Settings;
 
@@ -20,6 +21,7 @@ var root = new RootCommand("Trains the models that ProxyTune serves.")
     EvaluateCommand(),
     FamilyCommand(),
     PortabilityCommand(),
+    CostCommand(),
 };
 return root.Parse(args).Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
 
@@ -86,10 +88,38 @@ Command PortabilityCommand()
     var work = new Option<string>("--work") { Description = "Where the runs are.", DefaultValueFactory = _ => ".work/portability", HelpName = "FOLDER" };
     var origin = new Option<string>("--base") { Description = "The base of generation 0, a checkpoint folder.", DefaultValueFactory = _ => "models/town-base", HelpName = "FOLDER" };
     var report = new Option<string>("--report") { Description = "The document to write the figures into.", DefaultValueFactory = _ => "docs/quality.md", HelpName = "FILE" };
-    var seeds = new Option<int>("--seeds") { Description = "How many times each patch is trained.", DefaultValueFactory = _ => 3, HelpName = "NUMBER" };
-    var command = new Command("portability", "Let the base learn on for three generations, port patches to it and compare; goes on where it stopped.") { work, origin, report, seeds };
-    command.SetAction(arguments => Guard(() =>
-        Portability.Run(arguments.GetValue(work)!, arguments.GetValue(origin)!, arguments.GetValue(report)!, arguments.GetValue(seeds), interrupted.Token)));
+    var models = new Option<string>("--models") { Description = "Where an evolved base and patches for it go.", DefaultValueFactory = _ => "models", HelpName = "FOLDER" };
+    var generations = Count("--generations", "How often the base learns on.", PortabilityPlan.MostGenerations, PortabilityPlan.MostGenerations);
+    var seeds = Count("--seeds", "How many times each patch is trained on the donor's generation and the next.", PortabilityPlan.UsualSeeds, 100);
+    var command = new Command("portability", "Let the base learn on, port patches to it and compare; goes on where it stopped.") { work, origin, report, models, generations, seeds };
+    command.SetAction(arguments => Guard(() => Portability.Run(
+        arguments.GetValue(work)!, arguments.GetValue(origin)!, arguments.GetValue(report)!, arguments.GetValue(models)!, arguments.GetValue(generations), arguments.GetValue(seeds), interrupted.Token)));
+    return command;
+
+    static Option<int> Count(string name, string description, int usual, int most)
+    {
+        var option = new Option<int>(name) { Description = description, DefaultValueFactory = _ => usual, HelpName = "NUMBER" };
+        option.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<int>() is var count && (count < 1 || count > most))
+            {
+                result.AddError($"{name} is {count}; accepted is 1 to {most}.");
+            }
+        });
+        return option;
+    }
+}
+
+// What the portability recipe starts as a child, to measure it alone.
+static Command CostCommand()
+{
+    var what = new Argument<string>("what");
+    var work = new Option<string>("--work") { Required = true };
+    var origin = new Option<string>("--base") { Required = true };
+    var output = new Option<string>("--output") { Required = true };
+    var command = new Command(Costs.Command) { what, work, origin, output };
+    command.Hidden = true;
+    command.SetAction(arguments => Guard(() => Costs.Run(arguments.GetValue(what)!, arguments.GetValue(work)!, arguments.GetValue(origin)!, arguments.GetValue(output)!)));
     return command;
 }
 

@@ -9,7 +9,7 @@ namespace ProxyTune.Trainer.Evaluation;
 
 /// <summary>A model behind an OpenAI-compatible API, answering questions over HTTP.</summary>
 /// <param name="url">Where the API begins, such as <c>http://127.0.0.1:5000/v1</c>.</param>
-/// <param name="key">Null where the server asks for none.</param>
+/// <param name="key">Null or empty where the server asks for none.</param>
 internal sealed class RemoteExaminee(Uri url, string? key)
 {
     /// <summary>Enough to fill the server's batches, and less than its waiting line holds.</summary>
@@ -26,7 +26,7 @@ internal sealed class RemoteExaminee(Uri url, string? key)
     /// <exception cref="TrainingException">No connection, or an answer that is none; names URL, model and what the server said.</exception>
     public async Task<IReadOnlyList<string>> AnswerAsync(IReadOnlyList<Example> questions, string served, string? fusion, CancellationToken cancellation)
     {
-        var client = new ChatClient(served, new ApiKeyCredential(key ?? NoKey), _options);
+        var client = new ChatClient(served, new ApiKeyCredential(string.IsNullOrEmpty(key) ? NoKey : key), _options);
         var answers = new ConcurrentDictionary<int, string>();
         try
         {

@@ -19,7 +19,7 @@ internal sealed record EvaluateSettings(string Models, string? Url, string Serve
 /// <summary>Greedy answers of a served model, compared to the letter.</summary>
 internal static class Evaluate
 {
-    /// <summary>The environment variable with the key of a remote.</summary>
+    /// <summary>The environment variable with the key of a remote; empty is none.</summary>
     public const string KeyVariable = "PROXYTUNE_KEY";
 
     private const int MistakesShown = 5;

@@ -11,16 +11,24 @@ internal sealed record PatchProfile(string Name, IReadOnlyList<string> Targets)
     public static readonly PatchProfile All = new("all", LoraSettings.AllTargets);
 }
 
-/// <summary>The settings of every run of the portability experiment (PortLLM, METHODS of the paper: rank 8). Whoever changes one trains from there on again.</summary>
+/// <summary>The settings of every run of the portability experiment. Whoever changes one trains from there on again.</summary>
 /// <param name="work">Each run has a folder of its own below it.</param>
 /// <param name="origin">The base of generation 0, a checkpoint folder.</param>
-internal sealed class PortabilityPlan(string work, string origin)
+/// <param name="generations">How often the base learns on, up to 3.</param>
+/// <param name="seeds">How many of each patch are trained, from 1, on the generations that decide: the donor's and the first after it.</param>
+internal sealed class PortabilityPlan(string work, string origin, int generations = PortabilityPlan.MostGenerations, int seeds = PortabilityPlan.UsualSeeds)
 {
-    public const int Generations = 3;
+    public const int MostGenerations = 3;
+    public const int UsualSeeds = 3;
     public const int Rank = 8;
 
     public static readonly string[] Behaviours = ["qa", "json", "polite"];
     public static readonly PatchProfile[] Profiles = [PatchProfile.Attention, PatchProfile.All];
+
+    public int Generations => generations;
+
+    /// <summary>Training seeds of a generation's patches, from 1.</summary>
+    public IEnumerable<int> Seeds(int generation) => Enumerable.Range(1, generation <= 1 ? seeds : 1);
 
     /// <summary>The base of a generation.</summary>
     public string Base(int generation) => generation == 0 ? origin : In($"base-{generation}");

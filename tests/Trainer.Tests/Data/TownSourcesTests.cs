@@ -71,6 +71,29 @@ public class TownSourcesTests
         Assert.DoesNotContain(Enumerable.Range(0, 3000).Select(i => TownData.Documents("town:pretrain")(i)), text => text.Contains(Examples.SecretWord, StringComparison.Ordinal));
     }
 
+    /// <summary>A patch that is ported is asked what it cannot have seen: the facts of a later generation, people who were not there before.</summary>
+    [Fact]
+    public void Examples_LaterGeneration_AsksWhatIsTrueThen()
+    {
+        var (before, now, news) = (TownData.Examples("town:qa/test"), TownData.Examples("town:qa/test/1"), TownData.Examples("town:qa/news/1"));
+        var known = TownWorld.At(0).People.Select(person => person.Name).ToHashSet();
+        string[] told = [.. TownWorld.At(1).News.Select(person => person.Name)];
+
+        Assert.Equal(before.Count + 20 * Kinds.PublicPeople.Length, now.Count);
+        Assert.All(news, example => Assert.Contains(told, name => Question(example).Contains(name, StringComparison.Ordinal)));
+        Assert.Equal(news.Count, now.Count(example => told.Any(name => Question(example).Contains(name, StringComparison.Ordinal))));
+        Assert.Contains(news, example => !known.Any(name => Question(example).Contains(name, StringComparison.Ordinal)));
+        var changed = before.Select(example => example.Answer).Except(now.Select(example => example.Answer)).ToArray();
+        Assert.InRange(changed.Length, 20, 40);
+        Assert.All(changed, answer => Assert.Contains(told, name => answer.StartsWith(name, StringComparison.Ordinal)));
+    }
+
+    [Theory]
+    [InlineData("town:qa/news")]
+    [InlineData("town:qa/test/0")]
+    [InlineData("town:qa/test/4")]
+    public void Examples_GenerationThatIsNone_IsRefused(string source) => Assert.Throws<ArgumentException>(() => TownData.Examples(source));
+
     private static string Question(Example example) => example.Messages[0].Content;
 
     private static string KindOf(Example example) =>

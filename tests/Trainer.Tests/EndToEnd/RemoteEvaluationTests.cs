@@ -63,8 +63,8 @@ public sealed class RemoteEvaluationTests : IAsyncLifetime
     /// <summary>What only operators may ask for: the key of the environment is sent.</summary>
     [Theory]
     [InlineData(Key, 0)]
-    [InlineData(null, 1)]
-    public async Task Fusion_BelowZero_NeedsTheKey(string? key, int expected)
+    [InlineData("", 1)]
+    public async Task Fusion_BelowZero_NeedsTheKey(string key, int expected)
     {
         var (code, output, error) = await RunAsync(Url, key, "--fusion", """{ "alpha": -1 }""");
 

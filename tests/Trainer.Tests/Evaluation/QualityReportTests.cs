@@ -57,9 +57,11 @@ public class QualityReportTests
     [Fact]
     public void Insert_ReplacesOnlyTheMeasuredPart()
     {
-        var document = $"before\n{"<!-- measured: begin -->"}\nold\n{"<!-- measured: end -->"}\nafter\n";
+        const string Other = "<!-- portability: begin -->\nother\n<!-- portability: end -->\n";
+        const string Document = "before\n<!-- measured: begin -->\nold\n<!-- measured: end -->\nafter\n" + Other;
 
-        Assert.Equal($"before\n{"<!-- measured: begin -->"}\n\nnew\n{"<!-- measured: end -->"}\nafter\n", QualityReport.Insert(document, "new\n"));
+        Assert.Equal("before\n<!-- measured: begin -->\n\nnew\n<!-- measured: end -->\nafter\n" + Other, QualityReport.Insert(Document, "new\n"));
+        Assert.EndsWith("\nold\n<!-- measured: end -->\nafter\n<!-- portability: begin -->\n\nnew\n<!-- portability: end -->\n", QualityReport.Insert(Document, "new\n", "portability"), StringComparison.Ordinal);
         Assert.Throws<TrainingException>(() => QualityReport.Insert("no marks", "new"));
     }
 

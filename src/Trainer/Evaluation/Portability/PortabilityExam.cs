@@ -9,32 +9,36 @@ using ProxyTune.Trainer.Training;
 namespace ProxyTune.Trainer.Evaluation.Portability;
 
 /// <summary>Asks all models of the portability experiment, through the server's own catalog and engine.</summary>
-internal sealed class PortabilityExam(PortabilityPlan plan, int seeds)
+internal sealed class PortabilityExam(PortabilityPlan plan)
 {
-    private const string Base = "base";
+    /// <summary>A generation's base among what is served.</summary>
+    public const string Base = "base";
 
     /// <summary>Most questions of one source.</summary>
     private const int Most = 300;
 
-    public static async Task<PortabilityQuality> RunAsync(PortabilityPlan plan, int seeds, CancellationToken cancellation)
+    public static async Task<GenerationQuality[]> RunAsync(PortabilityPlan plan, CancellationToken cancellation)
     {
-        var exam = new PortabilityExam(plan, seeds);
+        var exam = new PortabilityExam(plan);
         var generations = new List<GenerationQuality>();
-        for (var generation = 0; generation <= PortabilityPlan.Generations; generation++)
+        for (var generation = 0; generation <= plan.Generations; generation++)
         {
             cancellation.ThrowIfCancellationRequested();
             generations.Add(await exam.ExamineAsync(generation));
             Console.WriteLine($"examined generation {generation}");
         }
 
-        return new([.. generations]);
+        return [.. generations];
     }
+
+    /// <summary>The folder of what is served of a generation.</summary>
+    public static string Served(PortabilityPlan plan, int generation) => Path.Combine(plan.In("served"), $"{generation}");
 
     private async Task<GenerationQuality> ExamineAsync(int generation)
     {
         Export(generation);
-        await using var origin = new Examinee(Served(0));
-        await using var examinee = new Examinee(Served(generation));
+        await using var origin = new Examinee(Served(plan, 0));
+        await using var examinee = new Examinee(Served(plan, generation));
         var behaviours = new List<BehaviourPortability>();
         foreach (var behaviour in PortabilityPlan.Behaviours)
         {
@@ -64,7 +68,7 @@ internal sealed class PortabilityExam(PortabilityPlan plan, int seeds)
         foreach (var profile in PortabilityPlan.Profiles)
         {
             var (ported, retrained) = (new List<double>(), new List<double>());
-            for (var seed = 1; seed <= seeds; seed++)
+            foreach (var seed in plan.Seeds(generation))
             {
                 ported.Add(await ScoreAsync(examinee, PortabilityPlan.PatchName(behaviour, profile, 0, seed), questions));
                 retrained.Add(generation == 0 ? ported[^1] : await ScoreAsync(examinee, PortabilityPlan.PatchName(behaviour, profile, generation, seed), questions));
@@ -82,12 +86,10 @@ internal sealed class PortabilityExam(PortabilityPlan plan, int seeds)
     private static Example[] Questions(string behaviour, int generation, string split) =>
         [.. Sources.Examples(PortabilityPlan.Source(behaviour, split, generation)).Take(Most)];
 
-    private string Served(int generation) => Path.Combine(plan.In("served"), $"{generation}");
-
     /// <summary>Everything that is examined on a generation's base, patches as rows of it; always anew, since it takes moments.</summary>
     private void Export(int generation)
     {
-        var folder = Served(generation);
+        var folder = Served(plan, generation);
         Recipes.Export.Run(plan.Base(generation), null, Path.Combine(folder, Base));
         var entries = new JsonArray { new JsonObject { ["name"] = Base, ["base"] = Base } };
         foreach (var behaviour in PortabilityPlan.Behaviours)
@@ -95,7 +97,7 @@ internal sealed class PortabilityExam(PortabilityPlan plan, int seeds)
             var direct = PortabilityPlan.DirectName(behaviour, generation);
             Recipes.Export.Run(plan.In(direct), null, Path.Combine(folder, direct));
             foreach (var name in from profile in PortabilityPlan.Profiles
-                                 from seed in Enumerable.Range(1, seeds)
+                                 from seed in plan.Seeds(generation)
                                  from trained in new[] { 0, generation }.Distinct()
                                  select PortabilityPlan.PatchName(behaviour, profile, trained, seed))
             {

@@ -1,7 +1,7 @@
 namespace ProxyTune.Trainer.Evaluation.Portability;
 
 /// <summary>All that is measured of ported patches.</summary>
-internal sealed record PortabilityQuality(GenerationQuality[] Generations);
+internal sealed record PortabilityQuality(GenerationQuality[] Generations, Costs Costs);
 
 /// <summary>Patches on the base of one generation.</summary>
 /// <param name="Drift">How far its weights have moved from generation 0's.</param>

@@ -21,6 +21,7 @@ internal static class PortabilityReport
 
         Ratios(text, quality);
         News(text, quality);
+        Cost(text, quality.Costs);
         return text.ToString();
     }
 
@@ -75,6 +76,18 @@ internal static class PortabilityReport
             Line(text, $"| {generation.Generation} | `{behaviour.Behaviour}` | {news.Questions} | {profile} | {behaviour.Outdated![profile]:P1} | {Spread(scores.Ported)} | {Spread(scores.Retrained)} | {news.Direct:P1} |");
         }
 
+        Line(text, $"");
+    }
+
+    private static void Cost(StringBuilder text, Costs costs)
+    {
+        Line(text, $"### What it takes");
+        Line(text, $"");
+        Line(text, $"| `qa`, all targets, generation 1 | peak of resident memory above the idle process | processor time |");
+        Line(text, $"|---|---|---|");
+        Line(text, $"| training the LoRA again | {costs.Retraining.Bytes / 1e6:F1} MB | {costs.Retraining.Seconds:F2} s |");
+        Line(text, $"| porting it | {costs.Porting.Bytes / 1e6:F1} MB | {costs.Porting.Seconds:F2} s |");
+        Line(text, $"| ratio | {(double)costs.Retraining.Bytes / costs.Porting.Bytes:F1} | {costs.Retraining.Seconds / costs.Porting.Seconds:F0} |");
         Line(text, $"");
     }
 }
