@@ -9,7 +9,7 @@ namespace ProxyTune.Decoding.Patches;
 internal sealed record ProbeRecord(string Patch, string Base, IReadOnlyList<int> Tokens, float[] Logits, double Difference)
 {
     /// <summary>An error in any layer moves every logit; a sample keeps thousands of records small.</summary>
-    public const int MostLogits = 4096;
+    public const int MostLogits = 256;
 
     public static float[] Sample(float[] row)
     {

@@ -44,6 +44,27 @@ public sealed class LinearNodesTests : IDisposable
         Assert.Equal(8, nodes.Count);
     }
 
+    /// <summary>No kernel of the CPU's runs it, so only its structure can be looked at here.</summary>
+    [Fact]
+    public void Of_GraphOfBfloat16_ComputesTheUpdateInFloat32()
+    {
+        ModelProto model = Builder(new(BuilderWeights.Plain, IsHalf: true));
+        foreach (TensorProto weight in model.Graph.Initializer.Where(weight => weight.DataType == (int)DataType.Float16))
+        {
+            weight.DataType = (int)DataType.Bfloat16;
+        }
+
+        LinearNode node = LinearNodes.Find(model).Nodes[0];
+        GraphIndex index = new(LoraSlots.Of(model, [node]).Graph);
+
+        Assert.Equal(DataType.Bfloat16, node.Type);
+        NodeProto sum = index.Producer(node.Output)!, rounded = index.Producer(sum.Input[1])!, up = index.Producer(rounded.Input[0])!, down = index.Producer(up.Input[0])!;
+        Assert.Equal(("Add", "MatMul"), (sum.OpType, index.Producer(sum.Input[0])!.OpType));
+        Assert.Equal(("Cast", (long)DataType.Bfloat16), (rounded.OpType, rounded.Number("to")));
+        Assert.Equal(("MatMul", "MatMul"), (up.OpType, down.OpType));
+        Assert.Equal(("Cast", (long)DataType.Float, node.Input), (index.Producer(down.Input[0])!.OpType, index.Producer(down.Input[0])!.Number("to"), index.Producer(down.Input[0])!.Input[0]));
+    }
+
     [Fact]
     public void Find_NodesWithoutNames_AreKnownByTheirWeights()
     {

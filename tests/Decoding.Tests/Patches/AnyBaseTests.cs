@@ -1,6 +1,8 @@
 using System.Security.Cryptography;
+using System.Text.Json.Nodes;
 
 using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Onnx;
 using ProxyTune.Decoding.Patches;
 using ProxyTune.Decoding.Tests.Models;
 using ProxyTune.Testing;
@@ -63,6 +65,29 @@ public sealed class AnyBaseTests : IDisposable
         Assert.Equal(before, Hashes(built.Folder));
     }
 
+    [Fact]
+    public void Forward_ModulesWithScalesOfTheirOwn_EqualDenseSumsInPlainLoops()
+    {
+        using BuilderModel built = new(new(BuilderWeights.Plain, IsPacked: true));
+        string patch = Path.Combine(folder, "patch"), more = Path.Combine(folder, "more"), once = Path.Combine(folder, "once"), dense = Path.Combine(folder, "dense"), merged = Path.Combine(folder, "merged");
+        TinyPatch.Write(patch, built.Checkpoint, 1, TinyPatch.Modules);
+        TinyPatch.WriteDense(once, built.Checkpoint, (patch, 1));
+
+        // Three times alpha is what is there already and twice as much again, of the keys alone.
+        CopyModule("k_proj", patch, more);
+        TinyPatch.WriteDense(dense, once, (more, 2));
+        TinyPatch.WriteConfig(patch, config => config["alpha_pattern"] = new JsonObject { ["k_proj"] = 3 * TinyPatch.Alpha });
+        PatchSum sum = PatchedFamily.Sum((LowRankPatch.Read(patch), 1));
+        LlamaExporter.Export(built.Checkpoint, merged, sum.Patches);
+        using OnnxLanguageModel model = OnnxLanguageModel.Load(built.Folder, new()), other = OnnxLanguageModel.Load(merged, new());
+
+        int[] text = [7, 30, 12, 9];
+        float[][] expected = [[.. new SlowLlama(dense).Logits(text)[^1].Select(logit => (float)logit)]];
+        using Sequence sequence = model.Start(Prompt.For(model, text, sum));
+        PatchedFamily.AssertClose(expected, Rows.Forward(model, new Segment(sequence, default)));
+        PatchedFamily.AssertClose(expected, Rows.Fresh(other, text));
+    }
+
     /// <summary>The folders are what they claim to be.</summary>
     [Theory]
     [InlineData(BuilderWeights.Plain)]
@@ -87,6 +112,15 @@ public sealed class AnyBaseTests : IDisposable
         // alpha / sqrt(r) is sqrt(r) times alpha / r.
         TinyPatch.WriteDense(dense, built.Checkpoint, (path, isRootScaled ? 0.5 * Math.Sqrt(rank) : 0.5));
         return (PatchedFamily.Sum((LowRankPatch.Read(path), 0.5)), new(dense));
+    }
+
+    private static void CopyModule(string module, string from, string to)
+    {
+        Directory.CreateDirectory(to);
+        using SafetensorsFile file = SafetensorsFile.Open(Path.Combine(from, TinyPatch.WeightsFile));
+        SafetensorsFile.Write(
+            Path.Combine(to, TinyPatch.WeightsFile),
+            file.Tensors.Values.Where(tensor => tensor.Name.Contains($".{module}.", StringComparison.Ordinal)).Select(tensor => (tensor.Name, tensor.Shape.ToArray(), file.ReadFloat32(tensor.Name))));
     }
 
     private static string Hashes(string folder) =>
