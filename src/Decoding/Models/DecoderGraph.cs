@@ -53,7 +53,7 @@ internal sealed class DecoderGraph : IDisposable
 
     /// <param name="model">This graph, or a variant over the same weights.</param>
     /// <param name="blocks">Of a <see cref="RaggedGraph"/>: how many sequences it runs over.</param>
-    /// <param name="isAlone">Runs on the caller's thread and takes none from other sessions.</param>
+    /// <param name="isAlone">For a few runs on the caller's thread, which take none from other sessions. Weights are not packed, so those of MatMulNBits are multiplied in floating point whatever its accuracy_level.</param>
     /// <exception cref="EngineException">InvalidModelFolder, naming the file; InvalidValue for a missing execution provider.</exception>
     public DecoderSession Open(ModelProto model, int? blocks = null, bool isAlone = false) => Guard(File, Config, () =>
     {

@@ -27,7 +27,7 @@ internal static class OnnxEnvironment
         }
     }
 
-    /// <param name="isAlone">For a session that runs on the caller's thread only.</param>
+    /// <param name="isAlone">For a session that runs a few times on the caller's thread only, and packs no weights for that.</param>
     /// <exception cref="EngineException">InvalidValue when the execution provider is unknown or missing.</exception>
     public static SessionOptions CreateSessionOptions(EngineOptions options, bool isAlone = false)
     {
@@ -41,6 +41,7 @@ internal static class OnnxEnvironment
         if (isAlone)
         {
             session.IntraOpNumThreads = 1;
+            session.AddSessionConfigEntry("session.disable_prepacking", "1");
         }
         else if (isPoolShared)
         {

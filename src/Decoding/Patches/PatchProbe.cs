@@ -34,8 +34,8 @@ internal sealed class PatchProbe(DecoderGraph graph, ModelProto model, IReadOnly
     private readonly ConcurrentDictionary<string, ProbeRecord> records = [];
     private readonly Lazy<string?> lineage = new(() => Lineage.Of(Path.GetDirectoryName(graph.File)!));
 
-    /// <summary>Largest difference that is accepted, over max(1, the largest logit's magnitude).</summary>
-    public double Tolerance { get; } = ProbeTolerance.Of(model);
+    private readonly double tolerance = ProbeTolerance.Of(model);
+    private readonly bool rounds = ProbeTolerance.RoundsActivations(model);
 
     /// <summary>Of a patch that was found to be right, for whoever keeps it beyond this process; null of another.</summary>
     public ProbeRecord? Record(PatchSum patch) => records.GetValueOrDefault(patch.Hash);
@@ -74,12 +74,11 @@ internal sealed class PatchProbe(DecoderGraph graph, ModelProto model, IReadOnly
         PatchProbeRow? recorded = manifest?.Probe is { } probe && probe.Tokens.Count <= Math.Min(LongestPrompt, graph.Config.ContextLength) && probe.Logits.Count <= slots.VocabularySize ? probe : null;
         int[] tokens = [.. recorded?.Tokens ?? Prompt(Math.Min(PromptLength, graph.Config.ContextLength), slots.VocabularySize)];
         int[] touched = [.. Enumerable.Range(0, nodes.Count).Where(i => fit.Pairs[i] is not null)];
-        SlotProbe inSlots = new(slots, nodes, fit, tokens);
-        float[] row = inSlots.LastRow(touched);
-        double difference = touched.Length == 0 ? 0 : FromDense(inSlots, row, touched, patch, tokens);
-        if (recorded is not null && Tolerance == ProbeTolerance.Float && manifest?.Base?.Weights is { } trained && trained == lineage.Value)
+        float[] row = new SlotProbe(slots, nodes, fit, tokens).LastRow(touched);
+        double difference = touched.Length == 0 ? 0 : FromDense(slots, row, touched, patch, fit, tokens);
+        if (recorded is not null && tolerance == ProbeTolerance.Float && !rounds && manifest?.Base?.Weights is { } trained && trained == lineage.Value)
         {
-            difference = Math.Max(difference, Require(patch, Difference(recorded.Logits, row), "what its trainer recorded on the same weights"));
+            difference = Math.Max(difference, Require(patch, Difference(recorded.Logits, row), "what its trainer recorded on the same weights", tolerance));
         }
 
         return new(patch.Hash, baseHash, tokens, ProbeRecord.Sample(row), difference);
@@ -88,27 +87,34 @@ internal sealed class PatchProbe(DecoderGraph graph, ModelProto model, IReadOnly
     private void Again(DecoderSession slots, PatchSum patch, FittedPatch fit, ProbeRecord known)
     {
         float[] row = new SlotProbe(slots, nodes, fit, known.Tokens).LastRow([.. Enumerable.Range(0, nodes.Count)]);
-        Require(patch, Difference(known.Logits, ProbeRecord.Sample(row)), "what they were when it was checked first");
+        Require(patch, Difference(known.Logits, ProbeRecord.Sample(row)), "what they were when it was checked first", rounds ? ProbeTolerance.Rounded : tolerance);
     }
 
-    private double FromDense(SlotProbe inSlots, float[] row, int[] touched, PatchSum patch, int[] tokens)
+    private double FromDense(DecoderSession slots, float[] row, int[] touched, PatchSum patch, FittedPatch fit, int[] tokens)
     {
-        using DenseProbe dense = new(graph, model, [.. touched.Select(i => nodes[i])], patch, tokens);
+        LinearNode[] changed = [.. touched.Select(i => nodes[i])];
+
+        // What rounds activations to 8 bits would hide all but gross errors: slots and dense sums are compared where nothing does, and then that with what runs.
+        using DecoderSession? exact = rounds ? graph.Open(LoraSlots.Of(model, changed), isAlone: true) : null;
+        using DenseProbe dense = new(graph, model, changed, patch, tokens);
+        SlotProbe inSlots = new(exact ?? slots, nodes, fit, tokens);
+        float[] whole = exact is null ? row : inSlots.LastRow(touched);
         double difference = 0;
         List<int[]> groups = Groups(touched);
         foreach (int[] group in groups)
         {
-            difference = Math.Max(difference, Alone(group, groups.Count == 1 ? row : inSlots.LastRow(group)));
+            difference = Math.Max(difference, Alone(group, groups.Count == 1 ? whole : inSlots.LastRow(group)));
         }
 
-        if (difference <= Tolerance)
+        if (difference <= tolerance)
         {
+            Require(patch, Difference(whole, row), "the same without rounding of activations", ProbeTolerance.Rounding);
             return difference;
         }
 
         int worst = touched.MaxBy(i => Alone([i], inSlots.LastRow([i])));
         string targets = string.Join(", ", nodes[worst].Parts.Select(part => part.Target).Where(patch.Targets.Contains));
-        return Require(patch, difference, $"the same update as dense matrices; most alone differs {targets} at '{nodes[worst].Output}'");
+        return Require(patch, difference, $"the same update as dense matrices; most alone differs {targets} at '{nodes[worst].Output}'", tolerance);
 
         double Alone(int[] group, float[] own) => Difference(dense.LastRow([.. group.Select(i => nodes[i])]), own);
     }
@@ -126,11 +132,11 @@ internal sealed class PatchProbe(DecoderGraph graph, ModelProto model, IReadOnly
         return groups;
     }
 
-    private double Require(PatchSum patch, double difference, string reference) => difference <= Tolerance
+    private double Require(PatchSum patch, double difference, string reference, double accepted) => difference <= accepted
         ? difference
         : throw new EngineException(
             EngineError.InvalidModelFolder,
-            FormattableString.Invariant($"{patch.Name} on {graph.File}: the logits after the probe's prompt differ by {difference:g2} of the largest; accepted is {Tolerance:g2}. Reference: {reference}."),
+            FormattableString.Invariant($"{patch.Name} on {graph.File}: the logits after the probe's prompt differ by {difference:g2} of the largest; accepted is {accepted:g2}. Reference: {reference}."),
             graph.Config.Graph);
 
     /// <returns>Infinity where a logit is not a number.</returns>

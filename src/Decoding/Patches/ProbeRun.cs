@@ -28,8 +28,7 @@ internal static class ProbeRun
 
         foreach ((string name, OrtValue value) in more)
         {
-            using OrtValue given = value;
-            binding.BindInput(name, given);
+            binding.BindInput(name, value);
         }
 
         bool isOneRow = session.ChoosesRows || session.GivesLastRowOnly;
@@ -43,6 +42,13 @@ internal static class ProbeRun
         }
 
         session.Session.RunWithBinding(options, binding);
+
+        // Not before: they hold managed memory in its place.
+        foreach (OrtValue value in more.Values)
+        {
+            value.Dispose();
+        }
+
         float[] row = new float[session.VocabularySize];
         logits.Read(isOneRow ? 0 : tokens.Count - 1, row);
         return row;
