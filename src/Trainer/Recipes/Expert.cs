@@ -77,7 +77,7 @@ internal sealed class Expert : IDisposable
             },
         }.Run(cancellation);
         best.Use();
-        (_probe, _validationLoss) = (training[0].Prompt, validation is null ? null : best.Loss);
+        (_probe, _validationLoss) = (training[0].Prompt, best.Step > 0 ? best.Loss : null);
         if (validation is not null)
         {
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{_settings.Output}: validation loss {best.Loss:G4} after step {best.Step}, the lowest, is kept."));

@@ -1,3 +1,4 @@
+using ProxyTune.Decoding.Onnx;
 using ProxyTune.Decoding.Patches;
 using ProxyTune.Trainer.Recipes;
 using ProxyTune.Trainer.Settings;
@@ -44,6 +45,22 @@ public sealed class TuningTests : IDisposable
         Assert.Equal(6, LowRankPatch.Read(settings.Output).Targets.Count);
         Assert.True(Tiny.Losses(settings.Output)[^1] < Tiny.Losses(settings.Output)[0] - 0.15);
         Assert.False(File.Exists(ModelFolder.Weights(settings.Output)));
+    }
+
+    [Theory]
+    [InlineData(2, true)]
+    [InlineData(1000, false)]
+    public void Sft_Lora_SaysOfWhichWeightsAndDataItIs(int validateEvery, bool isValidated)
+    {
+        var settings = Settings("lora") with { Epochs = 1, Lora = new LoraSettings(4, 8, ["v_proj", "q_proj"]), Validation = _data, ValidateEvery = validateEvery };
+
+        Sft.Run(settings, CancellationToken.None);
+
+        var manifest = PatchManifest.TryRead(settings.Output)!;
+        manifest.CheckFits(LowRankPatch.Read(settings.Output));
+        Assert.Equal(("small", Lineage.Of(_small)), (manifest.Base!.Name, manifest.Base.Weights));
+        Assert.Equal((_data, 4, 8.0), (manifest.Data!.Source, manifest.Rank, manifest.Alpha));
+        Assert.Equal(isValidated, manifest.ValidationLoss > 0);
     }
 
     [Fact]
