@@ -1,5 +1,7 @@
 using System.Collections.Concurrent;
 
+using Microsoft.ML.OnnxRuntime;
+
 using Onnx;
 
 using ProxyTune.Decoding.Models;
@@ -55,16 +57,23 @@ internal sealed class PatchProbe(DecoderGraph graph, ModelProto model, IReadOnly
     }
 
     /// <param name="slots">A session with slots at all nodes that the patch changes.</param>
-    /// <exception cref="EngineException">InvalidModelFolder: the logits differ; names patch and base, and the first time the target that differs most alone.</exception>
+    /// <exception cref="EngineException">InvalidModelFolder: the logits differ, or the patch cannot run; names patch and base, and the first time the target that differs most alone.</exception>
     public void Check(DecoderSession slots, PatchSum patch, FittedPatch fit)
     {
-        if (Record(patch) is { } known)
+        try
         {
-            Again(slots, patch, fit, known);
+            if (Record(patch) is { } known)
+            {
+                Again(slots, patch, fit, known);
+            }
+            else
+            {
+                Add(First(slots, patch, fit));
+            }
         }
-        else
+        catch (OnnxRuntimeException error)
         {
-            Add(First(slots, patch, fit));
+            throw new EngineException(EngineError.InvalidModelFolder, $"{patch.Name} on {graph.File} cannot run: {error.Message}", graph.Config.Graph, error);
         }
     }
 

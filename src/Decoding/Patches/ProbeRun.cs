@@ -11,6 +11,22 @@ internal static class ProbeRun
     /// <returns>Logits of the last position.</returns>
     public static float[] LastRow(DecoderSession session, IReadOnlyList<int> tokens, IReadOnlyDictionary<string, OrtValue> more)
     {
+        try
+        {
+            return Run(session, tokens, more);
+        }
+        finally
+        {
+            // Not before the run has ended: they hold managed memory in its place.
+            foreach (OrtValue value in more.Values)
+            {
+                value.Dispose();
+            }
+        }
+    }
+
+    private static float[] Run(DecoderSession session, IReadOnlyList<int> tokens, IReadOnlyDictionary<string, OrtValue> more)
+    {
         using OrtIoBinding binding = session.Session.CreateIoBinding();
         using DecoderLogits logits = new(session, binding);
         using RunOptions options = new();
@@ -42,13 +58,6 @@ internal static class ProbeRun
         }
 
         session.Session.RunWithBinding(options, binding);
-
-        // Not before: they hold managed memory in its place.
-        foreach (OrtValue value in more.Values)
-        {
-            value.Dispose();
-        }
-
         float[] row = new float[session.VocabularySize];
         logits.Read(isOneRow ? 0 : tokens.Count - 1, row);
         return row;
