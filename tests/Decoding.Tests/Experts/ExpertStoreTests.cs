@@ -217,5 +217,21 @@ public sealed class ExpertStoreTests : IDisposable
         Assert.Equal(store.Experts.DistinctBy(expert => expert.Content).Sum(expert => expert.Bytes), store.Bytes);
     }
 
+    [Fact]
+    public void Open_AnImpossibleOption_NamesIt()
+    {
+        ExpertStoreOptions usual = new();
+        foreach ((string setting, ExpertStoreOptions options) in new[]
+        {
+            ("MaxBytes", usual with { MaxBytes = 1 }), ("MaxUploadBytes", usual with { MaxUploadBytes = usual.MaxBytes + 1 }), ("MaxFiles", usual with { MaxFiles = 1 }),
+            ("MaxRatio", usual with { MaxRatio = 0 }), ("MaxRank", usual with { MaxRank = 0 }), ("MaxTrialTime", usual with { MaxTrialTime = TimeSpan.Zero }),
+            ("BlobLifetime", usual with { BlobLifetime = TimeSpan.Zero }),
+        })
+        {
+            EngineException error = Assert.Throws<EngineException>(() => folder.Open(options));
+            Assert.Equal((EngineError.InvalidValue, setting), (error.Error, error.Field));
+        }
+    }
+
     public void Dispose() => folder.Dispose();
 }

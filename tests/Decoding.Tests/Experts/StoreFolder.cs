@@ -35,8 +35,11 @@ public sealed class StoreFolder : IDisposable
     }
 
     /// <summary>Another good patch for each number.</summary>
-    public static Dictionary<string, byte[]> PatchNumber(int number) =>
-        new(Patch) { ["adapter_config.json"] = Encoding.UTF8.GetBytes($$"""{"peft_type":"LORA","r":{{TinyPatch.Rank}},"lora_alpha":{{number + 1}}}""") };
+    public static Dictionary<string, byte[]> PatchNumber(int number) => PatchNumber(Patch, number);
+
+    /// <param name="files">Of a patch, all but its config.</param>
+    public static Dictionary<string, byte[]> PatchNumber(IReadOnlyDictionary<string, byte[]> files, int number) =>
+        new(files) { ["adapter_config.json"] = Encoding.UTF8.GetBytes($$"""{"peft_type":"LORA","r":{{TinyPatch.Rank}},"lora_alpha":{{number + 1}}}""") };
 
     public void Dispose() => parent.Delete(recursive: true);
 

@@ -9,10 +9,10 @@ namespace ProxyTune.Decoding.Tests.Experts;
 /// <summary>Kills a process that changes a store, at random points, and looks at what it has left.</summary>
 public sealed class StoreKillTests(ITestOutputHelper output)
 {
-    private const int Chains = 4, Kills = 200;
+    private const int Chains = 4, Kills = 200, MostOperations = 5;
 
-    // Some operations long; some lives end while the store is being opened.
-    private static readonly TimeSpan LongestLife = TimeSpan.FromMilliseconds(60);
+    // About one operation more; some lives end while the store is being opened.
+    private static readonly TimeSpan LongestRest = TimeSpan.FromMilliseconds(20);
 
     [Fact]
     public async Task Store_KilledAtRandomPoints_IsOldOrNew()
@@ -25,12 +25,14 @@ public sealed class StoreKillTests(ITestOutputHelper output)
     private static async Task<int> LiveAsync(int chain)
     {
         using StoreFolder folder = new();
+        string weights = Path.Combine(Path.GetDirectoryName(folder.Path)!, "adapter_model.safetensors");
+        File.WriteAllBytes(weights, StoreFolder.Patch["adapter_model.safetensors"]);
         Random random = new(chain);
         State state = new(new Dictionary<string, string>(), 0, 0);
         int operations = 0;
         for (int life = 0; life < Kills / Chains; life++)
         {
-            string[] lines = await LiveAndDieAsync(folder.Path, (chain * Kills) + life, random);
+            string[] lines = await LiveAndDieAsync(folder.Path, weights, (chain * Kills) + life, random);
             State? next = null;
             foreach (string line in lines.Where(line => line != StoreLife.Ready))
             {
@@ -46,20 +48,20 @@ public sealed class StoreKillTests(ITestOutputHelper output)
         return operations;
     }
 
-    private static async Task<string[]> LiveAndDieAsync(string folder, int seed, Random random)
+    private static async Task<string[]> LiveAndDieAsync(string folder, string weights, int seed, Random random)
     {
         using Process process = new()
         {
-            StartInfo = new(TestProgram.Child.File, [.. TestProgram.Child.Arguments, StoreLife.Command, folder, $"{seed}"]) { RedirectStandardOutput = true },
+            StartInfo = new(TestProgram.Child.File, [.. TestProgram.Child.Arguments, StoreLife.Command, folder, weights, $"{seed}"]) { RedirectStandardOutput = true },
         };
         process.Start();
         List<string> lines = [];
-        if (random.Next(10) > 0)
+        for (int left = 2 * random.Next(MostOperations); left > 0; left--)
         {
-            lines.Add(await process.StandardOutput.ReadLineAsync() ?? throw new InvalidOperationException("The process did not begin."));
+            lines.Add(await process.StandardOutput.ReadLineAsync() ?? throw new InvalidOperationException("The process ended by itself."));
         }
 
-        await Task.Delay(LongestLife * random.NextDouble());
+        await Task.Delay(LongestRest * random.NextDouble());
         process.Kill();
         while (await process.StandardOutput.ReadLineAsync() is { } line)
         {

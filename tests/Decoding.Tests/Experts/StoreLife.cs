@@ -11,11 +11,12 @@ internal static class StoreLife
     public const int Ids = 4, Numbers = 6;
     public static readonly string Blob = new('b', 64);
 
-    public static async Task RunAsync(string folder, int seed)
+    /// <param name="weights">The file with a patch's weights: a life is short, and to make a patch would take most of it.</param>
+    public static async Task RunAsync(string folder, string weights, int seed)
     {
-        // What comes before is the same in each life, and of no interest.
         Random random = new(seed);
-        Dictionary<string, byte[]>[] patches = [.. Enumerable.Range(0, Numbers).Select(StoreFolder.PatchNumber)];
+        Dictionary<string, byte[]> patch = new() { [Path.GetFileName(weights)] = File.ReadAllBytes(weights) };
+        Dictionary<string, byte[]>[] patches = [.. Enumerable.Range(0, Numbers).Select(number => StoreFolder.PatchNumber(patch, number))];
         using ExpertStore store = ExpertStore.Open(folder);
         Say(Ready);
         for (int step = 0; ; step++)

@@ -135,6 +135,18 @@ public sealed class ExpertUploadTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Upload_LargerThanItMayBe_IsTooLarge()
+    {
+        RunningGateway small = new(null, "--Experts:MaxUploadBytes", "4096");
+        await small.InitializeAsync();
+        using MultipartFormDataContent form = new() { { new ByteArrayContent(patch["adapter_model.safetensors"]), "file", "adapter_model.safetensors" } };
+        JsonElement error = (await AnswerAsync(HttpStatusCode.RequestEntityTooLarge, await small.Http.PostAsync(new Uri("/v1/experts", UriKind.Relative), form))).GetProperty("error");
+        Assert.Equal("upload_too_large", error.GetProperty("code").GetString());
+        Assert.Contains("Experts:MaxUploadBytes", error.GetProperty("message").GetString(), StringComparison.Ordinal);
+        await small.DisposeAsync();
+    }
+
+    [Fact]
     public async Task Experts_WithoutTheKey_AreForOperators()
     {
         RunningGateway guarded = new(null, "--Operator:Key", "sesame");

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Numerics.Tensors;
 using System.Text.Json;
 using System.Text.RegularExpressions;
@@ -13,12 +14,16 @@ internal static partial class PatchCheck
     private const string Weights = "adapter_model.safetensors";
     private const int LongestName = 256, MostPatterns = 1024;
 
+    // Far more than thousands of layers take, and little memory.
+    private const long LongestConfig = 1 << 20, LongestHeader = 8 << 20;
+
     /// <summary>The files of a patch that are read, and kept. PEFT's folders often have the tokenizer of the base beside them.</summary>
     public static bool IsRead(string name) => name is PatchConfig.FileName or Weights or PatchManifest.FileName;
 
     /// <exception cref="EngineException">InvalidExpert or InvalidModelFolder, naming file, field or tensor.</exception>
     public static void Check(string folder, ExpertStoreOptions options)
     {
+        AtMost(LongestConfig, new FileInfo(Path.Combine(folder, PatchConfig.FileName)).Length, PatchConfig.FileName, "bytes");
         using (JsonDocument config = JsonCheck.Read(folder, PatchConfig.FileName))
         {
             CheckConfig(config.RootElement);
@@ -85,6 +90,13 @@ internal static partial class PatchCheck
         {
             throw new EngineException(EngineError.UploadTooLarge, $"'{Weights}' has {file.Length} bytes; accepted are at most {options.MaxPatchBytes} (Experts:MaxPatchBytes).", Weights);
         }
+
+        using FileStream stream = file.OpenRead();
+        byte[] header = new byte[sizeof(long)];
+        if (stream.ReadAtLeast(header, header.Length, throwOnEndOfStream: false) == header.Length && BinaryPrimitives.ReadInt64LittleEndian(header) is var length && length <= file.Length)
+        {
+            AtMost(LongestHeader, length, Weights, "bytes of header");
+        }
     }
 
     private static void CheckTensor(SafetensorsTensor tensor, ExpertStoreOptions options)
@@ -98,6 +110,14 @@ internal static partial class PatchCheck
         if (tensor.DType is not ("F32" or "F16" or "BF16") || tensor.Shape.Count != 2 || tensor.Shape.Min() < 1 || tensor.Shape.Min() > options.MaxRank)
         {
             throw UploadName.Refused(Weights, $"has the tensor '{shown}' of {tensor.DType} [{shape}]; accepted is F32, F16 or BF16 of a rank from 1 to {options.MaxRank} (Experts:MaxRank).");
+        }
+    }
+
+    private static void AtMost(long most, long value, string name, string what)
+    {
+        if (value > most)
+        {
+            throw UploadName.Refused(name, $"has {value} {what}; accepted are at most {most}.");
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
@@ -30,6 +31,12 @@ public static class ChildCommand
 
     private static void CheckExpert(string folder)
     {
+        // Whoever waits for an answer goes first.
+        using (Process process = Process.GetCurrentProcess())
+        {
+            process.PriorityClass = ProcessPriorityClass.BelowNormal;
+        }
+
         // The parent writes nothing; its end ends the input.
         new Thread(() =>
         {

@@ -6,14 +6,26 @@ namespace ProxyTune.Decoding.Experts.Children;
 /// <param name="limits">Of the child.</param>
 public sealed class ChildTrial(ChildProgram program, ChildLimits limits)
 {
-    /// <summary>An <see cref="ExpertTrial"/>. A patch is only numbers and is checked where it is.</summary>
+    // Several at once would take several times the memory, and the cores from those who answer.
+    private readonly Lock turn = new();
+
+    /// <summary>An <see cref="ExpertTrial"/>, one at a time. A patch is only numbers and is checked where it is.</summary>
     /// <exception cref="EngineException">InvalidExpert, naming what the check found, or which limit was passed.</exception>
-    public Task RunAsync(string folder, ExpertKind kind, CancellationToken cancellation) => kind == ExpertKind.Model
-        ? Task.Run(() => Run(folder, cancellation), cancellation)
-        : Task.CompletedTask;
+    public Task RunAsync(string folder, ExpertKind kind, CancellationToken cancellation) => kind == ExpertKind.Patch
+        ? Task.CompletedTask
+        : Task.Run(
+            () =>
+            {
+                lock (turn)
+                {
+                    Run(folder, cancellation);
+                }
+            },
+            cancellation);
 
     private void Run(string folder, CancellationToken cancellation)
     {
+        cancellation.ThrowIfCancellationRequested();
         try
         {
             using LimitedChild child = new(program, limits, folder + "-trial", ChildCommand.Check, folder);

@@ -16,6 +16,9 @@ internal static partial class ResourceLimits
             return;
         }
 
+        // The first to go where the machine's memory ends.
+        File.WriteAllText("/proc/self/oom_score_adj", "1000");
+
         // What the runtime has taken already does not count, and its heap has a limit of its own. Where the system refuses, the parent still looks.
         Limit data = new(bytes + AlreadyTaken()), none = new(0);
         _ = Set(Data, ref data);

@@ -43,6 +43,7 @@ internal static class HostilePatches
     private static IEnumerable<HostileUpload> Configs =>
     [
         Config("deep JSON", "levels", new string('{', 1).PadRight(10) + "\"a\":" + new string('[', 100_000) + new string(']', 100_000) + "}"),
+        Config("config of 2 MiB", "accepted are at most", """{"peft_type":"LORA","r":3,"lora_alpha":1 """ + new string(' ', 2 << 20) + "}"),
         Config("broken JSON", "cannot be read", "{\"r\": 3"),
         Config("array for an object", "JSON object", "[]"),
         Config("a field twice", "cannot be read", """{"peft_type":"LORA","r":3,"r":4,"lora_alpha":1}"""),
@@ -62,6 +63,7 @@ internal static class HostilePatches
     private static IEnumerable<HostileUpload> Headers =>
     [
         Weights("header longer than the file", "claims", Safetensors("{}", claimed: 1 << 20)),
+        Weights("header of 9 MiB", "bytes of header", Safetensors("{" + new string(' ', 9 << 20) + "}")),
         Weights("header of 8 EiB", "claims", Safetensors("{}", claimed: long.MaxValue)),
         Weights("header that is no JSON", "no safetensors header", Safetensors("{nonsense}")),
         Weights("header with a tensor twice", "no safetensors header", Safetensors($$"""{"a":{{Tensor("F32", 1, 0, 4)}},"a":{{Tensor("F32", 1, 0, 4)}} }""", new byte[4])),
