@@ -90,7 +90,7 @@ internal sealed class HotServing(ModelCatalog catalog, DecodeScheduler scheduler
     {
         foreach (ServedPatch patch in model.Streams.Select(stream => stream.Patch).OfType<ServedPatch>())
         {
-            patch.Forget();
+            catalog.Forget(patch);
         }
 
         model.Uses.Close();

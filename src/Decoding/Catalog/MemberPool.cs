@@ -61,9 +61,15 @@ internal sealed class MemberPool(IDictionary<string, string> folders, PatchShelf
 
         foreach (string key in patches.Where(entry => entry.Value.Model == member.Model).Select(entry => entry.Key).ToArray())
         {
-            patches[key].Forget();
-            patches.Remove(key);
+            Forget(patches[key]);
         }
+    }
+
+    /// <summary>A patch is not served any more under one of its names.</summary>
+    public void Forget(ServedPatch patch)
+    {
+        patch.Forget();
+        patches.Remove(patch.Name);
     }
 
     /// <param name="label">The entry that names the folder, for messages.</param>
@@ -92,7 +98,7 @@ internal sealed class MemberPool(IDictionary<string, string> folders, PatchShelf
 
         string merge = MergedModel.Name(name, entries.Select(entry => (entry.Patch!, PatchShelf.Weight(entry))));
         string? hash = shelf.HashOf(entries);
-        string key = hash is null ? merge : $"{name} {hash}";
+        string key = hash is null ? merge : $"{merge}: {hash}";
         if (patches.TryGetValue(key, out ServedPatch? known))
         {
             return (plain, known);

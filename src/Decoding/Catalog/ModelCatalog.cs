@@ -121,6 +121,9 @@ public sealed class ModelCatalog : IDisposable
         ensemble.Add(member.Model);
     }
 
+    /// <summary>A patch is not served any more under one of its names.</summary>
+    internal void Forget(ServedPatch patch) => members.Forget(patch);
+
     /// <summary>Whether a member came at run time.</summary>
     internal bool HasArrived(CatalogMember member) => arrived.Contains(member);
 

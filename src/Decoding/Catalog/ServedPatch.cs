@@ -4,7 +4,7 @@ using ProxyTune.Decoding.Patches;
 namespace ProxyTune.Decoding.Catalog;
 
 /// <summary>What a stream adds to its model's weights. It is read when a request needs it and it is not in memory.</summary>
-/// <param name="name">Of the sum, for messages.</param>
+/// <param name="name">Of model and sum, unique.</param>
 /// <param name="hash">Of the contents.</param>
 /// <param name="read">Reads the patches and checks that their contents are still those of the hash.</param>
 internal sealed class ServedPatch(string name, string hash, OnnxLanguageModel model, ResidentPatches resident, Func<PatchSum> read)

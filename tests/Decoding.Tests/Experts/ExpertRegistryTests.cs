@@ -123,6 +123,22 @@ public sealed class ExpertRegistryTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
+    public async Task ServeAsync_SameFilesUnderTwoIds_OneGoesAndTheOtherStays()
+    {
+        // Of equal length, and so with equal seeds.
+        await UploadAsync("known", Lineage.Of(family.PathOf(TinyFamily.Base)));
+        await UploadAsync("other", Lineage.Of(family.PathOf(TinyFamily.Base)));
+        Assert.Single(server.Store.Experts.DistinctBy(expert => expert.Content));
+        await server.Registry.ServeAsync("known", new());
+        await server.Registry.RetireAsync("known");
+        server.Registry.Delete("known");
+
+        await server.Registry.ServeAsync("other", new());
+
+        Assert.NotNull(server.Catalog.Get("other").Plan(FusionSettings.Default).Fusion.Streams[0].Patch);
+    }
+
+    [Fact]
     public async Task ServeAsync_ModelFolder_IsAnExpertOfAFusionAndSurvivesARestart()
     {
         string model = Directory.CreateTempSubdirectory("brought-").FullName;
