@@ -9,7 +9,7 @@ namespace ProxyTune.Decoding.Tests.Experts;
 /// <summary>Kills a process that changes a store, at random points, and looks at what it has left.</summary>
 public sealed class StoreKillTests(ITestOutputHelper output)
 {
-    private const int Chains = 4, Kills = 200, MostOperations = 5;
+    private const int Chains = 4, Kills = 200, MostOperations = 4;
 
     // About one operation more; some lives end while the store is being opened.
     private static readonly TimeSpan LongestRest = TimeSpan.FromMilliseconds(20);

@@ -10,7 +10,7 @@ internal static class GenAiCheck
     private const int MostLayers = 1024, MostContext = 1 << 24, MostWords = 1 << 22;
 
     // Of onnxruntime-genai: libraries of operators, plug-in execution providers, and models in several parts.
-    private static readonly string[] Refused = ["library", "custom_op", "plugin", "config_entries", "ep_", "path"];
+    private static readonly string[] Refused = ["library", "custom_op", "plugin", "config_entries", "path"];
 
     private static readonly string[] Parts = ["pipeline", "encoder", "embedding", "vision", "speech"];
 
@@ -35,7 +35,7 @@ internal static class GenAiCheck
     private static void Check(JsonProperty property)
     {
         string value = UploadName.Printable(property.Value.ToString());
-        if (Refused.Any(word => property.Name.Contains(word, StringComparison.OrdinalIgnoreCase)))
+        if (property.Name.StartsWith("ep_", StringComparison.OrdinalIgnoreCase) || Refused.Any(word => property.Name.Contains(word, StringComparison.OrdinalIgnoreCase)))
         {
             throw Wrong($"has the entry '{UploadName.Printable(property.Name)}' ({value}); operators and providers from files are not accepted.");
         }
