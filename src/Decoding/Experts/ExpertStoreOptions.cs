@@ -26,8 +26,8 @@ public sealed record ExpertStoreOptions
     /// <summary>Experts at a time. Default 10,000, from 1 to 1,000,000.</summary>
     public int MaxExperts { get; init; } = 10_000;
 
-    /// <summary>For checking and first running a model in a process of its own. Default a minute, from a second to an hour.</summary>
-    public TimeSpan MaxTrialTime { get; init; } = TimeSpan.FromMinutes(1);
+    /// <summary>For checking and first running a model in a process of its own. Default two minutes, from a second to an hour.</summary>
+    public TimeSpan MaxTrialTime { get; init; } = TimeSpan.FromMinutes(2);
 
     /// <summary>Memory of that process beyond the files that it maps. Default 8 GiB, at least 256 MiB.</summary>
     public long MaxTrialBytes { get; init; } = 8 * Gibi;
