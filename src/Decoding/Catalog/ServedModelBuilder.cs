@@ -185,7 +185,8 @@ internal sealed class ServedModelBuilder(string modelsFolder, CatalogCheck check
             return name switch
             {
                 ServedStream.Plain => null,
-                ServedStream.Chat => ChatTemplate.Load(member.Folder),
+                // The member's own, which knows where it may be rendered; without one this says so.
+                ServedStream.Chat => member.Template ?? ChatTemplate.Load(member.Folder),
 
                 // A base that was never tuned to chat has no template and reads plain text.
                 null => member.Template,
