@@ -143,6 +143,26 @@ public sealed class HotServingTests : IAsyncLifetime, IDisposable
         Assert.Equal(loads, small.Patches.Statistics.Loads);
     }
 
+    /// <summary>A patch for each user: names cost next to nothing until they are asked for.</summary>
+    [Fact]
+    public async Task ServeAsync_ThousandsOfPatches_HasAFewInMemory()
+    {
+        const int Users = 3000;
+        Upload("any", seed: 1);
+        for (int user = 0; user < Users; user++)
+        {
+            uploads[$"user-{user}"] = uploads["any"] with { Content = $"sha of {user}" };
+            await hot.ServeAsync(Entry($"user-{user}"));
+        }
+
+        Assert.Equal(0, catalog.Patches.Statistics.Loads);
+        int[] expected = await MergedAsync(("any", 1));
+        int[][] answers = await Task.WhenAll(Enumerable.Range(0, 10).Select(i => AnswerAsync($"user-{i * Users / 10}")));
+        Assert.All(answers, answer => Assert.Equal(expected, answer));
+        Assert.Equal(10, catalog.Patches.Statistics.Count);
+        Assert.True(catalog.Served.Contains($"user-{Users - 1}"));
+    }
+
     [Fact]
     public async Task ServeAsync_ModelFolderWiderThanAllOthers_IsServedBesideRunningRequestsAndGoesAgain()
     {

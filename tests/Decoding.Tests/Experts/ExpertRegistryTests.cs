@@ -85,6 +85,11 @@ public sealed class ExpertRegistryTests : IAsyncLifetime, IDisposable
         await server.Registry.ServeAsync("known", new() { Base = Evolved });
         Assert.Equal(["brave", "known"], server.Registry.ServedOf("known").Select(served => served.Name));
         Assert.Equal([true, false], server.Registry.ServedOf("known").Select(served => served.Ungated));
+
+        // Both bases side by side with the same patch.
+        await server.Registry.ServeAsync("known", new() { Name = "home" });
+        Assert.Equal(["home", "known"], new[] { "home", "known" }.Where(name => server.Catalog.Get(name).Plan(FusionSettings.Default).Fusion.Streams[0].Patch is not null));
+        Assert.NotEqual(server.Catalog.Get("home").Fingerprint, server.Catalog.Get("known").Fingerprint);
     }
 
     [Fact]
