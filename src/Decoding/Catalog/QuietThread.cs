@@ -5,7 +5,7 @@ namespace ProxyTune.Decoding.Catalog;
 /// <summary>Work beside running answers, which has the processor only where they leave it: loading and checking.</summary>
 internal static partial class QuietThread
 {
-    private const int OfThread = 0, Calling = 0, Nice = 15;
+    private const int OfThread = 0, Calling = 0, Nice = 5;
 
     /// <summary>Runs on a thread of its own, with a low priority where the system has one for threads (Linux).</summary>
     public static Task<T> RunAsync<T>(Func<T> work)
