@@ -66,6 +66,13 @@ public sealed partial class ExpertStore : IDisposable
 
     public ExpertRecord? Find(string id) => Volatile.Read(ref current).ById.GetValueOrDefault(id);
 
+    /// <summary>A path for a file that lives as long as a request at most; what a crash leaves of them is swept with the rest.</summary>
+    public string TemporaryFile()
+    {
+        Claim();
+        return Path.Combine(Staging, Guid.NewGuid().ToString("N"));
+    }
+
     /// <summary>Begins an upload, under way until it is committed or disposed.</summary>
     public ExpertUpload Begin()
     {

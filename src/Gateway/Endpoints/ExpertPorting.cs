@@ -30,10 +30,10 @@ internal static class ExpertPorting
             .ProducesErrors(400, 403, 404);
     }
 
-    private static async Task<IResult> PortAsync(string id, HttpContext http, ExpertRegistry registry, Porting porting, Operators operators)
+    private static async Task<IResult> PortAsync(string id, HttpContext http, ExpertStore store, Porting porting, Operators operators)
     {
         operators.Require(http, "Porting");
-        (PortSettings settings, bool waits) = await ReadAsync(http);
+        (PortSettings settings, bool waits) = await ReadAsync(http, store);
         try
         {
             Task<PortOutcome> port = porting.Begin(id, settings);
@@ -60,7 +60,7 @@ internal static class ExpertPorting
         return TypedResults.Json(PortObject.Of(await registry.RollBackAsync(id)), Wire.Json.PortObject);
     }
 
-    private static async Task<(PortSettings Settings, bool Waits)> ReadAsync(HttpContext http)
+    private static async Task<(PortSettings Settings, bool Waits)> ReadAsync(HttpContext http, ExpertStore store)
     {
         IFormCollection form;
         try
@@ -81,7 +81,7 @@ internal static class ExpertPorting
         IFormFile task = form.Files["task"] is { Length: > 0 } file ? file : throw new EngineException(EngineError.InvalidValue, $"The file task is missing or empty; accepted is {Form}.", "task");
         double atLeast = Number(form["at_least"].ToString());
         bool waits = Truth(form["wait"].ToString());
-        string path = Path.Combine(Path.GetTempPath(), $"proxytune-task-{Guid.NewGuid():N}.jsonl");
+        string path = store.TemporaryFile();
         await using (FileStream target = File.Create(path))
         {
             await task.CopyToAsync(target, http.RequestAborted);

@@ -111,7 +111,7 @@ public sealed class PortingTests : IAsyncLifetime
         Assert.Equal(HttpStatusCode.BadGateway, response.StatusCode);
         Assert.Contains("line 1", await response.Content.ReadAsStringAsync(), StringComparison.Ordinal);
         Assert.DoesNotContain("evaluation/", await _gateway.Http.GetStringAsync("/v1/models"), StringComparison.Ordinal);
-        Assert.Empty(Directory.GetFiles(Path.GetTempPath(), "proxytune-task-*"));
+        Assert.Empty(Directory.GetFiles(_gateway.Family.PathOf("experts", "staging")));
     }
 
     private static int Right(JsonElement scores, string whose) => scores.GetProperty(whose).GetProperty("right").GetInt32();
