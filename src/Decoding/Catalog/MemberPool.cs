@@ -11,6 +11,7 @@ namespace ProxyTune.Decoding.Catalog;
 /// <param name="folders">Paths of the model folders there are, by name.</param>
 internal sealed class MemberPool(IDictionary<string, string> folders, PatchShelf shelf, CatalogCheck check, EngineOptions options) : IDisposable
 {
+    private readonly HashSet<string> own = [.. folders.Keys];
     private readonly Dictionary<string, ServedPatch> patches = [];
     private readonly HashSet<string> uploaded = [];
     private volatile ImmutableDictionary<string, CatalogMember> loaded = ImmutableDictionary<string, CatalogMember>.Empty;
@@ -36,6 +37,9 @@ internal sealed class MemberPool(IDictionary<string, string> folders, PatchShelf
     /// <summary>By the names of their folders: members as they are there, without merges and remote models.</summary>
     public IReadOnlyDictionary<string, CatalogMember> LoadedFolders =>
         loaded.Where(entry => entry.Value.Model is OnnxLanguageModel && entry.Value.Name == entry.Key).ToDictionary();
+
+    /// <summary>Whether the models folder has a model or a patch of that name.</summary>
+    public bool Owns(string name) => own.Contains(name) || shelf.Owns(name);
 
     /// <summary>Makes a folder known, or unknown where its path is null.</summary>
     public void SetFolder(string name, string? path)

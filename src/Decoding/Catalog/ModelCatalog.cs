@@ -141,6 +141,9 @@ public sealed class ModelCatalog : IDisposable
 
     internal void Publish(ServedModels next) => served = next;
 
+    /// <summary>Whether the models folder has a model or a patch of that name.</summary>
+    internal bool Owns(string name) => members.Owns(name);
+
     /// <summary>Makes the folder of a model that an operator brought known by a name; null forgets it.</summary>
     internal void SetFolder(string name, string? folder) => members.SetFolder(name, folder);
 

@@ -12,6 +12,9 @@ internal sealed class PatchShelf(string modelsFolder, CatalogCheck check)
     /// <summary>Finds what operators brought; null for an unknown name.</summary>
     public Func<string, UploadedPatch?> Uploaded { get; set; } = _ => null;
 
+    /// <summary>Whether the models folder has a patch of that name.</summary>
+    public bool Owns(string name) => IsPatch(Path.Combine(folder, name));
+
     /// <param name="label">The entry that names the patches, for messages.</param>
     /// <exception cref="EngineException">InvalidCatalog for an unknown name; InvalidModelFolder for a broken patch.</exception>
     public IReadOnlyList<WeightedPatch> Get(IReadOnlyList<PatchEntry> entries, string label) =>

@@ -21,5 +21,14 @@ internal static class ContentHash
         return Convert.ToHexStringLower(SHA256.HashData(stream));
     }
 
+    /// <summary>The first file of a folder that is not what was uploaded, or should not be there; null for none.</summary>
+    public static string? Damage(string folder, ExpertRecord record)
+    {
+        string[] there = Directory.Exists(folder) ? [.. Directory.EnumerateFileSystemEntries(folder).Select(file => Path.GetFileName(file))] : [];
+        return there.Except(record.Files.Keys).Concat(record.Files.Keys.Except(there)).FirstOrDefault()
+            ?? record.Files.FirstOrDefault(file => OfFile(Path.Combine(folder, file.Key)) != file.Value).Key
+            ?? (Of(record.Files) == record.Content ? null : RegistryFile.FileName);
+    }
+
     public static bool IsHash(string text) => text.Length == Length && text.All(char.IsAsciiHexDigitLower);
 }

@@ -40,6 +40,7 @@ public sealed class ExpertRegistry : IDisposable
         {
             try
             {
+                registry.RequireUnambiguous(served.Entry);
                 registry.FindModels(served.Entry);
                 registry.RequireWeights(served);
                 await registry.hot.ServeAsync(served.Entry);
@@ -53,6 +54,16 @@ public sealed class ExpertRegistry : IDisposable
         return registry;
     }
 
+    /// <summary>Refuses an id that means something else already: names in entries must mean one thing.</summary>
+    /// <exception cref="EngineException">Conflict.</exception>
+    public void RequireFree(string id)
+    {
+        if (ExpertStore.IsId(id) && catalog.Owns(id))
+        {
+            throw new EngineException(EngineError.Conflict, $"id is '{id}', which is a model or a patch of the models folder; take another.", "id");
+        }
+    }
+
     /// <summary>How a patch stands to a base.</summary>
     /// <exception cref="EngineException">UnknownUpload; UnknownModel; InvalidValue: the expert is no patch.</exception>
     public PatchFit Fit(string id, string folder) => fitting.Of(Patch(id), folder);
@@ -61,6 +72,9 @@ public sealed class ExpertRegistry : IDisposable
     /// <exception cref="EngineException">UnknownUpload.</exception>
     public IReadOnlyList<PatchFit> Fits(string id) =>
         store.Get(id) is { Kind: ExpertKind.Patch } patch ? [.. fitting.Bases.Select(folder => fitting.Of(patch, folder))] : [];
+
+    /// <exception cref="EngineException">UnknownModel: the expert is not served under that name.</exception>
+    public void RequireServed(string id, string name) => Served(id, name);
 
     /// <summary>What is served of an expert.</summary>
     public IReadOnlyList<ServedExpertInfo> ServedOf(string id) =>
@@ -84,13 +98,14 @@ public sealed class ExpertRegistry : IDisposable
         return ServeAsync(id, old.Entry with { Base = new(folder) }, ungated: false, replaced: old);
     }
 
-    /// <summary>Undoes the last port of a patch: its record goes, what it moved is moved back, and what else is served on that base alone of it is retired.</summary>
+    /// <summary>Undoes the last port of a patch, the last that it passed if there is one: its record goes, what it moved is moved back, and what else is served on that base alone of it is retired.</summary>
     /// <returns>The port that is undone.</returns>
     /// <exception cref="EngineException">UnknownUpload; InvalidValue: there is no port to undo.</exception>
     public async Task<PortRecord> RollBackAsync(string id)
     {
         _ = Patch(id);
-        PortRecord port = store.Registry.Ports.LastOrDefault(port => port.Expert == id)
+        PortRecord port = store.Registry.Ports.LastOrDefault(port => port.Expert == id && port.State != PatchState.Refused)
+            ?? store.Registry.Ports.LastOrDefault(port => port.Expert == id)
             ?? throw new EngineException(EngineError.InvalidValue, $"'{id}' was not ported, so there is nothing to roll back.", "id");
         foreach (ServedRecord served in store.Registry.Served.Where(served => served.Expert == id && served.Entry.Base?.Folder == port.Base && !served.Ungated).ToArray())
         {
@@ -186,6 +201,7 @@ public sealed class ExpertRegistry : IDisposable
             throw new EngineException(EngineError.InvalidValue, $"The entry does not name '{id}', which it is to serve; accepted is one with it as a patch or a model.", "entry");
         }
 
+        RequireUnambiguous(entry);
         FindModels(entry);
         Dictionary<string, string> weights = [];
         return await hot.ServeAsync(entry, replaces: replaced is not null, model =>
@@ -211,6 +227,15 @@ public sealed class ExpertRegistry : IDisposable
                 ? fitting.WeightsOf(folder)
                 : throw new EngineException(
                     EngineError.NotGated, $"The patch '{patch.Id}' is not native to '{folder}' ({fit.Reason}); port it with a task that it has to pass, or serve it with ungated: true.", "ungated");
+    }
+
+    /// <summary>Folders may have come since the upload.</summary>
+    private void RequireUnambiguous(ServedModelEntry entry)
+    {
+        foreach (string name in Names(entry).Where(name => store.Find(name) is not null))
+        {
+            RequireFree(name);
+        }
     }
 
     private void RequireWeights(ServedRecord served)

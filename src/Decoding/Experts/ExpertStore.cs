@@ -121,14 +121,9 @@ public sealed partial class ExpertStore : IDisposable
     /// <exception cref="EngineException">DamagedExpert, naming expert and file.</exception>
     public void Verify(ExpertRecord record)
     {
-        string path = FolderOf(record);
-        string[] there = Directory.Exists(path) ? [.. Directory.EnumerateFileSystemEntries(path).Select(file => Path.GetFileName(file))] : [];
-        string? wrong = there.Except(record.Files.Keys).Concat(record.Files.Keys.Except(there)).FirstOrDefault()
-            ?? record.Files.FirstOrDefault(file => ContentHash.OfFile(Path.Combine(path, file.Key)) != file.Value).Key;
-        if (wrong is not null || ContentHash.Of(record.Files) != record.Content)
+        if (ContentHash.Damage(FolderOf(record), record) is { } wrong)
         {
-            throw new EngineException(
-                EngineError.DamagedExpert, $"Expert '{record.Id}' is damaged: '{wrong ?? RegistryFile.FileName}' is not what was uploaded; delete it and upload it again.", wrong);
+            throw new EngineException(EngineError.DamagedExpert, $"Expert '{record.Id}' is damaged: '{wrong}' is not what was uploaded; upload it again.", wrong);
         }
     }
 
@@ -148,9 +143,11 @@ public sealed partial class ExpertStore : IDisposable
 
     public void Dispose() => claim?.Dispose();
 
+    internal static bool IsId(string id) => Id().IsMatch(id);
+
     internal static void CheckId(string id)
     {
-        if (!Id().IsMatch(id))
+        if (!IsId(id))
         {
             throw new EngineException(
                 EngineError.InvalidValue, $"id is '{UploadName.Printable(id)}'; accepted are 1 to 64 of the characters a-z 0-9 . _ - that begin with a letter or digit.", "id");
@@ -171,20 +168,27 @@ public sealed partial class ExpertStore : IDisposable
     {
         lock (gate)
         {
-            if (Find(record.Id) is { } same)
+            ExpertRecord? same = Find(record.Id);
+            if (same is not null && same.Content != record.Content)
             {
-                return same.Content == record.Content
-                    ? same
-                    : throw new EngineException(EngineError.Conflict, $"There is an expert '{record.Id}' with other files; delete it first, or take another id.", "id");
+                throw new EngineException(EngineError.Conflict, $"There is an expert '{record.Id}' with other files; delete it first, or take another id.", "id");
             }
 
             record = record with { Created = time.GetUtcNow() };
             bool isNew = !Experts.Any(expert => expert.Content == record.Content);
-            if (isNew)
+            if (isNew || ContentHash.Damage(FolderOf(record), record) is not null)
             {
                 Remove(new DirectoryInfo(FolderOf(record)));
                 Durable.Move(staged, FolderOf(record));
+            }
+
+            if (isNew)
+            {
                 ledger.Keep(record.Bytes);
+            }
+            else if (same is not null)
+            {
+                return same;
             }
 
             try

@@ -72,7 +72,9 @@ internal sealed class PatchFitting(ExpertStore store, ModelCatalog catalog)
         }
         catch (EngineException error)
         {
-            return error.Message;
+            // Of files by their names: where they are is nobody's matter.
+            return error.Message.Replace(store.FolderOf(patch) + Path.DirectorySeparatorChar, "", StringComparison.Ordinal)
+                .Replace(Path.GetDirectoryName(Path.GetFullPath(member.Folder))! + Path.DirectorySeparatorChar, "", StringComparison.Ordinal);
         }
     }
 }

@@ -45,9 +45,9 @@ public sealed record GateScores(GateScore Unpatched, GateScore Ported, GateScore
         string counts = $"{Ported.Right} of {Ported.Total} right, {Unpatched.Right} without the patch";
         return Kept is { } kept
             ? FormattableString.Invariant($"{counts}, {Donor!.Right} on the donor: {kept:P1} of the gain is kept, {AtLeast:P0} had to be")
-            : Donor is null ? $"{counts}; the donor is not served here" : $"{counts}, {Donor.Right} on the donor, which gains nothing";
+            : Donor is null ? $"{counts}; the donor is not served here" : $"{counts}, {Donor.Right} on the donor: the task does not show what the patch is for";
     }
 
-    /// <summary>Enough of the donor's gain is kept; without a donor to compare with, the patch makes the base better.</summary>
-    public bool Pass => Kept is { } kept ? kept >= AtLeast : Ported.Share > Unpatched.Share || (Donor is not null && Ported.Share >= Unpatched.Share);
+    /// <summary>Enough of the donor's gain is kept; without a donor to compare with, the patch makes the base better. A task in which the donor gains nothing shows nothing.</summary>
+    public bool Pass => Kept is { } kept ? kept >= AtLeast : Donor is null && Ported.Share > Unpatched.Share;
 }

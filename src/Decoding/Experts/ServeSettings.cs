@@ -57,7 +57,12 @@ public sealed record ServeSettings
     {
         try
         {
-            return entry.Deserialize(CatalogJson.Default.ServedModelEntry) ?? throw new JsonException("null is no entry.");
+            ServedModelEntry read = entry.Deserialize(CatalogJson.Default.ServedModelEntry) ?? throw new JsonException("null is no entry.");
+
+            // It would send what the server's environment holds wherever an entry says; catalog.json is written by who may read that.
+            return read.Base?.Remote is null
+                ? read
+                : throw new EngineException(EngineError.InvalidValue, "entry.base is an object, for a base elsewhere; accepted at run time is the name of a model folder.", "entry.base");
         }
         catch (JsonException error)
         {

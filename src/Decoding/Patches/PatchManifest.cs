@@ -16,6 +16,7 @@ public sealed record PatchManifest
 
     // A probe's row is the longest part: some hundred thousand numbers for the largest vocabularies.
     private const long MostBytes = 16 << 20;
+    private const int LongestProbe = 4096;
 
     /// <summary>The weights that it was trained on.</summary>
     public PatchOrigin? Base { get; init; }
@@ -84,6 +85,7 @@ public sealed record PatchManifest
         RequireHash(path, "data.hash", Data?.Hash);
         Require(path, Rank is null or >= 1, "rank", Rank, "1 or more");
         Require(path, Alpha is null || double.IsFinite(Alpha.Value), "alpha", Alpha, "a finite number");
+        Require(path, Probe?.Tokens is null || Probe.Tokens.Count <= LongestProbe, "probe.tokens", $"{Probe?.Tokens?.Count} ids", $"at most {LongestProbe}");
         Require(path, ValidationLoss is null or >= 0 and < double.PositiveInfinity, "validation_loss", ValidationLoss, "a finite number of at least 0");
         foreach ((int i, PatchScore? score) in (Scores ?? []).Index())
         {

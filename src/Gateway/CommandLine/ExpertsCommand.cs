@@ -23,7 +23,6 @@ internal static class ExpertsCommand
     {
         Description = "The operators' key, where the server has one; also in PROXYTUNE_KEY.",
         HelpName = "KEY",
-        DefaultValueFactory = _ => Environment.GetEnvironmentVariable("PROXYTUNE_KEY"),
         Recursive = true,
     };
 
@@ -125,7 +124,8 @@ internal static class ExpertsCommand
         command.SetAction(async (arguments, _) =>
         {
             using HttpClient server = new() { BaseAddress = new($"{arguments.GetValue(Url)!.TrimEnd('/')}/v1/experts/"), Timeout = Timeout.InfiniteTimeSpan };
-            if (arguments.GetValue(Key) is { Length: > 0 } key)
+            // Not as the option's default, which help would print.
+            if ((arguments.GetValue(Key) ?? Environment.GetEnvironmentVariable("PROXYTUNE_KEY")) is { Length: > 0 } key)
             {
                 server.DefaultRequestHeaders.Authorization = new("Bearer", key);
             }

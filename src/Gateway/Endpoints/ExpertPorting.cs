@@ -34,24 +34,27 @@ internal static class ExpertPorting
     {
         operators.Require(http, "Porting");
         (PortSettings settings, bool waits) = await ReadAsync(http, store);
+        Task<PortOutcome> port;
         try
         {
-            Task<PortOutcome> port = porting.Begin(id, settings);
-            if (!waits)
-            {
-                return TypedResults.Json(PortObject.Running(id, settings.Base), Wire.Json.PortObject, statusCode: StatusCodes.Status202Accepted);
-            }
-
-            PortOutcome outcome = await port.WaitAsync(http.RequestAborted);
-            return outcome.Port is { } judged
-                ? TypedResults.Json(PortObject.Of(judged), Wire.Json.PortObject)
-                : throw new EngineException(EngineError.EvaluationFailed, outcome.Failure!);
+            TaskFile.Check(settings.Task);
+            port = porting.Begin(id, settings);
         }
-        catch (EngineException) when (!porting.IsRunning(id))
+        catch
         {
             File.Delete(settings.Task);
             throw;
         }
+
+        if (!waits)
+        {
+            return TypedResults.Json(PortObject.Running(id, settings.Base), Wire.Json.PortObject, statusCode: StatusCodes.Status202Accepted);
+        }
+
+        PortOutcome outcome = await port.WaitAsync(http.RequestAborted);
+        return outcome.Port is { } judged
+            ? TypedResults.Json(PortObject.Of(judged), Wire.Json.PortObject)
+            : throw new EngineException(EngineError.EvaluationFailed, outcome.Failure!);
     }
 
     private static async Task<IResult> RollBackAsync(string id, HttpContext http, ExpertRegistry registry, Operators operators)

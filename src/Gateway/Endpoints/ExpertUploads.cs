@@ -66,6 +66,7 @@ internal static class ExpertUploads
             }
         }
 
+        registry.RequireFree(id);
         ExpertRecord expert = await upload.CommitAsync(id, http.RequestAborted);
         return TypedResults.Json(ExpertObject.Of(expert, registry), Wire.Json.ExpertObject, statusCode: StatusCodes.Status201Created);
     }

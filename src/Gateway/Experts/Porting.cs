@@ -22,6 +22,11 @@ internal sealed class Porting(ExpertRegistry registry, Gate gate, IHostApplicati
     public Task<PortOutcome> Begin(string id, PortSettings settings)
     {
         _ = registry.Fit(id, settings.Base);
+        if (settings.Moves is { } name)
+        {
+            registry.RequireServed(id, name);
+        }
+
         TaskCompletionSource<PortOutcome> outcome = new(TaskCreationOptions.RunContinuationsAsynchronously);
         Task<PortOutcome> port = running.AddOrUpdate(id, outcome.Task, (_, other) => other.IsCompleted ? outcome.Task : other);
         if (port != outcome.Task)

@@ -26,6 +26,18 @@ internal sealed class Operators(string? key)
         }
     }
 
+    /// <summary>
+    /// Whether a browser sends it for a page of somebody else, which is on this machine without its user's wish: another origin, or a name
+    /// that only now leads here.
+    /// </summary>
+    private static bool IsOfAPage(HttpRequest request)
+    {
+        string origin = request.Headers.Origin.ToString(), site = request.Headers["Sec-Fetch-Site"].ToString(), host = request.Host.Host.Trim('[', ']');
+        return (origin.Length > 0 && origin != $"{request.Scheme}://{request.Host}")
+            || site is not ("" or "none" or "same-origin")
+            || !(host.Equals("localhost", StringComparison.OrdinalIgnoreCase) || (IPAddress.TryParse(host, out IPAddress? named) && IPAddress.IsLoopback(named)));
+    }
+
     /// <summary>What is served, as the asker of the current request may see it.</summary>
     public static ServedModels WhatTheyMaySee(IServiceProvider services)
     {
@@ -36,7 +48,7 @@ internal sealed class Operators(string? key)
 
     /// <summary>Whether a request is an operator's: <c>Authorization: Bearer KEY</c>.</summary>
     public bool Include(HttpContext http) => key is null
-        ? http.Connection.RemoteIpAddress is { } address && IPAddress.IsLoopback(address) && !ForwardedHeaders.Any(http.Request.Headers.ContainsKey)
+        ? http.Connection.RemoteIpAddress is { } address && IPAddress.IsLoopback(address) && !ForwardedHeaders.Any(http.Request.Headers.ContainsKey) && !IsOfAPage(http.Request)
         : http.Request.Headers.Authorization.ToString() is var given
             && given.StartsWith(Scheme, StringComparison.OrdinalIgnoreCase)
             && CryptographicOperations.FixedTimeEquals(Encoding.UTF8.GetBytes(given[Scheme.Length..]), Encoding.UTF8.GetBytes(key));

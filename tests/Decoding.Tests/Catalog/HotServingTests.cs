@@ -182,6 +182,28 @@ public sealed class HotServingTests : IAsyncLifetime, IDisposable
         Assert.Equal(before, await AnswerAsync(TinyFamily.Plain, tokens: 60));
     }
 
+    [Fact]
+    public async Task RetireAsync_ModelWithAWaitingRequest_IsUnloadedAfterIt()
+    {
+        string folder = Directory.CreateTempSubdirectory("uploaded-").FullName;
+        TinyModel.Write(folder, new() { Seed = 9, Context = TinyFamily.ContextLength });
+        catalog.SetFolder("brought", folder);
+        ServedModel model = await hot.ServeAsync(new() { Name = "brought", Base = new("brought"), Prompts = Plainly });
+        IDisposable use = model.Use();
+
+        // Rendered, and not yet submitted: no sequence tells of it.
+        GenerationRequest request = Request(catalog, "brought", Tokens, null);
+        Task freed = await hot.RetireAsync("brought", () => { });
+        await Task.Delay(200);
+        List<GeneratedToken> answer = await ReadAsync(scheduler.Submit(request));
+
+        Assert.Equal(Tokens, answer.Count);
+        Assert.False(freed.IsCompleted);
+        use.Dispose();
+        await freed.WaitAsync(TimeSpan.FromSeconds(10));
+        Directory.Delete(folder, recursive: true);
+    }
+
     public static TheoryData<string, string, string> Wrong => new()
     {
         { "taken name", TinyFamily.Plain, "is served already" },
@@ -249,13 +271,16 @@ public sealed class HotServingTests : IAsyncLifetime, IDisposable
 
     private Decoding.Generation.Generation Submit(string name, int tokens) => Submit(scheduler, catalog, name, tokens);
 
-    private static Decoding.Generation.Generation Submit(DecodeScheduler scheduler, ModelCatalog catalog, string name, int tokens, FusionSettings? fusion = null) => scheduler.Submit(new()
+    private static Decoding.Generation.Generation Submit(DecodeScheduler scheduler, ModelCatalog catalog, string name, int tokens, FusionSettings? fusion = null) =>
+        scheduler.Submit(Request(catalog, name, tokens, fusion));
+
+    private static GenerationRequest Request(ModelCatalog catalog, string name, int tokens, FusionSettings? fusion) => new()
     {
         Prompt = catalog.Get(name).Plan(fusion ?? FusionSettings.Default).Render(new int[] { 5, 9, 17 }),
         Sampling = new SamplingOptions { Temperature = 0 },
         MaxTokens = tokens,
         IgnoreEndOfText = true,
-    });
+    };
 
     private static async Task<List<GeneratedToken>> ReadAsync(Decoding.Generation.Generation generation)
     {

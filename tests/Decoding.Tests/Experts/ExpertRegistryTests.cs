@@ -127,6 +127,22 @@ public sealed class ExpertRegistryTests : IAsyncLifetime, IDisposable
         Assert.Empty(Directory.GetDirectories(Path.Combine(folder, "content")));
     }
 
+    /// <summary>Names in entries must mean one thing, also where a folder comes after an upload.</summary>
+    [Fact]
+    public async Task OpenAsync_FolderOfTheSameName_IsNotServedInItsPlace()
+    {
+        Assert.Equal(EngineError.Conflict, Assert.Throws<EngineException>(() => server.Registry.RequireFree(TinyFamily.AntiExpert)).Error);
+        server.Registry.RequireFree("known");
+        await UploadAsync("known", Lineage.Of(family.PathOf(TinyFamily.Base)));
+        await server.Registry.ServeAsync("known", new() { Name = "alice" });
+        TinyPatch.Write(family.PathOf("patches", "known"), family.PathOf(TinyFamily.Base), 77, "q_proj");
+
+        await RestartAsync();
+
+        Assert.Contains("'known'", Assert.Single(server.Registry.Failures).Value, StringComparison.Ordinal);
+        Assert.Throws<EngineException>(() => server.Catalog.Get("alice"));
+    }
+
     [Fact]
     public async Task ServeAsync_SameFilesUnderTwoIds_OneGoesAndTheOtherStays()
     {
@@ -188,6 +204,7 @@ public sealed class ExpertRegistryTests : IAsyncLifetime, IDisposable
         await RestartAsync();
 
         Assert.Contains("other weights", Assert.Single(server.Registry.Failures).Value, StringComparison.Ordinal);
+        Assert.Contains("other weights", Assert.Single(server.Registry.ServedOf("known")).Failure, StringComparison.Ordinal);
         Assert.Contains("other", server.Catalog.Models.Select(model => model.Name));
         Assert.Throws<EngineException>(() => server.Catalog.Get("known"));
         Assert.Equal(["known"], await server.Registry.RetireAsync("known"));
@@ -198,6 +215,9 @@ public sealed class ExpertRegistryTests : IAsyncLifetime, IDisposable
         File.WriteAllBytes(damaged, bytes);
         EngineException error = Assert.Throws<EngineException>(() => server.Catalog.Get("other").Plan(FusionSettings.Default).Fusion);
         Assert.Equal(EngineError.DamagedExpert, error.Error);
+
+        await UploadAsync("other", Lineage.Of(family.PathOf(Evolved)));
+        Assert.NotNull(server.Catalog.Get("other").Plan(FusionSettings.Default).Fusion.Streams[0].Patch);
     }
 
     private (PatchState State, bool MayServe) Fit(string id, string name) => server.Registry.Fit(id, name) is var fit ? (fit.State, fit.MayServe) : default;

@@ -82,6 +82,7 @@ public sealed class CommandLineTests : IAsyncLifetime
         Assert.Equal((1, ""), (code, output));
         Assert.StartsWith("error: ", error, StringComparison.Ordinal);
         Assert.Contains("nobody", await RefusedAsync("show", "nobody"), StringComparison.Ordinal);
+        Assert.DoesNotContain(Key, (await RunAsync(Key, "serve", "--help")).Output, StringComparison.Ordinal);
     }
 
     private async Task<JsonElement> DoneAsync(params string[] arguments)

@@ -45,6 +45,11 @@ public sealed class ServingTests : IAsyncLifetime
         { "/v1/experts/alice/serve", new { weight = 1e9 }, HttpStatusCode.BadRequest, "invalid_value", "weight is 1000000000" },
         { "/v1/experts/alice/serve", new { @base = "nothing" }, HttpStatusCode.BadRequest, "invalid_value", "there is no model folder 'nothing'" },
         { "/v1/experts/alice/serve", new { @base = "small" }, HttpStatusCode.Conflict, "not_gated", "trained on other weights" },
+        {
+            "/v1/experts/alice/serve",
+            new { entry = new { name = "far", @base = new { url = "http://127.0.0.1:1/v1", model = "m", tokenizer = "base", api_key_env = "HOME" } } },
+            HttpStatusCode.BadRequest, "invalid_value", "entry.base is an object"
+        },
         { "/v1/experts/alice/serve", new { bass = "small" }, HttpStatusCode.BadRequest, "invalid_value", "bass" },
         { "/v1/experts/alice/retire", new { name = "nothing" }, HttpStatusCode.NotFound, "model_not_found", "not served as 'nothing'" },
         { "/v1/experts/alice/rollback", new { }, HttpStatusCode.BadRequest, "invalid_value", "nothing to roll back" },

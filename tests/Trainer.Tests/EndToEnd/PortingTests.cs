@@ -101,18 +101,37 @@ public sealed class PortingTests : IAsyncLifetime
         Assert.False(port.TryGetProperty("scores", out _));
     }
 
+    /// <summary>A task in which nobody is right says nothing of the patch.</summary>
     [Fact]
-    public async Task Port_TaskThatIsNone_FailsWithTheTrainersWordsAndLeavesNothing()
+    public async Task Port_TaskThatTheDonorDoesNotSolve_IsRefused()
+    {
+        var task = Path.Combine(_folder, "nobody.jsonl");
+        await File.WriteAllTextAsync(task, Example("user"));
+        var port = await PortAsync(Near, task);
+
+        Assert.Equal("refused", port.GetProperty("state").GetString());
+        Assert.Contains("does not show", port.GetProperty("reason").GetString(), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("{}", null, HttpStatusCode.BadRequest, "task, line 1, is no example")]
+    [InlineData("", null, HttpStatusCode.BadRequest, "The file task is missing or empty")]
+    [InlineData("a role that the trainer refuses", null, HttpStatusCode.BadGateway, "role 'tool'")]
+    [InlineData("fine", "nobody", HttpStatusCode.NotFound, "not served as 'nobody'")]
+    public async Task Port_WhatCannotBeRun_IsRefusedAndLeavesNothing(string what, string? name, HttpStatusCode status, string words)
     {
         var task = Path.Combine(_folder, "none.jsonl");
-        await File.WriteAllTextAsync(task, "{}\n");
-        using var response = await SendAsync(Near, task);
+        await File.WriteAllTextAsync(task, what.StartsWith('a') ? Example("tool") : what == "fine" ? Example("user") : what);
+        using var response = await SendAsync(Near, task, name is null ? [] : [("name", name)]);
 
-        Assert.Equal(HttpStatusCode.BadGateway, response.StatusCode);
-        Assert.Contains("line 1", await response.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        var text = await response.Content.ReadAsStringAsync();
+        Assert.True(response.StatusCode == status, text);
+        Assert.Contains(words, JsonDocument.Parse(text).RootElement.GetProperty("error").GetProperty("message").GetString(), StringComparison.Ordinal);
         Assert.DoesNotContain("evaluation/", await _gateway.Http.GetStringAsync("/v1/models"), StringComparison.Ordinal);
         Assert.Empty(Directory.GetFiles(_gateway.Family.PathOf("experts", "staging")));
     }
+
+    private static string Example(string role) => $$"""{"messages":[{"role":"{{role}}","content":"a"}],"answer":"never said by anybody"}""" + "\n";
 
     private static int Right(JsonElement scores, string whose) => scores.GetProperty(whose).GetProperty("right").GetInt32();
 
