@@ -35,7 +35,7 @@ internal sealed class Operators(string? key)
         string origin = request.Headers.Origin.ToString(), site = request.Headers["Sec-Fetch-Site"].ToString(), host = request.Host.Host.Trim('[', ']');
         return (origin.Length > 0 && origin != $"{request.Scheme}://{request.Host}")
             || site is not ("" or "none" or "same-origin")
-            || !(host.Equals("localhost", StringComparison.OrdinalIgnoreCase) || (IPAddress.TryParse(host, out IPAddress? named) && IPAddress.IsLoopback(named)));
+            || !(host.Length == 0 || host.Equals("localhost", StringComparison.OrdinalIgnoreCase) || (IPAddress.TryParse(host, out IPAddress? named) && IPAddress.IsLoopback(named)));
     }
 
     /// <summary>What is served, as the asker of the current request may see it.</summary>
