@@ -36,10 +36,12 @@ internal sealed record CatalogFile
 
     /// <summary>The parser's words without the names of our types.</summary>
     internal static string Reason(JsonException error) => error.Message.Contains("could not be mapped", StringComparison.Ordinal)
-        ? $"'{error.Path?.Split('.')[^1]}' is not a field of the catalog."
+        ? $"'{error.Path?.Split('.')[^1]}' is not a field here."
         : error.Message.Contains("could not be converted", StringComparison.Ordinal)
             ? "the value has the wrong type."
-            : error.Message.Split(" Path:")[0];
+            : error.Message.Contains("missing required", StringComparison.Ordinal)
+                ? $"missing is {error.Message.Split(" Path:")[0].Split("including: ")[^1]}"
+                : error.Message.Split(" Path:")[0];
 }
 
 internal sealed record ServedModelEntry

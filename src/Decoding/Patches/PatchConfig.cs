@@ -1,6 +1,8 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
+using ProxyTune.Decoding.Catalog;
+
 namespace ProxyTune.Decoding.Patches;
 
 /// <summary>What matters of PEFT's adapter_config.json. Fields that are not named here change training, not the weights.</summary>
@@ -61,7 +63,7 @@ internal sealed record PatchConfig
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or JsonException)
         {
-            throw new EngineException(EngineError.InvalidModelFolder, $"{path}: {error.Message}", path, error);
+            throw new EngineException(EngineError.InvalidModelFolder, $"{path}: {(error is JsonException json ? $"{json.Path}: {CatalogFile.Reason(json)}" : error.Message)}", path, error);
         }
     }
 

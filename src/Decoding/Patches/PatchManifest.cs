@@ -2,6 +2,8 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 
+using ProxyTune.Decoding.Catalog;
+
 namespace ProxyTune.Decoding.Patches;
 
 /// <summary>
@@ -60,7 +62,7 @@ public sealed record PatchManifest
         }
         catch (JsonException error)
         {
-            throw new EngineException(EngineError.InvalidModelFolder, $"{path}, line {error.LineNumber + 1}, {error.Path}: {error.Message.Split(" Path:")[0]}", path, error);
+            throw new EngineException(EngineError.InvalidModelFolder, $"{path}, line {error.LineNumber + 1}, {error.Path}: {CatalogFile.Reason(error)}", path, error);
         }
     }
 
