@@ -66,27 +66,19 @@ public sealed partial class ExpertStore : IDisposable
 
     public ExpertRecord? Find(string id) => Volatile.Read(ref current).ById.GetValueOrDefault(id);
 
-    /// <summary>A path for a file that lives as long as a request at most; what a crash leaves of them is swept with the rest.</summary>
-    public string TemporaryFile()
+    /// <summary>A path for what lives as long as a request at most; what a crash leaves of them is swept with the rest.</summary>
+    public string TemporaryPath()
     {
         Claim();
         return Path.Combine(Staging, Guid.NewGuid().ToString("N"));
     }
 
     /// <summary>Begins an upload, under way until it is committed or disposed.</summary>
-    public ExpertUpload Begin()
-    {
-        Claim();
-        return new(this, Path.Combine(Staging, Guid.NewGuid().ToString("N")), Budget);
-    }
+    public ExpertUpload Begin() => new(this, TemporaryPath(), Budget);
 
     /// <summary>Removes an expert, and its files where no other has the same.</summary>
     /// <exception cref="EngineException">UnknownUpload.</exception>
-    public void Remove(string id) => Update(file =>
-    {
-        Get(id);
-        return file.Without(id);
-    });
+    public void Remove(string id) => Update(file => file.Without(Get(id).Id));
 
     /// <summary>The only way in which the registry changes: all at once, or not at all. Files of experts that are gone are removed.</summary>
     /// <param name="change">Called while others wait.</param>

@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 using ProxyTune.Decoding.Patches;
 
 namespace ProxyTune.Decoding.Experts;
@@ -15,6 +17,10 @@ public sealed record PortRecord(string Expert, string Base, string Weights, Patc
 
     /// <summary>How large the update is against the base's weights, and how it lies to what changed in them; null where the patch does not fit.</summary>
     public UpdateDiagnostics? Diagnostics { get; init; }
+
+    /// <summary>Whether the patch can run on the base at all.</summary>
+    [JsonIgnore]
+    public bool Fits => Diagnostics is not null;
 
     /// <summary>The served model that was moved to this base, if one was.</summary>
     public string? Moved { get; init; }

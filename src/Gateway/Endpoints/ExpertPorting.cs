@@ -84,7 +84,7 @@ internal static class ExpertPorting
         IFormFile task = form.Files["task"] is { Length: > 0 } file ? file : throw new EngineException(EngineError.InvalidValue, $"The file task is missing or empty; accepted is {Form}.", "task");
         double atLeast = Number(form["at_least"].ToString());
         bool waits = Truth(form["wait"].ToString());
-        string path = store.TemporaryFile();
+        string path = store.TemporaryPath();
         await using (FileStream target = File.Create(path))
         {
             await task.CopyToAsync(target, http.RequestAborted);

@@ -66,7 +66,7 @@ internal sealed class Porting(ExpertRegistry registry, Gate gate, IHostApplicati
     private async Task<PortRecord> JudgeAsync(string id, PortSettings settings)
     {
         PortRecord port = registry.Examine(id, settings.Base);
-        if (port.State == PatchState.Native || registry.Fit(id, settings.Base).Misfit is not null)
+        if (port.State == PatchState.Native || !port.Fits)
         {
             return port;
         }

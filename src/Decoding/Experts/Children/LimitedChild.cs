@@ -141,8 +141,7 @@ internal sealed class LimitedChild : IDisposable
     {
         try
         {
-            string? line = OperatingSystem.IsLinux() ? File.ReadLines($"/proc/{process.Id}/status").FirstOrDefault(line => line.StartsWith("RssAnon:", StringComparison.Ordinal)) : null;
-            return line is null ? 0 : long.Parse(line.Split(':', ' ', '\t').First(part => part.Length > 0 && char.IsAsciiDigit(part[0])), CultureInfo.InvariantCulture) * 1024;
+            return ProcessStatus.Bytes($"{process.Id}", "RssAnon");
         }
         catch (Exception error) when (error is IOException or InvalidOperationException)
         {

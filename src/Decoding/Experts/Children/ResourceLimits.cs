@@ -20,15 +20,9 @@ internal static partial class ResourceLimits
         File.WriteAllText("/proc/self/oom_score_adj", "1000");
 
         // What the runtime has taken already does not count, and its heap has a limit of its own. Where the system refuses, the parent still looks.
-        Limit data = new(bytes + AlreadyTaken()), none = new(0);
+        Limit data = new(bytes + ProcessStatus.Bytes("self", "VmData")), none = new(0);
         _ = Set(Data, ref data);
         _ = Set(Core, ref none);
-    }
-
-    private static long AlreadyTaken()
-    {
-        string? line = File.ReadLines("/proc/self/status").FirstOrDefault(line => line.StartsWith("VmData:", StringComparison.Ordinal));
-        return line is null ? 0 : long.Parse(line.Split(':', ' ', '\t').First(part => part.Length > 0 && char.IsAsciiDigit(part[0])), CultureInfo.InvariantCulture) * 1024;
     }
 
     [LibraryImport("libc", EntryPoint = "setrlimit")]
