@@ -6,6 +6,7 @@ FROM mcr.microsoft.com/dotnet/sdk:10.0 AS build
 ARG ACCELERATOR
 WORKDIR /source
 COPY global.json Directory.Build.props Directory.Build.targets Directory.Packages.props .editorconfig ./
+COPY src/Checkpoints src/Checkpoints
 COPY src/Decoding src/Decoding
 COPY src/Gateway src/Gateway
 RUN dotnet publish src/Gateway -c Release -p:Accelerator=${ACCELERATOR} -o /app

@@ -1,6 +1,5 @@
 using System.Diagnostics;
-
-using ProxyTune.Decoding.Catalog;
+using ProxyTune.Decoding;
 using ProxyTune.Decoding.Models;
 using ProxyTune.Testing;
 

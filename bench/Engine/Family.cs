@@ -1,7 +1,7 @@
 using System.Globalization;
-
-using ProxyTune.Decoding.Catalog;
+using ProxyTune.Decoding;
 using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Serving;
 using ProxyTune.Testing;
 
 namespace ProxyTune.Bench;

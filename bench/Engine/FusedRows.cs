@@ -1,9 +1,6 @@
 using System.Diagnostics;
-
 using MathNet.Numerics.Distributions;
-
 using ProxyTune.Decoding.Fusion;
-using ProxyTune.Decoding.Fusion.Dynamic;
 using ProxyTune.Decoding.Sampling;
 
 namespace ProxyTune.Bench;

@@ -1,9 +1,8 @@
 using System.Diagnostics;
-
-using ProxyTune.Decoding.Catalog;
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Decoding.Models;
 using ProxyTune.Decoding.Sampling;
+using ProxyTune.Decoding.Serving;
 
 namespace ProxyTune.Bench;
 
@@ -44,7 +43,7 @@ internal static class Overhead
 
         async Task<double> GenerateAsync(SamplingOptions sampling)
         {
-            using Generation generation = scheduler.Submit(
+            using GenerationStream generation = scheduler.Submit(
                 new GenerationRequest { Prompt = prompt, Sampling = sampling, MaxTokens = steps + 1, IgnoreEndOfText = true });
             await generation.Tokens.ReadAsync();
             long before = GC.GetTotalAllocatedBytes(), start = Stopwatch.GetTimestamp();

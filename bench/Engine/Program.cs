@@ -1,5 +1,4 @@
 using System.CommandLine;
-
 using ProxyTune.Bench;
 using ProxyTune.Bench.Growth;
 using ProxyTune.Bench.Patches;

@@ -1,8 +1,7 @@
 using System.Diagnostics;
-
-using ProxyTune.Decoding.Catalog;
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Decoding.Sampling;
+using ProxyTune.Decoding.Serving;
 
 namespace ProxyTune.Bench;
 
@@ -49,7 +48,7 @@ internal static class Throughput
 
     public static string[] Row(string name, Samples one, Samples many) => [name, one.Show("0"), many.Show("0"), many.Over(one).Show("0.00")];
 
-    private static async Task DrainAsync(Generation generation)
+    private static async Task DrainAsync(GenerationStream generation)
     {
         await foreach (GeneratedToken _ in generation.Tokens.ReadAllAsync())
         {

@@ -1,7 +1,5 @@
 using BenchmarkDotNet.Attributes;
-
 using ProxyTune.Decoding.Fusion;
-using ProxyTune.Decoding.Fusion.Dynamic;
 
 namespace ProxyTune.Kernels;
 

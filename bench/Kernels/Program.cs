@@ -8,9 +8,7 @@ using BenchmarkDotNet.Loggers;
 using BenchmarkDotNet.Reports;
 using BenchmarkDotNet.Running;
 using BenchmarkDotNet.Toolchains.InProcess.Emit;
-
 using Perfolizer.Horology;
-
 using ProxyTune.Kernels;
 using ProxyTune.Testing;
 

@@ -1,5 +1,4 @@
 using BenchmarkDotNet.Attributes;
-
 using ProxyTune.Decoding.Sampling;
 
 namespace ProxyTune.Kernels;

@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text.Json;
-
 using ProxyTune.Measuring;
 
 namespace ProxyTune.Load;

@@ -1,5 +1,4 @@
 using System.CommandLine;
-
 using ProxyTune.Load;
 using ProxyTune.Measuring;
 using ProxyTune.Testing;

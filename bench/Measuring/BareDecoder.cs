@@ -1,9 +1,7 @@
 using System.Diagnostics;
 using System.Numerics;
-
 using Microsoft.ML.OnnxRuntime;
-
-using ProxyTune.Decoding.Catalog;
+using ProxyTune.Decoding;
 using ProxyTune.Decoding.Models;
 
 namespace ProxyTune.Measuring;

@@ -1,9 +1,7 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
-
 using Microsoft.ML.OnnxRuntime;
-
-using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding;
 using ProxyTune.Testing;
 
 namespace ProxyTune.Measuring;

@@ -1,5 +1,4 @@
 using System.Globalization;
-
 using MathNet.Numerics.Statistics;
 
 namespace ProxyTune.Measuring;

@@ -1,6 +1,7 @@
-using ProxyTune.Decoding.Catalog;
+using ProxyTune.Decoding;
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Decoding.Sampling;
+using ProxyTune.Decoding.Serving;
 
 namespace ProxyTune.Peers;
 
@@ -12,7 +13,7 @@ internal sealed class Engine(string models, string served, SchedulerOptions opti
 
     public override Task<int[][]> GenerateAsync(int[][] prompts, int tokens) => Task.WhenAll(prompts.Select(async prompt =>
     {
-        using Generation generation = Scheduler.Submit(new GenerationRequest
+        using GenerationStream generation = Scheduler.Submit(new GenerationRequest
         {
             Prompt = catalog.Get(served).Plan(FusionSettings.Default).Render(prompt),
             Sampling = new SamplingOptions { Temperature = 0 },

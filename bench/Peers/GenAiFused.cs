@@ -1,7 +1,5 @@
 using System.Numerics.Tensors;
-
 using Microsoft.ML.OnnxRuntimeGenAI;
-
 using Tensor = Microsoft.ML.OnnxRuntimeGenAI.Tensor;
 
 namespace ProxyTune.Peers;

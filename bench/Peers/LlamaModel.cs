@@ -5,7 +5,7 @@ namespace ProxyTune.Peers;
 /// <summary>A GGUF file as llama.cpp loads it, and a context for that many sequences of one length.</summary>
 internal sealed class LlamaModel : IDisposable
 {
-    private const uint MostPrompt = 2048;
+    private const uint MaxPrompt = 2048;
 
     private readonly SafeLlamaModelHandle weights;
     private readonly LLamaBatch batch = new();
@@ -30,7 +30,7 @@ internal sealed class LlamaModel : IDisposable
         LLamaContextParams options = LLamaContextParams.Default();
         options.n_seq_max = (uint)sequences;
         options.n_ctx = (uint)(sequences * mostTokens);
-        options.n_batch = MostPrompt;
+        options.n_batch = MaxPrompt;
         options.n_threads = options.n_threads_batch = Environment.ProcessorCount;
         Context = SafeLLamaContextHandle.Create(weights, options);
     }

@@ -1,7 +1,6 @@
 using System.Text.Json.Nodes;
-
-using ProxyTune.Decoding.Gguf;
-using ProxyTune.Decoding.Onnx;
+using ProxyTune.Checkpoints.Architectures;
+using ProxyTune.Checkpoints.Export;
 using ProxyTune.Testing;
 
 namespace ProxyTune.Peers;

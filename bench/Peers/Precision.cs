@@ -1,5 +1,5 @@
+using ProxyTune.Checkpoints.Export;
 using ProxyTune.Decoding.Generation;
-using ProxyTune.Decoding.Onnx;
 using ProxyTune.Measuring;
 
 namespace ProxyTune.Peers;

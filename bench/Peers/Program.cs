@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.Reflection;
 using System.Text.Json;
-
 using ProxyTune.Measuring;
 using ProxyTune.Peers;
 using ProxyTune.Testing;

@@ -1,18 +1,18 @@
-using System.Text.Json;
 using System.Text.Json.Serialization;
-
+using System.Text.Json;
 using Microsoft.AspNetCore.Hosting.Server;
-
-using ProxyTune.Decoding;
-using ProxyTune.Decoding.Catalog;
-using ProxyTune.Decoding.Experts;
-using ProxyTune.Decoding.Experts.Children;
+using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Generation;
+using ProxyTune.Decoding.Serving;
+using ProxyTune.Gateway.Access;
+using ProxyTune.Gateway.Audits;
+using ProxyTune.Gateway.Chat;
 using ProxyTune.Gateway.CommandLine;
-using ProxyTune.Gateway.Endpoints;
+using ProxyTune.Gateway.Completions;
 using ProxyTune.Gateway.Experts;
 using ProxyTune.Gateway.Hosting;
-using ProxyTune.Gateway.OpenAI;
+using ProxyTune.Gateway.Models;
+using ProxyTune.Gateway.Requests;
 
 namespace ProxyTune.Gateway;
 
@@ -84,15 +84,15 @@ internal static class Program
 
         WebApplication app = builder.Build();
         app.Use(ErrorMiddleware.InvokeAsync);
-        ChatCompletions.Map(app);
-        Completions.Map(app);
-        Models.Map(app);
-        Audits.Map(app);
+        ChatEndpoint.Map(app);
+        CompletionsEndpoint.Map(app);
+        ModelsEndpoint.Map(app);
+        AuditsEndpoint.Map(app);
         ExpertUploads.Map(app);
-        Endpoints.Experts.Map(app);
+        ExpertsEndpoint.Map(app);
         ExpertServing.Map(app);
         ExpertPorting.Map(app);
-        Health.Map(app);
+        HealthEndpoint.Map(app);
         Metrics.Map(app);
         app.MapOpenApi();
 

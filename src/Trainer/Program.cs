@@ -1,10 +1,9 @@
 using System.CommandLine;
 using System.Runtime.InteropServices;
-using ProxyTune.Decoding;
-using ProxyTune.Trainer;
-using ProxyTune.Trainer.Evaluation.Portability;
+using ProxyTune.Checkpoints;
 using ProxyTune.Trainer.Recipes;
 using ProxyTune.Trainer.Settings;
+using ProxyTune.Trainer.Town;
 
 using var interrupted = new CancellationTokenSource();
 using var onInterrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Interrupt);
@@ -89,7 +88,7 @@ Command PortabilityCommand()
     var origin = new Option<string>("--base") { Description = "The base of generation 0, a checkpoint folder.", DefaultValueFactory = _ => "models/town-base", HelpName = "FOLDER" };
     var report = new Option<string>("--report") { Description = "The document to write the figures into.", DefaultValueFactory = _ => "docs/quality.md", HelpName = "FILE" };
     var models = new Option<string>("--models") { Description = "Where an evolved base and patches for it go.", DefaultValueFactory = _ => "models", HelpName = "FOLDER" };
-    var generations = Count("--generations", "How often the base learns on.", PortabilityPlan.MostGenerations, PortabilityPlan.MostGenerations);
+    var generations = Count("--generations", "How often the base learns on.", PortabilityPlan.MaxGenerations, PortabilityPlan.MaxGenerations);
     var seeds = Count("--seeds", "How many times each patch is trained on the donor's generation and the next.", PortabilityPlan.UsualSeeds, 100);
     var command = new Command("portability", "Let the base learn on, port patches to it and compare; goes on where it stopped.") { work, origin, report, models, generations, seeds };
     command.SetAction(arguments => Guard(() => Portability.Run(

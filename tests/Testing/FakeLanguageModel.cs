@@ -1,4 +1,4 @@
-using ProxyTune.Decoding;
+using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Models;
 
 namespace ProxyTune.Testing;
@@ -158,7 +158,7 @@ public sealed class FakeLanguageModel(string name, int vocabularySize = 32, int 
                 score = score < least ? float.NegativeInfinity : (float)(score - normaliser);
             }
 
-            MostMissing = (float)(least - normaliser);
+            MaxMissing = (float)(least - normaliser);
         }
 
         public void Append(Segment segment)

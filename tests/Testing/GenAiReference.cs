@@ -1,5 +1,5 @@
 using Microsoft.ML.OnnxRuntimeGenAI;
-using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding;
 
 namespace ProxyTune.Testing;
 

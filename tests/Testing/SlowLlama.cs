@@ -1,4 +1,5 @@
-using ProxyTune.Decoding.Onnx;
+using ProxyTune.Checkpoints.Architectures;
+using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Testing;
 

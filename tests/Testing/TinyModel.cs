@@ -1,5 +1,6 @@
 using System.Text.Json;
-using ProxyTune.Decoding.Onnx;
+using ProxyTune.Checkpoints.Export;
+using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Testing;
 

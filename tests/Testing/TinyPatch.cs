@@ -1,6 +1,6 @@
-using System.Text.Json;
 using System.Text.Json.Nodes;
-using ProxyTune.Decoding.Onnx;
+using System.Text.Json;
+using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Testing;
 

@@ -1,5 +1,5 @@
 using System.Text.Json;
-using ProxyTune.Decoding.Text;
+using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Testing;
 

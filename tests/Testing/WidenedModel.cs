@@ -1,5 +1,7 @@
 using System.Text.Json.Nodes;
-using ProxyTune.Decoding.Onnx;
+using ProxyTune.Checkpoints.Architectures;
+using ProxyTune.Checkpoints.Export;
+using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Testing;
 

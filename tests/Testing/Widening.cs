@@ -1,4 +1,4 @@
-using ProxyTune.Decoding.Onnx;
+using ProxyTune.Checkpoints.Architectures;
 
 namespace ProxyTune.Testing;
 

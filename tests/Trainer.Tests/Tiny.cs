@@ -1,7 +1,7 @@
 using System.Text.Json;
 using ProxyTune.Decoding.Text;
 using ProxyTune.Trainer.Data;
-using ProxyTune.Trainer.Data.Town;
+using ProxyTune.Trainer.Town;
 using ProxyTune.Trainer.Training;
 using static TorchSharp.torch;
 

@@ -1,5 +1,4 @@
 using System.CommandLine;
-
 using ProxyTune.Bench.Speculation;
 using ProxyTune.Testing;
 

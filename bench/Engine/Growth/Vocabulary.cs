@@ -1,4 +1,4 @@
-using ProxyTune.Decoding.Fusion.Dynamic;
+using ProxyTune.Decoding.Fusion;
 
 namespace ProxyTune.Bench.Growth;
 

@@ -2,12 +2,11 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Net.Http.Json;
 using System.Text.Json;
-
 using MathNet.Numerics.Statistics;
-
 using ProxyTune.Bench.Speculation;
 using ProxyTune.Testing;
 using ProxyTune.Trainer.Data;
+using ProxyTune.Trainer.Town;
 
 namespace ProxyTune.Bench.Patches;
 

@@ -1,9 +1,8 @@
 using System.Diagnostics;
-
 using ProxyTune.Bench.Speculation;
-using ProxyTune.Decoding.Catalog;
+using ProxyTune.Checkpoints.Patches;
+using ProxyTune.Decoding;
 using ProxyTune.Decoding.Models;
-using ProxyTune.Decoding.Patches;
 using ProxyTune.Testing;
 
 namespace ProxyTune.Bench.Patches;

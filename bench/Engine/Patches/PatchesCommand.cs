@@ -1,5 +1,4 @@
 using System.CommandLine;
-
 using ProxyTune.Testing;
 
 namespace ProxyTune.Bench.Patches;

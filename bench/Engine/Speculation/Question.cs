@@ -1,5 +1,6 @@
 using ProxyTune.Decoding.Text;
 using ProxyTune.Trainer.Data;
+using ProxyTune.Trainer.Town;
 
 namespace ProxyTune.Bench.Speculation;
 

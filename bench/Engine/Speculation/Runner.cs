@@ -1,10 +1,9 @@
 using System.Diagnostics;
-
-using ProxyTune.Decoding.Catalog;
 using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Decoding.Models;
 using ProxyTune.Decoding.Sampling;
+using ProxyTune.Decoding.Serving;
 
 namespace ProxyTune.Bench.Speculation;
 
@@ -12,7 +11,7 @@ namespace ProxyTune.Bench.Speculation;
 /// <param name="isPlain">Ask the base alone, and let its answers be as long as the fused ones were.</param>
 internal sealed class Runner(WidenedFamily family, float temperature, SchedulerOptions options, bool isPlain = false) : IAsyncDisposable
 {
-    private const int MostTokens = 64;
+    private const int MaxTokens = 64;
 
     private readonly DecodeScheduler scheduler = new(family.Catalog.Ensemble, options);
     private readonly OnnxLanguageModel large = family.Model(WidenedFamily.Plain, StreamRole.Base);
@@ -70,11 +69,11 @@ internal sealed class Runner(WidenedFamily family, float temperature, SchedulerO
     /// <returns>The answer, and how long it took from its first token to its last, in ticks of the stopwatch.</returns>
     private async Task<(int[] Ids, long Decoding)> AnswerAsync(Question question, int? length)
     {
-        using Generation generation = scheduler.Submit(new GenerationRequest
+        using GenerationStream generation = scheduler.Submit(new GenerationRequest
         {
             Prompt = Prompt(question),
             Sampling = new SamplingOptions { Temperature = temperature, Seed = question.Seed },
-            MaxTokens = length ?? MostTokens,
+            MaxTokens = length ?? MaxTokens,
             IgnoreEndOfText = isPlain,
         });
         List<int> ids = [];

@@ -1,6 +1,5 @@
 using System.CommandLine;
-
-using ProxyTune.Decoding.Onnx;
+using ProxyTune.Checkpoints.Export;
 using ProxyTune.Testing;
 
 namespace ProxyTune.Bench.Speculation;

@@ -1,8 +1,7 @@
 using System.Diagnostics;
-
-using ProxyTune.Decoding.Catalog;
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Decoding.Sampling;
+using ProxyTune.Decoding.Serving;
 
 namespace ProxyTune.Bench.Speculation;
 
@@ -81,7 +80,7 @@ internal static class Undrafted
         long[][] times = await Task.WhenAll(Enumerable.Range(0, streams).Select(async i =>
         {
             List<long> own = [];
-            using Generation generation = scheduler.Submit(new GenerationRequest
+            using GenerationStream generation = scheduler.Submit(new GenerationRequest
             {
                 Prompt = plan.Render(TokensOf(i)) with { Tenant = "bench" },
                 Sampling = new SamplingOptions { Temperature = temperature, Seed = (ulong)i },

@@ -1,9 +1,10 @@
 using System.Text.Json.Nodes;
-
-using ProxyTune.Decoding.Catalog;
+using ProxyTune.Checkpoints.Architectures;
+using ProxyTune.Checkpoints.Export;
+using ProxyTune.Decoding;
 using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Models;
-using ProxyTune.Decoding.Onnx;
+using ProxyTune.Decoding.Serving;
 using ProxyTune.Testing;
 
 namespace ProxyTune.Bench.Speculation;

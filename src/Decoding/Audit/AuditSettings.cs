@@ -1,3 +1,5 @@
+using ProxyTune.Checkpoints;
+
 namespace ProxyTune.Decoding.Audit;
 
 /// <summary>How an audit searches for what an expert learned.</summary>

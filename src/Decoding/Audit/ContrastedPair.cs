@@ -1,6 +1,7 @@
-using ProxyTune.Decoding.Catalog;
+using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Serving;
 using ProxyTune.Decoding.Text;
 
 namespace ProxyTune.Decoding.Audit;

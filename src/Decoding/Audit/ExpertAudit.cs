@@ -1,8 +1,7 @@
 using System.Runtime.CompilerServices;
-
-using ProxyTune.Decoding.Catalog;
+using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Generation;
-using ProxyTune.Decoding.Metrics;
+using ProxyTune.Decoding.Serving;
 
 namespace ProxyTune.Decoding.Audit;
 
@@ -96,7 +95,7 @@ public sealed class ExpertAudit
     private static async Task<IReadOnlyList<IReadOnlyList<GeneratedToken>>> CollectAsync(
         DecodeScheduler scheduler, IReadOnlyList<GenerationRequest> requests, CancellationToken cancellation)
     {
-        List<Generation.Generation> running = [];
+        List<GenerationStream> running = [];
         try
         {
             foreach (GenerationRequest request in requests)
@@ -111,7 +110,7 @@ public sealed class ExpertAudit
             running.ForEach(generation => generation.Dispose());
         }
 
-        async Task<IReadOnlyList<GeneratedToken>> ReadAsync(Generation.Generation generation)
+        async Task<IReadOnlyList<GeneratedToken>> ReadAsync(GenerationStream generation)
         {
             List<GeneratedToken> tokens = [];
             await foreach (GeneratedToken token in generation.Tokens.ReadAllAsync(cancellation))

@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.Numerics.Tensors;
-
 using ProxyTune.Decoding.Sampling;
 
 namespace ProxyTune.Decoding.Fusion;

@@ -1,5 +1,5 @@
 using System.Numerics.Tensors;
-
+using ProxyTune.Decoding.Models;
 
 namespace ProxyTune.Decoding.Fusion;
 

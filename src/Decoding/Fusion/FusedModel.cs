@@ -1,7 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
-
-using ProxyTune.Decoding.Metrics;
+using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Models;
 
 namespace ProxyTune.Decoding.Fusion;
@@ -58,7 +57,7 @@ public sealed class FusedModel : ILanguageModel
         try
         {
             RunningPlan running = RunningPlan.Of(prompt);
-            int appended = running.MostAppended(prompt.MostAppended);
+            int appended = running.MaxAppended(prompt.MaxAppended);
             foreach (PlannedStream stream in running.Streams)
             {
                 if (!members.TryGetValue(stream.Model, out Member? member))
@@ -66,7 +65,7 @@ public sealed class FusedModel : ILanguageModel
                     throw new ArgumentException($"Model '{stream.Model.Info.Name}' is no member of '{Info.Name}'.", nameof(prompt));
                 }
 
-                Prompt own = Prompt.For(stream.Model, stream.Tokens, stream.Stream.Patch) with { Tenant = prompt.Tenant, MostAppended = appended };
+                Prompt own = Prompt.For(stream.Model, stream.Tokens, stream.Stream.Patch) with { Tenant = prompt.Tenant, MaxAppended = appended };
                 Sequence sequence = stream.Model.Start(own);
                 started.Add(new(member, sequence, stream.Stream.ModelName));
             }

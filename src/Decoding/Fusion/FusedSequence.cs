@@ -1,3 +1,4 @@
+using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Models;
 using ProxyTune.Decoding.Sampling;
 
@@ -140,5 +141,5 @@ internal sealed class FusedStream(Member member, Sequence sequence, string name)
     public void Clear() => rows.Clear();
 
     /// <summary>What to subtract from a row to have log-probabilities; a row that knows the likeliest tokens only has them already.</summary>
-    public float Normaliser(ReadOnlySpan<float> row) => Sequence.MostMissing is null ? Logprobs.Normaliser(row) : 0;
+    public float Normaliser(ReadOnlySpan<float> row) => Sequence.MaxMissing is null ? Logprobs.Normaliser(row) : 0;
 }

@@ -1,5 +1,5 @@
+using ProxyTune.Checkpoints.Patches;
 using ProxyTune.Decoding.Models;
-using ProxyTune.Decoding.Patches;
 
 namespace ProxyTune.Decoding.Fusion;
 

@@ -1,3 +1,4 @@
+using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Models;
 
 namespace ProxyTune.Decoding.Fusion;

@@ -1,5 +1,6 @@
 using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
+using ProxyTune.Decoding.Models;
 
 namespace ProxyTune.Decoding.Fusion;
 
@@ -14,7 +15,7 @@ internal sealed class MissingShift
     /// <returns>Null where the base's row is whole or takes no part.</returns>
     public MissingBound? Bound(FusedSequence sequence, int index, Weighing weighing, ReadOnlySpan<float> fused)
     {
-        if (sequence.Running.Base is not { } ofBase || sequence.Streams[ofBase].Sequence.MostMissing is not { } most)
+        if (sequence.Running.Base is not { } ofBase || sequence.Streams[ofBase].Sequence.MaxMissing is not { } most)
         {
             return null;
         }
@@ -28,7 +29,7 @@ internal sealed class MissingShift
 
     /// <summary>A mask for a base of which only some tokens are known: a nucleus is one of the whole probability, not of the known ones' share.</summary>
     public static CandidateMask Of(CandidateMask mask, FusedStream baseStream, ReadOnlySpan<float> known) =>
-        baseStream.Sequence.MostMissing is not null && mask.Kind == MaskKind.Nucleus && mask.Of == MaskOrigin.Base
+        baseStream.Sequence.MaxMissing is not null && mask.Kind == MaskKind.Nucleus && mask.Of == MaskOrigin.Base
             ? mask with { Amount = Math.Min(1, mask.Amount / (1 - MissingTokens.Mass(known))) }
             : mask;
 

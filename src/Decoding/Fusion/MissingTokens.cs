@@ -1,6 +1,6 @@
 using System.Buffers;
 using System.Numerics.Tensors;
-
+using ProxyTune.Decoding.Models;
 using ProxyTune.Decoding.Sampling;
 
 namespace ProxyTune.Decoding.Fusion;

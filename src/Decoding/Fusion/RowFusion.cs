@@ -1,6 +1,7 @@
 using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
-
+using ProxyTune.Checkpoints;
+using ProxyTune.Decoding.Models;
 using ProxyTune.Decoding.Sampling;
 
 namespace ProxyTune.Decoding.Fusion;

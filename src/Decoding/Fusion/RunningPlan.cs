@@ -1,3 +1,4 @@
+using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Models;
 
 namespace ProxyTune.Decoding.Fusion;
@@ -15,7 +16,7 @@ internal sealed record RunningPlan(IReadOnlyList<PlannedStream> Streams, IReadOn
         : Deltas.Where(delta => delta.Weight > 0 && delta.Plus is not null && delta.Plus != Base).MaxBy(delta => delta.Weight)?.Plus;
 
     /// <summary>How many tokens will be appended at most: no stream goes on alone when another's context is full.</summary>
-    public int MostAppended(int asked) => Math.Max(0, Math.Min(asked, Streams.Min(stream => stream.Model.Info.ContextLength - stream.Tokens.Length)));
+    public int MaxAppended(int asked) => Math.Max(0, Math.Min(asked, Streams.Min(stream => stream.Model.Info.ContextLength - stream.Tokens.Length)));
 
     /// <exception cref="ArgumentException">Plan and prompt differ in their number of streams.</exception>
     /// <exception cref="EngineException">InvalidValue when nothing is left.</exception>

@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
-
-using ProxyTune.Decoding.Metrics;
+using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Models;
 
 namespace ProxyTune.Decoding.Generation;
@@ -13,9 +12,9 @@ namespace ProxyTune.Decoding.Generation;
 public sealed class DecodeScheduler : IAsyncDisposable
 {
     private readonly ILanguageModel model;
-    private readonly Bell bell = new();
-    private readonly Lane local;
-    private readonly Lane remote;
+    private readonly WakeEvent bell = new();
+    private readonly AdmissionQueue local;
+    private readonly AdmissionQueue remote;
     private readonly PrefillStep prefill;
     private readonly DecodingStep step;
     private readonly List<LiveRequest> live = [];
@@ -23,7 +22,7 @@ public sealed class DecodeScheduler : IAsyncDisposable
     private readonly ConcurrentQueue<Task> changes = [];
     private readonly SchedulerMetrics metrics;
     private readonly TaskCompletionSource ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private Generation? blocked;
+    private GenerationStream? blocked;
     private volatile bool isStopping;
     private volatile int running;
     private long steps;
@@ -59,11 +58,11 @@ public sealed class DecodeScheduler : IAsyncDisposable
 
     /// <summary>Queues a request. Thread-safe.</summary>
     /// <exception cref="EngineException">QueueFull, PromptTooLong, InvalidValue; Stopping after <see cref="DisposeAsync"/>.</exception>
-    public Generation Submit(GenerationRequest request)
+    public GenerationStream Submit(GenerationRequest request)
     {
         request.Check(model);
-        Generation generation = new(request, request.Prompt.IsRemote ? remote : local);
-        generation.Lane.Line.Add(generation);
+        GenerationStream generation = new(request, request.Prompt.IsRemote ? remote : local);
+        generation.AdmissionQueue.Line.Add(generation);
         return generation;
     }
 
@@ -75,7 +74,7 @@ public sealed class DecodeScheduler : IAsyncDisposable
         {
             if (isStopping)
             {
-                throw WaitingLine.Stopping();
+                throw WaitingQueue.Stopping();
             }
 
             change();
@@ -122,7 +121,7 @@ public sealed class DecodeScheduler : IAsyncDisposable
         }
 
         Close();
-        live.ForEach(request => request.Fail(WaitingLine.Stopping()));
+        live.ForEach(request => request.Fail(WaitingQueue.Stopping()));
         Retire();
         ended.SetResult();
         Change();
@@ -137,7 +136,7 @@ public sealed class DecodeScheduler : IAsyncDisposable
     }
 
     /// <returns>Whether there was room for those who came; who needs much would else wait for ever while others take what becomes free.</returns>
-    private bool Admit(Lane lane)
+    private bool Admit(AdmissionQueue lane)
     {
         while (lane.HasPlace && lane.Line.Take() is { } next)
         {
@@ -190,7 +189,7 @@ public sealed class DecodeScheduler : IAsyncDisposable
         {
             if (live[i].IsOver)
             {
-                live[i].Lane.Running--;
+                live[i].AdmissionQueue.Running--;
                 live[i].Dispose();
                 live.RemoveAt(i);
                 blocked = null;

@@ -1,4 +1,4 @@
-using ProxyTune.Decoding.Generation.Speculation;
+using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Models;
 
 namespace ProxyTune.Decoding.Generation;
@@ -10,7 +10,7 @@ namespace ProxyTune.Decoding.Generation;
 internal sealed class DecodingStep(ILanguageModel model, SchedulerOptions options)
 {
     // Rows of prompts to score are written for every position, so this bounds their buffer (to 16 MiB, for each member too).
-    private const int MostScoringLogits = 1 << 22;
+    private const int MaxScoringLogits = 1 << 22;
 
     private readonly List<(LiveRequest Request, int Rows)> taking = [];
     private readonly DraftPolicy policy = new(options.MaxDraft);
@@ -27,7 +27,7 @@ internal sealed class DecodingStep(ILanguageModel model, SchedulerOptions option
     public StepCount Run(IReadOnlyList<LiveRequest> live, int promptTokens)
     {
         int width = model.Info.VocabularySize;
-        Gather(live, Math.Max(1, Math.Min(promptTokens, MostScoringLogits / width)));
+        Gather(live, Math.Max(1, Math.Min(promptTokens, MaxScoringLogits / width)));
         try
         {
             Draft();

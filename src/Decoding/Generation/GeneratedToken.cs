@@ -1,4 +1,5 @@
-using ProxyTune.Decoding.Fusion;
+using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Sampling;
 
 namespace ProxyTune.Decoding.Generation;
 
@@ -15,5 +16,3 @@ public sealed record GeneratedToken(int Id, float? Logprob, IReadOnlyList<TokenL
     /// <summary>Why it was drawn; null unless the plan asked for a trace, and for the first token of a prompt.</summary>
     public TokenTrace? Trace { get; init; }
 }
-
-public readonly record struct TokenLogprob(int Id, float Logprob);

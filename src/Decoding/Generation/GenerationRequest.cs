@@ -1,6 +1,6 @@
+using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Models;
-using ProxyTune.Decoding.Models.KeyValues;
 using ProxyTune.Decoding.Sampling;
 
 namespace ProxyTune.Decoding.Generation;
@@ -9,7 +9,7 @@ namespace ProxyTune.Decoding.Generation;
 public sealed record GenerationRequest
 {
     /// <summary>OpenAI's limit of alternatives per token.</summary>
-    public const int MostLogprobs = 20;
+    public const int MaxLogprobs = 20;
 
     public required Prompt Prompt { get; init; }
 
@@ -35,8 +35,8 @@ public sealed record GenerationRequest
 
     /// <summary>Where the sequence starts: behind the prompt, or behind its first token where the rest is scored.</summary>
     internal Prompt Start => ScorePrompt
-        ? Prompt with { Streams = [.. Prompt.Streams.Select(tokens => tokens[..1])], MostAppended = (int)Math.Min(int.MaxValue, (long)Prompt.TokenCount - 1 + MaxTokens) }
-        : Prompt with { MostAppended = MaxTokens };
+        ? Prompt with { Streams = [.. Prompt.Streams.Select(tokens => tokens[..1])], MaxAppended = (int)Math.Min(int.MaxValue, (long)Prompt.TokenCount - 1 + MaxTokens) }
+        : Prompt with { MaxAppended = MaxTokens };
 
     /// <summary>Refuses what cannot run. Reads immutable state only, so any thread may call it.</summary>
     /// <exception cref="EngineException">InvalidValue or PromptTooLong.</exception>
@@ -59,10 +59,10 @@ public sealed record GenerationRequest
             throw new EngineException(EngineError.InvalidValue, "The prompt cannot be scored: a model behind a network tells only what comes next.", "echo");
         }
 
-        if (TopLogprobs is < 0 or > MostLogprobs)
+        if (TopLogprobs is < 0 or > MaxLogprobs)
         {
             throw new EngineException(
-                EngineError.InvalidValue, $"top_logprobs is {TopLogprobs}; it must be from 0 to {MostLogprobs}.", "top_logprobs");
+                EngineError.InvalidValue, $"top_logprobs is {TopLogprobs}; it must be from 0 to {MaxLogprobs}.", "top_logprobs");
         }
 
         int leastAnswer = MaxTokens == 0 ? 0 : 1;
@@ -85,7 +85,7 @@ public sealed record GenerationRequest
             }
         }
 
-        int appended = running.MostAppended(MaxTokens);
+        int appended = running.MaxAppended(MaxTokens);
         KeyValueNeed need = KeyValueNeed.Of(running.Streams.Select(stream => (stream.Model.Info, stream.Tokens.Length + appended)));
         if (!need.Fits)
         {

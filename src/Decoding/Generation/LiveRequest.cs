@@ -1,6 +1,5 @@
+using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Fusion;
-using ProxyTune.Decoding.Generation.Speculation;
-using ProxyTune.Decoding.Metrics;
 using ProxyTune.Decoding.Models;
 using ProxyTune.Decoding.Sampling;
 
@@ -13,9 +12,9 @@ namespace ProxyTune.Decoding.Generation;
 /// </remarks>
 internal sealed class LiveRequest : IDisposable
 {
-    private readonly Generation generation;
+    private readonly GenerationStream generation;
     private readonly Sequence sequence;
-    private readonly Bell bell;
+    private readonly WakeEvent bell;
 
     // The sequence begins with the first of its ids.
     private readonly AnswerText text;
@@ -28,7 +27,7 @@ internal sealed class LiveRequest : IDisposable
 
     /// <param name="sequence">Of <see cref="GenerationRequest.Start"/>.</param>
     /// <param name="bell">Rung when a request that was not ready becomes it.</param>
-    public LiveRequest(Generation generation, Sequence sequence, Bell bell, GuessRecord guessing)
+    public LiveRequest(GenerationStream generation, Sequence sequence, WakeEvent bell, GuessRecord guessing)
     {
         (this.generation, this.sequence, this.bell, this.guessing) = (generation, sequence, bell, guessing);
         GenerationRequest request = generation.Request;
@@ -45,7 +44,7 @@ internal sealed class LiveRequest : IDisposable
         }
     }
 
-    public Lane Lane => generation.Lane;
+    public AdmissionQueue AdmissionQueue => generation.AdmissionQueue;
 
     /// <summary>Whether a step with this request will not wait for anyone.</summary>
     public bool IsReady => ahead.IsCompleted;

@@ -1,3 +1,5 @@
+using ProxyTune.Checkpoints;
+
 namespace ProxyTune.Decoding.Generation;
 
 /// <summary>Limits of the decode loop.</summary>

@@ -1,3 +1,4 @@
+using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Generation;
 
 namespace ProxyTune.Decoding.Models;

@@ -1,3 +1,5 @@
+using ProxyTune.Checkpoints;
+
 namespace ProxyTune.Decoding.Models;
 
 /// <summary>

@@ -1,3 +1,5 @@
+using ProxyTune.Checkpoints;
+
 namespace ProxyTune.Decoding.Models;
 
 /// <summary>Names the model that threw.</summary>

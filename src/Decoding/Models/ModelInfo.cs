@@ -1,5 +1,3 @@
-using ProxyTune.Decoding.Models.KeyValues;
-
 namespace ProxyTune.Decoding.Models;
 
 /// <summary>What is known of a model before it runs.</summary>

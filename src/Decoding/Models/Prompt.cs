@@ -1,5 +1,5 @@
+using ProxyTune.Checkpoints.Patches;
 using ProxyTune.Decoding.Fusion;
-using ProxyTune.Decoding.Patches;
 
 namespace ProxyTune.Decoding.Models;
 
@@ -17,7 +17,7 @@ public sealed record Prompt(FusionPlan Plan, IReadOnlyList<ReadOnlyMemory<int>> 
     public string? Tenant { get; init; }
 
     /// <summary>How many tokens will be appended at most; memory is reserved for them. The context may hold less.</summary>
-    public int MostAppended { get; init; } = int.MaxValue;
+    public int MaxAppended { get; init; } = int.MaxValue;
 
     /// <summary>Tokens of the base's rendering: what a user is told under usage.</summary>
     public int TokenCount => Streams[0].Length;

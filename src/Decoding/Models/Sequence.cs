@@ -1,4 +1,4 @@
-using ProxyTune.Decoding.Fusion;
+using ProxyTune.Checkpoints;
 
 namespace ProxyTune.Decoding.Models;
 
@@ -52,7 +52,7 @@ public abstract class Sequence : IDisposable
     /// The largest log-probability that a token with minus infinity in the last row may really have, where the model knows only the likeliest
     /// tokens; null where its rows are whole.
     /// </summary>
-    public float? MostMissing { get; protected set; }
+    public float? MaxMissing { get; protected set; }
 
     /// <summary>
     /// Tells what the next <see cref="ILanguageModel.Forward"/> will append, as soon as it is known. A model that must ask elsewhere asks now,

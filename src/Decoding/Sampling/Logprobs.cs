@@ -1,8 +1,6 @@
 using System.Buffers;
 using System.Numerics.Tensors;
 
-using ProxyTune.Decoding.Generation;
-
 namespace ProxyTune.Decoding.Sampling;
 
 /// <summary>Natural logarithms of softmax(row): the fused distribution at temperature 1, before penalties and truncation.</summary>

@@ -1,3 +1,5 @@
+using ProxyTune.Checkpoints;
+
 namespace ProxyTune.Decoding.Sampling;
 
 /// <summary>The sampling chain of one request. The order in which it applies is fixed: see <see cref="Sampler"/>.</summary>

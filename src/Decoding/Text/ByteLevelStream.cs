@@ -1,4 +1,5 @@
 using System.Text;
+using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Decoding.Text;
 

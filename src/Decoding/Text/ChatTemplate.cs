@@ -1,7 +1,6 @@
 using System.Text.Json;
 using System.Text.RegularExpressions;
-
-using ProxyTune.Decoding.Experts.Children;
+using ProxyTune.Checkpoints;
 
 namespace ProxyTune.Decoding.Text;
 
@@ -42,12 +41,12 @@ public sealed partial class ChatTemplate
             folder);
 
     /// <summary>As <see cref="Load"/>, but null for a folder without a chat template.</summary>
-    /// <param name="worker">Renders it, where its author need not be trusted; null to render it here.</param>
-    public static ChatTemplate? TryLoad(string folder, TemplateWorker? worker = null)
+    /// <param name="renderer">Renders it, where its author need not be trusted; null to render it here.</param>
+    public static ChatTemplate? TryLoad(string folder, ITemplateRenderer? renderer = null)
     {
         var file = Path.Combine(folder, TemplateFile);
         var (inConfig, begin, end) = ReadConfig(folder);
-        return (File.Exists(file) ? File.ReadAllText(file) : inConfig) is { } source ? new ChatTemplate(source, Renderer(begin, end, worker), folder) : null;
+        return (File.Exists(file) ? File.ReadAllText(file) : inConfig) is { } source ? new ChatTemplate(source, Renderer(begin, end, renderer), folder) : null;
     }
 
     /// <summary>A template of the caller's, with the begin and end tokens of a model folder.</summary>
@@ -85,9 +84,9 @@ public sealed partial class ChatTemplate
         }
     }
 
-    private static RenderJinja Renderer(string begin, string end, TemplateWorker? worker) => worker is null
+    private static RenderJinja Renderer(string begin, string end, ITemplateRenderer? renderer) => renderer is null
         ? JinjaRenderer.For(begin, end).Render
-        : (template, messages, addGenerationPrompt) => worker.Render(new(begin, end, template, messages, addGenerationPrompt));
+        : (template, messages, addGenerationPrompt) => renderer.Render(new(begin, end, template, messages, addGenerationPrompt));
 
     private static (string? Template, string Begin, string End) ReadConfig(string folder)
     {

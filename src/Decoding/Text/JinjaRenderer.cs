@@ -2,7 +2,8 @@ using System.Collections.Concurrent;
 using System.Diagnostics.CodeAnalysis;
 using System.Text.Json;
 using Microsoft.ML.OnnxRuntimeGenAI;
-using ProxyTune.Decoding.Models;
+using ProxyTune.Checkpoints;
+using ProxyTune.Checkpoints.Formats;
 using GenAITokenizer = Microsoft.ML.OnnxRuntimeGenAI.Tokenizer;
 
 namespace ProxyTune.Decoding.Text;

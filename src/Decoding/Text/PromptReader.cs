@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using ProxyTune.Checkpoints;
 
 namespace ProxyTune.Decoding.Text;
 

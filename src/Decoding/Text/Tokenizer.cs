@@ -1,4 +1,6 @@
 using System.Text;
+using ProxyTune.Checkpoints;
+using ProxyTune.Checkpoints.Formats;
 using HuggingFaceTokenizer = Tokenizers.DotNet.Tokenizer;
 
 namespace ProxyTune.Decoding.Text;
@@ -22,8 +24,8 @@ public sealed class Tokenizer : IDisposable
     private Tokenizer(TokenizerFile file)
     {
         _file = file;
-        _native = file.CreateNative(withPostProcessor: true);
-        _bare = _native.Encode("").Length == 0 ? _native : file.CreateNative(withPostProcessor: false);
+        _native = NativeTokenizer.Create(file, withPostProcessor: true);
+        _bare = _native.Encode("").Length == 0 ? _native : NativeTokenizer.Create(file, withPostProcessor: false);
         _anchor = new Lazy<int?>(FindAnchor);
     }
 

@@ -1,3 +1,5 @@
+using ProxyTune.Checkpoints.Formats;
+
 namespace ProxyTune.Decoding.Text;
 
 /// <summary>

@@ -1,4 +1,5 @@
-using ProxyTune.Gateway.OpenAI;
+using ProxyTune.Gateway.Answers;
+using ProxyTune.Gateway.Requests;
 
 namespace ProxyTune.Gateway.Chat;
 

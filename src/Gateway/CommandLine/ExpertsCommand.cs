@@ -1,8 +1,8 @@
 using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
-
-using ProxyTune.Gateway.OpenAI;
+using ProxyTune.Gateway.Experts;
+using ProxyTune.Gateway.Requests;
 
 namespace ProxyTune.Gateway.CommandLine;
 

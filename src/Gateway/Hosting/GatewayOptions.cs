@@ -1,6 +1,5 @@
+using ProxyTune.Checkpoints;
 using ProxyTune.Decoding;
-using ProxyTune.Decoding.Catalog;
-using ProxyTune.Decoding.Experts;
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Gateway.Experts;
 
@@ -10,7 +9,7 @@ namespace ProxyTune.Gateway.Hosting;
 internal sealed record GatewayOptions
 {
     // Threads are made before anything is served, and every length up to the longest draft is weighed in each step.
-    private const int MostThreads = 1024, MostDraft = 64;
+    private const int MaxThreads = 1024, MaxDraft = 64;
 
     /// <summary>The models folder; null looks for <c>models</c> in the working folder and upwards.</summary>
     public string? Models { get; init; }
@@ -51,7 +50,7 @@ internal sealed record GatewayOptions
         }
 
         AtLeast(1, options.MaxBodyBytes, nameof(MaxBodyBytes));
-        Between(0, MostThreads, options.Engine.Threads, "Engine:Threads");
+        Between(0, MaxThreads, options.Engine.Threads, "Engine:Threads");
         AtLeast(1, options.Engine.MaxSequences, "Engine:MaxSequences");
         AtLeast(1, options.Engine.KeyValueBytes ?? long.MaxValue, "Engine:KeyValueBytes");
         AtLeast(1, options.Scheduler.MaxRunning, "Scheduler:MaxRunning");
@@ -60,7 +59,7 @@ internal sealed record GatewayOptions
         AtLeast(1, options.Scheduler.PromptTokensPerStep, "Scheduler:PromptTokensPerStep");
         AtLeast(1, options.Engine.PatchBytes ?? long.MaxValue, "Engine:PatchBytes");
         AtLeast(1, options.Gate.TimeoutSeconds, "Gate:TimeoutSeconds");
-        Between(0, MostDraft, options.Scheduler.MaxDraft, "Scheduler:MaxDraft");
+        Between(0, MaxDraft, options.Scheduler.MaxDraft, "Scheduler:MaxDraft");
         return options;
     }
 

@@ -1,6 +1,5 @@
 using OpenTelemetry.Metrics;
-
-using ProxyTune.Decoding.Metrics;
+using ProxyTune.Decoding;
 
 namespace ProxyTune.Gateway.Hosting;
 

@@ -1,4 +1,4 @@
-using ProxyTune.Decoding;
+using ProxyTune.Checkpoints;
 
 namespace ProxyTune.Gateway.Hosting;
 

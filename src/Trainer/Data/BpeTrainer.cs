@@ -1,7 +1,7 @@
-using System.Text;
-using System.Text.Json;
 using System.Text.Json.Nodes;
+using System.Text.Json;
 using System.Text.RegularExpressions;
+using System.Text;
 
 namespace ProxyTune.Trainer.Data;
 
@@ -30,7 +30,7 @@ internal static partial class BpeTrainer
         var words = Count(texts, specialTokens, bytes);
         var tokens = new List<string>([.. specialTokens, .. bytes.Select(c => c.ToString())]);
         var merges = new List<(string Left, string Right)>();
-        while (tokens.Count < vocabularySize && MostFrequentPair(words) is { } pair)
+        while (tokens.Count < vocabularySize && MaxFrequentPair(words) is { } pair)
         {
             merges.Add(pair);
             tokens.Add(pair.Left + pair.Right);
@@ -56,7 +56,7 @@ internal static partial class BpeTrainer
             .Select(c => new Word([.. Encoding.UTF8.GetBytes(c.Key).Select(b => bytes[b].ToString())], c.Value))];
     }
 
-    private static (string Left, string Right)? MostFrequentPair(List<Word> words)
+    private static (string Left, string Right)? MaxFrequentPair(List<Word> words)
     {
         var counts = new Dictionary<(string Left, string Right), long>();
         foreach (var word in words)

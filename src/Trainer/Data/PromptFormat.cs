@@ -1,4 +1,5 @@
 using ProxyTune.Decoding.Text;
+using ProxyTune.Trainer.Settings;
 
 namespace ProxyTune.Trainer.Data;
 

@@ -1,7 +1,8 @@
 using System.Security.Cryptography;
-using System.Text;
 using System.Text.Json;
+using System.Text;
 using ProxyTune.Trainer.Settings;
+using ProxyTune.Trainer.Town;
 
 namespace ProxyTune.Trainer.Data;
 

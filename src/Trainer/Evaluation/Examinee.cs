@@ -1,6 +1,7 @@
-using ProxyTune.Decoding.Catalog;
+using ProxyTune.Decoding;
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Decoding.Sampling;
+using ProxyTune.Decoding.Serving;
 using ProxyTune.Trainer.Data;
 
 namespace ProxyTune.Trainer.Evaluation;
@@ -69,7 +70,7 @@ internal sealed class Examinee : IAsyncDisposable
         _catalog.Dispose();
     }
 
-    private static async Task<IReadOnlyList<GeneratedToken>> ReadAsync(Generation generation)
+    private static async Task<IReadOnlyList<GeneratedToken>> ReadAsync(GenerationStream generation)
     {
         var tokens = new List<GeneratedToken>();
         await foreach (var token in generation.Tokens.ReadAllAsync())

@@ -1,9 +1,9 @@
 using System.ClientModel;
 using System.Collections.Concurrent;
-
 using OpenAI;
 using OpenAI.Chat;
 using ProxyTune.Trainer.Data;
+using ProxyTune.Trainer.Settings;
 
 namespace ProxyTune.Trainer.Evaluation;
 

@@ -1,9 +1,10 @@
+using ProxyTune.Checkpoints;
 using System.Globalization;
 using System.Text.Json;
-
-using ProxyTune.Decoding.Catalog;
+using ProxyTune.Decoding.Serving;
 using ProxyTune.Trainer.Data;
 using ProxyTune.Trainer.Evaluation;
+using ProxyTune.Trainer.Settings;
 
 namespace ProxyTune.Trainer.Recipes;
 
@@ -27,7 +28,7 @@ internal static class Evaluate
     private static readonly JsonSerializerOptions s_json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
 
     /// <exception cref="TrainingException">An unknown source, a fusion that is no such object, or a remote that does not answer.</exception>
-    /// <exception cref="Decoding.EngineException">An unknown model, or a models folder that is broken.</exception>
+    /// <exception cref="EngineException">An unknown model, or a models folder that is broken.</exception>
     public static void Run(EvaluateSettings settings, CancellationToken cancellation)
     {
         var questions = Sources.Examples(settings.Data);

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.Json.Nodes;
 using ProxyTune.Decoding.Text;
 using ProxyTune.Trainer.Data;
+using ProxyTune.Trainer.Settings;
 using ProxyTune.Trainer.Training;
 using static TorchSharp.torch;
 

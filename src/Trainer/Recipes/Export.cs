@@ -1,5 +1,6 @@
-using ProxyTune.Decoding.Onnx;
-using ProxyTune.Decoding.Patches;
+using ProxyTune.Checkpoints;
+using ProxyTune.Checkpoints.Export;
+using ProxyTune.Checkpoints.Patches;
 
 namespace ProxyTune.Trainer.Recipes;
 
@@ -10,7 +11,7 @@ public static class Export
     /// <param name="adapter">PEFT folder whose update is merged, W + (alpha / rank) B A, or null.</param>
     /// <param name="output">Created where needed.</param>
     /// <param name="bits">Of each linear weight: 32, 8 or 4.</param>
-    /// <exception cref="Decoding.EngineException">The checkpoint or the adapter is incomplete or broken, or they do not fit each other.</exception>
+    /// <exception cref="EngineException">The checkpoint or the adapter is incomplete or broken, or they do not fit each other.</exception>
     public static void Run(string model, string? adapter, string output, int bits = LlamaExporter.FloatBits) =>
         LlamaExporter.Export(model, output, adapter is null ? null : [new WeightedPatch(LowRankPatch.Read(adapter), 1)], bits);
 }

@@ -1,4 +1,5 @@
 using ProxyTune.Trainer.Data;
+using ProxyTune.Trainer.Settings;
 using ProxyTune.Trainer.Training;
 using static TorchSharp.torch;
 

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using ProxyTune.Trainer.Data;
+using ProxyTune.Trainer.Settings;
 using ProxyTune.Trainer.Training;
 using static TorchSharp.torch;
 

@@ -1,5 +1,7 @@
+using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Text;
 using ProxyTune.Trainer.Data;
+using ProxyTune.Trainer.Settings;
 using ProxyTune.Trainer.Training;
 
 namespace ProxyTune.Trainer.Recipes;
@@ -12,7 +14,7 @@ internal static class Manifest
     /// <param name="data">What it was trained on, a source of examples; the first one's prompt becomes the probe.</param>
     /// <param name="template">How the model sees a conversation: chat, plain or a .jinja file.</param>
     /// <exception cref="TrainingException">An unknown source, or a template that is none.</exception>
-    /// <exception cref="Decoding.EngineException">The checkpoint or the update is incomplete or broken.</exception>
+    /// <exception cref="EngineException">The checkpoint or the update is incomplete or broken.</exception>
     public static void Run(string model, string adapter, string data, string template)
     {
         using var tokenizer = Tokenizer.Load(model);

@@ -1,7 +1,6 @@
-using System.Text.Json;
 using System.Text.Json.Nodes;
-
-using ProxyTune.Decoding.Patches;
+using System.Text.Json;
+using ProxyTune.Checkpoints.Patches;
 
 namespace ProxyTune.Trainer.Training;
 

@@ -1,7 +1,7 @@
 using System.Text.Json.Nodes;
-
-using ProxyTune.Decoding.Onnx;
-using ProxyTune.Decoding.Patches;
+using ProxyTune.Checkpoints.Architectures;
+using ProxyTune.Checkpoints.Formats;
+using ProxyTune.Checkpoints.Patches;
 using ProxyTune.Decoding.Text;
 using static TorchSharp.torch;
 

@@ -1,6 +1,6 @@
 using ProxyTune.Trainer.Data;
-using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
+using static TorchSharp.torch;
 
 namespace ProxyTune.Trainer.Training;
 

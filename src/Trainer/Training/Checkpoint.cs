@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
+using ProxyTune.Trainer.Settings;
 using static TorchSharp.torch;
 
 namespace ProxyTune.Trainer.Training;

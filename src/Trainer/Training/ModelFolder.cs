@@ -1,4 +1,6 @@
-using ProxyTune.Decoding.Onnx;
+using ProxyTune.Checkpoints;
+using ProxyTune.Checkpoints.Formats;
+using ProxyTune.Trainer.Settings;
 
 namespace ProxyTune.Trainer.Training;
 
@@ -12,7 +14,7 @@ public static class ModelFolder
 
     /// <param name="trainable">Whether all weights are trained.</param>
     /// <exception cref="TrainingException">A tensor is missing or has another shape than config.json says.</exception>
-    /// <exception cref="Decoding.EngineException">model.safetensors is missing or broken.</exception>
+    /// <exception cref="EngineException">model.safetensors is missing or broken.</exception>
     public static LlamaModel Load(string folder, bool trainable)
     {
         var config = LlamaConfig.Load(Path.Combine(folder, "config.json"));

@@ -1,5 +1,5 @@
-using ProxyTune.Decoding.Catalog;
 using ProxyTune.Decoding.Fusion;
+using ProxyTune.Decoding.Serving;
 using ProxyTune.Decoding.Text;
 using ProxyTune.Testing;
 

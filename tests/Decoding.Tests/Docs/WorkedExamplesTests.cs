@@ -1,11 +1,10 @@
 using System.Globalization;
 using System.Text.Json;
 using System.Text.RegularExpressions;
-
-using ProxyTune.Decoding.Catalog;
 using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Models;
 using ProxyTune.Decoding.Sampling;
+using ProxyTune.Decoding.Serving;
 using ProxyTune.Testing;
 
 namespace ProxyTune.Decoding.Tests.Docs;

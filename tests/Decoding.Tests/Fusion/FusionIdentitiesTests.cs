@@ -1,7 +1,6 @@
-using ProxyTune.Decoding.Catalog;
 using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Models;
-using ProxyTune.Decoding.Tests.Fusion.Oracle;
+using ProxyTune.Decoding.Serving;
 using ProxyTune.Decoding.Tests.Models;
 using ProxyTune.Testing;
 

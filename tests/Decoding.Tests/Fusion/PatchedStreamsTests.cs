@@ -1,11 +1,9 @@
+using ProxyTune.Checkpoints.Patches;
 using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Models;
-using ProxyTune.Decoding.Patches;
 using ProxyTune.Decoding.Tests.Models;
-using ProxyTune.Decoding.Tests.Patches;
 using ProxyTune.Testing;
-
-using static ProxyTune.Decoding.Tests.Patches.PatchedFamily;
+using static ProxyTune.Decoding.Tests.Models.PatchedFamily;
 
 namespace ProxyTune.Decoding.Tests.Fusion;
 

@@ -1,9 +1,7 @@
 using System.Text.Json;
-
-using ProxyTune.Decoding.Catalog;
 using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Models;
-using ProxyTune.Decoding.Tests.Fusion.Oracle;
+using ProxyTune.Decoding.Serving;
 using ProxyTune.Decoding.Tests.Models;
 using ProxyTune.Decoding.Text;
 using ProxyTune.Testing;

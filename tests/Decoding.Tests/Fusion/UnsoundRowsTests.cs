@@ -1,7 +1,7 @@
-using ProxyTune.Decoding.Catalog;
+using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Models;
-using ProxyTune.Decoding.Tests.Fusion.Oracle;
+using ProxyTune.Decoding.Serving;
 using ProxyTune.Decoding.Tests.Models;
 
 namespace ProxyTune.Decoding.Tests.Fusion;

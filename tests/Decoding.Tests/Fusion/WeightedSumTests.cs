@@ -1,5 +1,4 @@
 using CsCheck;
-
 using ProxyTune.Decoding.Fusion;
 
 namespace ProxyTune.Decoding.Tests.Fusion;

@@ -11,11 +11,11 @@ internal static class Answers
 
     public static async Task<List<GeneratedToken>> Collect(DecodeScheduler scheduler, GenerationRequest request)
     {
-        using Decoding.Generation.Generation generation = scheduler.Submit(request);
+        using GenerationStream generation = scheduler.Submit(request);
         return await Collect(generation);
     }
 
-    public static async Task<List<GeneratedToken>> Collect(Decoding.Generation.Generation generation)
+    public static async Task<List<GeneratedToken>> Collect(GenerationStream generation)
     {
         List<GeneratedToken> tokens = [];
         await foreach (GeneratedToken token in generation.Tokens.ReadAllAsync())

@@ -1,3 +1,4 @@
+using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Testing;
 
@@ -78,9 +79,9 @@ public sealed class DecodeSchedulerTests : IAsyncLifetime, IDisposable
     public async Task Submit_ManyAtOnce_ShareEveryStep()
     {
         using Gate gate = new(model);
-        Decoding.Generation.Generation first = scheduler.Submit(Answers.Greedy(model, [9], 1));
+        GenerationStream first = scheduler.Submit(Answers.Greedy(model, [9], 1));
         await gate.Entered();
-        Decoding.Generation.Generation[] others = [.. Enumerable.Range(0, 3).Select(i => scheduler.Submit(Answers.Greedy(model, [i], 10)))];
+        GenerationStream[] others = [.. Enumerable.Range(0, 3).Select(i => scheduler.Submit(Answers.Greedy(model, [i], 10)))];
         gate.Open();
         await Task.WhenAll([Answers.Collect(first), .. others.Select(Answers.Collect)]);
         Assert.Equal(11, model.Forwards);
@@ -91,16 +92,16 @@ public sealed class DecodeSchedulerTests : IAsyncLifetime, IDisposable
     public async Task Submit_LineIsFull_IsRefusedAndTheOthersFinish()
     {
         using Gate gate = new(model);
-        Decoding.Generation.Generation first = scheduler.Submit(Answers.Greedy(model, [9], 2));
+        GenerationStream first = scheduler.Submit(Answers.Greedy(model, [9], 2));
         await gate.Entered();
-        Decoding.Generation.Generation[] waiting = [.. Enumerable.Range(0, 3).Select(i => scheduler.Submit(Answers.Greedy(model, [i], 2)))];
+        GenerationStream[] waiting = [.. Enumerable.Range(0, 3).Select(i => scheduler.Submit(Answers.Greedy(model, [i], 2)))];
         EngineException e = Assert.Throws<EngineException>(() => scheduler.Submit(Answers.Greedy(model, [1], 2)));
         Assert.Equal(EngineError.QueueFull, e.Error);
 
         // Who gives up makes room at once.
         waiting[1].Dispose();
         Assert.Equal(2, scheduler.Statistics.Waiting);
-        Decoding.Generation.Generation last = scheduler.Submit(Answers.Greedy(model, [1], 2));
+        GenerationStream last = scheduler.Submit(Answers.Greedy(model, [1], 2));
         gate.Open();
         Assert.All(await Task.WhenAll(new[] { first, waiting[0], waiting[2], last }.Select(Answers.Collect)), t => Assert.Equal(2, t.Count));
         Assert.Empty(await Answers.Collect(waiting[1]));
@@ -119,7 +120,7 @@ public sealed class DecodeSchedulerTests : IAsyncLifetime, IDisposable
     public async Task Dispose_WhileRunning_FreesTheSequence()
     {
         using Gate gate = new(model, forwards: 3);
-        Decoding.Generation.Generation generation = scheduler.Submit(Answers.Greedy(model, [1], int.MaxValue));
+        GenerationStream generation = scheduler.Submit(Answers.Greedy(model, [1], int.MaxValue));
         await gate.Entered();
         generation.Dispose();
         gate.Open();
@@ -132,7 +133,7 @@ public sealed class DecodeSchedulerTests : IAsyncLifetime, IDisposable
     public async Task Dispose_DuringPrefill_FreesTheSequenceAfterIt()
     {
         using Gate gate = new(model);
-        Decoding.Generation.Generation generation = scheduler.Submit(Answers.Greedy(model, [1, 2, 3], 20));
+        GenerationStream generation = scheduler.Submit(Answers.Greedy(model, [1, 2, 3], 20));
         await gate.Entered();
         generation.Dispose();
         gate.Open();
@@ -188,12 +189,12 @@ public sealed class DecodeSchedulerTests : IAsyncLifetime, IDisposable
     {
         DecodeScheduler own = new(model, new() { MaxRunning = 1 });
         using Gate gate = new(model);
-        Decoding.Generation.Generation[] generations = [.. Enumerable.Range(0, 3).Select(i => own.Submit(Answers.Greedy(model, [i], 50)))];
+        GenerationStream[] generations = [.. Enumerable.Range(0, 3).Select(i => own.Submit(Answers.Greedy(model, [i], 50)))];
         await gate.Entered();
         ValueTask disposing = own.DisposeAsync();
         gate.Open();
         await disposing;
-        foreach (Decoding.Generation.Generation generation in generations)
+        foreach (GenerationStream generation in generations)
         {
             Assert.Equal(EngineError.Stopping, (await Assert.ThrowsAsync<EngineException>(() => Answers.Collect(generation))).Error);
         }

@@ -1,3 +1,4 @@
+using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Testing;
@@ -78,7 +79,7 @@ public sealed class PrefillStepTests : IAsyncLifetime, IDisposable
             inside.Release();
             goOn.Wait();
         };
-        Decoding.Generation.Generation cancelled = scheduler.Submit(Answers.Greedy(model, new int[500], 5));
+        GenerationStream cancelled = scheduler.Submit(Answers.Greedy(model, new int[500], 5));
         await inside.WaitAsync();
         cancelled.Dispose();
         goOn.Release();

@@ -1,3 +1,4 @@
+using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Decoding.Models;

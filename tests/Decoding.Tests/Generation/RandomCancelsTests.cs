@@ -1,9 +1,7 @@
 using System.Diagnostics;
-
 using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Decoding.Models;
-using ProxyTune.Decoding.Models.KeyValues;
 using ProxyTune.Testing;
 
 namespace ProxyTune.Decoding.Tests.Generation;
@@ -14,7 +12,7 @@ public sealed class RandomCancelsTests
 {
     private const string Name = "random cancels";
     private const int Requests = 10_000, AtOnce = 24, Warm = 1_000;
-    private const long MostGrowth = 24 << 20;
+    private const long MaxGrowth = 24 << 20;
 
     [Fact]
     public async Task Submit_TenThousandShortRequestsWithRandomCancels_EndWhereTheyBegan()
@@ -31,7 +29,7 @@ public sealed class RandomCancelsTests
         long growth = await AtRest() - before;
 
         Assert.All([Outcome.Finished, Outcome.CancelledInPrompt, Outcome.CancelledInAnswer], outcome => Assert.True(outcomes.Count(o => o == (int)outcome) > Requests / 20, $"{outcome} is rare."));
-        Assert.True(growth < MostGrowth, $"The process grew by {growth} bytes.");
+        Assert.True(growth < MaxGrowth, $"The process grew by {growth} bytes.");
         Assert.True(memory.Statistics is { Hits: > 0, Evictions: > 0 });
 
         async Task<long> AtRest()
@@ -69,7 +67,7 @@ public sealed class RandomCancelsTests
                 Sampling = new() { Seed = (ulong)i },
                 MaxTokens = random.Next(1, 6),
             };
-            using Decoding.Generation.Generation generation = scheduler.Submit(request);
+            using GenerationStream generation = scheduler.Submit(request);
             int patience = random.Next(2) == 0 ? random.Next(4) : int.MaxValue;
             if (patience == 0)
             {

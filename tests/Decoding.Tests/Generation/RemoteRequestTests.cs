@@ -1,5 +1,5 @@
 using System.Collections.Concurrent;
-
+using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Decoding.Models;
@@ -54,10 +54,10 @@ public sealed class RemoteRequestTests : IAsyncLifetime, IDisposable
     [Fact]
     public async Task Submit_EveryRemotePlaceAndTheirLineAreTaken_LocalRequestsAreServed()
     {
-        Decoding.Generation.Generation[] hanging = [.. Enumerable.Range(0, 2).Select(i => scheduler.Submit(Fused([i], 3)))];
+        GenerationStream[] hanging = [.. Enumerable.Range(0, 2).Select(i => scheduler.Submit(Fused([i], 3)))];
         await Asked();
         await Asked();
-        Decoding.Generation.Generation[] waiting = [.. Enumerable.Range(0, 2).Select(i => scheduler.Submit(Fused([i], 3)))];
+        GenerationStream[] waiting = [.. Enumerable.Range(0, 2).Select(i => scheduler.Submit(Fused([i], 3)))];
         Assert.Equal(EngineError.QueueFull, Assert.Throws<EngineException>(() => scheduler.Submit(Fused([9], 3))).Error);
 
         Assert.Equal(4, (await Local([1], 4)).Count);
@@ -69,7 +69,7 @@ public sealed class RemoteRequestTests : IAsyncLifetime, IDisposable
     [Fact]
     public async Task Dispose_WhileTheRemoteIsAwaited_FreesThePlaceAtOnce()
     {
-        Decoding.Generation.Generation first = scheduler.Submit(Fused([1], 3)), second = scheduler.Submit(Fused([2], 3));
+        GenerationStream first = scheduler.Submit(Fused([1], 3)), second = scheduler.Submit(Fused([2], 3));
         await Asked();
         await Asked();
         Task<List<GeneratedToken>> third = Answers.Collect(scheduler, Fused([3], 1));

@@ -1,3 +1,4 @@
+using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Decoding.Models;
@@ -45,7 +46,7 @@ public sealed class StormTests
             {
                 Deltas = [new("tuned", 1, 2, weight)],
             };
-            using Decoding.Generation.Generation generation = scheduler.Submit(new()
+            using GenerationStream generation = scheduler.Submit(new()
             {
                 Prompt = new Prompt(plan, [prompt, prompt, prompt]),
                 Sampling = new() { Seed = (ulong)i },

@@ -1,7 +1,5 @@
 using System.Runtime.InteropServices;
-
 using Google.Protobuf;
-
 using Onnx;
 
 namespace ProxyTune.Decoding.Tests.Models;

@@ -1,6 +1,4 @@
 using CsCheck;
-
-using ProxyTune.Decoding.Generation;
 using ProxyTune.Decoding.Sampling;
 
 namespace ProxyTune.Decoding.Tests.Sampling;

@@ -1,5 +1,5 @@
 using CsCheck;
-
+using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Sampling;
 
 namespace ProxyTune.Decoding.Tests.Sampling;

@@ -1,3 +1,4 @@
+using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Sampling;
 
 namespace ProxyTune.Decoding.Tests.Sampling;

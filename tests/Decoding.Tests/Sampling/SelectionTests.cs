@@ -1,5 +1,4 @@
 using CsCheck;
-
 using ProxyTune.Decoding.Sampling;
 
 namespace ProxyTune.Decoding.Tests.Sampling;

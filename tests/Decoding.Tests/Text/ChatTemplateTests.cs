@@ -1,4 +1,5 @@
 using System.Text.Json;
+using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Text;
 
 namespace ProxyTune.Decoding.Tests.Text;

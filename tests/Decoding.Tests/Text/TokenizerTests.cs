@@ -1,5 +1,6 @@
 using System.Text;
 using CsCheck;
+using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Text;
 using ProxyTune.Testing;
 

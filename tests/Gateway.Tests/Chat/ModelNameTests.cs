@@ -1,5 +1,6 @@
-using ProxyTune.Decoding.Catalog;
-using ProxyTune.Gateway.Chat;
+using ProxyTune.Decoding;
+using ProxyTune.Decoding.Serving;
+using ProxyTune.Gateway.Answers;
 using ProxyTune.Testing;
 
 namespace ProxyTune.Gateway.Tests.Chat;

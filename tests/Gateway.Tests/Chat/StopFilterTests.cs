@@ -1,6 +1,5 @@
 using CsCheck;
-
-using ProxyTune.Gateway.Chat;
+using ProxyTune.Gateway.Answers;
 
 namespace ProxyTune.Gateway.Tests.Chat;
 

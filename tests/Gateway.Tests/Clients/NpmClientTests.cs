@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Text.Json;
-
 using ProxyTune.Gateway.Tests.Hosting;
 using ProxyTune.Testing;
 

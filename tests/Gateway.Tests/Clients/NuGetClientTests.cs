@@ -1,9 +1,7 @@
-using System.ClientModel;
 using System.ClientModel.Primitives;
-
+using System.ClientModel;
 using OpenAI;
 using OpenAI.Chat;
-
 using ProxyTune.Gateway.Tests.Hosting;
 using ProxyTune.Testing;
 

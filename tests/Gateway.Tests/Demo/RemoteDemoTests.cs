@@ -1,10 +1,9 @@
-using System.Net;
 using System.Net.Sockets;
+using System.Net;
 using System.Text.Json;
-
-using ProxyTune.Decoding.Catalog;
-using ProxyTune.Decoding.Fusion;
+using ProxyTune.Decoding;
 using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Serving;
 using ProxyTune.Decoding.Text;
 using ProxyTune.Gateway.Tests.Hosting;
 using ProxyTune.Testing;

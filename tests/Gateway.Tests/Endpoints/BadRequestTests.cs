@@ -1,7 +1,6 @@
 using System.Net;
-using System.Text;
 using System.Text.Json;
-
+using System.Text;
 using ProxyTune.Gateway.Tests.Hosting;
 using ProxyTune.Testing;
 

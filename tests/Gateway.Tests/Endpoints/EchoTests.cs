@@ -1,5 +1,4 @@
 using System.Text.Json;
-
 using ProxyTune.Decoding.Text;
 using ProxyTune.Gateway.Tests.Hosting;
 using ProxyTune.Testing;

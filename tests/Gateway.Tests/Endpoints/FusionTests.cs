@@ -1,6 +1,5 @@
 using System.Net.Http.Json;
 using System.Text.Json;
-
 using ProxyTune.Decoding.Text;
 using ProxyTune.Gateway.Tests.Hosting;
 using ProxyTune.Testing;

@@ -1,11 +1,9 @@
 using System.Diagnostics;
 using System.Net.Http.Json;
 using System.Text.Json;
-
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Logging;
-
-using ProxyTune.Decoding;
+using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Gateway.Tests.Hosting;
 using ProxyTune.Testing;

@@ -1,8 +1,6 @@
 using System.Net;
 using System.Text.Json;
-
 using Microsoft.AspNetCore.Http;
-
 using ProxyTune.Gateway.Tests.Hosting;
 using ProxyTune.Testing;
 

@@ -1,8 +1,7 @@
 using System.Diagnostics;
 using System.Text.Json;
-
-using ProxyTune.Decoding.Onnx;
-using ProxyTune.Decoding.Patches;
+using ProxyTune.Checkpoints.Architectures;
+using ProxyTune.Checkpoints.Patches;
 using ProxyTune.Gateway.Tests.Hosting;
 using ProxyTune.Testing;
 

@@ -1,9 +1,8 @@
 using System.IO.Compression;
-using System.Net;
 using System.Net.Http.Json;
+using System.Net;
 using System.Security.Cryptography;
 using System.Text.Json;
-
 using ProxyTune.Gateway.Tests.Hosting;
 using ProxyTune.Testing;
 

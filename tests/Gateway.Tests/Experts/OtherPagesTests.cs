@@ -1,5 +1,4 @@
 using System.Net;
-
 using ProxyTune.Gateway.Tests.Hosting;
 
 namespace ProxyTune.Gateway.Tests.Experts;

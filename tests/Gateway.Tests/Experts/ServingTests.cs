@@ -1,6 +1,5 @@
 using System.Net;
 using System.Text.Json;
-
 using ProxyTune.Gateway.Tests.Hosting;
 using ProxyTune.Testing;
 

@@ -1,5 +1,4 @@
 using System.Text;
-
 using ProxyTune.Gateway.Tests.Endpoints;
 
 namespace ProxyTune.Gateway.Tests.Fusion;

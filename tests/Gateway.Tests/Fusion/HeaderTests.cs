@@ -1,6 +1,5 @@
 using System.Net.Http.Json;
 using System.Text.Json;
-
 using ProxyTune.Gateway.Tests.Endpoints;
 
 namespace ProxyTune.Gateway.Tests.Fusion;

@@ -1,5 +1,4 @@
 using System.Text.Json;
-
 using static ProxyTune.Gateway.Tests.Fusion.Equations;
 
 namespace ProxyTune.Gateway.Tests.Fusion;

@@ -1,10 +1,8 @@
-using System.Net;
 using System.Net.Http.Json;
+using System.Net;
 using System.Text.Json;
-
 using Microsoft.AspNetCore.Http;
-
-using ProxyTune.Gateway.Hosting;
+using ProxyTune.Gateway.Access;
 using ProxyTune.Gateway.Tests.Endpoints;
 using ProxyTune.Gateway.Tests.Hosting;
 using ProxyTune.Testing;

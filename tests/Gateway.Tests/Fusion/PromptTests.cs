@@ -1,7 +1,5 @@
 using System.Text.Json;
-
 using ProxyTune.Testing;
-
 using static ProxyTune.Gateway.Tests.Fusion.Equations;
 
 namespace ProxyTune.Gateway.Tests.Fusion;

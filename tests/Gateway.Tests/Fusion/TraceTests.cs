@@ -1,11 +1,9 @@
 using System.Text.Json;
-
 using ProxyTune.Decoding.Models;
-using ProxyTune.Gateway.Chat;
-using ProxyTune.Gateway.OpenAI;
+using ProxyTune.Gateway.Answers;
+using ProxyTune.Gateway.Completions;
 using ProxyTune.Gateway.Tests.Endpoints;
 using ProxyTune.Testing;
-
 using static ProxyTune.Gateway.Tests.Fusion.Equations;
 
 namespace ProxyTune.Gateway.Tests.Fusion;

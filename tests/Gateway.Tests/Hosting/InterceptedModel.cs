@@ -1,9 +1,8 @@
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
-
-using ProxyTune.Decoding.Catalog;
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Serving;
 
 namespace ProxyTune.Gateway.Tests.Hosting;
 

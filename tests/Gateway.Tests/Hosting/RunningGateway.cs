@@ -1,14 +1,12 @@
 using System.Net.Http.Json;
 using System.Text.Json;
-
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
-
-using ProxyTune.Decoding.Experts;
+using ProxyTune.Checkpoints.Architectures;
+using ProxyTune.Checkpoints.Patches;
 using ProxyTune.Decoding.Generation;
-using ProxyTune.Decoding.Onnx;
-using ProxyTune.Decoding.Patches;
+using ProxyTune.Gateway.Experts;
 using ProxyTune.Testing;
 
 namespace ProxyTune.Gateway.Tests.Hosting;

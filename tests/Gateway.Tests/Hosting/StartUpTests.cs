@@ -1,7 +1,6 @@
 using System.Diagnostics;
-using System.Net;
 using System.Net.Sockets;
-
+using System.Net;
 using ProxyTune.Testing;
 
 namespace ProxyTune.Gateway.Tests.Hosting;

@@ -1,9 +1,9 @@
 using Onnx;
-
-using ProxyTune.Decoding.Onnx;
-
+using ProxyTune.Checkpoints.Architectures;
+using ProxyTune.Checkpoints.Formats;
+using ProxyTune.Checkpoints.Graphs;
 using static Onnx.TensorProto.Types;
-using static ProxyTune.Decoding.Onnx.GraphWriter;
+using static ProxyTune.Checkpoints.Graphs.GraphWriter;
 
 namespace ProxyTune.Testing.Foreign;
 

@@ -1,6 +1,7 @@
 using Google.Protobuf;
-
-using ProxyTune.Decoding.Onnx;
+using ProxyTune.Checkpoints.Architectures;
+using ProxyTune.Checkpoints.Export;
+using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Testing.Foreign;
 

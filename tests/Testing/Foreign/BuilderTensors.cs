@@ -1,11 +1,8 @@
 using System.Runtime.InteropServices;
-
 using Google.Protobuf;
-
 using Onnx;
-
-using ProxyTune.Decoding.Onnx;
-
+using ProxyTune.Checkpoints.Formats;
+using ProxyTune.Checkpoints.Graphs;
 using static Onnx.TensorProto.Types;
 
 namespace ProxyTune.Testing.Foreign;

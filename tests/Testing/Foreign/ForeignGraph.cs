@@ -1,7 +1,8 @@
+using ProxyTune.Checkpoints.Architectures;
+using ProxyTune.Checkpoints.Graphs;
 using global::Onnx;
-using ProxyTune.Decoding.Onnx;
 using static Onnx.TensorProto.Types;
-using static ProxyTune.Decoding.Onnx.GraphWriter;
+using static ProxyTune.Checkpoints.Graphs.GraphWriter;
 
 namespace ProxyTune.Testing.Foreign;
 

@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using Google.Protobuf;
-using ProxyTune.Decoding.Onnx;
+using ProxyTune.Checkpoints.Architectures;
+using ProxyTune.Checkpoints.Export;
 
 namespace ProxyTune.Testing.Foreign;
 

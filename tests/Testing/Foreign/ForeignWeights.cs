@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
-using ProxyTune.Decoding.Onnx;
+using ProxyTune.Checkpoints.Formats;
+using ProxyTune.Checkpoints.Graphs;
 
 namespace ProxyTune.Testing.Foreign;
 

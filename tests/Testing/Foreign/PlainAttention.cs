@@ -1,6 +1,7 @@
-using ProxyTune.Decoding.Onnx;
+using ProxyTune.Checkpoints.Architectures;
+using ProxyTune.Checkpoints.Graphs;
 using static Onnx.TensorProto.Types;
-using static ProxyTune.Decoding.Onnx.GraphWriter;
+using static ProxyTune.Checkpoints.Graphs.GraphWriter;
 
 namespace ProxyTune.Testing.Foreign;
 

@@ -1,4 +1,6 @@
 using ProxyTune.Trainer.Data;
+using ProxyTune.Trainer.Settings;
+using ProxyTune.Trainer.Town;
 
 namespace ProxyTune.Trainer.Tests.Data;
 

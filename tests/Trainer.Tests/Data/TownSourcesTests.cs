@@ -1,7 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using ProxyTune.Trainer.Data;
-using ProxyTune.Trainer.Data.Town;
+using ProxyTune.Trainer.Town;
 
 namespace ProxyTune.Trainer.Tests.Data;
 

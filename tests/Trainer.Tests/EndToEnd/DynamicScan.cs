@@ -1,4 +1,4 @@
-using ProxyTune.Decoding.Tests.Fusion.Oracle;
+using ProxyTune.Decoding.Tests.Fusion;
 
 namespace ProxyTune.Trainer.Tests.EndToEnd;
 

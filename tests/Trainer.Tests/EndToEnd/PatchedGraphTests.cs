@@ -1,8 +1,7 @@
 using System.Text.Json.Nodes;
-
+using ProxyTune.Checkpoints.Architectures;
+using ProxyTune.Checkpoints.Patches;
 using ProxyTune.Decoding.Models;
-using ProxyTune.Decoding.Onnx;
-using ProxyTune.Decoding.Patches;
 using ProxyTune.Decoding.Tests.Models;
 using ProxyTune.Decoding.Text;
 using ProxyTune.Testing;

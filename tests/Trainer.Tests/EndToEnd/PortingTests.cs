@@ -1,15 +1,14 @@
 using System.Net;
 using System.Text.Json;
-
 using Microsoft.Extensions.DependencyInjection;
-
-using ProxyTune.Decoding.Experts;
-using ProxyTune.Decoding.Onnx;
-using ProxyTune.Decoding.Patches;
+using ProxyTune.Checkpoints.Export;
+using ProxyTune.Checkpoints.Patches;
+using ProxyTune.Gateway.Experts;
 using ProxyTune.Gateway.Tests.Hosting;
 using ProxyTune.Testing;
 using ProxyTune.Trainer.Data;
 using ProxyTune.Trainer.Recipes;
+using ProxyTune.Trainer.Town;
 
 namespace ProxyTune.Trainer.Tests.EndToEnd;
 

@@ -1,10 +1,9 @@
 using System.Diagnostics;
 using System.Text.Json;
-
 using ProxyTune.Gateway.Tests.Hosting;
 using ProxyTune.Testing;
-using ProxyTune.Trainer.Data;
 using ProxyTune.Trainer.Recipes;
+using ProxyTune.Trainer.Town;
 
 namespace ProxyTune.Trainer.Tests.EndToEnd;
 

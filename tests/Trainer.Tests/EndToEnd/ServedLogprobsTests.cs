@@ -1,6 +1,6 @@
 using System.Text.Json;
-using ProxyTune.Decoding.Catalog;
-using ProxyTune.Decoding.Tests.Fusion.Oracle;
+using ProxyTune.Decoding.Serving;
+using ProxyTune.Decoding.Tests.Fusion;
 using ProxyTune.Decoding.Text;
 using ProxyTune.Gateway.Tests.Hosting;
 using ProxyTune.Testing;

@@ -1,5 +1,5 @@
-using ProxyTune.Decoding.Onnx;
-using ProxyTune.Decoding.Patches;
+using ProxyTune.Checkpoints.Architectures;
+using ProxyTune.Checkpoints.Patches;
 using ProxyTune.Trainer.Recipes;
 using ProxyTune.Trainer.Settings;
 using ProxyTune.Trainer.Training;

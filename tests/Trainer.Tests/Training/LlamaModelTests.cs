@@ -1,4 +1,5 @@
 using ProxyTune.Testing;
+using ProxyTune.Trainer.Settings;
 using ProxyTune.Trainer.Training;
 using static TorchSharp.torch;
 

@@ -1,5 +1,5 @@
-using ProxyTune.Decoding.Onnx;
-using ProxyTune.Decoding.Patches;
+using ProxyTune.Checkpoints.Formats;
+using ProxyTune.Checkpoints.Patches;
 using ProxyTune.Trainer.Training;
 using static TorchSharp.torch;
 

@@ -1,6 +1,6 @@
 using System.Numerics.Tensors;
 
-namespace ProxyTune.Decoding.Fusion.Dynamic;
+namespace ProxyTune.Decoding.Fusion;
 
 /// <summary>Leaves out the tokens that any row bans, so that what is computed of a position is finite throughout.</summary>
 internal sealed class AllowedTokens

@@ -1,9 +1,9 @@
-namespace ProxyTune.Decoding.Fusion.Dynamic;
+namespace ProxyTune.Decoding.Fusion;
 
 /// <summary>The Newton step that respects a box: argmin of g.x + x H x / 2 with minimum ≤ a + x ≤ maximum, by coordinate descent (a few experts, so a tiny H).</summary>
 internal static class BoxedQuadratic
 {
-    private const int MostSweeps = 500;
+    private const int MaxSweeps = 500;
     private const double Precision = 1e-10;
 
     /// <param name="gradient">g.</param>
@@ -14,7 +14,7 @@ internal static class BoxedQuadratic
     {
         change.Clear();
         double largest = double.PositiveInfinity;
-        for (int sweep = 0; sweep < MostSweeps && largest > Precision; sweep++)
+        for (int sweep = 0; sweep < MaxSweeps && largest > Precision; sweep++)
         {
             largest = 0;
             for (int t = 0; t < a.Length; t++)

@@ -1,7 +1,7 @@
 using System.Numerics.Tensors;
 using System.Runtime.Intrinsics;
 
-namespace ProxyTune.Decoding.Fusion.Dynamic;
+namespace ProxyTune.Decoding.Fusion;
 
 /// <summary>
 /// The distribution of a delta under the base: all that Z(a) = E_P[exp(a d)] depends on. Tokens are put into bins of equal width by their d,
@@ -14,11 +14,11 @@ internal sealed class DeltaHistogram
     // Bins per unit of d at the largest factor 1; twice as many at 2.
     private const double Fineness = 16;
     private const int FewestBins = 256;
-    private const int MostBins = 8192;
+    private const int MaxBins = 8192;
 
     // Sums over a bin of p, p x, p x^2, p x^3, x being the distance from the bin's middle.
-    private readonly Vector256<double>[] sums = new Vector256<double>[MostBins];
-    private readonly double[][] bins = [.. Enumerable.Range(0, 4).Select(_ => new double[MostBins])];
+    private readonly Vector256<double>[] sums = new Vector256<double>[MaxBins];
+    private readonly double[][] bins = [.. Enumerable.Range(0, 4).Select(_ => new double[MaxBins])];
     private int binCount;
     private double low;
     private double width;
@@ -46,7 +46,7 @@ internal sealed class DeltaHistogram
     /// <param name="maximum">Largest a that will be asked for.</param>
     public void Begin(double low, double high, double maximum)
     {
-        binCount = (int)Math.Clamp(Math.Ceiling((high - low) * maximum * Fineness), FewestBins, MostBins);
+        binCount = (int)Math.Clamp(Math.Ceiling((high - low) * maximum * Fineness), FewestBins, MaxBins);
         this.low = low;
         width = (high - low) / binCount;
         sums.AsSpan(0, binCount).Clear();

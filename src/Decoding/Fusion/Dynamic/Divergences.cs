@@ -1,4 +1,4 @@
-namespace ProxyTune.Decoding.Fusion.Dynamic;
+namespace ProxyTune.Decoding.Fusion;
 
 /// <summary>How far a distribution moved, both ways, in nats.</summary>
 /// <param name="Forward">KL(new || old).</param>

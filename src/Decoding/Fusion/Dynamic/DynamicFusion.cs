@@ -1,4 +1,6 @@
-namespace ProxyTune.Decoding.Fusion.Dynamic;
+using ProxyTune.Checkpoints;
+
+namespace ProxyTune.Decoding.Fusion;
 
 /// <summary>
 /// Dynamic logit fusion (Fan et al. 2024, arXiv 2406.15480): per token, the large model is moved as far as tuning moved the small one. With

@@ -1,11 +1,12 @@
 using System.Diagnostics.CodeAnalysis;
+using ProxyTune.Checkpoints;
 
-namespace ProxyTune.Decoding.Fusion.Dynamic;
+namespace ProxyTune.Decoding.Fusion;
 
 /// <summary>How dynamic logit fusion chooses its factors. See <see cref="DynamicFusion"/> for the equations.</summary>
 public sealed record DynamicOptions
 {
-    public const float MostMaximum = 10;
+    public const float MaxMaximum = 10;
 
     /// <summary>Default <see cref="DynamicMode.Single"/>, the paper's rule.</summary>
     public DynamicMode Mode { get; init; } = DynamicMode.Single;
@@ -19,16 +20,16 @@ public sealed record DynamicOptions
     /// </summary>
     public float Minimum { get; init; }
 
-    /// <summary>Upper end of the interval that a factor is sought in. Above 0, at most <see cref="MostMaximum"/>. Default 2, the paper's.</summary>
+    /// <summary>Upper end of the interval that a factor is sought in. Above 0, at most <see cref="MaxMaximum"/>. Default 2, the paper's.</summary>
     public float Maximum { get; init; } = 2;
 
     /// <exception cref="EngineException">InvalidValue when <see cref="Maximum"/> or <see cref="Minimum"/> lies outside its range.</exception>
     public void Check()
     {
         // Written so that NaN fails.
-        if (!(Maximum is > 0 and <= MostMaximum))
+        if (!(Maximum is > 0 and <= MaxMaximum))
         {
-            throw new EngineException(EngineError.InvalidValue, $"maximum is {Maximum}; it must be above 0 and at most {MostMaximum}.", "maximum");
+            throw new EngineException(EngineError.InvalidValue, $"maximum is {Maximum}; it must be above 0 and at most {MaxMaximum}.", "maximum");
         }
 
         if (!(Minimum >= 0 && Minimum <= Maximum))

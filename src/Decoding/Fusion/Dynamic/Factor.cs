@@ -1,4 +1,4 @@
-namespace ProxyTune.Decoding.Fusion.Dynamic;
+namespace ProxyTune.Decoding.Fusion;
 
 /// <summary>A factor, and how well it does.</summary>
 /// <param name="Value">a.</param>

@@ -1,4 +1,4 @@
-namespace ProxyTune.Decoding.Fusion.Dynamic;
+namespace ProxyTune.Decoding.Fusion;
 
 /// <summary>
 /// a* = argmin over a in [minimum, maximum] of (KL(F_a || P) - forward)^2 + (KL(P || F_a) - backward)^2 (Fan et al. 2024, arXiv 2406.15480,

@@ -1,4 +1,4 @@
-namespace ProxyTune.Decoding.Fusion.Dynamic;
+namespace ProxyTune.Decoding.Fusion;
 
 /// <summary>Where a factor is sought.</summary>
 internal readonly record struct Interval(float Minimum, float Maximum)

@@ -1,6 +1,6 @@
 using System.Numerics.Tensors;
 
-namespace ProxyTune.Decoding.Fusion.Dynamic;
+namespace ProxyTune.Decoding.Fusion;
 
 /// <summary>F_a = softmax(s_M + sum of a_t d_t) for vectors a: log Z(a) = log E_P[exp(sum of a_t d_t)], its gradient E_a[d_t] and its Hessian Cov_a[d_s, d_t].</summary>
 internal sealed class JointFamily

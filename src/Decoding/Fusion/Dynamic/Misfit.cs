@@ -1,4 +1,4 @@
-namespace ProxyTune.Decoding.Fusion.Dynamic;
+namespace ProxyTune.Decoding.Fusion;
 
 /// <summary>What is left at one a between the divergences reached and those aimed at.</summary>
 internal readonly record struct Misfit(Tilt Tilt, Divergences Target)

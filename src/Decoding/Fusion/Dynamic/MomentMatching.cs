@@ -1,6 +1,6 @@
 using System.Numerics.Tensors;
 
-namespace ProxyTune.Decoding.Fusion.Dynamic;
+namespace ProxyTune.Decoding.Fusion;
 
 /// <summary>
 /// The objective of <see cref="DynamicMode.Joint"/>. With F_a = softmax(s_M + sum of a_t d_t) and a_t* the factor that expert t alone would
@@ -26,7 +26,7 @@ internal sealed class MomentMatching(Interval interval)
 
     // Newton's method squares the error: a change this small leaves one far below single precision.
     private const double LastChange = 1e-4;
-    private const int MostSteps = 50;
+    private const int MaxSteps = 50;
 
     /// <param name="family">F_a over vectors.</param>
     /// <param name="alone">At a_t* for each delta t, F with the others at 0.</param>
@@ -43,7 +43,7 @@ internal sealed class MomentMatching(Interval interval)
         }
 
         double value = Objective(family, alone, factors, gradient, hessian);
-        for (int step = 0; step < MostSteps; step++)
+        for (int step = 0; step < MaxSteps; step++)
         {
             BoxedQuadratic.Minimise(gradient, hessian, factors, interval, change);
             double slope = 0, largest = 0;

@@ -1,4 +1,4 @@
-namespace ProxyTune.Decoding.Fusion.Dynamic;
+namespace ProxyTune.Decoding.Fusion;
 
 /// <summary>
 /// F_a = P exp(a d) / Z(a) at one a. d is centred, E_P[d] = 0, so that neither divergence is a difference of large numbers:

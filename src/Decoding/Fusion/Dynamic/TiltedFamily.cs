@@ -1,6 +1,6 @@
 using System.Numerics.Tensors;
 
-namespace ProxyTune.Decoding.Fusion.Dynamic;
+namespace ProxyTune.Decoding.Fusion;
 
 /// <summary>
 /// F_a = softmax(s_M + a d) of one delta, for every a from 0 to a maximum, and how far tuning moved the small model. Sums are in double

@@ -1,4 +1,4 @@
-namespace ProxyTune.Decoding.Generation.Speculation;
+namespace ProxyTune.Decoding.Generation;
 
 /// <summary>
 /// What it takes to score blocks of some number of sequences: <c>T = v + x s</c> with x positions beyond the first of each. v and s by least

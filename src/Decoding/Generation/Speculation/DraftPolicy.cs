@@ -1,4 +1,4 @@
-namespace ProxyTune.Decoding.Generation.Speculation;
+namespace ProxyTune.Decoding.Generation;
 
 /// <summary>
 /// Chooses how much is guessed, by what guesses brought and what passes took. A block of g guesses whose rate of right ones is p brings

@@ -1,4 +1,4 @@
-namespace ProxyTune.Decoding.Generation.Speculation;
+namespace ProxyTune.Decoding.Generation;
 
 /// <summary>How guesses of one sequence, or of all, turned out, and what is wanted of the next draft.</summary>
 /// <param name="memory">About how many guesses the rate looks back on.</param>

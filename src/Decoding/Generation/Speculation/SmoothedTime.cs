@@ -1,4 +1,4 @@
-namespace ProxyTune.Decoding.Generation.Speculation;
+namespace ProxyTune.Decoding.Generation;
 
 /// <summary>
 /// Exponential average of durations in seconds, nearer to the short ones: the first is left out, which may have had to make something ready, a

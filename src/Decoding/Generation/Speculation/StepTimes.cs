@@ -1,4 +1,4 @@
-namespace ProxyTune.Decoding.Generation.Speculation;
+namespace ProxyTune.Decoding.Generation;
 
 /// <summary>What steps with some number of sequences take.</summary>
 internal sealed class StepTimes

@@ -1,6 +1,6 @@
 using Microsoft.ML.OnnxRuntime;
 
-namespace ProxyTune.Decoding.Models.KeyValues;
+namespace ProxyTune.Decoding.Models;
 
 /// <summary>
 /// Keys and values as tensors of the exact length, one set per sequence, for graphs that cannot share a buffer: each run reads the past

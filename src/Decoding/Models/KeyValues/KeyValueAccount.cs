@@ -1,4 +1,4 @@
-namespace ProxyTune.Decoding.Models.KeyValues;
+namespace ProxyTune.Decoding.Models;
 
 /// <summary>One model's part of the memory for keys and values.</summary>
 /// <param name="trim">Gives back at once what is allocated beyond what is reserved.</param>

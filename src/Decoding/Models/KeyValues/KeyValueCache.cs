@@ -1,7 +1,7 @@
 using Microsoft.ML.OnnxRuntime;
 using Microsoft.ML.OnnxRuntime.Tensors;
 
-namespace ProxyTune.Decoding.Models.KeyValues;
+namespace ProxyTune.Decoding.Models;
 
 /// <summary>Where keys and values of a model's sequences live, and how a run reaches them.</summary>
 internal abstract class KeyValueCache : IDisposable
@@ -11,7 +11,7 @@ internal abstract class KeyValueCache : IDisposable
     protected KeyValueCache(DecoderSession decoder, KeyValueMemory memory)
     {
         Decoder = decoder;
-        Size = KeyValueSize.Of(decoder, memory.Limit);
+        Size = SizeOf(decoder, memory.Limit);
         Account = memory.Open(Trim);
     }
 
@@ -77,6 +77,14 @@ internal abstract class KeyValueCache : IDisposable
     public virtual void Dispose() => Account.Close();
 
     protected abstract void Place(OnnxSequence sequence);
+
+    private static KeyValueSize SizeOf(DecoderSession decoder, long limit) => new(
+        decoder.CacheNames.Count,
+        (long)decoder.Cache.Heads * decoder.Cache.HeadSize * NativeTensor.SizeOf(decoder.Cache.Type),
+        Math.Min(decoder.Config.ContextLength, decoder.Cache.FixedWidth ?? int.MaxValue),
+        decoder.SharesCache,
+        decoder.Cache.FixedWidth,
+        limit);
 
     protected abstract void Displace(OnnxSequence sequence);
 

@@ -1,8 +1,6 @@
 using System.Collections.Immutable;
 
-using ProxyTune.Decoding.Metrics;
-
-namespace ProxyTune.Decoding.Models.KeyValues;
+namespace ProxyTune.Decoding.Models;
 
 /// <summary>
 /// The budget for the keys and values of all models together. Live sequences reserve the most that they can come to need; what they do not

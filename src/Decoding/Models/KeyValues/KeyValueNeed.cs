@@ -1,4 +1,6 @@
-namespace ProxyTune.Decoding.Models.KeyValues;
+using ProxyTune.Checkpoints;
+
+namespace ProxyTune.Decoding.Models;
 
 /// <summary>The most bytes of keys and values that an answer can come to need, all its sequences together.</summary>
 /// <param name="Limit">The budget; null where no model has one.</param>

@@ -1,7 +1,7 @@
-namespace ProxyTune.Decoding.Models.KeyValues;
+namespace ProxyTune.Decoding.Models;
 
 /// <summary>The memory for keys and values of all models, for metrics and tests; bytes, and counts since the start.</summary>
-/// <param name="Limit">The budget, <see cref="Catalog.EngineOptions.KeyValueBytes"/>.</param>
+/// <param name="Limit">The budget, <see cref="EngineOptions.KeyValueBytes"/>.</param>
 /// <param name="Reserved">The most that the live sequences can come to need.</param>
 /// <param name="Live">Allocated for live sequences.</param>
 /// <param name="Cached">Taken by prefixes of earlier texts.</param>

@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace ProxyTune.Decoding.Models.KeyValues;
+namespace ProxyTune.Decoding.Models;
 
 /// <summary>Keys and values of a few tokens that follow certain others: [tensor, head, token, head size].</summary>
 internal sealed class PrefixBlock : IDisposable

@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace ProxyTune.Decoding.Models.KeyValues;
+namespace ProxyTune.Decoding.Models;
 
 /// <summary>
 /// Keys and values of one model's earlier texts, in blocks of tokens that are a tree: texts that begin alike share the blocks of what they

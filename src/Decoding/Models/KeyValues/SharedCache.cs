@@ -1,8 +1,7 @@
 using System.Numerics;
-
 using Microsoft.ML.OnnxRuntime;
 
-namespace ProxyTune.Decoding.Models.KeyValues;
+namespace ProxyTune.Decoding.Models;
 
 /// <summary>
 /// Keys and values in place: past and present are the same rows of one buffer per layer and kind, [rows, heads, width, head size], and a

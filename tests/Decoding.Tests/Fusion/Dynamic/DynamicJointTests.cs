@@ -1,6 +1,6 @@
-using ProxyTune.Decoding.Fusion.Dynamic;
+using ProxyTune.Decoding.Fusion;
 
-namespace ProxyTune.Decoding.Tests.Fusion.Dynamic;
+namespace ProxyTune.Decoding.Tests.Fusion;
 
 public sealed class DynamicJointTests
 {
@@ -13,7 +13,7 @@ public sealed class DynamicJointTests
         var random = new Random(1);
         for (int i = 0; i < 2000; i++)
         {
-            RandomRows rows = RandomRows.Draw(random, random.Next(2, 5), random.Next(30, 150));
+            RandomDeltaRows rows = RandomDeltaRows.Draw(random, random.Next(2, 5), random.Next(30, 150));
             new JointObjective(rows, single).AssertMinimum(rows.Choose(joint).Factors);
         }
     }
@@ -24,7 +24,7 @@ public sealed class DynamicJointTests
         var random = new Random(2);
         for (int i = 0; i < 200; i++)
         {
-            RandomRows rows = RandomRows.Draw(random, 2, 50);
+            RandomDeltaRows rows = RandomDeltaRows.Draw(random, 2, 50);
             double[] a = rows.Choose(joint).Factors;
             var objective = new JointObjective(rows, single);
             double lowest = objective.Value(a);
@@ -44,7 +44,7 @@ public sealed class DynamicJointTests
         var random = new Random(3);
         for (int i = 0; i < 100; i++)
         {
-            RandomRows rows = RandomRows.Draw(random, 1, 50);
+            RandomDeltaRows rows = RandomDeltaRows.Draw(random, 1, 50);
             Assert.Equal(rows.Choose(single).Factors, rows.Choose(joint).Factors);
         }
     }
@@ -52,8 +52,8 @@ public sealed class DynamicJointTests
     [Fact]
     public void Choose_ExpertsAreEqual_ShareWhatOneWouldGet()
     {
-        RandomRows one = RandomRows.Draw(new(4), 1, 60);
-        double[] a = new RandomRows(one.Base, one.Deltas[0], one.Deltas[0]).Choose(joint).Factors;
+        RandomDeltaRows one = RandomDeltaRows.Draw(new(4), 1, 60);
+        double[] a = new RandomDeltaRows(one.Base, one.Deltas[0], one.Deltas[0]).Choose(joint).Factors;
         Assert.Equal(a[0], a[1], 1e-5);
         Assert.Equal(one.Choose(single).Factors[0], a[0] + a[1], 0.01);
     }
@@ -63,9 +63,9 @@ public sealed class DynamicJointTests
     {
         // Tokens are pairs (i, j); one expert moves i, the other j, and the base gives them independent probabilities.
         var random = new Random(5);
-        float[] p = RandomRows.Row(random, 12, 1), q = RandomRows.Row(random, 12, 1), anti = RandomRows.Row(random, 144, 1);
-        float[] first = RandomRows.Row(random, 12, 1), second = RandomRows.Row(random, 12, 1);
-        RandomRows rows = new(Pairs((i, j) => p[i] + q[j]), (Pairs((i, _) => first[i]), null), (Pairs((_, j) => second[j]), null));
+        float[] p = RandomDeltaRows.Row(random, 12, 1), q = RandomDeltaRows.Row(random, 12, 1), anti = RandomDeltaRows.Row(random, 144, 1);
+        float[] first = RandomDeltaRows.Row(random, 12, 1), second = RandomDeltaRows.Row(random, 12, 1);
+        RandomDeltaRows rows = new(Pairs((i, j) => p[i] + q[j]), (Pairs((i, _) => first[i]), null), (Pairs((_, j) => second[j]), null));
         double[] a = rows.Choose(joint).Factors;
         Assert.Equal(rows.Only(0).Choose(single).Factors[0], a[0], 1e-5);
         Assert.Equal(rows.Only(1).Choose(single).Factors[0], a[1], 1e-5);
@@ -76,8 +76,8 @@ public sealed class DynamicJointTests
     [Fact]
     public void Choose_OneDeltaIsConstant_IsOneAndDoesNotMatterToTheOther()
     {
-        RandomRows rows = RandomRows.Draw(new(6), 1, 50);
-        double[] a = new RandomRows(rows.Base, (rows.Base, rows.Base), rows.Deltas[0]).Choose(joint).Factors;
+        RandomDeltaRows rows = RandomDeltaRows.Draw(new(6), 1, 50);
+        double[] a = new RandomDeltaRows(rows.Base, (rows.Base, rows.Base), rows.Deltas[0]).Choose(joint).Factors;
         Assert.Equal([1, rows.Choose(single).Factors[0]], a, (x, y) => Math.Abs(x - y) < 1e-6);
     }
 
@@ -87,7 +87,7 @@ public sealed class DynamicJointTests
         var random = new Random(7);
         for (int i = 0; i < 100; i++)
         {
-            RandomRows rows = RandomRows.Draw(random, 3, 50);
+            RandomDeltaRows rows = RandomDeltaRows.Draw(random, 3, 50);
             double[] a = rows.Choose(joint).Factors, b = (rows with { Deltas = [.. rows.Deltas.Reverse()] }).Choose(joint).Factors;
             Assert.InRange(new SlowDynamicFusion(rows).Distance(a, [.. b.Reverse()]), 0, 1e-5);
         }
@@ -96,9 +96,9 @@ public sealed class DynamicJointTests
     [Fact]
     public void Choose_BaseIsTooSureToReachTheTargets_SaysSo()
     {
-        float[] sure = RandomRows.Row(new(8), 50, 1);
+        float[] sure = RandomDeltaRows.Row(new(8), 50, 1);
         sure[3] += 30;
-        (float[]?, float[]?)[] deltas = [(RandomRows.Row(new(9), 50, 1), null), (RandomRows.Row(new(10), 50, 1), null)];
-        Assert.True(new RandomRows(sure, deltas).Choose(joint).Saturated);
+        (float[]?, float[]?)[] deltas = [(RandomDeltaRows.Row(new(9), 50, 1), null), (RandomDeltaRows.Row(new(10), 50, 1), null)];
+        Assert.True(new RandomDeltaRows(sure, deltas).Choose(joint).Saturated);
     }
 }

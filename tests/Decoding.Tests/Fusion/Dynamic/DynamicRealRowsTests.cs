@@ -1,6 +1,6 @@
-using ProxyTune.Decoding.Fusion.Dynamic;
+using ProxyTune.Decoding.Fusion;
 
-namespace ProxyTune.Decoding.Tests.Fusion.Dynamic;
+namespace ProxyTune.Decoding.Tests.Fusion;
 
 public sealed class DynamicRealRowsTests
 {
@@ -9,11 +9,11 @@ public sealed class DynamicRealRowsTests
     {
         DynamicFusion closed = new(new()), grid = new(new() { Search = DynamicSearch.Grid }), joint = new(new() { Mode = DynamicMode.Joint });
         int count = 0, unique = 0, compared = 0;
-        foreach (RandomRows two in RealRows.Read())
+        foreach (RandomDeltaRows two in RealRows.Read())
         {
             // One expert on most rows, for the oracle's sake; on some, both and a finer grid.
             bool fine = count % 50 == 0;
-            RandomRows rows = fine ? two : new(two.Base, two.Deltas[count % 2]);
+            RandomDeltaRows rows = fine ? two : new(two.Base, two.Deltas[count % 2]);
             var check = new LossCheck(rows, fine ? 10 : 1);
             check.NothingOnTheGridIsBetter(rows.Choose(closed).Factors);
             check.Grid(rows.Choose(grid).Factors);

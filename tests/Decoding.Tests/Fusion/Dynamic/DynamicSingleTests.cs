@@ -1,7 +1,7 @@
+using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Fusion;
-using ProxyTune.Decoding.Fusion.Dynamic;
 
-namespace ProxyTune.Decoding.Tests.Fusion.Dynamic;
+namespace ProxyTune.Decoding.Tests.Fusion;
 
 public sealed class DynamicSingleTests
 {
@@ -19,7 +19,7 @@ public sealed class DynamicSingleTests
         for (int i = 0; i < cases; i++)
         {
             // Mostly narrow rows, for the oracle's sake; on some, a finer grid.
-            RandomRows rows = RandomRows.Draw(random, experts, i % 100 == 0 ? random.Next(500, 2000) : random.Next(40, 100));
+            RandomDeltaRows rows = RandomDeltaRows.Draw(random, experts, i % 100 == 0 ? random.Next(500, 2000) : random.Next(40, 100));
             var check = new LossCheck(rows, i % 50 == 1 ? 100 : 10);
             check.ClosedForm(rows.Choose(closed).Factors);
             check.Grid(rows.Choose(grid).Factors);
@@ -36,9 +36,9 @@ public sealed class DynamicSingleTests
         var random = new Random(3);
         for (int i = 0; i < 300; i++)
         {
-            RandomRows rows = RandomRows.Draw(random, 1, 60);
-            float[] plus = RandomRows.Row(random, 60, 3);
-            RandomRows equal = new(rows.Base, (plus, rows.Base));
+            RandomDeltaRows rows = RandomDeltaRows.Draw(random, 1, 60);
+            float[] plus = RandomDeltaRows.Row(random, 60, 3);
+            RandomDeltaRows equal = new(rows.Base, (plus, rows.Base));
             (double[] factors, bool saturated) = equal.Choose(closed);
             Assert.False(saturated);
             Assert.InRange(new SlowDynamicFusion(equal).Distance(factors, [1]), 0, 1e-6);
@@ -49,13 +49,13 @@ public sealed class DynamicSingleTests
     [Fact]
     public void Choose_DeltaIsConstant_IsOne()
     {
-        float[] row = RandomRows.Row(new(4), 50, 3);
+        float[] row = RandomDeltaRows.Row(new(4), 50, 3);
         float[] shifted = [.. row.Select(x => x + 2)], rounded = [.. row.Select(x => x + 5e-7f)];
         foreach (float[] plus in new[] { row, shifted, rounded })
         {
             foreach (DynamicFusion rule in new[] { closed, grid })
             {
-                AssertChosen([1], false, new RandomRows(RandomRows.Row(new(5), 50, 1), (plus, row)).Choose(rule, 0.3f));
+                AssertChosen([1], false, new RandomDeltaRows(RandomDeltaRows.Row(new(5), 50, 1), (plus, row)).Choose(rule, 0.3f));
             }
         }
     }
@@ -63,9 +63,9 @@ public sealed class DynamicSingleTests
     [Fact]
     public void Choose_OneDeltaOfSeveralIsConstant_TheOtherOneMoves()
     {
-        RandomRows rows = RandomRows.Draw(new(6), 1, 50);
+        RandomDeltaRows rows = RandomDeltaRows.Draw(new(6), 1, 50);
         float[] anti = rows.Deltas[0].Minus!;
-        RandomRows two = new(rows.Base, (anti, anti), rows.Deltas[0]);
+        RandomDeltaRows two = new(rows.Base, (anti, anti), rows.Deltas[0]);
         (double[] factors, _) = two.Choose(closed);
         Assert.Equal(0, factors[0]);
         Assert.InRange(factors[1], 0.01, 2);
@@ -75,17 +75,17 @@ public sealed class DynamicSingleTests
     [Fact]
     public void Choose_BaseIsTooSureToReachTheTarget_SaturatesAndSaysSo()
     {
-        float[] sure = RandomRows.Row(new(7), 50, 1), surer = [.. sure], anti = RandomRows.Row(new(8), 50, 1), plus = RandomRows.Row(new(9), 50, 1);
+        float[] sure = RandomDeltaRows.Row(new(7), 50, 1), surer = [.. sure], anti = RandomDeltaRows.Row(new(8), 50, 1), plus = RandomDeltaRows.Row(new(9), 50, 1);
         sure[3] += 15;
         surer[3] += 40;
         foreach (DynamicFusion rule in new[] { closed, grid })
         {
-            AssertChosen([2], true, new RandomRows(sure, (plus, anti)).Choose(rule, 0.5f));
+            AssertChosen([2], true, new RandomDeltaRows(sure, (plus, anti)).Choose(rule, 0.5f));
         }
 
         // Here the loss is the same everywhere as far as double precision tells, but its derivative is not.
-        AssertChosen([2], true, new RandomRows(surer, (plus, anti)).Choose(closed, 0.5f));
-        AssertChosen([0.5], true, new RandomRows(sure, (plus, anti)).Choose(new DynamicFusion(new() { Maximum = 0.5f })));
+        AssertChosen([2], true, new RandomDeltaRows(surer, (plus, anti)).Choose(closed, 0.5f));
+        AssertChosen([0.5], true, new RandomDeltaRows(sure, (plus, anti)).Choose(new DynamicFusion(new() { Maximum = 0.5f })));
     }
 
     [Fact]
@@ -94,7 +94,7 @@ public sealed class DynamicSingleTests
         var random = new Random(10);
         for (int i = 0; i < 300; i++)
         {
-            RandomRows rows = RandomRows.Draw(random, 3, 80);
+            RandomDeltaRows rows = RandomDeltaRows.Draw(random, 3, 80);
             (double[] expected, bool saturated) = rows.Allowed().Choose(closed);
             AssertChosen(expected, saturated, rows.Choose(closed));
         }
@@ -104,14 +104,14 @@ public sealed class DynamicSingleTests
     public void Choose_EverythingBanned_IsOne()
     {
         float[] none = [float.NegativeInfinity, 1], other = [1, float.NegativeInfinity];
-        AssertChosen([1], false, new RandomRows(none, (other, [1, 2])).Choose(closed));
+        AssertChosen([1], false, new RandomDeltaRows(none, (other, [1, 2])).Choose(closed));
     }
 
     [Fact]
     public void Choose_ExpertsAreEqual_KeepsTheOneOfTheTokenBefore()
     {
-        RandomRows rows = RandomRows.Draw(new(11), 1, 50);
-        RandomRows twice = new(rows.Base, rows.Deltas[0], rows.Deltas[0]);
+        RandomDeltaRows rows = RandomDeltaRows.Draw(new(11), 1, 50);
+        RandomDeltaRows twice = new(rows.Base, rows.Deltas[0], rows.Deltas[0]);
         foreach (float maximum in new[] { 0.1f, 2 })
         {
             DynamicFusion rule = new(new() { Maximum = maximum });
@@ -125,7 +125,7 @@ public sealed class DynamicSingleTests
     public void Choose_ManyTokensInARow_AllocatesNothing()
     {
         float[] factors = new float[2], previous = [1, 0];
-        RandomRows rows = RandomRows.Draw(new(12), 2, 500);
+        RandomDeltaRows rows = RandomDeltaRows.Draw(new(12), 2, 500);
         DeltaRows[] deltas = [.. rows.Deltas.Select(d => new DeltaRows(d.Plus, d.Minus))];
         foreach (DynamicMode mode in Enum.GetValues<DynamicMode>())
         {

@@ -1,14 +1,13 @@
 using ProxyTune.Decoding.Fusion;
-using ProxyTune.Decoding.Fusion.Dynamic;
 
-namespace ProxyTune.Decoding.Tests.Fusion.Dynamic;
+namespace ProxyTune.Decoding.Tests.Fusion;
 
 public sealed class FactorSearchTests
 {
     // As a grows, the second token overtakes the first at 0.5 and the third the second at 1.25, and KL(F_a || P) rises in two steps. For a
     // target between them and a small KL(P || F_a), the loss has a minimum at each step.
     private const double Between = 0.9;
-    private static readonly RandomRows Steps = new([0, -5, -15], ([0, 10, 18], null));
+    private static readonly RandomDeltaRows Steps = new([0, -5, -15], ([0, 10, 18], null));
 
     private static readonly Interval Whole = new(0, 2);
 

@@ -1,6 +1,6 @@
-using ProxyTune.Decoding.Fusion.Dynamic;
+using ProxyTune.Decoding.Fusion;
 
-namespace ProxyTune.Decoding.Tests.Fusion.Dynamic;
+namespace ProxyTune.Decoding.Tests.Fusion;
 
 /// <summary>The objective of joint fusion by plain loops: log Z(a) - sum of a_t m_t + sum of r_t / 2 (a_t - a_t*)^2.</summary>
 internal sealed class JointObjective
@@ -10,7 +10,7 @@ internal sealed class JointObjective
     private readonly (double Mean, double Variance)[] moments;
 
     /// <param name="single">Finds a_t*, tested elsewhere.</param>
-    public JointObjective(RandomRows rows, DynamicFusion single)
+    public JointObjective(RandomDeltaRows rows, DynamicFusion single)
     {
         oracle = new(rows);
         alone = [.. rows.Deltas.Select((_, t) => rows.Only(t).Choose(single).Factors[0])];

@@ -1,4 +1,4 @@
-namespace ProxyTune.Decoding.Tests.Fusion.Dynamic;
+namespace ProxyTune.Decoding.Tests.Fusion;
 
 /// <summary>Compares factors that leave one expert with the oracle's grids.</summary>
 internal sealed class LossCheck
@@ -16,7 +16,7 @@ internal sealed class LossCheck
     private readonly int steps;
 
     /// <param name="steps">Points of the fine grid per 0.1.</param>
-    public LossCheck(RandomRows rows, int steps = 10)
+    public LossCheck(RandomDeltaRows rows, int steps = 10)
     {
         this.steps = steps;
         oracle = new(rows);

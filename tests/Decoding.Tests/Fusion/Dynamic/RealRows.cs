@@ -3,7 +3,7 @@ using ProxyTune.Decoding.Sampling;
 using ProxyTune.Decoding.Text;
 using ProxyTune.Testing;
 
-namespace ProxyTune.Decoding.Tests.Fusion.Dynamic;
+namespace ProxyTune.Decoding.Tests.Fusion;
 
 /// <summary>What the demo family's base and small models say at each position of conversations that the base makes up.</summary>
 internal static class RealRows
@@ -12,12 +12,12 @@ internal static class RealRows
     private const int Length = 640;
 
     /// <summary>Two experts, qa and json, over one anti-expert.</summary>
-    public static IEnumerable<RandomRows> Read()
+    public static IEnumerable<RandomDeltaRows> Read()
     {
         (List<int>[] texts, List<float[]>[] ofBase) = WriteTexts();
         float[][][] qa = Follow("town-small-qa", texts), json = Follow("town-small-json", texts), small = Follow("town-small", texts);
         return Enumerable.Range(0, Conversations).SelectMany(c => Enumerable.Range(0, Length).Select(i =>
-            new RandomRows(ofBase[c][i], (qa[c][i], small[c][i]), (json[c][i], small[c][i]))));
+            new RandomDeltaRows(ofBase[c][i], (qa[c][i], small[c][i]), (json[c][i], small[c][i]))));
     }
 
     private static (List<int>[] Texts, List<float[]>[] Rows) WriteTexts()

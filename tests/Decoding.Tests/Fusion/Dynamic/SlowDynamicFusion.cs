@@ -1,4 +1,4 @@
-namespace ProxyTune.Decoding.Tests.Fusion.Dynamic;
+namespace ProxyTune.Decoding.Tests.Fusion;
 
 /// <summary>Dynamic logit fusion by its definition: whole softmaxes and divergences in plain loops, in double, for every a that is tried.</summary>
 internal sealed class SlowDynamicFusion
@@ -8,7 +8,7 @@ internal sealed class SlowDynamicFusion
     private readonly double[] p;
     private readonly double[][] deltas;
 
-    public SlowDynamicFusion(RandomRows rows)
+    public SlowDynamicFusion(RandomDeltaRows rows)
     {
         int[] kept = [.. Enumerable.Range(0, rows.Base.Length).Where(rows.Allows)];
         logits = [.. kept.Select(i => (double)rows.Base[i])];

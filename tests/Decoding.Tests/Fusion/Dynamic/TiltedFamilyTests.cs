@@ -1,7 +1,6 @@
 using ProxyTune.Decoding.Fusion;
-using ProxyTune.Decoding.Fusion.Dynamic;
 
-namespace ProxyTune.Decoding.Tests.Fusion.Dynamic;
+namespace ProxyTune.Decoding.Tests.Fusion;
 
 public sealed class TiltedFamilyTests
 {
@@ -11,7 +10,7 @@ public sealed class TiltedFamilyTests
         var random = new Random(1);
         for (int i = 0; i < 500; i++)
         {
-            RandomRows rows = RandomRows.Draw(random, 1, random.Next(10, 300)).Allowed();
+            RandomDeltaRows rows = RandomDeltaRows.Draw(random, 1, random.Next(10, 300)).Allowed();
             var oracle = new SlowDynamicFusion(rows);
             TiltedFamily family = Load(rows);
             AssertClose(oracle.Targets[0].Forward, family.Tuning.Forward);
@@ -40,8 +39,8 @@ public sealed class TiltedFamilyTests
     public void At_WideRow_EqualsPlainLoops(double scale)
     {
         var random = new Random(2);
-        float[] anti = RandomRows.Row(random, 40_000, 3), plus = [.. anti.Zip(RandomRows.Row(random, 40_000, scale), (x, y) => x + y)];
-        RandomRows rows = new(RandomRows.Row(random, 40_000, 3), (plus, anti));
+        float[] anti = RandomDeltaRows.Row(random, 40_000, 3), plus = [.. anti.Zip(RandomDeltaRows.Row(random, 40_000, scale), (x, y) => x + y)];
+        RandomDeltaRows rows = new(RandomDeltaRows.Row(random, 40_000, 3), (plus, anti));
         var oracle = new SlowDynamicFusion(rows);
         TiltedFamily family = Load(rows);
         foreach (double a in new[] { 0.1, 1, 2 })
@@ -59,14 +58,14 @@ public sealed class TiltedFamilyTests
     [Fact]
     public void At_TokensShareABin_EqualsPlainLoops()
     {
-        RandomRows rows = new([0, -1.5f, -60, -60], ([0.001f, 0.03f, -16, 16], null));
+        RandomDeltaRows rows = new([0, -1.5f, -60, -60], ([0.001f, 0.03f, -16, 16], null));
         (double forward, double backward) = new SlowDynamicFusion(rows).Moved(2);
         Divergences moved = Load(rows).At(2).Moved;
         Assert.Equal(forward, moved.Forward, 1e-4 * forward);
         Assert.Equal(backward, moved.Backward, 1e-4 * backward);
     }
 
-    private static TiltedFamily Load(RandomRows rows)
+    private static TiltedFamily Load(RandomDeltaRows rows)
     {
         TiltedFamily family = new();
         family.Load(rows.Base, new DeltaRows(rows.Deltas[0].Plus, rows.Deltas[0].Minus), 2);

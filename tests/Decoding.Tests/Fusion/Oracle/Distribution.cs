@@ -1,4 +1,4 @@
-namespace ProxyTune.Decoding.Tests.Fusion.Oracle;
+namespace ProxyTune.Decoding.Tests.Fusion;
 
 /// <summary>Softmax, divergence and sets of likely tokens by sorting and plain loops.</summary>
 internal static class Distribution

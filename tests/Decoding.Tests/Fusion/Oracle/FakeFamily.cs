@@ -1,10 +1,10 @@
-using ProxyTune.Decoding.Catalog;
 using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Serving;
 using ProxyTune.Decoding.Text;
 using ProxyTune.Testing;
 
-namespace ProxyTune.Decoding.Tests.Fusion.Oracle;
+namespace ProxyTune.Decoding.Tests.Fusion;
 
 /// <summary>Served models over members whose rows are known, of several widths; the tokenizer is narrower than all of them.</summary>
 internal sealed class FakeFamily : IDisposable

@@ -1,6 +1,6 @@
-using ProxyTune.Decoding.Catalog;
+using ProxyTune.Decoding.Serving;
 
-namespace ProxyTune.Decoding.Tests.Fusion.Oracle;
+namespace ProxyTune.Decoding.Tests.Fusion;
 
 /// <summary>Every method in its variants, every mask, every schedule.</summary>
 internal static class FusionCases

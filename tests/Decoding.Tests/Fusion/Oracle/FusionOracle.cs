@@ -1,6 +1,6 @@
-using ProxyTune.Decoding.Catalog;
+using ProxyTune.Decoding.Serving;
 
-namespace ProxyTune.Decoding.Tests.Fusion.Oracle;
+namespace ProxyTune.Decoding.Tests.Fusion;
 
 /// <summary>Every method from its equation in docs/decoding.md, in double precision and plain loops, over log-probabilities.</summary>
 internal static class FusionOracle

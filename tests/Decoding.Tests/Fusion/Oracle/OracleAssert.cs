@@ -1,13 +1,13 @@
-using ProxyTune.Decoding.Fusion;
+using ProxyTune.Decoding.Models;
 
-namespace ProxyTune.Decoding.Tests.Fusion.Oracle;
+namespace ProxyTune.Decoding.Tests.Fusion;
 
 internal static class OracleAssert
 {
     private const double Tolerance = 1e-5;
 
     // Infinite where fusion draws what the base bans; a trace may write a large number for it.
-    private const double MostDivergence = 9999;
+    private const double MaxDivergence = 9999;
 
     /// <summary>Equal up to a constant, within 1e-5 of the row's largest magnitude; banned and masked tokens exactly.</summary>
     public static void Row(double[] expected, ReadOnlySpan<float> actual, string what)
@@ -46,12 +46,12 @@ internal static class OracleAssert
         Other("context", rows.WithoutContext);
         Assert.Equal(choice, actual.BaseChoice);
         Near(ofBase[choice], actual.BaseChoiceLogprob, $"{what}: the base's choice");
-        Near(Math.Min(expected.Divergence, MostDivergence), Math.Min(actual.Divergence, MostDivergence), $"{what}: KL(fused, base)");
+        Near(Math.Min(expected.Divergence, MaxDivergence), Math.Min(actual.Divergence, MaxDivergence), $"{what}: KL(fused, base)");
         Assert.True(expected.Kept == actual.Kept, $"{what}: {actual.Kept} kept, the definition keeps {expected.Kept}.");
         Assert.Equal(expected.Gate is null, actual.Gated is null);
         if (expected.Gate is { } gate)
         {
-            Near(Math.Min(gate.Divergence, MostDivergence), Math.Min(actual.Gated!.Divergence, MostDivergence), $"{what}: KL behind the gate");
+            Near(Math.Min(gate.Divergence, MaxDivergence), Math.Min(actual.Gated!.Divergence, MaxDivergence), $"{what}: KL behind the gate");
             Assert.Equal(gate.ChangesChoice, actual.Gated.ChangesChoice);
         }
 

@@ -1,4 +1,4 @@
-namespace ProxyTune.Decoding.Tests.Fusion.Oracle;
+namespace ProxyTune.Decoding.Tests.Fusion;
 
 /// <summary>The members' rows at one position by the names that the equations have for them, cut to the shared vocabulary.</summary>
 internal sealed record OracleRows(double[] Base, IReadOnlyList<OracleExpert> Experts, double[]? Amateur = null, double[]? WithoutContext = null);

@@ -1,4 +1,4 @@
-namespace ProxyTune.Decoding.Tests.Fusion.Oracle;
+namespace ProxyTune.Decoding.Tests.Fusion;
 
 /// <summary>
 /// Rows as models may give them, a function of the model's name and the tokens: flat and peaked, with equal logits, with banned tokens. Half

@@ -1,6 +1,6 @@
-using ProxyTune.Decoding.Generation.Speculation;
+using ProxyTune.Decoding.Generation;
 
-namespace ProxyTune.Decoding.Tests.Generation.Speculation;
+namespace ProxyTune.Decoding.Tests.Generation;
 
 /// <summary>The policy in a world whose times and guesses are known.</summary>
 public sealed class DraftPolicyTests

@@ -1,8 +1,8 @@
-using ProxyTune.Decoding.Catalog;
 using ProxyTune.Decoding.Generation;
+using ProxyTune.Decoding.Serving;
 using ProxyTune.Testing;
 
-namespace ProxyTune.Decoding.Tests.Generation.Speculation;
+namespace ProxyTune.Decoding.Tests.Generation;
 
 /// <summary>Speculation over the real graphs of models/.</summary>
 public sealed class SpeculatedFamilyTests

@@ -1,12 +1,11 @@
 using Microsoft.Extensions.Time.Testing;
-
+using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Generation;
-using ProxyTune.Decoding.Generation.Speculation;
 using ProxyTune.Decoding.Models;
 using ProxyTune.Testing;
 
-namespace ProxyTune.Decoding.Tests.Generation.Speculation;
+namespace ProxyTune.Decoding.Tests.Generation;
 
 /// <summary>Where drafts go wrong, or members fail.</summary>
 public sealed class SpeculationFailureTests : IDisposable
@@ -100,7 +99,7 @@ public sealed class SpeculationFailureTests : IDisposable
     public async Task Dispose_WhileTheExpertDrafts_FreesEverySequence()
     {
         await using DecodeScheduler scheduler = new(fused, new() { MaxDraft = 3, AlwaysDraft = true });
-        Decoding.Generation.Generation? generation = null;
+        GenerationStream? generation = null;
         using ManualResetEventSlim submitted = new();
         right.OnForward = batch =>
         {

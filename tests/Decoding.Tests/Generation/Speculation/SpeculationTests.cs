@@ -1,10 +1,10 @@
-using ProxyTune.Decoding.Catalog;
 using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Decoding.Sampling;
-using ProxyTune.Decoding.Tests.Fusion.Oracle;
+using ProxyTune.Decoding.Serving;
+using ProxyTune.Decoding.Tests.Fusion;
 
-namespace ProxyTune.Decoding.Tests.Generation.Speculation;
+namespace ProxyTune.Decoding.Tests.Generation;
 
 /// <summary>Speculation changes no token, and nothing that is told of one.</summary>
 public sealed class SpeculationTests

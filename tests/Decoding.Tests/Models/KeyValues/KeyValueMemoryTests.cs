@@ -1,10 +1,10 @@
+using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Decoding.Models;
-using ProxyTune.Decoding.Models.KeyValues;
 using ProxyTune.Decoding.Tests.Generation;
 
-namespace ProxyTune.Decoding.Tests.Models.KeyValues;
+namespace ProxyTune.Decoding.Tests.Models;
 
 public sealed class KeyValueMemoryTests : IDisposable
 {
@@ -37,7 +37,7 @@ public sealed class KeyValueMemoryTests : IDisposable
     {
         using KeyValueMemory memory = new(2 * TinyDecoder.Context * TokenBytes);
         using OnnxLanguageModel model = Load(dialect, memory);
-        Sequence Start(int length, int appended) => model.Start(Prompt.For(model, new int[length]) with { MostAppended = appended });
+        Sequence Start(int length, int appended) => model.Start(Prompt.For(model, new int[length]) with { MaxAppended = appended });
 
         Sequence first = Start(100, 400);
         Assert.Equal((dialect == "shared" ? 500 * GrowingBytes : 2 * 500 * TokenBytes, 0L), (memory.Statistics.Reserved, memory.Statistics.Live));
@@ -65,7 +65,7 @@ public sealed class KeyValueMemoryTests : IDisposable
             int[] text = Rows.Random(step, random.Next(1, random.Next(5) == 0 ? 600 : 40), TinyDecoder.Vocabulary);
             try
             {
-                live.Add(chosen.Start(Prompt.For(chosen, text) with { Tenant = "a", MostAppended = random.Next(1, 100) }));
+                live.Add(chosen.Start(Prompt.For(chosen, text) with { Tenant = "a", MaxAppended = random.Next(1, 100) }));
                 Rows.Forward(chosen, new Segment(live[^1], default));
             }
             catch (EngineException e) when (e.Error == EngineError.QueueFull)
@@ -89,12 +89,12 @@ public sealed class KeyValueMemoryTests : IDisposable
         using KeyValueMemory memory = new(ContextBytes);
         using OnnxLanguageModel generous = Load("shared", memory), needy = Load("shared-other", memory);
         int[][] texts = [.. Enumerable.Range(0, 8).Select(i => Rows.Random(i, 62, TinyDecoder.Vocabulary))];
-        Sequence[] many = [.. texts.Select(text => generous.Start(Prompt.For(generous, text.AsMemory(0, 60)) with { MostAppended = 2 }))];
+        Sequence[] many = [.. texts.Select(text => generous.Start(Prompt.For(generous, text.AsMemory(0, 60)) with { MaxAppended = 2 }))];
         Rows.Forward(generous, [.. many.Select(s => new Segment(s, default))]);
         Array.ForEach(many[..6], s => s.Dispose());
         Assert.Equal(8 * 64 * TokenBytes, memory.Statistics.Live);
 
-        using Sequence large = needy.Start(Prompt.For(needy, Rows.Random(9, 400, TinyDecoder.Vocabulary)) with { MostAppended = 1 });
+        using Sequence large = needy.Start(Prompt.For(needy, Rows.Random(9, 400, TinyDecoder.Vocabulary)) with { MaxAppended = 1 });
         Rows.Forward(needy, new Segment(large, default));
         Assert.InRange(memory.Statistics.Live, 0, memory.Limit);
         float[][] rows = Rows.Forward(generous, [.. Enumerable.Range(6, 2).Select(i => new Segment(many[i], texts[i].AsMemory(60, 1)))]);

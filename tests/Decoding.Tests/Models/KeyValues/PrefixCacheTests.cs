@@ -1,9 +1,7 @@
+using ProxyTune.Checkpoints.Patches;
 using ProxyTune.Decoding.Models;
-using ProxyTune.Decoding.Models.KeyValues;
-using ProxyTune.Decoding.Patches;
-using ProxyTune.Decoding.Tests.Patches;
 
-namespace ProxyTune.Decoding.Tests.Models.KeyValues;
+namespace ProxyTune.Decoding.Tests.Models;
 
 public sealed class PrefixCacheTests : IDisposable
 {
@@ -175,7 +173,7 @@ public sealed class PrefixCacheTests : IDisposable
 
     private static float[][] Answer(OnnxLanguageModel model, int[] tokens, string? tenant, out int cached, int mostAppended = int.MaxValue)
     {
-        using Sequence sequence = model.Start(Prompt.For(model, tokens) with { Tenant = tenant, MostAppended = mostAppended });
+        using Sequence sequence = model.Start(Prompt.For(model, tokens) with { Tenant = tenant, MaxAppended = mostAppended });
         float[][] rows = Rows.Forward(model, new Segment(sequence, default));
         cached = sequence.CachedTokens;
         return rows;

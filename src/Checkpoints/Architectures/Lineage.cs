@@ -1,0 +1,72 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+using System.Text.Json;
+using System.Text;
+using ProxyTune.Checkpoints.Formats;
+
+namespace ProxyTune.Checkpoints.Architectures;
+
+/// <summary>
+/// Which weights a model folder stems from, whatever the precision that it is served in: SHA-256 over the float32 tensors of its checkpoint, in
+/// ordinal order of their names, each as <c>name [d0,d1]\n</c> in UTF-8 and then its data, little-endian. Lower-case hex.
+/// </summary>
+/// <remarks>A quantised export has no such tensors any more and carries the hash in lineage.json: <c>{"weights": "..."}</c>.</remarks>
+public static class Lineage
+{
+    public const string FileName = "lineage.json";
+
+    private const string Checkpoint = "model.safetensors";
+    private const int PieceElements = 1 << 18;
+
+    /// <summary>The hash of model.safetensors where the folder has one, else what its lineage.json says, else null: nothing is known.</summary>
+    /// <remarks>Reads the whole checkpoint; the caller keeps the result.</remarks>
+    /// <exception cref="EngineException">InvalidModelFolder: model.safetensors is broken, or lineage.json is no such object.</exception>
+    public static string? Of(string folder)
+    {
+        string checkpoint = Path.Combine(folder, Checkpoint), carried = Path.Combine(folder, FileName);
+        return File.Exists(checkpoint) ? OfWeights(checkpoint) : File.Exists(carried) ? Read(carried) : null;
+    }
+
+    /// <summary>Says of a folder without a checkpoint from which weights it was made.</summary>
+    public static void Write(string folder, string weights) =>
+        File.WriteAllText(Path.Combine(folder, FileName), $"{{ \"weights\": \"{weights}\" }}\n");
+
+    /// <summary>Whether a text is a hash as they are written here: 64 digits of lower-case hex.</summary>
+    public static bool IsHash(string? text) => text?.Length == 2 * SHA256.HashSizeInBytes && text.All(char.IsAsciiHexDigitLower);
+
+    private static string OfWeights(string path)
+    {
+        using var file = SafetensorsFile.Open(path);
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        foreach (var tensor in file.Tensors.Values.OrderBy(tensor => tensor.Name, StringComparer.Ordinal))
+        {
+            var shape = string.Join(',', tensor.Shape.Select(size => size.ToString(CultureInfo.InvariantCulture)));
+            hash.AppendData(Encoding.UTF8.GetBytes($"{tensor.Name} [{shape}]\n"));
+            foreach (var piece in file.ReadPieces(tensor.Name, PieceElements))
+            {
+                hash.AppendData(MemoryMarshal.AsBytes(piece.Span));
+            }
+        }
+
+        return Convert.ToHexStringLower(hash.GetHashAndReset());
+    }
+
+    private static string Read(string path)
+    {
+        try
+        {
+            using var json = JsonDocument.Parse(File.ReadAllBytes(path));
+            var weights = json.RootElement.ValueKind == JsonValueKind.Object && json.RootElement.TryGetProperty("weights", out var value) && value.ValueKind == JsonValueKind.String
+                ? value.GetString()
+                : null;
+            return IsHash(weights)
+                ? weights!
+                : throw new EngineException(EngineError.InvalidModelFolder, $"{path}: weights is {weights ?? "missing"}; accepted is a SHA-256 in lower-case hex.", path);
+        }
+        catch (JsonException error)
+        {
+            throw new EngineException(EngineError.InvalidModelFolder, $"{path}: {error.Message}", path, error);
+        }
+    }
+}

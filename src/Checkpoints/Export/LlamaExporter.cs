@@ -1,0 +1,106 @@
+using System.Runtime.InteropServices;
+using Google.Protobuf;
+using ProxyTune.Checkpoints.Architectures;
+using ProxyTune.Checkpoints.Formats;
+using ProxyTune.Checkpoints.Patches;
+using global::Onnx;
+
+namespace ProxyTune.Checkpoints.Export;
+
+/// <summary>Turns a Hugging Face checkpoint of a Llama-family decoder into a folder that ONNX Runtime and onnxruntime-genai run.</summary>
+public static class LlamaExporter
+{
+    /// <summary>Of a weight that is not quantised.</summary>
+    public const int FloatBits = 32;
+
+    private const string WeightsFile = "model.safetensors";
+    private const string GraphFile = "model.onnx";
+    private const string PaddedFile = "model.onnx.data";
+    private const string QuantizedFile = "model.quantized.data";
+
+    private static readonly string[] CopiedFiles =
+    [
+        "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja",
+    ];
+
+    /// <summary>
+    /// Writes genai_config.json, model.onnx and model.safetensors, and copies the small files. The graph's weights are ranges of
+    /// model.safetensors, so the folder is at once a float32 checkpoint and a model to serve, with one copy of the weights. Quantised,
+    /// the weights are in a file of their own and the folder is a model to serve only.
+    /// </summary>
+    /// <param name="checkpoint">A folder with config.json, model.safetensors and the tokenizer's files.</param>
+    /// <param name="target">Created where needed; may be <paramref name="checkpoint"/> itself.</param>
+    /// <param name="patches">What is added to the weights; null for nothing.</param>
+    /// <param name="bits">
+    /// Of each linear weight, patches included: 32 (default, float), or 8 or 4 in blocks of 32 inputs with a float32 scale each, which makes 9 or 5.
+    /// The head has at least 8; embeddings and norms are float32.
+    /// </param>
+    /// <exception cref="EngineException">InvalidModelFolder: the checkpoint is incomplete or does not fit its config.json, or a patch does not fit it; InvalidValue: a patch's weight, bits.</exception>
+    public static void Export(string checkpoint, string target, IReadOnlyList<WeightedPatch>? patches = null, int bits = FloatBits)
+    {
+        if (bits is not (FloatBits or 8 or 4))
+        {
+            throw new EngineException(EngineError.InvalidValue, $"bits is {bits}; accepted are 4, 8 and {FloatBits}.", "bits");
+        }
+
+        if (bits == FloatBits)
+        {
+            ExportFloat32(checkpoint, target, patches ?? []);
+            return;
+        }
+
+        DirectoryInfo full = Directory.CreateDirectory(Path.Combine(target, ".float32"));
+        try
+        {
+            ExportFloat32(checkpoint, full.FullName, patches ?? []);
+            var graph = ModelProto.Parser.ParseFrom(File.ReadAllBytes(Path.Combine(full.FullName, GraphFile)));
+            ModelProto quantized = QuantizedGraph.Write(full.FullName, graph, target, QuantizedFile, bits, LlamaGraph.Logits);
+            File.WriteAllBytes(Path.Combine(target, GraphFile), quantized.ToByteArray());
+            Copy([.. CopiedFiles, GenAiConfig.FileName], full.FullName, target);
+            Lineage.Write(target, Lineage.Of(full.FullName)!);
+        }
+        finally
+        {
+            full.Delete(recursive: true);
+        }
+    }
+
+    private static void ExportFloat32(string checkpoint, string target, IReadOnlyList<WeightedPatch> patches)
+    {
+        var config = CheckpointConfig.Read(checkpoint);
+        Directory.CreateDirectory(target);
+        using (var source = SafetensorsFile.Open(Path.Combine(checkpoint, WeightsFile)))
+        {
+            SafetensorsFile.Write(Path.Combine(target, WeightsFile), PatchMerge.Apply(LlamaTensors.ReadInOrder(source, config), patches));
+        }
+
+        if (Path.GetFullPath(checkpoint) != Path.GetFullPath(target))
+        {
+            Copy(CopiedFiles, checkpoint, target);
+        }
+
+        using var file = SafetensorsFile.Open(Path.Combine(target, WeightsFile));
+        var weights = new LlamaWeights(config, file, PaddedFile);
+        WritePadded(Path.Combine(target, PaddedFile), weights);
+        File.WriteAllBytes(Path.Combine(target, GraphFile), LlamaGraph.Build(config, weights).ToByteArray());
+        GenAiLayout.WriteConfig(target, GraphFile, config, weights.HeadSize);
+    }
+
+    private static void Copy(IEnumerable<string> names, string from, string to)
+    {
+        foreach (var name in names.Where(name => File.Exists(Path.Combine(from, name))))
+        {
+            File.Copy(Path.Combine(from, name), Path.Combine(to, name), overwrite: true);
+        }
+    }
+
+    private static void WritePadded(string path, LlamaWeights weights)
+    {
+        File.Delete(path);
+        foreach (var weight in weights.Padded())
+        {
+            using var stream = new FileStream(path, FileMode.Append);
+            stream.Write(MemoryMarshal.AsBytes(weight.AsSpan()));
+        }
+    }
+}

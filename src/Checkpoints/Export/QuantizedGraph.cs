@@ -1,0 +1,114 @@
+using System.Runtime.InteropServices;
+using ProxyTune.Checkpoints.Formats;
+using ProxyTune.Checkpoints.Graphs;
+using global::Onnx;
+using static Onnx.TensorProto.Types;
+
+namespace ProxyTune.Checkpoints.Export;
+
+/// <summary>A float32 graph of <see cref="LlamaGraph"/> with MatMulNBits in the place of its linear nodes, and one file with all its weights.</summary>
+internal sealed class QuantizedGraph : IDisposable
+{
+    // Activations are quantised to 8 bits too, block by block: what makes the kernel fast.
+    private const long AccuracyLevel = 4;
+
+    private const int HeadBits = 8;
+
+    // Mapped weights of any type begin at a cache line.
+    private const int Alignment = 64;
+
+    private readonly string sourceFolder;
+    private readonly string fileName;
+    private readonly FileStream data;
+    private readonly List<TensorProto> weights = [];
+
+    private QuantizedGraph(string sourceFolder, string targetFolder, string fileName)
+    {
+        (this.sourceFolder, this.fileName) = (sourceFolder, fileName);
+        data = File.Create(Path.Combine(targetFolder, fileName));
+    }
+
+    /// <param name="sourceFolder">Of the float32 graph and its weights.</param>
+    /// <param name="model">That graph.</param>
+    /// <param name="targetFolder">Gets the file with the weights.</param>
+    /// <param name="bits">4 or 8 for each weight of the layers; the head has 8, since an error there is an error of the logits.</param>
+    /// <param name="logits">The head's output.</param>
+    public static ModelProto Write(string sourceFolder, ModelProto model, string targetFolder, string fileName, int bits, string logits)
+    {
+        ModelProto quantized = model.Clone();
+        GraphProto graph = quantized.Graph;
+        using var writer = new QuantizedGraph(sourceFolder, targetFolder, fileName);
+        Dictionary<string, TensorProto> given = graph.Initializer.ToDictionary(weight => weight.Name);
+        foreach (NodeProto node in graph.Node.Where(node => node.OpType == "FusedMatMul" && given.ContainsKey(node.Input[1])))
+        {
+            writer.Quantize(node, given[node.Input[1]], node.Output[0] == logits ? HeadBits : bits);
+        }
+
+        // Embeddings and norms move too, so that the graph needs no other file.
+        HashSet<string> used = [.. graph.Node.SelectMany(node => node.Input)];
+        foreach (TensorProto other in given.Values.Where(weight => used.Contains(weight.Name)))
+        {
+            writer.Keep(other);
+        }
+
+        graph.Initializer.Clear();
+        graph.Initializer.Add(writer.weights);
+        return quantized;
+    }
+
+    public void Dispose() => data.Dispose();
+
+    private void Quantize(NodeProto node, TensorProto weight, int bits)
+    {
+        (int outputs, int inputs) = ((int)weight.Dims[0], (int)weight.Dims[1]);
+        BlockQuantization blocks = BlockQuantization.Of(MemoryMarshal.Cast<byte, float>(Read(weight)), inputs, bits);
+        int count = BlockQuantization.BlocksOf(inputs);
+        (string values, string scales) = ($"{node.Name}.quantized", $"{node.Name}.scales");
+        Add(new TensorProto { Name = values, DataType = (int)DataType.Uint8, Dims = { outputs, count, BlockQuantization.BytesOf(bits) } }, blocks.Values);
+        Add(new TensorProto { Name = scales, DataType = (int)DataType.Float, Dims = { outputs, count } }, MemoryMarshal.AsBytes(blocks.Scales.AsSpan()));
+        string input = node.Input[0];
+        node.OpType = "MatMulNBits";
+        node.Input.Clear();
+        node.Input.Add([input, values, scales]);
+        node.Attribute.Clear();
+        node.Attribute.Add(
+        [
+            GraphWriter.Attribute("K", (long)inputs),
+            GraphWriter.Attribute("N", (long)outputs),
+            GraphWriter.Attribute("bits", (long)bits),
+            GraphWriter.Attribute("block_size", (long)BlockQuantization.BlockSize),
+            GraphWriter.Attribute("accuracy_level", AccuracyLevel),
+        ]);
+    }
+
+    private void Keep(TensorProto weight)
+    {
+        if (weight.DataLocation != DataLocation.External)
+        {
+            weights.Add(weight);
+            return;
+        }
+
+        byte[] bytes = Read(weight);
+        weight.ExternalData.Clear();
+        Add(weight, bytes);
+    }
+
+    private byte[] Read(TensorProto tensor)
+    {
+        ExternalWeight weight = new(tensor);
+        using FileStream file = File.OpenRead(Path.Combine(sourceFolder, weight.File));
+        file.Position = weight.Offset;
+        var bytes = new byte[weight.Length];
+        file.ReadExactly(bytes);
+        return bytes;
+    }
+
+    private void Add(TensorProto tensor, ReadOnlySpan<byte> bytes)
+    {
+        data.Position = (data.Position + Alignment - 1) / Alignment * Alignment;
+        GraphWriter.Locate(tensor, fileName, data.Position, bytes.Length);
+        data.Write(bytes);
+        weights.Add(tensor);
+    }
+}

@@ -1,0 +1,50 @@
+using System.Buffers.Binary;
+using System.Runtime.InteropServices;
+
+namespace ProxyTune.Checkpoints.Formats;
+
+/// <summary>Elements as the file has them. Quantised ones are those of our graphs, but for their scales, which have 16 bits here.</summary>
+internal static class GgufBlocks
+{
+    public const int Size = BlockQuantization.BlockSize;
+
+    public static int BytesOf(GgufType type) => sizeof(ushort) + (type == GgufType.Q4 ? Size / 2 : Size);
+
+    /// <param name="columns">Of the tensor; a multiple of 32 where it is quantised.</param>
+    public static byte[] Of(GgufType type, float[] values, int columns) => type == GgufType.F32
+        ? MemoryMarshal.AsBytes(values.AsSpan()).ToArray()
+        : Interleave(type, BlockQuantization.Of(values, columns, type == GgufType.Q4 ? 4 : 8));
+
+    private static byte[] Interleave(GgufType type, BlockQuantization blocks)
+    {
+        int bytes = BytesOf(type), given = BlockQuantization.BytesOf(blocks.Bits);
+        byte[] result = new byte[blocks.Scales.Length * bytes];
+        for (int i = 0; i < blocks.Scales.Length; i++)
+        {
+            ReadOnlySpan<byte> values = blocks.Values.AsSpan(i * given, given);
+            Span<byte> block = result.AsSpan(i * bytes, bytes);
+            BinaryPrimitives.WriteHalfLittleEndian(block, (Half)blocks.Scales[i]);
+            block = block[sizeof(ushort)..];
+            if (type == GgufType.Q8)
+            {
+                // Ours count from 0, theirs have a sign.
+                for (int j = 0; j < Size; j++)
+                {
+                    block[j] = (byte)(values[j] - 128);
+                }
+
+                continue;
+            }
+
+            // Ours have neighbours in one byte, theirs the element that is half a block away.
+            for (int j = 0; j < Size / 2; j++)
+            {
+                block[j] = (byte)(Nibble(values, j) | (Nibble(values, j + (Size / 2)) << 4));
+            }
+        }
+
+        return result;
+    }
+
+    private static int Nibble(ReadOnlySpan<byte> values, int i) => (values[i / 2] >> (i % 2 * 4)) & 15;
+}

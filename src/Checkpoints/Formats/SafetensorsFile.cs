@@ -1,0 +1,155 @@
+using System.Buffers.Binary;
+using System.Numerics.Tensors;
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace ProxyTune.Checkpoints.Formats;
+
+/// <summary>
+/// A file of named tensors in Hugging Face's safetensors format: 8 bytes of header length, a JSON header, then the raw little-endian data.
+/// </summary>
+/// <remarks>The header is checked as a whole before any tensor is allocated. Reading is thread-safe.</remarks>
+public sealed class SafetensorsFile : IDisposable
+{
+    private readonly SafeFileHandle _file;
+
+    private SafetensorsFile(string path, SafeFileHandle file, IReadOnlyDictionary<string, SafetensorsTensor> tensors)
+    {
+        Path = path;
+        _file = file;
+        Tensors = tensors;
+    }
+
+    public string Path { get; }
+
+    /// <summary>By name.</summary>
+    public IReadOnlyDictionary<string, SafetensorsTensor> Tensors { get; }
+
+    /// <exception cref="EngineException">InvalidModelFolder: no such file, or a header that is broken or does not fit the file; names file and tensor.</exception>
+    public static SafetensorsFile Open(string path)
+    {
+        if (!File.Exists(path))
+        {
+            throw new EngineException(EngineError.InvalidModelFolder, $"{path}: no such file.", path);
+        }
+
+        var file = File.OpenHandle(path);
+        try
+        {
+            return new SafetensorsFile(path, file, SafetensorsHeader.Read(path, file));
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The tensor's elements in row-major order; F16 and BF16 are widened.</summary>
+    /// <exception cref="EngineException">InvalidModelFolder: no tensor of that name, or one that is not of floating point.</exception>
+    public float[] ReadFloat32(string name)
+    {
+        var tensor = Floats(name);
+        if (tensor.ElementCount > Array.MaxLength)
+        {
+            throw new EngineException(EngineError.InvalidModelFolder, $"{Path}: tensor '{name}' has {tensor.ElementCount} elements; at most {Array.MaxLength} can be read at once.", name);
+        }
+
+        var values = new float[tensor.ElementCount];
+        Read(tensor, 0, values);
+        return values;
+    }
+
+    /// <summary>The same elements in pieces, for tensors of any size; each piece is valid until the next is asked for.</summary>
+    /// <param name="elements">Of a piece at most.</param>
+    /// <exception cref="EngineException">As of <see cref="ReadFloat32"/>.</exception>
+    public IEnumerable<ReadOnlyMemory<float>> ReadPieces(string name, int elements)
+    {
+        var tensor = Floats(name);
+        var piece = new float[Math.Min(elements, tensor.ElementCount)];
+        for (var first = 0L; first < tensor.ElementCount; first += piece.Length)
+        {
+            var values = piece.AsMemory(0, (int)Math.Min(piece.Length, tensor.ElementCount - first));
+            Read(tensor, first, values.Span);
+            yield return values;
+        }
+    }
+
+    /// <summary>Writes float32 tensors in the given order, one directly after the other. The file appears whole or not at all.</summary>
+    /// <exception cref="ArgumentException">A name is given twice, or a shape and its data differ in size.</exception>
+    public static void Write(string path, IEnumerable<(string Name, int[] Shape, float[] Data)> tensors)
+    {
+        ArgumentNullException.ThrowIfNull(tensors);
+        var all = tensors.ToArray();
+        var header = SafetensorsHeader.Format(all);
+        var partial = path + "." + Guid.NewGuid().ToString("N")[..8] + ".partial";
+        try
+        {
+            using (var stream = File.Create(partial, 1 << 16))
+            {
+                Span<byte> length = stackalloc byte[sizeof(ulong)];
+                BinaryPrimitives.WriteUInt64LittleEndian(length, (ulong)header.Length);
+                stream.Write(length);
+                stream.Write(header);
+                foreach (var (_, _, data) in all)
+                {
+                    stream.Write(MemoryMarshal.AsBytes(data.AsSpan()));
+                }
+
+                stream.Flush(flushToDisk: true);
+            }
+
+            File.Move(partial, path, overwrite: true);
+        }
+        finally
+        {
+            File.Delete(partial);
+        }
+    }
+
+    public void Dispose() => _file.Dispose();
+
+    private SafetensorsTensor Floats(string name) =>
+        !Tensors.TryGetValue(name, out var tensor) ? throw new EngineException(EngineError.InvalidModelFolder, $"{Path}: no tensor '{name}'.", name)
+        : tensor.DType is "F32" or "F16" or "BF16" ? tensor
+        : throw new EngineException(EngineError.InvalidModelFolder, $"{Path}: tensor '{name}' is {tensor.DType}; F32, F16 or BF16 can be read.", name);
+
+    /// <param name="first">Index of the first element that is read.</param>
+    private void Read(SafetensorsTensor tensor, long first, Span<float> values)
+    {
+        if (tensor.DType == "F32")
+        {
+            ReadAll(tensor, first * sizeof(float), MemoryMarshal.AsBytes(values));
+            return;
+        }
+
+        var halves = new ushort[values.Length];
+        ReadAll(tensor, first * sizeof(ushort), MemoryMarshal.AsBytes(halves.AsSpan()));
+        if (tensor.DType == "F16")
+        {
+            TensorPrimitives.ConvertToSingle(MemoryMarshal.Cast<ushort, Half>(halves), values);
+            return;
+        }
+
+        for (var i = 0; i < values.Length; i++)
+        {
+            values[i] = BitConverter.UInt32BitsToSingle((uint)halves[i] << 16);
+        }
+    }
+
+    private void ReadAll(SafetensorsTensor tensor, long first, Span<byte> bytes)
+    {
+        var offset = tensor.Offset + first;
+        while (bytes.Length > 0)
+        {
+            var read = RandomAccess.Read(_file, bytes, offset);
+            if (read == 0)
+            {
+                throw new EngineException(EngineError.InvalidModelFolder, $"{Path}: the file ended inside tensor '{tensor.Name}'.", tensor.Name);
+            }
+
+            bytes = bytes[read..];
+            offset += read;
+        }
+    }
+}

@@ -1,0 +1,94 @@
+using ProxyTune.Checkpoints.Architectures;
+using global::Onnx;
+
+namespace ProxyTune.Checkpoints.Graphs;
+
+/// <summary>How heads lie side by side in the linear nodes around attention, as the graph's GroupQueryAttention and its cache tell it.</summary>
+/// <param name="Queries">Heads of the queries.</param>
+/// <param name="Keys">Heads of the keys, and of the values.</param>
+/// <param name="Size">A head's, in the graph.</param>
+/// <param name="Padding">How heads of the model's own size lie in those of the graph.</param>
+internal sealed record AttentionHeads(int Queries, int Keys, int Size, HeadPadding Padding)
+{
+    private const string Attention = "GroupQueryAttention";
+    private const int PastKey = 3;
+
+    /// <returns>Null where it is not certain.</returns>
+    public static AttentionHeads? Of(ModelProto model, out string refusal)
+    {
+        refusal = "";
+        (NodeProto Node, string Layout)[] all = [.. model.Graph.Node.Where(node => node.OpType == Attention).Select(node => (node, Layout(model.Graph, node)))];
+        if (all.Length == 0)
+        {
+            refusal = $"is next to attention without {Attention}, so nothing tells how its heads lie";
+            return null;
+        }
+
+        if (all.FirstOrDefault(other => other.Layout != all[0].Layout) is { Node: { } node } different)
+        {
+            refusal = $"is next to attention of several kinds: '{all[0].Node.Name}' has {all[0].Layout}, '{node.Name}' {different.Layout}";
+            return null;
+        }
+
+        NodeProto attention = all[0].Node;
+        int queries = (int)attention.Number("num_heads"), keys = (int)attention.Number("kv_num_heads"), size = HeadSize(model.Graph, attention);
+        if (queries < 1 || keys < 1 || size < 1)
+        {
+            refusal = $"is next to '{attention.Name}' with {all[0].Layout}, which does not tell how its heads lie";
+            return null;
+        }
+
+        // Padding does not change the scale, which is that of the model's own size.
+        float scale = Scale(attention);
+        int own = scale > 0 ? (int)Math.Round(1 / (scale * (double)scale)) : size;
+        if (own >= size || own % 2 != 0 || HeadPadding.Of(own).Padded != size)
+        {
+            return new(queries, keys, size, new(size, size));
+        }
+
+        if (model.ProducerName != GraphWriter.Producer)
+        {
+            refusal = $"is next to '{attention.Name}', whose scale is that of heads of {own} while they have {size}: how '{model.ProducerName}' pads heads is not known";
+            return null;
+        }
+
+        return new(queries, keys, size, HeadPadding.Of(own));
+    }
+
+    /// <param name="targets">Of a node: one of q, k, v, o, or q, k, v together.</param>
+    /// <returns>Null where heads do not make the node's shape.</returns>
+    public LinearPart[]? Parts(string[] targets, LinearShape shape, out string refusal)
+    {
+        bool isOutput = targets[0].Contains(".o_proj.", StringComparison.Ordinal);
+        int[] heads = [.. targets.Select(target => isOutput || target.Contains(".q_proj.", StringComparison.Ordinal) ? Queries : Keys)];
+        (int dimensions, string what) = isOutput ? (shape.Inputs, "inputs") : (shape.Outputs, "outputs");
+        refusal = $"has {dimensions} {what}; heads ({string.Join(" + ", heads)} of {Size}) make {heads.Sum() * Size}";
+        if (heads.Sum() * Size != dimensions)
+        {
+            return null;
+        }
+
+        int first = 0;
+        return
+        [
+            .. targets.Zip(heads, (target, count) =>
+            {
+                int outputs = isOutput ? shape.Outputs : count * Size, start = first;
+                first += outputs;
+                return new LinearPart(target, start, outputs, isOutput ? null : Padding, isOutput ? Padding : null);
+            }),
+        ];
+    }
+
+    private static string Layout(GraphProto graph, NodeProto node) => FormattableString.Invariant(
+        $"{node.Number("num_heads")} heads and {node.Number("kv_num_heads")} of keys of size {HeadSize(graph, node)}, scale {Scale(node)}");
+
+    private static float Scale(NodeProto node) => node.Attribute.FirstOrDefault(attribute => attribute.Name == "scale")?.F ?? 0;
+
+    /// <summary>The past keys' last dimension; 0 where it is open.</summary>
+    private static int HeadSize(GraphProto graph, NodeProto node)
+    {
+        string past = node.Input.ElementAtOrDefault(PastKey) ?? "";
+        return graph.Input.FirstOrDefault(input => input.Name == past)?.Type.TensorType.Shape is { Dim: [_, _, _, var size] } ? (int)size.DimValue : 0;
+    }
+}

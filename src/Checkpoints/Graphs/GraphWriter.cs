@@ -1,0 +1,103 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
+using Google.Protobuf;
+using global::Onnx;
+
+namespace ProxyTune.Checkpoints.Graphs;
+
+/// <summary>Appends nodes and weights to an ONNX graph; every method that adds a value returns its name.</summary>
+internal sealed class GraphWriter(string name)
+{
+    /// <summary>Operators of ONNX Runtime's own.</summary>
+    public const string Contrib = "com.microsoft";
+
+    /// <summary>By which our graphs are known.</summary>
+    public const string Producer = "ProxyTune";
+
+    private readonly GraphProto _graph = new() { Name = name };
+
+    public string Input(string name, TensorProto.Types.DataType type, params object[] dimensions)
+    {
+        _graph.Input.Add(Value(name, type, dimensions));
+        return name;
+    }
+
+    public void Output(string name, TensorProto.Types.DataType type, params object[] dimensions) =>
+        _graph.Output.Add(Value(name, type, dimensions));
+
+    /// <summary>One output, named after the node.</summary>
+    public string Node(string operation, string name, string domain, string[] inputs, params AttributeProto[] attributes) =>
+        Node(operation, name, domain, inputs, [name], attributes);
+
+    public string Node(string operation, string name, string domain, string[] inputs, string[] outputs, params AttributeProto[] attributes)
+    {
+        var node = new NodeProto { OpType = operation, Name = name, Domain = domain };
+        node.Input.AddRange(inputs);
+        node.Output.AddRange(outputs);
+        node.Attribute.AddRange(attributes);
+        _graph.Node.Add(node);
+        return outputs[0];
+    }
+
+    /// <summary>A weight that stays in a file of its own beside the graph.</summary>
+    public string External(string name, WeightRange range)
+    {
+        var tensor = new TensorProto { Name = name, DataType = (int)TensorProto.Types.DataType.Float };
+        tensor.Dims.AddRange(range.Shape.Select(d => (long)d));
+        Locate(tensor, range.File, range.Offset, range.Length);
+        _graph.Initializer.Add(tensor);
+        return name;
+    }
+
+    /// <summary>Says in which file beside the graph a tensor's data are.</summary>
+    public static void Locate(TensorProto tensor, string file, long offset, long length)
+    {
+        tensor.DataLocation = TensorProto.Types.DataLocation.External;
+        tensor.ExternalData.Add(new StringStringEntryProto { Key = "location", Value = file });
+        tensor.ExternalData.Add(new StringStringEntryProto { Key = "offset", Value = offset.ToString(CultureInfo.InvariantCulture) });
+        tensor.ExternalData.Add(new StringStringEntryProto { Key = "length", Value = length.ToString(CultureInfo.InvariantCulture) });
+    }
+
+    public string Constant(string name, float[] values, params int[] shape) =>
+        Constant(name, TensorProto.Types.DataType.Float, MemoryMarshal.AsBytes(values.AsSpan()), shape);
+
+    public string Constant(string name, long value, params int[] shape) => Constant(name, [value], shape);
+
+    public string Constant(string name, long[] values, params int[] shape) =>
+        Constant(name, TensorProto.Types.DataType.Int64, MemoryMarshal.AsBytes(values.AsSpan()), shape);
+
+    public ModelProto ToModel()
+    {
+        var model = new ModelProto { IrVersion = 9, ProducerName = Producer, Graph = _graph };
+        model.OpsetImport.Add(new OperatorSetIdProto { Domain = "", Version = 18 });
+        model.OpsetImport.Add(new OperatorSetIdProto { Domain = Contrib, Version = 1 });
+        return model;
+    }
+
+    public static AttributeProto Attribute(string name, long value) => new() { Name = name, Type = AttributeProto.Types.AttributeType.Int, I = value };
+
+    public static AttributeProto Attribute(string name, float value) => new() { Name = name, Type = AttributeProto.Types.AttributeType.Float, F = value };
+
+    private string Constant(string name, TensorProto.Types.DataType type, ReadOnlySpan<byte> bytes, int[] shape)
+    {
+        var tensor = new TensorProto { Name = name, DataType = (int)type, RawData = ByteString.CopyFrom(bytes) };
+        tensor.Dims.AddRange(shape.Select(d => (long)d));
+        _graph.Initializer.Add(tensor);
+        return name;
+    }
+
+    public static ValueInfoProto Value(string name, TensorProto.Types.DataType type, params object[] dimensions)
+    {
+        var shape = new TensorShapeProto();
+        shape.Dim.AddRange(dimensions.Select(d => d is int size
+            ? new TensorShapeProto.Types.Dimension { DimValue = size }
+            : new TensorShapeProto.Types.Dimension { DimParam = (string)d }));
+        return new ValueInfoProto { Name = name, Type = new TypeProto { TensorType = new TypeProto.Types.Tensor { ElemType = (int)type, Shape = shape } } };
+    }
+}
+
+/// <summary>A float32 weight inside a file beside the graph.</summary>
+internal readonly record struct WeightRange(string File, long Offset, int[] Shape)
+{
+    public long Length => Shape.Aggregate((long)sizeof(float), (bytes, size) => bytes * size);
+}

@@ -1,0 +1,96 @@
+using ProxyTune.Checkpoints.Architectures;
+using global::Onnx;
+
+namespace ProxyTune.Checkpoints.Graphs;
+
+/// <summary>
+/// Finds the linear nodes of a Llama-family decoder by the names that exporters give them or their weights: <c>layers.3.qkv</c> and
+/// <c>layers.3.mlp.gate_up</c> in our graphs, <c>/model/layers.3/attn/q_proj/MatMul</c> and the like in onnxruntime-genai's. A node whose
+/// place, shape or type is not certain is left out and named, rather than guessed.
+/// </summary>
+internal static class LinearNodes
+{
+    private static readonly Dictionary<string, string> Folders = new() { ["attn"] = "self_attn", ["self_attn"] = "self_attn", ["attention"] = "self_attn", ["mlp"] = "mlp" };
+    private static readonly string[] Endings = ["MatMul", "Gemm", "FusedMatMul", "weight", "qweight", "base_layer"];
+
+    private static readonly Dictionary<string, string[]> Modules = new()
+    {
+        ["qkv"] = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],
+        ["q"] = ["self_attn.q_proj"],
+        ["k"] = ["self_attn.k_proj"],
+        ["v"] = ["self_attn.v_proj"],
+        ["o"] = ["self_attn.o_proj"],
+        ["gate_up"] = ["mlp.gate_proj", "mlp.up_proj"],
+        ["gate"] = ["mlp.gate_proj"],
+        ["up"] = ["mlp.up_proj"],
+        ["down"] = ["mlp.down_proj"],
+    };
+
+    public static LinearLayout Find(ModelProto model)
+    {
+        GraphIndex index = new(model.Graph);
+        AttentionHeads? heads = AttentionHeads.Of(model, out string headsRefusal);
+        List<(LinearNode Node, string Name)> found = [];
+        Dictionary<string, string> refusals = [];
+        foreach (NodeProto node in model.Graph.Node.Where(LinearShape.IsLinear))
+        {
+            if ((Place(node.Name) ?? LinearShape.WeightName(index, node).Select(Place).FirstOrDefault(place => place is not null)) is not { } place)
+            {
+                continue;
+            }
+
+            string[] targets = [.. Modules[place.Module].Select(module => LlamaTensors.Of(place.Layer, module))];
+            LinearPart[]? parts = null;
+            LinearShape? shape = LinearShape.Of(index, node, out string refusal);
+            if (shape is { } known)
+            {
+                bool isFeedForward = targets[0].Contains(".mlp.", StringComparison.Ordinal);
+                refusal = headsRefusal;
+                parts = isFeedForward ? FeedForward(targets, known, out refusal) : heads?.Parts(targets, known, out refusal);
+            }
+
+            if (parts is null)
+            {
+                Array.ForEach(targets, target => refusals.TryAdd(target, $"'{node.Name}' {refusal}"));
+            }
+            else
+            {
+                found.Add((new(node.Output[0], node.Input[0], shape!.Value.Inputs, shape.Value.Outputs, parts) { Type = shape.Value.Type, IsFlat = shape.Value.IsFlat }, node.Name));
+            }
+        }
+
+        // What two nodes claim to be, neither is.
+        foreach (var claims in found.SelectMany(node => node.Node.Parts, (node, part) => (node.Name, part.Target)).GroupBy(claim => claim.Target).Where(claims => claims.Count() > 1))
+        {
+            refusals[claims.Key] = $"{string.Join(" and ", claims.Select(claim => $"'{claim.Name}'"))} both have its name";
+        }
+
+        return new([.. found.Where(node => !node.Node.Parts.Any(part => refusals.ContainsKey(part.Target))).Select(node => node.Node)], refusals);
+    }
+
+    private static LinearPart[]? FeedForward(string[] targets, LinearShape shape, out string refusal)
+    {
+        refusal = $"has {shape.Outputs} outputs, which {targets.Length} of equal size do not make";
+        int each = shape.Outputs / targets.Length;
+        return each * targets.Length != shape.Outputs ? null : [.. targets.Select((target, i) => new LinearPart(target, i * each, each, null, null))];
+    }
+
+    /// <summary>"layers", the layer's number, perhaps the block's name, the module's, and then nothing that makes it something else, such as an adapter's.</summary>
+    private static (int Layer, string Module)? Place(string name)
+    {
+        string[] words = name.Split('.', '/');
+        int layers = Array.IndexOf(words, "layers");
+        if (layers < 0 || layers + 2 >= words.Length || !int.TryParse(words[layers + 1], out int layer))
+        {
+            return null;
+        }
+
+        bool hasFolder = Folders.TryGetValue(words[layers + 2], out string? folder);
+        string[] rest = words[(layers + (hasFolder ? 3 : 2))..];
+        string module = rest.Length == 0 ? "" : rest[0].EndsWith("_proj", StringComparison.Ordinal) ? rest[0][..^"_proj".Length] : rest[0];
+        bool isKnown = Modules.TryGetValue(module, out string[]? targets)
+            && (!hasFolder || targets[0].StartsWith(folder!, StringComparison.Ordinal))
+            && rest[1..].All(word => Endings.Any(ending => word.StartsWith(ending, StringComparison.Ordinal)));
+        return isKnown ? (layer, module) : null;
+    }
+}

@@ -1,0 +1,114 @@
+using global::Onnx;
+using static Onnx.TensorProto.Types;
+
+namespace ProxyTune.Checkpoints.Graphs;
+
+/// <summary>
+/// The variant of a decoder's graph that appends blocks of different lengths to several sequences in one run: the tokens of all blocks stand one
+/// after the other in a batch of 1, and only attention sees them apart.
+/// </summary>
+/// <remarks>
+/// GroupQueryAttention takes several new tokens beside a past for one sequence at a time. So each is replaced by one for each sequence, with that
+/// sequence's keys and values, between a Split and a Concat; the linear nodes, which are what costs, read their weights once for all.
+/// </remarks>
+internal static class RaggedGraph
+{
+    /// <summary>Name of the input with the blocks' lengths: int64 [sequences].</summary>
+    public const string Blocks = GraphIndex.OwnPrefix + "blocks";
+
+    private const string Attention = "GroupQueryAttention";
+    private const int Past = 3, Lengths = 5, Total = 6;
+
+    /// <summary>Name of an input or output of one sequence.</summary>
+    public static string Of(string name, int sequence) => $"{name}.{sequence}";
+
+    /// <summary>Name of the input with the last position of a sequence's block: int32 [1].</summary>
+    public static string LastPosition(int sequence) => Of(GraphIndex.OwnPrefix + "last_position", sequence);
+
+    /// <summary>Name of the input with a sequence's length, its block included: int32, a scalar.</summary>
+    public static string Length(int sequence) => Of(GraphIndex.OwnPrefix + "length", sequence);
+
+    /// <param name="model">All of its attention is GroupQueryAttention; not changed.</param>
+    public static ModelProto Of(ModelProto model, int sequences)
+    {
+        ModelProto variant = model.Clone();
+        GraphProto graph = variant.Graph;
+        graph.Input.Add(GraphWriter.Value(Blocks, DataType.Int64, sequences));
+        for (int s = 0; s < sequences; s++)
+        {
+            graph.Input.Add(GraphWriter.Value(LastPosition(s), DataType.Int32, 1));
+            graph.Input.Add(GraphWriter.Value(Length(s), DataType.Int32));
+        }
+
+        foreach (NodeProto attention in graph.Node.Where(node => node.OpType == Attention).ToArray())
+        {
+            Replace(graph, attention, sequences);
+        }
+
+        GraphIndex.ForgetShapes(graph);
+        return variant;
+    }
+
+    private static void Replace(GraphProto graph, NodeProto attention, int sequences)
+    {
+        int place = graph.Node.IndexOf(attention);
+        graph.Node.RemoveAt(place);
+        List<NodeProto> nodes = [];
+        NodeProto[] each = [.. Enumerable.Range(0, sequences).Select(s => For(attention, s))];
+        foreach (string packed in attention.Input.Take(Past).Where(input => input.Length > 0))
+        {
+            NodeProto split = new() { OpType = "Split", Name = $"{packed}.blocks", Input = { packed, Blocks }, Attribute = { GraphWriter.Attribute("axis", 1L) } };
+            split.Output.AddRange(Enumerable.Range(0, sequences).Select(s => Of(packed, s)));
+            nodes.Add(split);
+        }
+
+        NodeProto concat = new() { OpType = "Concat", Name = $"{attention.Name}.blocks", Output = { attention.Output[0] }, Attribute = { GraphWriter.Attribute("axis", 1L) } };
+        concat.Input.AddRange(each.Select(node => node.Output[0]));
+        foreach (NodeProto node in nodes.Concat(each).Append(concat))
+        {
+            graph.Node.Insert(place++, node);
+        }
+
+        foreach (string past in attention.Input.Skip(Past).Take(2))
+        {
+            Multiply(graph.Input, past, sequences);
+        }
+
+        foreach (string present in attention.Output.Skip(1).Take(2))
+        {
+            Multiply(graph.Output, present, sequences);
+        }
+    }
+
+    private static NodeProto For(NodeProto attention, int sequence)
+    {
+        NodeProto node = attention.Clone();
+        node.Name = Of(node.Name, sequence);
+        for (int i = 0; i < Math.Min(node.Input.Count, Past + 2); i++)
+        {
+            node.Input[i] = node.Input[i].Length == 0 ? "" : Of(node.Input[i], sequence);
+        }
+
+        (node.Input[Lengths], node.Input[Total]) = (LastPosition(sequence), Length(sequence));
+        for (int i = 0; i < node.Output.Count; i++)
+        {
+            node.Output[i] = Of(node.Output[i], sequence);
+        }
+
+        return node;
+    }
+
+    private static void Multiply(Google.Protobuf.Collections.RepeatedField<ValueInfoProto> values, string name, int sequences)
+    {
+        ValueInfoProto one = values.Single(value => value.Name == name);
+        values.Remove(one);
+        for (int s = 0; s < sequences; s++)
+        {
+            ValueInfoProto own = one.Clone();
+            own.Name = Of(name, s);
+            own.Type.TensorType.Shape.Dim[0].DimValue = 1;
+            own.Type.TensorType.Shape.Dim[2].DimParam = $"width.{s}";
+            values.Add(own);
+        }
+    }
+}

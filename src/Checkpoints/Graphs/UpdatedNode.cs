@@ -1,0 +1,39 @@
+using global::Onnx;
+using static Onnx.TensorProto.Types;
+
+namespace ProxyTune.Checkpoints.Graphs;
+
+/// <summary>A linear node of a graph while something is added to what it makes: whoever read its output reads the sum.</summary>
+/// <param name="graph">Changed.</param>
+/// <param name="purpose">Keeps the names of what is added apart.</param>
+internal sealed class UpdatedNode(GraphProto graph, LinearNode linear, string purpose)
+{
+    private readonly NodeProto own = graph.Node.Single(node => node.Output.Contains(linear.Output));
+    private int added;
+
+    public LinearNode Linear => linear;
+
+    /// <summary>The node's input in float32.</summary>
+    public string Float() => linear.Type == DataType.Float ? linear.Input : Node("Cast", "float", [linear.Input], GraphWriter.Attribute("to", (long)DataType.Float));
+
+    /// <returns>What it makes.</returns>
+    public string Node(string operation, string what, params string[] inputs) => Node(operation, what, inputs, []);
+
+    public string Node(string operation, string what, string[] inputs, params AttributeProto[] attributes)
+    {
+        string name = $"{GraphIndex.OwnPrefix}{linear.Output}.{purpose}.{what}";
+        Insert(new() { OpType = operation, Name = name, Input = { inputs }, Output = { name }, Attribute = { attributes } });
+        return name;
+    }
+
+    /// <param name="delta">In float32, of the output's shape.</param>
+    public void Add(string delta)
+    {
+        string rounded = linear.Type == DataType.Float ? delta : Node("Cast", "rounded", [delta], GraphWriter.Attribute("to", (long)linear.Type));
+        string name = $"{GraphIndex.OwnPrefix}{linear.Output}.{purpose}";
+        own.Output[0] = name + ".own";
+        Insert(new() { OpType = "Add", Name = name, Input = { own.Output[0], rounded }, Output = { linear.Output } });
+    }
+
+    private void Insert(NodeProto node) => graph.Node.Insert(graph.Node.IndexOf(own) + ++added, node);
+}

@@ -1,0 +1,99 @@
+using System.Numerics.Tensors;
+using ProxyTune.Checkpoints.Formats;
+
+namespace ProxyTune.Checkpoints.Patches;
+
+/// <summary>
+/// A low-rank update of a model's weights (LoRA, Hu et al. 2021, arXiv 2106.09685): W becomes W + (alpha / r) B A. Read from a folder in
+/// PEFT's layout: adapter_config.json and adapter_model.safetensors.
+/// </summary>
+public sealed class LowRankPatch
+{
+    /// <summary>What tells a patch's folder.</summary>
+    public const string ConfigFile = PatchConfig.FileName;
+
+    private const string WeightsFile = "adapter_model.safetensors";
+    private const string Prefix = "base_model.model.";
+    private const string ASuffix = ".lora_A.weight";
+    private const string BSuffix = ".lora_B.weight";
+
+    private readonly Dictionary<string, LowRankPair> pairs;
+
+    private LowRankPatch(string name, string path, double scale, Dictionary<string, LowRankPair> pairs)
+    {
+        (Name, Path, Scale, this.pairs) = (name, path, scale, pairs);
+    }
+
+    /// <summary>The folder's.</summary>
+    public string Name { get; }
+
+    /// <summary>alpha / r, where no pattern gives a module another.</summary>
+    public double Scale { get; }
+
+    /// <summary>Names of the weights that it changes, as in the checkpoint that it belongs to.</summary>
+    public IReadOnlyCollection<string> Targets => pairs.Keys;
+
+    /// <summary>The file with the weights, for messages.</summary>
+    internal string Path { get; }
+
+    /// <summary>Reads a folder and checks all that can be checked without the model.</summary>
+    /// <param name="name">What messages call it; null for the folder's name.</param>
+    /// <exception cref="EngineException">InvalidModelFolder: a file is missing or broken, something else than LoRA, A without B, a wrong rank, NaN; names file and tensor or field.</exception>
+    public static LowRankPatch Read(string folder, string? name = null)
+    {
+        PatchConfig config = PatchConfig.Read(folder);
+        using SafetensorsFile file = SafetensorsFile.Open(System.IO.Path.Combine(folder, WeightsFile));
+        Dictionary<string, LowRankPair> pairs = [];
+        foreach (string target in file.Tensors.Keys.Select(name => Target(file, name)).Distinct().Order(StringComparer.Ordinal))
+        {
+            int[] a = Shape(file, Prefix + target + ASuffix, target), b = Shape(file, Prefix + target + BSuffix, target);
+            int rank = config.RankOf(target);
+            if (a[0] != rank || b[1] != rank)
+            {
+                throw Wrong(file.Path, target, $"lora_A is [{string.Join(", ", a)}] and lora_B [{string.Join(", ", b)}]; r = {rank} asks for [{rank}, in] and [out, {rank}].");
+            }
+
+            pairs[target + ".weight"] = new(rank, Finite(file, Prefix + target + ASuffix), Finite(file, Prefix + target + BSuffix)) { Scale = config.ScaleOf(target) };
+        }
+
+        return pairs.Count > 0
+            ? new(name ?? new DirectoryInfo(folder).Name, file.Path, config.Scale, pairs)
+            : throw Wrong(file.Path, "", "holds no tensors, so it changes nothing.");
+    }
+
+    internal long Bytes => sizeof(float) * pairs.Values.Sum(pair => (long)pair.A.Length + pair.B.Length);
+
+    internal LowRankPair? Pair(string target) => pairs.GetValueOrDefault(target);
+
+    private static string Target(SafetensorsFile file, string name) =>
+        name.StartsWith(Prefix, StringComparison.Ordinal)
+            && (name.EndsWith(ASuffix, StringComparison.Ordinal) || name.EndsWith(BSuffix, StringComparison.Ordinal))
+            ? name[Prefix.Length..^ASuffix.Length]
+            : throw Wrong(file.Path, name, $"is neither '{Prefix}NAME{ASuffix}' nor '{Prefix}NAME{BSuffix}'.");
+
+    private static int[] Shape(SafetensorsFile file, string name, string target) =>
+        !file.Tensors.TryGetValue(name, out SafetensorsTensor? tensor) ? throw Wrong(file.Path, target, $"there is no '{name}'.")
+        : tensor.Shape.Count == 2 ? [.. tensor.Shape]
+        : throw Wrong(file.Path, target, $"'{name}' is [{string.Join(", ", tensor.Shape)}]; accepted are two dimensions.");
+
+    private static float[] Finite(SafetensorsFile file, string name)
+    {
+        float[] values = file.ReadFloat32(name);
+        return TensorPrimitives.IsFiniteAll<float>(values) ? values : throw Wrong(file.Path, name, "holds NaN or infinity.");
+    }
+
+    private static EngineException Wrong(string path, string target, string what) =>
+        new(EngineError.InvalidModelFolder, $"{path}: {(target.Length > 0 ? $"'{target}': " : "")}{what}", path);
+}
+
+/// <param name="A">[Rank, in], row-major.</param>
+/// <param name="B">[out, Rank], row-major.</param>
+internal sealed record LowRankPair(int Rank, float[] A, float[] B)
+{
+    /// <summary>Factor of B A: alpha / r.</summary>
+    public required double Scale { get; init; }
+
+    public int Inputs => A.Length / Rank;
+
+    public int Outputs => B.Length / Rank;
+}

@@ -1,0 +1,120 @@
+using System.Text.Json.Serialization;
+using System.Text.Json;
+using ProxyTune.Checkpoints.Formats;
+
+namespace ProxyTune.Checkpoints.Patches;
+
+/// <summary>What matters of PEFT's adapter_config.json. Fields that are not named here change training, not the weights.</summary>
+internal sealed record PatchConfig
+{
+    public const string FileName = "adapter_config.json";
+
+    public string? PeftType { get; init; }
+
+    [JsonPropertyName("r")]
+    public int? Rank { get; init; }
+
+    public double? LoraAlpha { get; init; }
+
+    [JsonPropertyName("use_rslora")]
+    public bool? UsesRootOfRank { get; init; }
+
+    public string? Bias { get; init; }
+
+    public bool? LoraBias { get; init; }
+
+    public bool? UseDora { get; init; }
+
+    public bool? FanInFanOut { get; init; }
+
+    public JsonElement ModulesToSave { get; init; }
+
+    public JsonElement RankPattern { get; init; }
+
+    public JsonElement AlphaPattern { get; init; }
+
+    /// <summary>Factor of B A where no pattern says else.</summary>
+    [JsonIgnore]
+    public double Scale => ScaleOf(LoraAlpha!.Value, Rank!.Value);
+
+    [JsonIgnore]
+    private PatchPattern Ranks { get; set; } = new();
+
+    [JsonIgnore]
+    private PatchPattern Alphas { get; set; } = new();
+
+    /// <summary>Of a module such as <c>model.layers.0.self_attn.q_proj</c>.</summary>
+    public int RankOf(string module) => (int)(Ranks.Of(module) ?? Rank!.Value);
+
+    /// <summary>Factor of B A of that module.</summary>
+    public double ScaleOf(string module) => ScaleOf(Alphas.Of(module) ?? LoraAlpha!.Value, RankOf(module));
+
+    /// <exception cref="EngineException">InvalidModelFolder, naming the file, the field, its value and what is accepted.</exception>
+    public static PatchConfig Read(string folder)
+    {
+        string path = Path.Combine(folder, FileName);
+        try
+        {
+            PatchConfig config = JsonSerializer.Deserialize(File.ReadAllBytes(path), PatchJson.Default.PatchConfig)
+                ?? throw Wrong(path, "holds null; accepted is an object.");
+            config.Check(path);
+            return config;
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or JsonException)
+        {
+            throw new EngineException(EngineError.InvalidModelFolder, $"{path}: {(error is JsonException json ? $"{json.Path}: {JsonProblem.Reason(json)}" : error.Message)}", path, error);
+        }
+    }
+
+    private void Check(string path)
+    {
+        Require(PeftType == "LORA", "peft_type", PeftType ?? "missing", "LORA");
+        Require(Rank >= 1, "r", Rank is { } rank ? $"{rank}" : "missing", "an integer of at least 1");
+        Require(
+            LoraAlpha is { } alpha && double.IsFinite(alpha), "lora_alpha", FormattableString.Invariant($"{LoraAlpha?.ToString() ?? "missing"}"), "a finite number");
+        Require(Bias is null or "none", "bias", Bias, "none");
+        Require(LoraBias != true, "lora_bias", "true", "false");
+        Require(UseDora != true, "use_dora", "true", "false");
+        Require(FanInFanOut != true, "fan_in_fan_out", "true", "false");
+        Require(IsEmpty(ModulesToSave), "modules_to_save", ModulesToSave, "null");
+        Ranks = Pattern("rank_pattern", RankPattern, rank => rank >= 1 && rank == (int)rank, "an integer of at least 1");
+        Alphas = Pattern("alpha_pattern", AlphaPattern, double.IsFinite, "a finite number");
+
+        PatchPattern Pattern(string field, JsonElement json, Func<double, bool> accepts, string accepted)
+        {
+            try
+            {
+                return PatchPattern.Read(json, accepts, accepted);
+            }
+            catch (FormatException error)
+            {
+                throw Wrong(path, $"{field} {error.Message}.");
+            }
+        }
+
+        void Require(bool holds, string field, object? value, string accepted)
+        {
+            if (!holds)
+            {
+                throw Wrong(path, $"{field} is {value}; accepted is {accepted}.");
+            }
+        }
+    }
+
+    /// <summary>alpha / r, or alpha / sqrt(r) where the patch was trained so (Kalajdzievski 2023, arXiv 2312.03732).</summary>
+    private double ScaleOf(double alpha, int rank) => alpha / (UsesRootOfRank == true ? Math.Sqrt(rank) : rank);
+
+    private static bool IsEmpty(JsonElement value) => value.ValueKind switch
+    {
+        JsonValueKind.Undefined or JsonValueKind.Null => true,
+        JsonValueKind.Array => value.GetArrayLength() == 0,
+        JsonValueKind.Object => !value.EnumerateObject().Any(),
+        _ => false,
+    };
+
+    private static EngineException Wrong(string path, string what) => new(EngineError.InvalidModelFolder, $"{path}: {what}", path);
+}
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+[JsonSerializable(typeof(PatchConfig))]
+internal sealed partial class PatchJson : JsonSerializerContext;

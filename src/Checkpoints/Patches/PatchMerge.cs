@@ -1,0 +1,104 @@
+using System.Numerics.Tensors;
+
+namespace ProxyTune.Checkpoints.Patches;
+
+/// <summary>
+/// Task arithmetic (Ilharco et al. 2023, arXiv 2212.04089): W + sum_i w_i (alpha_i / r_i) B_i A_i for every weight of a checkpoint, in float32.
+/// </summary>
+internal static class PatchMerge
+{
+    /// <param name="tensors">Of the checkpoint; their data are changed in place as they pass. A linear weight is [out, in].</param>
+    /// <param name="patches">Summed in the order of their names, so that the order in which they are given changes no bit.</param>
+    /// <exception cref="EngineException">InvalidModelFolder: a patch changes what the checkpoint does not have, or in another shape; InvalidValue: a weight is not finite, or the sum.</exception>
+    public static IEnumerable<(string Name, int[] Shape, float[] Data)> Apply(
+        IEnumerable<(string Name, int[] Shape, float[] Data)> tensors, IReadOnlyList<WeightedPatch> patches)
+    {
+        WeightedPatch[] ordered = [.. patches.OrderBy(patch => patch.Patch.Path, StringComparer.Ordinal)];
+        CheckWeights(ordered);
+        Dictionary<string, HashSet<string>> left = ordered.ToDictionary(patch => patch.Patch.Path, patch => patch.Patch.Targets.ToHashSet());
+        foreach ((string name, int[] shape, float[] data) in tensors)
+        {
+            WeightedPatch[] concerned = [.. ordered.Where(patch => left[patch.Patch.Path].Remove(name))];
+            foreach (WeightedPatch patch in concerned)
+            {
+                CheckShape(patch.Patch, name, shape);
+            }
+
+            Add(data, name, [.. concerned.Where(patch => patch.Weight != 0)]);
+            yield return (name, shape, data);
+        }
+
+        foreach ((string path, HashSet<string> unknown) in left)
+        {
+            if (unknown.Count > 0)
+            {
+                throw new EngineException(EngineError.InvalidModelFolder, $"{path}: the model has no '{unknown.Order().First()}' that could be changed.", path);
+            }
+        }
+    }
+
+    private static void Add(float[] data, string name, WeightedPatch[] patches)
+    {
+        if (patches.Length == 0)
+        {
+            return;
+        }
+
+        LowRankPair[] pairs = [.. patches.Select(patch => patch.Patch.Pair(name)!)];
+        float[] delta = new float[pairs[0].Inputs];
+        for (int row = 0; row < pairs[0].Outputs; row++)
+        {
+            Array.Clear(delta);
+            for (int k = 0; k < pairs.Length; k++)
+            {
+                (int rank, float[] a, float[] b) = pairs[k];
+                for (int r = 0; r < rank; r++)
+                {
+                    float factor = (float)(patches[k].Weight * pairs[k].Scale * b[(row * rank) + r]);
+                    TensorPrimitives.MultiplyAdd(a.AsSpan(r * delta.Length, delta.Length), factor, delta, delta);
+                }
+            }
+
+            Span<float> weights = data.AsSpan(row * delta.Length, delta.Length);
+            TensorPrimitives.Add(weights, delta, weights);
+            if (!TensorPrimitives.IsFiniteAll<float>(weights))
+            {
+                throw new EngineException(EngineError.InvalidValue, $"The weights {Weights(patches)} make '{name}' overflow.", "patches");
+            }
+        }
+    }
+
+    /// <exception cref="EngineException">InvalidValue: a patch is given twice, or a weight is not finite.</exception>
+    internal static void CheckWeights(IReadOnlyList<WeightedPatch> patches)
+    {
+        if (patches.GroupBy(patch => patch.Patch.Path).FirstOrDefault(group => group.Count() > 1) is { } twice)
+        {
+            throw new EngineException(EngineError.InvalidValue, $"The patch {twice.Key} is given {twice.Count()} times.", "patches");
+        }
+
+        foreach (WeightedPatch patch in patches)
+        {
+            if (!double.IsFinite(patch.Weight))
+            {
+                throw new EngineException(
+                    EngineError.InvalidValue, FormattableString.Invariant($"The weight of patch '{patch.Patch.Name}' is {patch.Weight}; accepted is a finite number."), "patches");
+            }
+        }
+    }
+
+    /// <exception cref="EngineException">InvalidModelFolder: the patch's pair has another shape.</exception>
+    internal static void CheckShape(LowRankPatch patch, string name, int[] shape)
+    {
+        LowRankPair pair = patch.Pair(name)!;
+        if (shape is not [var outputs, var inputs] || (outputs, inputs) != (pair.Outputs, pair.Inputs))
+        {
+            throw new EngineException(
+                EngineError.InvalidModelFolder,
+                $"{patch.Path}: '{name}' is changed as [{pair.Outputs}, {pair.Inputs}]; the model's is [{string.Join(", ", shape)}].",
+                patch.Path);
+        }
+    }
+
+    private static string Weights(WeightedPatch[] patches) =>
+        string.Join(", ", patches.Select(patch => FormattableString.Invariant($"{patch.Patch.Name} {patch.Weight}")));
+}

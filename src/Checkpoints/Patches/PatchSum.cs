@@ -1,0 +1,68 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+using System.Text;
+
+namespace ProxyTune.Checkpoints.Patches;
+
+/// <summary>
+/// A weighted sum of patches as one patch, whose rank is the sum of theirs: sum_i w_i (alpha_i / r_i) B_i A_i. A sequence that has it reads
+/// the model's weights with the sum added. Immutable.
+/// </summary>
+public sealed class PatchSum
+{
+    private readonly Lazy<string> hash;
+
+    /// <param name="patches">In any order; at least one.</param>
+    /// <exception cref="EngineException">InvalidValue: a patch is given twice, or a weight is not finite.</exception>
+    public PatchSum(IEnumerable<WeightedPatch> patches)
+    {
+        Patches = [.. patches.OrderBy(patch => patch.Patch.Path, StringComparer.Ordinal)];
+        ArgumentOutOfRangeException.ThrowIfZero(Patches.Count, nameof(patches));
+        PatchMerge.CheckWeights(Patches);
+        Name = string.Join(" + ", Patches.OrderBy(patch => patch.Patch.Name, StringComparer.Ordinal).Select(patch => FormattableString.Invariant($"{patch.Weight} {patch.Patch.Name}")));
+        hash = new(HashOf);
+    }
+
+    /// <summary>Such as <c>0.8 town-polite + 0.8 town-qa</c>, the same for the same sum.</summary>
+    public string Name { get; }
+
+    /// <summary>In the order of their files.</summary>
+    public IReadOnlyList<WeightedPatch> Patches { get; }
+
+    /// <summary>SHA-256 over the summands' weights, scales and values, lower-case hex: equal for equal updates of a model.</summary>
+    public string Hash => hash.Value;
+
+    /// <summary>Memory that it takes, as read and in the layout of a graph.</summary>
+    internal long Bytes => 2 * Patches.Sum(patch => patch.Patch.Bytes);
+
+    /// <summary>Names of the weights that it changes.</summary>
+    public IEnumerable<string> Targets => Patches.SelectMany(patch => patch.Patch.Targets).Distinct();
+
+    private string HashOf()
+    {
+        using IncrementalHash sum = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+
+        // Not by the names of files, which tell nothing of what is in them.
+        foreach ((string patch, double weight) in Patches.Where(patch => patch.Weight != 0).Select(patch => (HashOf(patch.Patch), patch.Weight)).Order())
+        {
+            sum.AppendData(Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{patch} {weight:R}\n")));
+        }
+
+        return Convert.ToHexStringLower(sum.GetHashAndReset());
+    }
+
+    private static string HashOf(LowRankPatch patch)
+    {
+        using IncrementalHash sum = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        foreach (string target in patch.Targets.Order(StringComparer.Ordinal))
+        {
+            LowRankPair pair = patch.Pair(target)!;
+            sum.AppendData(Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{target} {pair.Rank} {pair.Scale:R}\n")));
+            sum.AppendData(MemoryMarshal.AsBytes(pair.A.AsSpan()));
+            sum.AppendData(MemoryMarshal.AsBytes(pair.B.AsSpan()));
+        }
+
+        return Convert.ToHexStringLower(sum.GetHashAndReset());
+    }
+}

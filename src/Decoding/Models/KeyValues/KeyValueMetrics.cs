@@ -1,0 +1,28 @@
+using System.Diagnostics.Metrics;
+
+namespace ProxyTune.Decoding.Models;
+
+/// <summary>The <see cref="KeyValueStatistics"/> of a set of models, read when somebody asks.</summary>
+internal sealed class KeyValueMetrics : IDisposable
+{
+    private readonly Meter meter = new(EngineMeter.Name);
+
+    public KeyValueMetrics(KeyValueMemory memory)
+    {
+        Bytes("limit", () => memory.Statistics.Limit, "The budget for keys and values.");
+        Bytes("reserved", () => memory.Statistics.Reserved, "What running answers can come to need.");
+        Bytes("live", () => memory.Statistics.Live, "Allocated for running answers.");
+        Bytes("cached", () => memory.Statistics.Cached, "Taken by prefixes of earlier texts.");
+        Count("hits", () => memory.Statistics.Hits, "Sequences that began with a prefix of an earlier text.");
+        Count("misses", () => memory.Statistics.Misses, "Sequences that looked for such a prefix and found none.");
+        Count("tokens", () => memory.Statistics.HitTokens, "Prompt tokens that were not computed because of it.");
+        Count("evictions", () => memory.Statistics.Evictions, "Blocks of such prefixes that had to go.");
+    }
+
+    public void Dispose() => meter.Dispose();
+
+    private void Bytes(string what, Func<long> read, string description) =>
+        meter.CreateObservableUpDownCounter($"proxytune.key_values.{what}", read, "By", description);
+
+    private void Count(string what, Func<long> read, string description) => meter.CreateObservableCounter($"proxytune.prefix.{what}", read, description: description);
+}

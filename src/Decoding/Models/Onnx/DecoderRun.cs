@@ -1,0 +1,97 @@
+using System.Diagnostics;
+using Microsoft.ML.OnnxRuntime;
+
+namespace ProxyTune.Decoding.Models;
+
+/// <summary>One run of the graph over preallocated, bound inputs and outputs.</summary>
+internal sealed class DecoderRun : IDisposable
+{
+    private readonly DecoderSession decoder;
+    private readonly KeyValueCache cache;
+    private readonly PatchSlots? slots;
+    private readonly OrtIoBinding binding;
+    private readonly RunOptions options = new();
+    private readonly DecoderTokens tokens;
+    private readonly DecoderLogits logits;
+    private (int Rows, int Positions, int First) given;
+
+    /// <param name="slots">Of a graph that has slots for patches.</param>
+    public DecoderRun(DecoderSession decoder, KeyValueCache cache, PatchSlots? slots = null)
+    {
+        this.slots = slots;
+        this.decoder = decoder;
+        this.cache = cache;
+        binding = decoder.Session.CreateIoBinding();
+        tokens = new(decoder, binding);
+        logits = new(decoder, binding);
+    }
+
+    /// <summary>Time spent in the graph.</summary>
+    public TimeSpan Time { get; private set; }
+
+    /// <summary>Appends each sequence's <see cref="OnnxSequence.Input"/>, equally many. Reorders the list to the order of the rows.</summary>
+    /// <param name="first">The first position of each input whose logits are wanted, and with it all later ones; their number for none.</param>
+    public void Execute(List<OnnxSequence> rows, int first = 0)
+    {
+        int positions = rows[0].Input.Length;
+        cache.Bind(binding, rows, positions);
+        slots?.Bind(binding, rows);
+        int total = rows.Max(s => s.Computed) + positions;
+        tokens.Bind(rows.Count, positions, total);
+        BindLogits(rows.Count, positions, first);
+        for (int row = 0; row < rows.Count; row++)
+        {
+            tokens.Write(rows[row], row * positions);
+
+            // A ragged batch is a mask padded on the right: GroupQueryAttention takes each row's length from its sum.
+            int length = rows[row].Computed + positions;
+            for (int i = 0; i < total; i++)
+            {
+                tokens.Mask.Write((row * total) + i, i < length ? 1 : 0);
+            }
+        }
+
+        long start = Stopwatch.GetTimestamp();
+        decoder.Session.RunWithBinding(options, binding);
+        Time += Stopwatch.GetElapsedTime(start);
+        cache.Advance(rows);
+    }
+
+    /// <summary>Copies the logits of one position of the last run, a wanted one, as float32.</summary>
+    public void Read(int row, int position, Span<float> destination) =>
+        logits.Read((row * (given.Positions - given.First)) + position - given.First, destination);
+
+    public void Dispose()
+    {
+        cache.Forget(binding);
+        binding.Dispose();
+        options.Dispose();
+        tokens.Dispose();
+        logits.Dispose();
+    }
+
+    private void BindLogits(int rows, int positions, int first)
+    {
+        // What a graph gives that does not choose.
+        first = decoder.ChoosesRows ? first : decoder.GivesLastRowOnly ? positions - 1 : 0;
+        if (given == (rows, positions, first))
+        {
+            return;
+        }
+
+        given = (rows, positions, first);
+        int wanted = positions - first, count = rows * wanted;
+        if (decoder.ChoosesRows)
+        {
+            Span<long> chosen = logits.Choose(count);
+            for (int i = 0; i < count; i++)
+            {
+                chosen[i] = ((i / wanted) * positions) + first + (i % wanted);
+            }
+        }
+        else
+        {
+            logits.TakeAll(rows, wanted);
+        }
+    }
+}

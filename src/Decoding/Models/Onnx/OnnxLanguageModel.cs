@@ -1,0 +1,303 @@
+using Onnx;
+using ProxyTune.Checkpoints;
+using ProxyTune.Checkpoints.Graphs;
+using ProxyTune.Checkpoints.Patches;
+using ProxyTune.Decoding.Fusion;
+
+namespace ProxyTune.Decoding.Models;
+
+/// <summary>
+/// A decoder in an onnxruntime-genai folder, run on raw ONNX Runtime: any graph with input_ids, attention_mask (and position_ids where
+/// present) and past and present key/value pairs per layer, in float32, float16 or bfloat16.
+/// </summary>
+/// <remarks>
+/// Graphs with GroupQueryAttention keep keys and values in place and append one token to all sequences of a batch in one run, or blocks of a
+/// few tokens to up to 8; long prompts run per sequence. Other graphs run per sequence. A sequence may have a patch of its own
+/// (<see cref="FusionStream.Patch"/>); sequences with whatever patches, and without, are rows of one run.
+/// </remarks>
+public sealed class OnnxLanguageModel : ILanguageModel
+{
+    // Bounds the buffer (to 64 MiB) and not the rows that may be asked for.
+    private const int MaxRunLogits = 1 << 24;
+    private const int LongestChunk = 512;
+
+    // Longer ones use the processor well by themselves.
+    private const int LongestBlock = 32;
+
+    private readonly DecoderGraph graph;
+    private readonly DecoderSession decoder;
+    private readonly KeyValueCache cache;
+    private readonly PrefixCache prefixes;
+    private readonly KeyValueMemory? ownMemory;
+    private readonly DecoderRun run;
+    private readonly PatchedDecoder patched;
+    private readonly RaggedDecoder? ragged;
+    private readonly int maxSequences;
+    private readonly int rowsPerRun;
+    private readonly List<OnnxSequence> alone = [];
+    private readonly List<OnnxSequence> together = [];
+    private readonly List<OnnxSequence> blocks = [];
+
+    private OnnxLanguageModel(DecoderGraph graph, ModelProto variant, string name, string hash, EngineOptions options, KeyValueMemory? memory)
+    {
+        this.graph = graph;
+        decoder = graph.Open(variant);
+        maxSequences = options.MaxSequences;
+        memory ??= ownMemory = new(options.KeyValueBytes);
+        cache = decoder.SharesCache ? new SharedCache(decoder, memory) : new GrowingCache(decoder, memory);
+        prefixes = new(cache, memory);
+        run = new(decoder, cache);
+        LinearLayout layout = LinearNodes.Find(variant);
+        patched = new(graph, variant, layout, new(graph, variant, layout.Nodes, hash), cache);
+        ragged = cache is SharedCache shared && decoder.ChoosesRows ? new(graph, variant, shared) : null;
+        rowsPerRun = decoder.GivesLastRowOnly ? 1 : Math.Clamp(MaxRunLogits / decoder.VocabularySize, 16, LongestChunk);
+        Info = new()
+        {
+            Name = name,
+            VocabularySize = decoder.VocabularySize,
+            ContextLength = cache.Size.ContextLength,
+            KeyValues = cache.Size,
+            EndOfTextIds = decoder.Config.EndOfTextIds,
+            Hash = hash,
+        };
+    }
+
+    public ModelInfo Info { get; }
+
+    /// <summary>Sequences started and not disposed.</summary>
+    public int LiveSequences { get; private set; }
+
+    /// <summary>Runs of the graph so far.</summary>
+    public long Runs { get; private set; }
+
+    /// <summary>Of these, runs of the graph with slots for patches.</summary>
+    public long PatchedRuns { get; private set; }
+
+    /// <summary>Time spent inside ONNX Runtime so far; the rest of a step is the engine's own.</summary>
+    public TimeSpan RunTime => run.Time + patched.Time + (ragged?.Time ?? TimeSpan.Zero);
+
+    /// <summary>Loads a folder.</summary>
+    /// <param name="name">What messages call the model; null for the folder's name.</param>
+    /// <param name="memory">The budget that it shares with other models; null for one of its own.</param>
+    /// <exception cref="EngineException">
+    /// InvalidModelFolder, naming folder and file; InvalidValue for a missing execution provider, or a budget that is too small for one context.
+    /// </exception>
+    public static OnnxLanguageModel Load(string folder, EngineOptions options, string? name = null, KeyValueMemory? memory = null)
+    {
+        DecoderGraph graph = DecoderGraph.Load(folder, options);
+        try
+        {
+            string hash = WeightsHash.Of(folder, graph.Config.Graph, graph.Contents);
+            ModelProto variant = LogitsRows.Of(graph.Model, graph.Config.Logits) ?? graph.Model;
+            OnnxLanguageModel model = new(graph, variant, name ?? Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder))), hash, options, memory);
+            KeyValueNeed.Of([(model.Info, model.Info.ContextLength)]).Require("one context");
+            return model;
+        }
+        catch
+        {
+            graph.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The first target of a patch that no node of the graph is known to hold: such a patch can only be merged. Null where sequences may have the patch.</summary>
+    public string? UnknownTarget(PatchSum patch) => patched.Unknown(patch);
+
+    /// <summary>Refuses a patch that sequences cannot have. Any thread may call it.</summary>
+    /// <exception cref="EngineException">InvalidModelFolder: the patch does not fit the model; InvalidValue: it overflows.</exception>
+    public void Check(PatchSum patch) => patched.Fit(patch);
+
+    /// <summary>Makes ready for sequences with that patch, so that nobody waits when the first of them starts. Any thread may call it.</summary>
+    /// <exception cref="EngineException">InvalidModelFolder: the patch does not fit the model; InvalidValue: it overflows.</exception>
+    public void Prepare(PatchSum patch) => patched.Prepare(patch);
+
+    public Sequence Start(Prompt prompt)
+    {
+        int length = prompt.TokenCount;
+        ArgumentOutOfRangeException.ThrowIfZero(length, nameof(prompt));
+        if (length > Info.ContextLength)
+        {
+            throw new EngineException(EngineError.PromptTooLong, $"The prompt has {length} tokens; '{Info.Name}' holds {Info.ContextLength}.", "prompt");
+        }
+
+        if (LiveSequences >= maxSequences)
+        {
+            throw new EngineException(EngineError.QueueFull, $"'{Info.Name}' holds {LiveSequences} sequences, the most allowed.");
+        }
+
+        PatchSum? patch = prompt.Plan.Streams[0].Patch;
+        OnnxSequence sequence = new(this, prompt.Streams[0], (int)Math.Min(Info.ContextLength, (long)length + prompt.MaxAppended))
+        {
+            Patch = patch,
+            Fitted = patch is null ? null : patched.Prepare(patch),
+            Scope = prompt.Tenant is null ? null : new(prompt.Tenant, patch?.Hash ?? ""),
+        };
+        if (!cache.TryAdd(sequence))
+        {
+            throw new EngineException(EngineError.QueueFull, $"The memory for keys and values has no room for {sequence.Most} more tokens of '{Info.Name}' now.");
+        }
+
+        LiveSequences++;
+        return sequence;
+    }
+
+    public int Prefill(Sequence sequence, int positions)
+    {
+        OnnxSequence own = (OnnxSequence)sequence;
+        ObjectDisposedException.ThrowIf(own.IsDisposed, own);
+        Restore(own, own.Prompt.Length - 1);
+        if (own.Pending <= positions)
+        {
+            return 0;
+        }
+
+        (own.Input, own.LogitsRow, own.LogitsRows) = (own.PromptLeft[..positions], 0, 0);
+        RunAlone(own, []);
+        return positions;
+    }
+
+    public void Forward(IReadOnlyList<Segment> batch, Span<float> logits)
+    {
+        together.Clear();
+        blocks.Clear();
+        int row = 0;
+        foreach (Segment segment in batch)
+        {
+            OnnxSequence sequence = OnnxSequence.Of(segment);
+            Restore(sequence, sequence.Prompt.Length + segment.Tokens.Length - segment.Rows);
+            sequence.Take(segment, row);
+            if (cache.Batches && sequence.Computed > 0 && sequence.Input.Length == 1)
+            {
+                together.Add(sequence);
+            }
+            else if (ragged is not null && sequence.Fitted is null && sequence.Input.Length <= LongestBlock)
+            {
+                blocks.Add(sequence);
+            }
+            else
+            {
+                RunAlone(sequence, logits);
+            }
+
+            row += segment.Rows;
+        }
+
+        RunBlocks(logits);
+        if (together.Count > 0)
+        {
+            DecoderRun done = Execute(together);
+            for (int i = 0; i < together.Count; i++)
+            {
+                done.Read(i, 0, Rows(logits, together[i].LogitsRow, 1));
+                prefixes.StorePrompt(together[i]);
+            }
+        }
+    }
+
+    public void Dispose()
+    {
+        ragged?.Dispose();
+        patched.Dispose();
+        run.Dispose();
+        prefixes.Dispose();
+        cache.Dispose();
+        ownMemory?.Dispose();
+        decoder.Dispose();
+        graph.Dispose();
+    }
+
+    internal void Truncate(OnnxSequence sequence, int length) => cache.Truncate(sequence, length);
+
+    internal void Release(OnnxSequence sequence)
+    {
+        prefixes.Store(sequence);
+        cache.Remove(sequence);
+        LiveSequences--;
+    }
+
+    private Span<float> Rows(Span<float> logits, int first, int count) => logits.Slice(first * Info.VocabularySize, count * Info.VocabularySize);
+
+    /// <summary>Takes a prompt's beginning from an earlier text, where nothing of it is computed yet.</summary>
+    private void Restore(OnnxSequence sequence, int most)
+    {
+        if (sequence.Computed == 0)
+        {
+            prefixes.Restore(sequence, Math.Min(most, sequence.Prompt.Length));
+        }
+    }
+
+    /// <summary>Blocks of several tokens, and where they leave places in the run, sequences that only append one.</summary>
+    private void RunBlocks(Span<float> logits)
+    {
+        if (blocks.Count > 0 && blocks.Count + together.Count <= RaggedDecoder.MaxSequences && together.TrueForAll(sequence => sequence.Fitted is null))
+        {
+            blocks.AddRange(together);
+            together.Clear();
+        }
+
+        for (int next = 0; next < blocks.Count;)
+        {
+            if (next == blocks.Count - 1)
+            {
+                RunAlone(blocks[next++], logits);
+                continue;
+            }
+
+            RaggedRun run = ragged!.For(blocks.Count - next);
+            List<OnnxSequence> batch = blocks.GetRange(next, run.Sequences);
+            run.Execute(batch);
+            Runs++;
+            int row = 0;
+            foreach (OnnxSequence sequence in batch)
+            {
+                for (int i = 0; i < sequence.LogitsRows; i++)
+                {
+                    run.Read(row++, Rows(logits, sequence.LogitsRow + i, 1));
+                }
+
+                prefixes.StorePrompt(sequence);
+            }
+
+            next += run.Sequences;
+        }
+    }
+
+    private void RunAlone(OnnxSequence sequence, Span<float> logits)
+    {
+        ReadOnlyMemory<int> tokens = sequence.Input;
+        int firstWanted = tokens.Length - sequence.LogitsRows;
+        for (int start = 0, end; start < tokens.Length; start = end)
+        {
+            // Where the graph cannot choose, every position costs a row.
+            end = Math.Min(tokens.Length, start + (decoder.ChoosesRows || decoder.GivesLastRowOnly ? LongestChunk : rowsPerRun));
+            if (end > firstWanted)
+            {
+                end = Math.Min(end, Math.Max(start, firstWanted) + rowsPerRun);
+            }
+
+            sequence.Input = tokens[start..end];
+            alone.Clear();
+            alone.Add(sequence);
+            DecoderRun done = Execute(alone, Math.Clamp(firstWanted - start, 0, end - start));
+            for (int position = Math.Max(start, firstWanted); position < end; position++)
+            {
+                done.Read(0, position - start, Rows(logits, sequence.LogitsRow + position - firstWanted, 1));
+            }
+        }
+
+        if (sequence.Pending == 0)
+        {
+            prefixes.StorePrompt(sequence);
+        }
+    }
+
+    /// <returns>Whose rows can be read.</returns>
+    private DecoderRun Execute(List<OnnxSequence> rows, int firstWanted = 0)
+    {
+        DecoderRun chosen = rows.Exists(sequence => sequence.Fitted is not null) ? patched.TakeRun() : run;
+        chosen.Execute(rows, firstWanted);
+        Runs++;
+        PatchedRuns += chosen == run ? 0 : 1;
+        return chosen;
+    }
+}

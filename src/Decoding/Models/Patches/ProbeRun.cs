@@ -1,0 +1,84 @@
+using Microsoft.ML.OnnxRuntime;
+
+namespace ProxyTune.Decoding.Models;
+
+/// <summary>Runs of a decoder over one prompt with nothing before it, beside whatever else the session runs: no cache is used or written.</summary>
+internal static class ProbeRun
+{
+    /// <param name="more">Inputs that the variant has besides a decoder's; disposed of.</param>
+    /// <returns>Logits of the last position.</returns>
+    public static float[] LastRow(DecoderSession session, IReadOnlyList<int> tokens, IReadOnlyDictionary<string, OrtValue> more)
+    {
+        try
+        {
+            return Run(session, tokens, more);
+        }
+        finally
+        {
+            // Not before the run has ended: they hold managed memory in its place.
+            foreach (OrtValue value in more.Values)
+            {
+                value.Dispose();
+            }
+        }
+    }
+
+    private static float[] Run(DecoderSession session, IReadOnlyList<int> tokens, IReadOnlyDictionary<string, OrtValue> more)
+    {
+        using OrtIoBinding binding = session.Session.CreateIoBinding();
+        using DecoderLogits logits = new(session, binding);
+        using RunOptions options = new();
+        using NativeTensor ids = Integers(session, tokens), positions = Integers(session, [.. Enumerable.Range(0, tokens.Count)]), mask = Integers(session, [.. tokens.Select(_ => 1)]), past = new(session.Cache.Type);
+        Bind(session.Config.InputIds, ids, 1, tokens.Count);
+        Bind(session.Config.PositionIds, positions, 1, tokens.Count);
+        Bind(session.Config.AttentionMask, mask, 1, tokens.Count);
+        CacheShape cache = session.Cache;
+        int width = cache.FixedWidth ?? 0;
+        past.Reserve(Math.Max(1, (long)cache.Heads * width * cache.HeadSize));
+        foreach (CacheName name in session.CacheNames)
+        {
+            Bind(name.Past, past, 1, cache.Heads, width, cache.HeadSize);
+        }
+
+        foreach ((string name, OrtValue value) in more)
+        {
+            binding.BindInput(name, value);
+        }
+
+        bool isOneRow = session.ChoosesRows || session.GivesLastRowOnly;
+        if (session.ChoosesRows)
+        {
+            logits.Choose(1)[0] = tokens.Count - 1;
+        }
+        else
+        {
+            logits.TakeAll(1, isOneRow ? 1 : tokens.Count);
+        }
+
+        session.Session.RunWithBinding(options, binding);
+        float[] row = new float[session.VocabularySize];
+        logits.Read(isOneRow ? 0 : tokens.Count - 1, row);
+        return row;
+
+        void Bind(string name, NativeTensor tensor, params long[] shape)
+        {
+            if (session.Has(name))
+            {
+                using OrtValue view = tensor.View(0, shape);
+                binding.BindInput(name, view);
+            }
+        }
+    }
+
+    private static NativeTensor Integers(DecoderSession session, IReadOnlyList<int> values)
+    {
+        NativeTensor tensor = new(session.InputType);
+        tensor.Reserve(values.Count);
+        for (int i = 0; i < values.Count; i++)
+        {
+            tensor.Write(i, values[i]);
+        }
+
+        return tensor;
+    }
+}

@@ -1,0 +1,78 @@
+using System.Security.Cryptography;
+using System.Text;
+using ProxyTune.Checkpoints;
+using ProxyTune.Decoding.Text;
+
+namespace ProxyTune.Decoding.Models;
+
+/// <summary>
+/// A model behind an OpenAI-compatible completions endpoint that tells the log-probabilities of its likeliest next tokens. A row holds
+/// these and minus infinity for all others, which fusion reads as banned; <see cref="Fusion.MissingTokens"/> bounds what that costs.
+/// </summary>
+/// <remarks>One row per call. <see cref="Sequence.Expect"/> asks the remote; Forward takes the answer, and waits only if nobody asked before.</remarks>
+public sealed class RemoteLanguageModel : ILanguageModel
+{
+    private int liveSequences;
+
+    /// <param name="tokenizer">The remote's own, read from a local folder; stays the caller's.</param>
+    /// <param name="contextLength">The remote's, in tokens.</param>
+    /// <param name="endOfTextIds">What ends its texts.</param>
+    public RemoteLanguageModel(RemoteOptions options, Tokenizer tokenizer, int contextLength, IReadOnlyList<int> endOfTextIds)
+    {
+        Options = options;
+        Client = new(options, new(options, tokenizer), new(tokenizer, wholeCharactersOnly: options.Prompt == RemotePrompt.Text));
+        Info = new()
+        {
+            Name = options.Name,
+            VocabularySize = tokenizer.VocabularySize,
+            ContextLength = contextLength,
+            EndOfTextIds = endOfTextIds,
+
+            // Nobody here sees the weights; address and name are what there is to tell remotes apart.
+            Hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{options.Endpoint}\n{options.Model}"))),
+            IsRemote = true,
+        };
+    }
+
+    public RemoteOptions Options { get; }
+
+    public ModelInfo Info { get; }
+
+    public RemoteStatistics Statistics => Client.Statistics;
+
+    /// <summary>Sequences started and not disposed.</summary>
+    public int LiveSequences => Volatile.Read(ref liveSequences);
+
+    internal RemoteClient Client { get; }
+
+    public Sequence Start(Prompt prompt)
+    {
+        ArgumentOutOfRangeException.ThrowIfZero(prompt.TokenCount, nameof(prompt));
+        if (prompt.Plan.Streams[0].Patch is { } patch)
+        {
+            throw new ArgumentException($"Nothing can be added to the weights of '{Info.Name}', which run elsewhere, such as {patch.Name}.", nameof(prompt));
+        }
+
+        if (prompt.TokenCount > Info.ContextLength)
+        {
+            throw new EngineException(EngineError.PromptTooLong, $"The prompt has {prompt.TokenCount} tokens; '{Info.Name}' holds {Info.ContextLength}.", "prompt");
+        }
+
+        Interlocked.Increment(ref liveSequences);
+        return new RemoteSequence(this, prompt.Streams[0]);
+    }
+
+    public void Forward(IReadOnlyList<Segment> batch, Span<float> logits)
+    {
+        foreach (Segment segment in batch)
+        {
+            ArgumentOutOfRangeException.ThrowIfNotEqual(segment.Rows, 1, nameof(batch));
+            ((RemoteSequence)segment.Sequence).Append(segment.Tokens.Span, logits[..Info.VocabularySize]);
+            logits = logits[Info.VocabularySize..];
+        }
+    }
+
+    public void Dispose() => Client.Dispose();
+
+    internal void Release() => Interlocked.Decrement(ref liveSequences);
+}

@@ -1,0 +1,80 @@
+using ProxyTune.Checkpoints;
+
+namespace ProxyTune.Decoding.Models;
+
+/// <summary>A conversation with a remote, which is sent whole each time; remotes keep what they have computed.</summary>
+internal sealed class RemoteSequence(RemoteLanguageModel model, ReadOnlyMemory<int> prompt) : Sequence
+{
+    private readonly List<int> tokens = [.. prompt.Span];
+    private int[] asked = [];
+    private Task<RemoteRow>? fetch;
+    private CancellationTokenSource? cancellation;
+
+    public bool IsDisposed { get; private set; }
+
+    public override int Length => tokens.Count;
+
+    public override int Room => model.Info.ContextLength - Length;
+
+    public override IReadOnlyList<int> EndOfTextIds => model.Info.EndOfTextIds;
+
+    // A task that completes even where the fetch fails: Read tells of that.
+    public override Task Expect(ReadOnlyMemory<int> tokens) => Task.WhenAny(Ask([.. this.tokens, .. tokens.Span]));
+
+    /// <summary>Appends, and writes the row that follows; waits for it where nobody asked for it before.</summary>
+    public void Append(ReadOnlySpan<int> appended, Span<float> row)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(appended.Length, Room, nameof(appended));
+        tokens.AddRange(appended);
+        try
+        {
+            RemoteRow known = Ask([.. tokens]).GetAwaiter().GetResult();
+            known.Write(row);
+            MaxMissing = known.Most;
+        }
+        catch (EngineException e)
+        {
+            Fault = e;
+        }
+    }
+
+    public override void Rewind(int count)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(count);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(count, Length - prompt.Length);
+        tokens.RemoveRange(Length - count, count);
+    }
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing && !IsDisposed)
+        {
+            IsDisposed = true;
+            Cancel();
+            model.Release();
+        }
+    }
+
+    private Task<RemoteRow> Ask(int[] wanted)
+    {
+        ObjectDisposedException.ThrowIf(IsDisposed, this);
+        if (fetch is not null && wanted.AsSpan().SequenceEqual(asked))
+        {
+            return fetch;
+        }
+
+        Cancel();
+        var source = new CancellationTokenSource();
+        (asked, cancellation) = (wanted, source);
+
+        // Away from the caller, whose thread has other requests to serve.
+        return fetch = Task.Run(() => model.Client.FetchAsync(wanted, source.Token));
+    }
+
+    private void Cancel()
+    {
+        cancellation?.Cancel();
+        cancellation?.Dispose();
+        cancellation = null;
+    }
+}

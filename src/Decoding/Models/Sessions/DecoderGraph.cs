@@ -1,0 +1,95 @@
+using Google.Protobuf;
+using Microsoft.ML.OnnxRuntime;
+using Onnx;
+using ProxyTune.Checkpoints;
+using ProxyTune.Checkpoints.Formats;
+using ProxyTune.Checkpoints.Graphs;
+
+namespace ProxyTune.Decoding.Models;
+
+/// <summary>
+/// A decoder as its folder has it: the structure of its graph, and its weights, which exist once. Sessions are made of it and of its
+/// variants, and must be disposed before it.
+/// </summary>
+internal sealed class DecoderGraph : IDisposable
+{
+    private readonly string folder;
+    private readonly EngineOptions options;
+    private readonly SharedWeights? weights;
+
+    private DecoderGraph(string folder, EngineOptions options, GenAiConfig config, ModelProto model, GraphContents contents)
+    {
+        (this.folder, this.options, Config, Model, Contents) = (folder, options, config, model, contents);
+
+        // Weights that are lent lie in the processor's memory; another device loads its own.
+        weights = options.ExecutionProvider == EngineOptions.Cpu ? new(folder, contents) : null;
+    }
+
+    public GenAiConfig Config { get; }
+
+    /// <summary>As in the folder, without the weights; not to be changed.</summary>
+    public ModelProto Model { get; }
+
+    public GraphContents Contents { get; }
+
+    /// <summary>For messages.</summary>
+    public string File => Path.Combine(folder, Config.Graph);
+
+    /// <exception cref="EngineException">InvalidModelFolder, naming the file.</exception>
+    public static DecoderGraph Load(string folder, EngineOptions options)
+    {
+        GenAiConfig config = GenAiConfig.Read(folder);
+        string path = Path.Combine(folder, config.Graph);
+        return Guard(path, config, () =>
+        {
+            ModelProto model = GraphFile.Read(path);
+            GraphContents contents = new(model);
+            CheckFiles(folder, path, contents);
+            return new DecoderGraph(folder, options, config, model, contents);
+        });
+    }
+
+    /// <param name="model">This graph, or a variant over the same weights.</param>
+    /// <param name="blocks">Of a <see cref="RaggedGraph"/>: how many sequences it runs over.</param>
+    /// <param name="isAlone">For a few runs on the caller's thread, which take none from other sessions. Weights are not packed, so those of MatMulNBits are multiplied in floating point whatever its accuracy_level.</param>
+    /// <exception cref="EngineException">InvalidModelFolder, naming the file; InvalidValue for a missing execution provider.</exception>
+    public DecoderSession Open(ModelProto model, int? blocks = null, bool isAlone = false) => Guard(File, Config, () =>
+    {
+        using SessionOptions session = OnnxEnvironment.CreateSessionOptions(options, isAlone);
+        session.AddSessionConfigEntry("session.model_external_initializers_file_folder_path", Path.GetFullPath(folder));
+        byte[] bytes = model.ToByteArray();
+        return new DecoderSession(this, weights is null ? new InferenceSession(bytes, session) : weights.Open(bytes, session), blocks);
+    });
+
+    public void Dispose() => weights?.Dispose();
+
+    private static T Guard<T>(string path, GenAiConfig config, Func<T> load)
+    {
+        try
+        {
+            return load();
+        }
+        catch (Exception e) when (e is OnnxRuntimeException or IOException or UnauthorizedAccessException or InvalidProtocolBufferException)
+        {
+            throw new EngineException(EngineError.InvalidModelFolder, $"{path} cannot be loaded: {e.Message}", config.Graph, e);
+        }
+    }
+
+    private static void CheckFiles(string folder, string path, GraphContents contents)
+    {
+        foreach ((string file, long needed) in contents.WeightFiles)
+        {
+            if (file.Length == 0 || Path.IsPathRooted(file) || file.Split('/', '\\').Contains(".."))
+            {
+                throw new EngineException(EngineError.InvalidModelFolder, $"{path} wants weights from '{file}'; accepted is a file in its own folder.", file);
+            }
+
+            FileInfo weights = new(Path.Combine(folder, file));
+            if (!weights.Exists || weights.Length < needed)
+            {
+                string state = weights.Exists ? $"has {weights.Length} bytes" : "is missing";
+                throw new EngineException(EngineError.InvalidModelFolder, $"{path} needs {needed} bytes of weights from {weights.FullName}, which {state}.", file);
+            }
+        }
+    }
+}

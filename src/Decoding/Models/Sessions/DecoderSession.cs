@@ -1,0 +1,119 @@
+using Microsoft.ML.OnnxRuntime;
+using Microsoft.ML.OnnxRuntime.Tensors;
+using ProxyTune.Checkpoints;
+using ProxyTune.Checkpoints.Formats;
+using ProxyTune.Checkpoints.Graphs;
+
+namespace ProxyTune.Decoding.Models;
+
+/// <summary>Names of one layer's key or value tensors.</summary>
+internal readonly record struct CacheName(string Past, string Present);
+
+/// <summary>Shape of a past or present tensor: [batch, Heads, width, HeadSize].</summary>
+/// <param name="FixedWidth">The width where the graph prescribes one.</param>
+internal readonly record struct CacheShape(int Heads, int HeadSize, int? FixedWidth, TensorElementType Type);
+
+/// <summary>A session over a decoder's graph or a variant of it, checked: its inputs and outputs are those of a decoder with past and present key/value pairs.</summary>
+internal sealed class DecoderSession : IDisposable
+{
+    private readonly DecoderGraph graph;
+
+    /// <param name="blocks">Of a <see cref="RaggedGraph"/>: how many sequences it runs over; else null.</param>
+    public DecoderSession(DecoderGraph graph, InferenceSession session, int? blocks)
+    {
+        this.graph = graph;
+        Session = session;
+        string[] patterns = [.. Config.CacheNames];
+        CacheName[] names =
+        [
+            .. Enumerable.Range(0, Config.Layers).SelectMany(layer => new[]
+            {
+                new CacheName(Layer(patterns[0], layer), Layer(patterns[2], layer)),
+                new CacheName(Layer(patterns[1], layer), Layer(patterns[3], layer)),
+            }),
+        ];
+        CacheNames = blocks is { } count
+            ? [.. Enumerable.Range(0, count).SelectMany(s => names.Select(name => new CacheName(RaggedGraph.Of(name.Past, s), RaggedGraph.Of(name.Present, s))))]
+            : names;
+        Check();
+    }
+
+    public InferenceSession Session { get; }
+
+    public GenAiConfig Config => graph.Config;
+
+    /// <summary>Key, value, key, value, ... by layer; in a <see cref="RaggedGraph"/> for one sequence after the other.</summary>
+    public IReadOnlyList<CacheName> CacheNames { get; }
+
+    public CacheShape Cache { get; private set; }
+
+    public TensorElementType InputType => Session.InputMetadata[Config.InputIds].ElementDataType;
+
+    public NodeMetadata Logits => Session.OutputMetadata[Config.Logits];
+
+    public int VocabularySize { get; private set; }
+
+    /// <summary>The graph computes logits of the last position only.</summary>
+    public bool GivesLastRowOnly => !ChoosesRows && Logits.Dimensions[1] == 1;
+
+    /// <summary>The graph computes logits of the positions that it is told (<see cref="LogitsRows"/>).</summary>
+    public bool ChoosesRows => Has(LogitsRows.Input);
+
+    /// <summary>
+    /// Past and present may be one buffer wider than the text: so in GroupQueryAttention, which takes each row's length from the mask. Other
+    /// attention reads its past as long as the tensor is.
+    /// </summary>
+    public bool SharesCache => graph.Contents.Operators.GetValueOrDefault("GroupQueryAttention") == Config.Layers;
+
+    public bool Has(string input) => Session.InputMetadata.ContainsKey(input);
+
+    public void Dispose() => Session.Dispose();
+
+    private static string Layer(string pattern, int layer) => pattern.Replace("%d", $"{layer}", StringComparison.Ordinal);
+
+    private void Check()
+    {
+        Require(Session.InputMetadata, Config.InputIds, 2);
+        Require(Session.OutputMetadata, Config.Logits, 3);
+        HashSet<string> known = [Config.InputIds, Config.AttentionMask, Config.PositionIds];
+        foreach (CacheName name in CacheNames)
+        {
+            Require(Session.InputMetadata, name.Past, 4);
+            Require(Session.OutputMetadata, name.Present, 4);
+            known.Add(name.Past);
+        }
+
+        if (Session.InputMetadata.Keys.FirstOrDefault(name => !known.Contains(name) && !name.StartsWith(GraphIndex.OwnPrefix, StringComparison.Ordinal)) is { } unknown)
+        {
+            throw Invalid($"has an input '{unknown}' that is not known; known are {string.Join(", ", known.Take(3))} and past keys and values");
+        }
+
+        NodeMetadata past = Session.InputMetadata[CacheNames[0].Past];
+        if (past.Dimensions[1] < 1 || past.Dimensions[3] < 1)
+        {
+            throw Invalid($"leaves heads or head size of '{CacheNames[0].Past}' open: [{string.Join(", ", past.Dimensions)}]");
+        }
+
+        Cache = new(past.Dimensions[1], past.Dimensions[3], past.Dimensions[2] > 0 ? past.Dimensions[2] : null, past.ElementDataType);
+        VocabularySize = Logits.Dimensions[2] > 0 ? Logits.Dimensions[2] : Config.VocabularySize;
+    }
+
+    private void Require(IReadOnlyDictionary<string, NodeMetadata> nodes, string name, int rank)
+    {
+        if (!nodes.TryGetValue(name, out NodeMetadata? node))
+        {
+            throw Invalid($"has no '{name}'; it has {string.Join(", ", nodes.Keys)}");
+        }
+
+        if (node.Dimensions.Length != rank)
+        {
+            throw Invalid($"gives '{name}' {node.Dimensions.Length} dimensions; it must have {rank}");
+        }
+    }
+
+    private EngineException Invalid(string what)
+    {
+        Session.Dispose();
+        return new(EngineError.InvalidModelFolder, $"{graph.File} {what}.", Config.Graph);
+    }
+}

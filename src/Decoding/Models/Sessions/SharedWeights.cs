@@ -1,0 +1,115 @@
+using System.IO.MemoryMappedFiles;
+using Microsoft.ML.OnnxRuntime;
+using Microsoft.ML.OnnxRuntime.Tensors;
+using ProxyTune.Checkpoints.Graphs;
+
+namespace ProxyTune.Decoding.Models;
+
+/// <summary>
+/// The weights beside a graph, mapped from their files once, and what the kernels pack of them, packed once: lent to every session over them.
+/// Outlives the sessions.
+/// </summary>
+internal sealed unsafe class SharedWeights : IDisposable
+{
+    private readonly List<(MemoryMappedFile File, MemoryMappedViewAccessor View)> files = [];
+    private readonly List<(string Name, OrtValue Value)> weights = [];
+    private readonly PrePackedWeightsContainer packed = new();
+    private volatile bool sharesPacked = true;
+
+    /// <exception cref="IOException">A file is missing or too short.</exception>
+    public SharedWeights(string folder, GraphContents contents)
+    {
+        try
+        {
+            foreach (IGrouping<string, ExternalWeight> file in contents.Weights.GroupBy(weight => weight.File))
+            {
+                Map(Path.Combine(folder, file.Key), file);
+            }
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>A session of that graph, whose weights have the names of the graph that this was made of.</summary>
+    public InferenceSession Open(byte[] graph, SessionOptions options)
+    {
+        foreach ((string name, OrtValue value) in weights)
+        {
+            options.AddInitializer(name, value);
+        }
+
+        InferenceSession session = OpenPacked(graph, options) ?? new(graph, options);
+        files.ForEach(file => MappedPages.Release(file.View.SafeMemoryMappedViewHandle));
+        return session;
+    }
+
+    public void Dispose()
+    {
+        packed.Dispose();
+        weights.ForEach(weight => weight.Value.Dispose());
+        foreach ((MemoryMappedFile file, MemoryMappedViewAccessor view) in files)
+        {
+            view.SafeMemoryMappedViewHandle.ReleasePointer();
+            view.Dispose();
+            file.Dispose();
+        }
+
+        weights.Clear();
+        files.Clear();
+    }
+
+    /// <summary>Null where kernels of the graph, as some for float16, pack for their own session only, which they refuse to do with a container.</summary>
+    private InferenceSession? OpenPacked(byte[] graph, SessionOptions options)
+    {
+        try
+        {
+            return sharesPacked ? new(graph, options, packed) : null;
+        }
+        catch (OnnxRuntimeException error) when (error.Message.Contains("cache computed pre-packed weights", StringComparison.Ordinal))
+        {
+            sharesPacked = false;
+            return null;
+        }
+    }
+
+    private void Map(string path, IEnumerable<ExternalWeight> inFile)
+    {
+        long size = new FileInfo(path).Length;
+        MemoryMappedFile file = MemoryMappedFile.CreateFromFile(path, FileMode.Open, null, 0, MemoryMappedFileAccess.Read);
+        MemoryMappedViewAccessor view = file.CreateViewAccessor(0, 0, MemoryMappedFileAccess.Read);
+        byte* start = null;
+        view.SafeMemoryMappedViewHandle.AcquirePointer(ref start);
+        files.Add((file, view));
+        foreach (ExternalWeight weight in inFile)
+        {
+            if (SizeOf((TensorElementType)weight.Tensor.DataType) is not { } element)
+            {
+                continue;
+            }
+
+            long bytes = weight.Tensor.Dims.Aggregate((long)element, (product, dimension) => product * dimension);
+            if (weight.Offset + bytes > size)
+            {
+                throw new IOException($"'{weight.Tensor.Name}' ends at byte {weight.Offset + bytes} of {path}, which has {size}.");
+            }
+
+            weights.Add((
+                weight.Tensor.Name,
+                OrtValue.CreateTensorValueWithData(
+                    OrtMemoryInfo.DefaultInstance, (TensorElementType)weight.Tensor.DataType, [.. weight.Tensor.Dims], (nint)(start + weight.Offset), bytes)));
+        }
+    }
+
+    /// <summary>Null for types that are left to ONNX Runtime to load, once for each session.</summary>
+    private static int? SizeOf(TensorElementType type) => type switch
+    {
+        TensorElementType.UInt8 or TensorElementType.Int8 => 1,
+        TensorElementType.Float16 or TensorElementType.BFloat16 => 2,
+        TensorElementType.Float or TensorElementType.Int32 => 4,
+        TensorElementType.Int64 => 8,
+        _ => null,
+    };
+}

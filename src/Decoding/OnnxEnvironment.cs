@@ -1,0 +1,100 @@
+using Microsoft.ML.OnnxRuntime;
+using ProxyTune.Checkpoints;
+
+namespace ProxyTune.Decoding;
+
+/// <summary>
+/// ONNX Runtime's one environment per process, made with a thread pool that all sessions share: members run one after another, and with a
+/// pool each, the threads of the one that has just run spin on the cores that the next one needs. The first caller's number of threads holds.
+/// </summary>
+/// <remarks>
+/// Whatever comes first makes the environment, without such a pool: the first <see cref="SessionOptions"/>, or onnxruntime-genai in native
+/// code, which nobody can see afterwards. So <see cref="EnsureCreated"/> goes before either.
+/// </remarks>
+internal static class OnnxEnvironment
+{
+    private static readonly Lock Gate = new();
+    private static bool? isPoolShared;
+
+    /// <param name="threads">Of the pool, the caller's included; 0 takes the number of processors.</param>
+    /// <returns>Whether sessions share a pool: not where somebody else in the process has made the environment without.</returns>
+    public static bool EnsureCreated(int threads = 0)
+    {
+        lock (Gate)
+        {
+            return isPoolShared ??= !OrtEnv.IsCreated && Create(threads == 0 ? Environment.ProcessorCount : threads);
+        }
+    }
+
+    /// <param name="isAlone">For a session that runs a few times on the caller's thread only, and packs no weights for that.</param>
+    /// <exception cref="EngineException">InvalidValue when the execution provider is unknown or missing.</exception>
+    public static SessionOptions CreateSessionOptions(EngineOptions options, bool isAlone = false)
+    {
+        bool isPoolShared = EnsureCreated(options.Threads);
+        SessionOptions session = new()
+        {
+            // Patterns are remembered per input shape, and the shapes grow with every token.
+            EnableMemoryPattern = false,
+            LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR,
+        };
+        if (isAlone)
+        {
+            session.IntraOpNumThreads = 1;
+            session.AddSessionConfigEntry("session.disable_prepacking", "1");
+        }
+        else if (isPoolShared)
+        {
+            session.DisablePerSessionThreads();
+        }
+        else
+        {
+            session.IntraOpNumThreads = options.Threads;
+        }
+
+        switch (options.ExecutionProvider)
+        {
+            case "cpu":
+                break;
+            case "cuda" when OrtEnv.Instance().GetAvailableProviders().Contains("CUDAExecutionProvider"):
+                AppendCuda(session);
+                break;
+            default:
+                throw new EngineException(
+                    EngineError.InvalidValue,
+                    $"Execution provider '{options.ExecutionProvider}' is not available; it must be cpu, or cuda in a build with -p:Accelerator=cuda. " +
+                    $"ONNX Runtime offers {string.Join(", ", OrtEnv.Instance().GetAvailableProviders())}.",
+                    nameof(EngineOptions.ExecutionProvider));
+        }
+
+        return session;
+    }
+
+    private static void AppendCuda(SessionOptions session)
+    {
+        try
+        {
+            session.AppendExecutionProvider_CUDA();
+        }
+        catch (OnnxRuntimeException e)
+        {
+            throw new EngineException(
+                EngineError.InvalidValue,
+                $"Execution provider 'cuda' cannot start: {e.Message}. It needs a GPU and the CUDA and cuDNN libraries that this ONNX Runtime was built with; cpu needs nothing.",
+                nameof(EngineOptions.ExecutionProvider),
+                e);
+        }
+    }
+
+    private static bool Create(int threads)
+    {
+        using OrtThreadingOptions pool = new() { GlobalIntraOpNumThreads = threads, GlobalInterOpNumThreads = 1 };
+        EnvironmentCreationOptions creation = new()
+        {
+            logId = "proxytune",
+            logLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR,
+            threadOptions = pool,
+        };
+        OrtEnv.CreateInstanceWithOptions(ref creation);
+        return true;
+    }
+}

@@ -1,0 +1,96 @@
+using System.Text.Json.Serialization;
+using System.Text.Json;
+using ProxyTune.Checkpoints.Formats;
+
+namespace ProxyTune.Decoding.Serving;
+
+/// <summary>A served model's base as it is written: the name of a model folder, or an object that says where a remote one is.</summary>
+[JsonConverter(typeof(BaseEntryConverter))]
+internal sealed record BaseEntry(string? Folder, RemoteEntry? Remote = null);
+
+internal sealed record RemoteEntry
+{
+    /// <summary>Root of an OpenAI-compatible API.</summary>
+    public string? Url { get; init; }
+
+    /// <summary>What the remote calls the model.</summary>
+    public string? Model { get; init; }
+
+    /// <summary>Name of a folder beside catalog.json with the remote's tokenizer.json, and its chat template if it has one.</summary>
+    public string? Tokenizer { get; init; }
+
+    /// <summary>Name of the environment variable that holds the key; absent: no key.</summary>
+    public string? ApiKeyEnv { get; init; }
+
+    public int? TopLogprobs { get; init; }
+
+    /// <summary><c>tokens</c> or <c>text</c>.</summary>
+    public string? Prompt { get; init; }
+
+    /// <summary>Absent: what the folder's genai_config.json says.</summary>
+    public int? ContextLength { get; init; }
+
+    /// <summary>Absent: what the folder's genai_config.json says.</summary>
+    public int[]? EndOfTextIds { get; init; }
+
+    public double? TimeoutSeconds { get; init; }
+
+    public int? Retries { get; init; }
+
+    public double? RetryDelaySeconds { get; init; }
+
+    public double? LongestDelaySeconds { get; init; }
+
+    public BreakerEntry? Breaker { get; init; }
+
+    /// <summary>Further fields of the requests to the remote.</summary>
+    public IReadOnlyDictionary<string, JsonElement>? Body { get; init; }
+
+    /// <summary>Equal for equal entries, which share one model.</summary>
+    [JsonIgnore]
+    public string Key => JsonSerializer.Serialize(this, CatalogJson.Default.RemoteEntry);
+}
+
+internal sealed record BreakerEntry
+{
+    public double? FailureRatio { get; init; }
+
+    public int? Attempts { get; init; }
+
+    public double? WindowSeconds { get; init; }
+
+    public double? OpenSeconds { get; init; }
+}
+
+internal sealed class BaseEntryConverter : JsonConverter<BaseEntry>
+{
+    public override BaseEntry Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
+    {
+        if (reader.TokenType == JsonTokenType.String)
+        {
+            return new(reader.GetString());
+        }
+
+        try
+        {
+            return new(null, JsonSerializer.Deserialize(ref reader, CatalogJson.Default.RemoteEntry));
+        }
+        catch (JsonException error)
+        {
+            // Without a path of its own, so that the reader of the file adds the one of the entry.
+            throw new JsonException($"{error.Path?.TrimStart('$', '.')}: {JsonProblem.Reason(error)}");
+        }
+    }
+
+    public override void Write(Utf8JsonWriter writer, BaseEntry value, JsonSerializerOptions options)
+    {
+        if (value.Remote is { } remote)
+        {
+            JsonSerializer.Serialize(writer, remote, CatalogJson.Default.RemoteEntry);
+        }
+        else
+        {
+            writer.WriteStringValue(value.Folder);
+        }
+    }
+}

@@ -1,0 +1,36 @@
+using ProxyTune.Checkpoints;
+using ProxyTune.Checkpoints.Export;
+using ProxyTune.Checkpoints.Patches;
+using ProxyTune.Decoding.Models;
+
+namespace ProxyTune.Decoding.Serving;
+
+/// <summary>A model folder with patches merged in: as fast as the folder alone, and one member for everybody who asks for the same merge.</summary>
+/// <remarks>
+/// The merge is written as a model folder of its own, which is loaded like any other, and removed at once: the loaded model keeps what it needs
+/// of it. A folder that is kept for the next start would have to be trusted, locked and cleaned up, to save less time than loading takes.
+/// </remarks>
+internal static class MergedModel
+{
+    /// <summary>What it is called: the same for the same merge, whatever the order of the patches.</summary>
+    public static string Name(string model, IEnumerable<(string Patch, double Weight)> patches) => string.Concat(
+        patches.OrderBy(patch => patch.Patch, StringComparer.Ordinal).Select(patch => FormattableString.Invariant($" + {patch.Weight} {patch.Patch}")).Prepend(model));
+
+    /// <param name="folder">A Llama checkpoint with config.json and model.safetensors; needs no graph.</param>
+    /// <exception cref="EngineException">As of <see cref="LlamaExporter.Export"/> and <see cref="OnnxLanguageModel.Load"/>.</exception>
+    public static OnnxLanguageModel Load(string folder, IReadOnlyList<WeightedPatch> patches, EngineOptions options, KeyValueMemory? memory = null)
+    {
+        // Readable by this user alone, and of a name that nobody can foresee.
+        DirectoryInfo merged = Directory.CreateTempSubdirectory("proxytune-merge-");
+        try
+        {
+            LlamaExporter.Export(folder, merged.FullName, patches);
+            return OnnxLanguageModel.Load(
+                merged.FullName, options, Name(new DirectoryInfo(folder).Name, patches.Select(patch => (patch.Patch.Name, patch.Weight))), memory);
+        }
+        finally
+        {
+            merged.Delete(recursive: true);
+        }
+    }
+}

@@ -1,0 +1,173 @@
+using System.Collections.Immutable;
+using ProxyTune.Checkpoints;
+using ProxyTune.Checkpoints.Formats;
+using ProxyTune.Decoding.Fusion;
+using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Text;
+
+namespace ProxyTune.Decoding.Serving;
+
+/// <summary>Everything that a models folder serves, loaded and checked, and what is served beside it at run time.</summary>
+public sealed class ModelCatalog : IDisposable
+{
+    private readonly MemberPool members;
+    private readonly ServedModelBuilder builder;
+    private readonly CatalogCheck check;
+    private readonly FusedModel ensemble;
+    private volatile ServedModels served;
+    private ImmutableHashSet<CatalogMember> arrived = [];
+
+    private ModelCatalog(IReadOnlyList<ServedModel> models, MemberPool members, ServedModelBuilder builder, CatalogCheck check)
+    {
+        this.members = members;
+        this.builder = builder;
+        this.check = check;
+        served = new(models);
+        ensemble = new("ensemble", [.. members.Loaded.Select(member => member.Model)]);
+        members.MayMerge = false;
+    }
+
+    /// <summary>What is served now.</summary>
+    public ServedModels Served => served;
+
+    public IReadOnlyList<ServedModel> Models => served.All;
+
+    /// <summary>The memory for the keys and values of all members.</summary>
+    public KeyValueMemory Memory => members.Memory;
+
+    /// <summary>The patches that are in memory.</summary>
+    public ResidentPatches Patches => members.Resident;
+
+    /// <summary>The ensemble over all members: what the scheduler runs.</summary>
+    public ILanguageModel Ensemble => ensemble;
+
+    /// <summary>
+    /// Reads catalog.json (where present) and every model folder that a served model needs. Folders that no entry has as its base are served
+    /// under their own name, without experts; a folder that is itself a model is served alone.
+    /// </summary>
+    /// <exception cref="EngineException">InvalidCatalog or InvalidModelFolder; the message names file and entry.</exception>
+    public static ModelCatalog Load(string modelsFolder, EngineOptions options)
+    {
+        if (!Directory.Exists(modelsFolder))
+        {
+            throw new EngineException(EngineError.InvalidCatalog, $"The models folder {modelsFolder} does not exist.");
+        }
+
+        var check = new CatalogCheck(Path.Combine(modelsFolder, CatalogFile.FileName));
+        IReadOnlyList<ServedModelEntry> written = CatalogFile.Read(modelsFolder).ServedModels ?? [];
+        check.Entries(written);
+        SortedDictionary<string, string> folders = ModelFolders(modelsFolder);
+        IReadOnlyList<ServedModelEntry> entries = [.. written, .. Unwritten(folders.Keys, written)];
+        if (entries.Count == 0)
+        {
+            throw new EngineException(
+                EngineError.InvalidCatalog,
+                $"{modelsFolder} holds no {CatalogFile.FileName} and no folder with a {GenAiConfig.FileName}, so there is nothing to serve.");
+        }
+
+        OnnxEnvironment.EnsureCreated(options.Threads);
+        var members = new MemberPool(folders, new PatchStore(modelsFolder, check), check, options);
+        try
+        {
+            var builder = new ServedModelBuilder(modelsFolder, check, members);
+            return new ModelCatalog([.. entries.Select(builder.Build)], members, builder, check);
+        }
+        catch
+        {
+            foreach (CatalogMember member in members.Loaded)
+            {
+                member.Model.Dispose();
+            }
+
+            members.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Makes a model of an entry and loads what it needs and nobody has loaded; one at a time. Nobody sees it yet.</summary>
+    /// <returns>With the members that were loaded for it, which have to <see cref="Join"/> or be given to <see cref="Discard"/>.</returns>
+    /// <exception cref="EngineException">InvalidValue: the entry is wrong; InvalidModelFolder: what it names is.</exception>
+    internal (ServedModel Model, IReadOnlyList<CatalogMember> Arrived) Build(ServedModelEntry entry)
+    {
+        IReadOnlyList<CatalogMember> before = members.Loaded;
+        try
+        {
+            check.Entries([entry]);
+            ServedModel model = builder.Build(entry);
+            return (model, [.. members.Loaded.Except(before)]);
+        }
+        catch (Exception error)
+        {
+            members.Loaded.Except(before).ToList().ForEach(Discard);
+            throw error is EngineException { Error: EngineError.InvalidCatalog } wrong
+                ? new EngineException(EngineError.InvalidValue, check.WithoutFile(wrong.Message), wrong.Field, wrong)
+                : error;
+        }
+    }
+
+    /// <summary>A member was loaded for nothing.</summary>
+    internal void Discard(CatalogMember member)
+    {
+        members.Release(member);
+        member.Model.Dispose();
+        member.Tokenizer.Dispose();
+    }
+
+    /// <summary>Makes a loaded member part of the ensemble, between steps.</summary>
+    internal void Join(CatalogMember member)
+    {
+        arrived = arrived.Add(member);
+        ensemble.Add(member.Model);
+    }
+
+    /// <summary>A patch is not served any more under one of its names.</summary>
+    internal void Forget(ServedPatch patch) => members.Forget(patch);
+
+    /// <summary>Whether a member came at run time.</summary>
+    internal bool HasArrived(CatalogMember member) => arrived.Contains(member);
+
+    /// <summary>Disposes of a member that came at run time and that nobody uses, between steps.</summary>
+    internal void Leave(CatalogMember member)
+    {
+        arrived = arrived.Remove(member);
+        members.Release(member);
+        ensemble.Remove(member.Model);
+        member.Tokenizer.Dispose();
+    }
+
+    /// <summary>The loaded model folders, by name.</summary>
+    internal IReadOnlyDictionary<string, CatalogMember> LoadedFolders => members.LoadedFolders;
+
+    internal void Publish(ServedModels next) => served = next;
+
+    /// <summary>Whether the models folder has a model or a patch of that name.</summary>
+    internal bool Owns(string name) => members.Owns(name);
+
+    /// <summary>Makes the folder of a model that an operator brought known by a name; null forgets it.</summary>
+    internal void SetFolder(string name, string? folder) => members.SetFolder(name, folder);
+
+    /// <summary>Says where patches that operators brought are found.</summary>
+    internal void SetUploads(Func<string, UploadedPatch?> find, ITemplateRenderer? templates = null) => (members.Shelf.Uploaded, members.Templates) = (find, templates);
+
+    /// <exception cref="EngineException">UnknownModel; the message lists names that there are.</exception>
+    public ServedModel Get(string name) => served.Get(name);
+
+    public void Dispose()
+    {
+        Ensemble.Dispose();
+        members.Dispose();
+    }
+
+    private static SortedDictionary<string, string> ModelFolders(string modelsFolder)
+    {
+        IEnumerable<string> folders = IsModel(modelsFolder) ? [modelsFolder] : Directory.EnumerateDirectories(modelsFolder).Where(IsModel);
+        return new(folders.ToDictionary(folder => new DirectoryInfo(folder).Name), StringComparer.Ordinal);
+    }
+
+    private static bool IsModel(string folder) => File.Exists(Path.Combine(folder, GenAiConfig.FileName));
+
+    private static IEnumerable<ServedModelEntry> Unwritten(IEnumerable<string> folders, IReadOnlyList<ServedModelEntry> written) =>
+        folders
+            .Where(folder => written.All(entry => entry.Base?.Folder != folder && entry.Name != folder))
+            .Select(folder => new ServedModelEntry { Name = folder, Base = new(folder), Description = $"{folder} alone" });
+}

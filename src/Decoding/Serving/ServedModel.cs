@@ -1,0 +1,97 @@
+using System.Security.Cryptography;
+using System.Text;
+using ProxyTune.Checkpoints;
+using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Text;
+
+namespace ProxyTune.Decoding.Serving;
+
+/// <summary>One name under which clients reach a base and its experts. Immutable, thread-safe.</summary>
+public sealed class ServedModel
+{
+    internal ServedModel(string name, string description, ServedStream baseStream, IReadOnlyList<ServedExpert> experts, ServedStream? amateur, FusionDefaults defaults)
+    {
+        Name = name;
+        Description = description;
+        BaseStream = baseStream;
+        Experts = experts;
+        Amateur = amateur;
+        Defaults = defaults;
+        Created = baseStream.Member.Written;
+        ModelInfo[] members = [.. Streams.Select(stream => stream.Model.Info)];
+        ContextLength = members.Min(member => member.ContextLength);
+        VocabularySize = members.Min(member => Math.Min(member.VocabularySize, Tokenizer.VocabularySize));
+        Fingerprint = FingerprintOf(defaults.Method.Name, Streams.Select(stream => stream.Hash));
+    }
+
+    public string Name { get; }
+
+    public string Description { get; }
+
+    /// <summary>What holds where a request says nothing, and the ranges of what it may say.</summary>
+    public FusionDefaults Defaults { get; }
+
+    /// <summary>Whether others do not see it.</summary>
+    public bool IsForOperators { get; internal init; }
+
+    /// <summary>Empty for a base alone.</summary>
+    public IReadOnlyList<ServedExpert> Experts { get; }
+
+    /// <summary>When the base's folder was written; for a remote base, its tokenizer's.</summary>
+    public DateTimeOffset Created { get; }
+
+    /// <summary>fp_ and 16 hex digits made of all member hashes and the method; OpenAI's system_fingerprint.</summary>
+    public string Fingerprint { get; }
+
+    /// <summary>The smallest context among the members.</summary>
+    public int ContextLength { get; }
+
+    /// <summary>Tokens that the tokenizer and every member know.</summary>
+    public int VocabularySize { get; }
+
+    /// <summary>The base's; all members share its vocabulary.</summary>
+    public Tokenizer Tokenizer => BaseStream.Member.Tokenizer;
+
+    /// <summary>Whether the base runs behind a network and names only its likeliest tokens.</summary>
+    public bool IsRemote => BaseStream.Model.Info.IsRemote;
+
+    internal ServedStream BaseStream { get; }
+
+    internal UseCount Uses { get; } = new();
+
+    /// <summary>Keeps the model's members in memory, also when it is retired meanwhile.</summary>
+    /// <returns>To be disposed when no request for the model is running or waiting any more.</returns>
+    /// <exception cref="EngineException">UnknownModel: it was retired, and its members may be gone.</exception>
+    public IDisposable Use() => Uses.TryUse()
+        ?? throw new EngineException(EngineError.UnknownModel, $"'{Name}' has just been retired.", "model");
+
+    /// <summary>The smaller model of contrastive decoding, where there is one.</summary>
+    internal ServedStream? Amateur { get; }
+
+    internal IEnumerable<ServedStream> Streams =>
+        [BaseStream, .. Experts.SelectMany(expert => new[] { expert.Tuned, expert.Anti }).OfType<ServedStream>(), .. Amateur is null ? [] : new[] { Amateur }];
+
+    /// <summary>What one request fuses.</summary>
+    /// <param name="isOperator">Whether the asker may use negative weights and methods that are not offered to everybody.</param>
+    /// <exception cref="EngineException">UnknownExpert, InvalidValue or OperatorOnly, naming the field (<c>fusion.alpha</c>, <c>fusion.experts.NAME</c>), the value and what would be accepted.</exception>
+    public ServedPlan Plan(FusionSettings asked, bool isOperator = false)
+    {
+        (FusionMethod method, FusionSettings settled) = new SettingsResolver(this, isOperator).Settle(asked);
+        return new PlanBuilder(this, method, settled).Build();
+    }
+
+    /// <summary>Whether the members that a method needs are there.</summary>
+    internal bool Has(MethodMembers members) => members switch
+    {
+        MethodMembers.Pairs => Experts.Count > 0 && Experts.All(expert => expert.Anti is not null),
+        MethodMembers.Rewards => Experts.Count > 0 && Experts.All(expert => expert.Anti is null),
+        MethodMembers.Amateur => Amateur is not null,
+        _ => true,
+    };
+
+    private static string FingerprintOf(string method, IEnumerable<string> members)
+    {
+        byte[] hash = SHA256.HashData(Encoding.UTF8.GetBytes(string.Join('\n', members.Prepend(method))));
+        return $"fp_{Convert.ToHexStringLower(hash)[..16]}";
+    }
+}

@@ -1,0 +1,33 @@
+using ProxyTune.Checkpoints;
+
+namespace ProxyTune.Decoding.Serving;
+
+/// <summary>What is served at one moment, by name. Immutable.</summary>
+public sealed class ServedModels
+{
+    private readonly Dictionary<string, ServedModel> byName;
+
+    internal ServedModels(IReadOnlyList<ServedModel> all)
+    {
+        All = all;
+        byName = all.ToDictionary(model => model.Name);
+    }
+
+    /// <summary>In the order of the catalog, then as they came.</summary>
+    public IReadOnlyList<ServedModel> All { get; }
+
+    public bool Contains(string name) => byName.ContainsKey(name);
+
+    /// <exception cref="EngineException">UnknownModel; the message lists names that there are.</exception>
+    public ServedModel Get(string name) => byName.TryGetValue(name, out ServedModel? model)
+        ? model
+        : throw new EngineException(EngineError.UnknownModel, $"There is no model '{name}'; there are: {Listing.Of(All.Select(other => other.Name))}.", "model");
+
+    /// <summary>What everybody may see.</summary>
+    public ServedModels ForEverybody => field ??= All.Any(model => model.IsForOperators) ? new([.. All.Where(model => !model.IsForOperators)]) : this;
+
+    /// <param name="old">Goes at the same moment; null for nothing.</param>
+    internal ServedModels With(ServedModel model, ServedModel? old = null) => new([.. All.Where(other => other != old), model]);
+
+    internal ServedModels Without(ServedModel model) => new([.. All.Where(other => other != model)]);
+}

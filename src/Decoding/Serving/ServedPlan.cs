@@ -1,0 +1,118 @@
+using ProxyTune.Checkpoints;
+using ProxyTune.Decoding.Fusion;
+using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Text;
+
+namespace ProxyTune.Decoding.Serving;
+
+/// <summary>A served model with the fusion of one request: what is fused, and how each stream reads the request.</summary>
+public sealed class ServedPlan
+{
+    /// <summary>The name of the message that context-aware decoding leaves out of one of its streams.</summary>
+    public const string ContextName = "context";
+
+    private readonly ServedModel model;
+    private readonly FusionPlan unpatched;
+    private readonly IReadOnlyList<PromptReader> readers;
+    private FusionPlan? patched;
+
+    /// <param name="streams">Of the plan, which has no patches yet.</param>
+    internal ServedPlan(ServedModel model, FusionSettings settled, FusionPlan unpatched, IReadOnlyList<ServedStream> streams)
+    {
+        this.model = model;
+        this.unpatched = unpatched;
+        readers = [.. streams.Select(stream => stream.ReaderFor(settled.Prompts))];
+        Settled = settled;
+        Streams = streams;
+    }
+
+    /// <summary>The settings with everything filled in. Sent again, they give the same plan.</summary>
+    public FusionSettings Settled { get; }
+
+    /// <summary>With the streams' patches, which are read now if they are not in memory, and stay there for as long as the plan is kept.</summary>
+    /// <exception cref="EngineException">InvalidModelFolder: a patch is broken, or not what it was.</exception>
+    public FusionPlan Fusion => patched ??= unpatched with
+    {
+        Streams = [.. unpatched.Streams.Zip(Streams, (stream, served) => stream with { Patch = served.Patch?.Load() })],
+    };
+
+    /// <summary>Those of the plan.</summary>
+    internal IReadOnlyList<ServedStream> Streams { get; }
+
+    /// <summary>Renders a conversation once per stream, each as its role reads it.</summary>
+    /// <exception cref="EngineException">InvalidValue: the template refuses the messages, a context message is missing, or they hold a token without a row in some member.</exception>
+    public Prompt Render(IReadOnlyList<ChatMessage> messages)
+    {
+        IReadOnlyList<ChatMessage> withoutContext = IsContextAware ? WithoutContext(messages) : messages;
+        return Render((reader, role) => reader.Read(role == StreamRole.BaseWithoutContext ? withoutContext : messages));
+    }
+
+    /// <summary>The same plain text for every stream.</summary>
+    /// <exception cref="EngineException">InvalidValue for a token without a row in some member, or where the fusion needs a conversation.</exception>
+    public Prompt Render(string text)
+    {
+        RefuseWithoutConversation();
+        return Render((reader, _) => reader.Read(text));
+    }
+
+    /// <summary>The same token ids for every stream.</summary>
+    /// <exception cref="EngineException">InvalidValue for an id outside the vocabulary, or where the fusion needs a conversation.</exception>
+    public Prompt Render(ReadOnlyMemory<int> tokens)
+    {
+        RefuseWithoutConversation();
+        Check(tokens.Span);
+        return new Prompt(Fusion, [.. readers.Select(_ => tokens)]);
+    }
+
+    private bool IsContextAware => Streams.Any(stream => stream.Role == StreamRole.BaseWithoutContext);
+
+    private Prompt Render(Func<PromptReader, StreamRole, int[]> read)
+    {
+        return new(Fusion, [.. readers.Zip(Fusion.Streams, (reader, stream) => Checked(read(reader, stream.Role)))]);
+
+        ReadOnlyMemory<int> Checked(int[] tokens)
+        {
+            Check(tokens);
+            return tokens;
+        }
+    }
+
+    private static ChatMessage[] WithoutContext(IReadOnlyList<ChatMessage> messages)
+    {
+        ChatMessage[] others = [.. messages.Where(message => message.Name != ContextName)];
+        return others.Length > 0 && others.Length < messages.Count
+            ? others
+            : throw new EngineException(
+                EngineError.InvalidValue,
+                $"messages has {messages.Count - others.Length} of {messages.Count} with the name '{ContextName}'; method {FusionMethod.ContextAware.Name} needs at least one such message, which holds the context, and at least one other.",
+                "messages");
+    }
+
+    private void RefuseWithoutConversation()
+    {
+        if (IsContextAware)
+        {
+            throw new EngineException(
+                EngineError.InvalidValue,
+                $"fusion.method is '{FusionMethod.ContextAware.Name}'; it takes its context from a message with the name '{ContextName}', so it needs messages and not a prompt.",
+                "fusion.method");
+        }
+
+        if (Settled.Prompts is not null)
+        {
+            throw new EngineException(EngineError.InvalidValue, "fusion.prompts is given; it applies to messages and not to a prompt, which is read as it is.", "fusion.prompts");
+        }
+    }
+
+    /// <summary>An id beyond a member's rows would fail the member's whole batch. Text may hold one where a tokenizer has more tokens than the model.</summary>
+    private void Check(ReadOnlySpan<int> tokens)
+    {
+        foreach (int id in tokens)
+        {
+            if (id < 0 || id >= model.VocabularySize)
+            {
+                throw new EngineException(EngineError.InvalidValue, $"prompt has the token id {id}; accepted are 0 to {model.VocabularySize - 1}.", "prompt");
+            }
+        }
+    }
+}

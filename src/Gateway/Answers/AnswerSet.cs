@@ -1,0 +1,106 @@
+using System.Runtime.CompilerServices;
+using System.Threading.Channels;
+using ProxyTune.Checkpoints;
+using ProxyTune.Decoding.Generation;
+using ProxyTune.Decoding.Models;
+using ProxyTune.Gateway.Chat;
+using ProxyTune.Gateway.Requests;
+
+namespace ProxyTune.Gateway.Answers;
+
+/// <summary>All choices of one request. Disposing it cancels those that still run and frees their sequences.</summary>
+internal sealed class AnswerSet : IDisposable
+{
+    private readonly List<Answer> answers = [];
+    private readonly int promptTokens;
+    private readonly int choices;
+
+    /// <summary>Submits every choice of every prompt, or none: when one is refused, those before it are cancelled.</summary>
+    /// <exception cref="EngineException">InvalidValue where they are more than the waiting line ever holds; whatever <see cref="DecodeScheduler.Submit"/> throws.</exception>
+    /// <param name="echoes">What each prompt's answers begin with; null for nothing.</param>
+    public AnswerSet(
+        DecodeScheduler scheduler,
+        ModelCall call,
+        IReadOnlyList<Prompt> prompts,
+        RequestFields fields,
+        GenerationRequestTemplate template,
+        IReadOnlyList<EchoedPrompt>? echoes = null)
+    {
+        promptTokens = prompts.Sum(prompt => prompt.TokenCount);
+        choices = fields.N ?? 1;
+        int most = scheduler.Options.MaxWaiting;
+        if (prompts.Count * choices > most)
+        {
+            // Not the line's being full just now, which a client would try again.
+            throw new EngineException(
+                EngineError.InvalidValue,
+                $"The request asks for {prompts.Count * choices} answers; this server takes at most {most} at once.",
+                prompts.Count > most ? "prompt" : "n");
+        }
+
+        TraceLimit.Check(prompts, choices, template);
+        try
+        {
+            for (int i = 0; i < prompts.Count * choices; i++)
+            {
+                int prompt = i / choices;
+                GenerationStream generation = scheduler.Submit(template.For(prompts[prompt] with { Tenant = call.Tenant }, i % choices));
+                answers.Add(new Answer(i, generation, call.Model.Tokenizer, fields.Stop ?? [], echoes?[prompt]));
+            }
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    public IReadOnlyList<Answer> Answers => answers;
+
+    /// <summary>What each prompt's first choice found in the cache counts: the others may find what that one left.</summary>
+    public Usage Usage => new(
+        promptTokens,
+        answers.Sum(answer => answer.TokenCount),
+        new(answers.Where((_, i) => i % choices == 0).Sum(answer => answer.CachedTokens)));
+
+    /// <summary>Deltas of all choices as they come. The first failure ends the enumeration with its exception.</summary>
+    public async IAsyncEnumerable<(Answer Answer, AnswerDelta Delta)> ReadAsync([EnumeratorCancellation] CancellationToken cancellation)
+    {
+        Channel<(Answer, AnswerDelta)> merged = Channel.CreateUnbounded<(Answer, AnswerDelta)>();
+        Task pumps = Task.WhenAll(answers.Select(answer => PumpAsync(answer, merged.Writer, cancellation)));
+        _ = pumps.ContinueWith(_ => merged.Writer.TryComplete(), TaskScheduler.Default);
+        await foreach ((Answer, AnswerDelta) next in merged.Reader.ReadAllAsync(cancellation))
+        {
+            yield return next;
+        }
+    }
+
+    /// <summary>The finished texts, one for each choice.</summary>
+    public async Task<IReadOnlyList<WholeAnswer>> CollectAsync(CancellationToken cancellation)
+    {
+        WholeAnswer[] whole = [.. answers.Select(answer => new WholeAnswer(answer.Index))];
+        await foreach ((Answer answer, AnswerDelta delta) in ReadAsync(cancellation))
+        {
+            whole[answer.Index].Append(delta);
+        }
+
+        return whole;
+    }
+
+    public void Dispose() => answers.ForEach(answer => answer.Dispose());
+
+    private static async Task PumpAsync(Answer answer, ChannelWriter<(Answer, AnswerDelta)> writer, CancellationToken cancellation)
+    {
+        try
+        {
+            await foreach (AnswerDelta delta in answer.ReadAsync(cancellation))
+            {
+                writer.TryWrite((answer, delta));
+            }
+        }
+        catch (Exception error)
+        {
+            writer.TryComplete(error);
+        }
+    }
+}

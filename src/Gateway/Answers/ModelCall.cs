@@ -1,0 +1,33 @@
+using ProxyTune.Checkpoints;
+using ProxyTune.Decoding.Serving;
+using ProxyTune.Gateway.Access;
+using ProxyTune.Gateway.Requests;
+
+namespace ProxyTune.Gateway.Answers;
+
+/// <summary>What a request asked of which model, settled once before anything is generated.</summary>
+/// <param name="Applied">The fusion, filled in; null for a base alone of which no fusion was asked.</param>
+/// <param name="Tenant">On whose behalf.</param>
+/// <param name="Created">Seconds since 1970.</param>
+internal sealed record ModelCall(ServedModel Model, ServedPlan Plan, FusionSettings? Applied, string Tenant, long Created)
+{
+    private const string AppliedHeader = "X-Fusion-Applied";
+
+    /// <summary>Finds the model and settles the fusion, and tells the client in the response's headers.</summary>
+    /// <exception cref="EngineException">UnknownModel, UnknownExpert, InvalidValue, OperatorOnly.</exception>
+    public static ModelCall Resolve(ServedModels served, Operators operators, RequestFields fields, HttpContext http)
+    {
+        ModelName name = ModelName.Parse(fields.Model!, served);
+        http.Response.RegisterForDispose(name.Model.Use());
+        FusionSettings asked = FusionRequest.Combine(fields.Fusion, name.Alpha, http.Request.Headers[FusionRequest.Header]);
+        ServedPlan plan = name.Model.Plan(asked, operators.Include(http));
+        FusionSettings? applied = null;
+        if (plan.Settled.Method != FusionMethod.None.Name || asked != FusionSettings.Default)
+        {
+            applied = plan.Settled;
+            http.Response.Headers[AppliedHeader] = FusionRequest.Format(applied, asked);
+        }
+
+        return new ModelCall(name.Model, plan, applied, Tenants.Of(http, fields.CacheSalt), DateTimeOffset.UtcNow.ToUnixTimeSeconds());
+    }
+}

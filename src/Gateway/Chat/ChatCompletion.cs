@@ -1,0 +1,67 @@
+using System.Text.Json.Serialization;
+using ProxyTune.Decoding.Serving;
+using ProxyTune.Gateway.Answers;
+
+namespace ProxyTune.Gateway.Chat;
+
+/// <summary>The whole answer to a chat request.</summary>
+/// <param name="Created">Seconds since 1970; clients refuse anything but an integer.</param>
+internal sealed record ChatCompletion(
+    string Id, long Created, string Model, string SystemFingerprint, IReadOnlyList<ChatChoice> Choices, Usage Usage)
+{
+    public string Object { get; } = "chat.completion";
+
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public FusionSettings? Fusion { get; init; }
+}
+
+internal sealed record ChatChoice(int Index, AnswerMessage Message, ChatLogprobs? Logprobs, string FinishReason)
+{
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public FusionTrace? FusionTrace { get; init; }
+}
+
+internal sealed record AnswerMessage(string Content)
+{
+    public string Role { get; } = "assistant";
+
+    public string? Refusal { get; }
+}
+
+/// <summary>One event of a streamed chat answer. The one that carries usage has no choices.</summary>
+internal sealed record ChatCompletionChunk(
+    string Id, long Created, string Model, string SystemFingerprint, IReadOnlyList<ChunkChoice> Choices)
+{
+    public string Object { get; } = "chat.completion.chunk";
+
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public Usage? Usage { get; init; }
+
+    /// <summary>In a choice's first chunk, the one with the role.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public FusionSettings? Fusion { get; init; }
+}
+
+internal sealed record ChunkChoice(int Index, ChunkDelta Delta, ChatLogprobs? Logprobs, string? FinishReason)
+{
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public FusionTrace? FusionTrace { get; init; }
+}
+
+internal sealed record ChunkDelta
+{
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? Role { get; init; }
+
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? Content { get; init; }
+}
+
+/// <summary>Tokens are counted with the end-of-text token; a prompt counts once however many choices it has.</summary>
+internal sealed record Usage(int PromptTokens, int CompletionTokens, PromptTokensDetails PromptTokensDetails)
+{
+    public int TotalTokens => PromptTokens + CompletionTokens;
+}
+
+/// <param name="CachedTokens">Those that need not be computed, since an earlier prompt or answer began with them.</param>
+internal sealed record PromptTokensDetails(int CachedTokens);

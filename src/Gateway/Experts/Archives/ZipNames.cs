@@ -1,0 +1,41 @@
+using ProxyTune.Checkpoints;
+
+namespace ProxyTune.Gateway.Experts;
+
+/// <summary>Which file each entry becomes. None has a path: one folder that all are in is left out, and others are refused.</summary>
+internal static class ZipNames
+{
+    // What macOS adds beside every file.
+    private const string MacFolder = "__MACOSX/";
+
+    /// <exception cref="EngineException">InvalidExpert, naming the entry.</exception>
+    public static IEnumerable<(string Name, ZipEntry Entry)> Flat(IReadOnlyList<ZipEntry> entries)
+    {
+        foreach (ZipEntry entry in entries)
+        {
+            CheckPath(entry.Name);
+        }
+
+        ZipEntry[] files = [.. entries.Where(entry => !entry.IsFolder && !entry.Name.StartsWith(MacFolder, StringComparison.Ordinal))];
+        string top = files.Length > 0 ? Folder(files[0].Name) : "";
+        return files.Select(entry => Folder(entry.Name) == top && top.IndexOf('/') == top.LastIndexOf('/')
+            ? (entry.Name[top.Length..], entry)
+            : throw UploadName.Refused(entry.Name, "lies deeper than others; accepted are files side by side, or all in one folder."));
+    }
+
+    private static void CheckPath(string name)
+    {
+        string? wrong = name.Any(char.IsControl) ? "has a control character in its name"
+            : name.Contains('\\') ? "has a backslash in its name"
+            : name.StartsWith('/') ? "has an absolute path"
+            : name.Contains(':') ? "has a drive letter or colon in its path"
+            : name.TrimEnd('/').Split('/').Any(part => part is "" or "." or "..") ? "has '..', '.' or an empty part in its path"
+            : null;
+        if (wrong is not null)
+        {
+            throw UploadName.Refused(name, $"{wrong}; accepted are plain names.");
+        }
+    }
+
+    private static string Folder(string name) => name[..(name.LastIndexOf('/') + 1)];
+}

@@ -1,0 +1,33 @@
+using System.Text.Json;
+using ProxyTune.Checkpoints;
+
+namespace ProxyTune.Gateway.Experts;
+
+/// <summary>Reads JSON of an upload: strict, without names that are there twice, and not deeper than anybody needs.</summary>
+internal static class JsonCheck
+{
+    private const int Deepest = 32;
+
+    private static readonly JsonDocumentOptions Strict = new() { MaxDepth = Deepest, AllowDuplicateProperties = false };
+
+    /// <exception cref="EngineException">InvalidExpert, naming the file and the place.</exception>
+    public static JsonDocument Read(string folder, string name)
+    {
+        try
+        {
+            return JsonDocument.Parse(File.ReadAllBytes(Path.Combine(folder, name)), Strict);
+        }
+        catch (JsonException error)
+        {
+            throw UploadName.Refused(name, $"cannot be read (JSON of at most {Deepest} levels, no name twice): {error.Message}", error);
+        }
+    }
+
+    /// <summary>Every property in it, at whatever depth, in the order of the file.</summary>
+    public static IEnumerable<JsonProperty> Properties(JsonElement json) => json.ValueKind switch
+    {
+        JsonValueKind.Object => json.EnumerateObject().SelectMany(property => Properties(property.Value).Prepend(property)),
+        JsonValueKind.Array => json.EnumerateArray().SelectMany(Properties),
+        _ => [],
+    };
+}

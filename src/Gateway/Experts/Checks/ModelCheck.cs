@@ -1,0 +1,49 @@
+using System.Text.Json;
+using ProxyTune.Checkpoints;
+using ProxyTune.Checkpoints.Formats;
+
+namespace ProxyTune.Gateway.Experts;
+
+/// <summary>Checks the folder of a model, all that can be checked without running it. Takes memory and time that the folder decides about, so a child process does it.</summary>
+internal static class ModelCheck
+{
+    private const long LongestTemplate = 1 << 18;
+
+    /// <exception cref="EngineException">InvalidExpert or InvalidModelFolder, naming the file and what in it.</exception>
+    public static void Check(string folder)
+    {
+        foreach (string file in Directory.EnumerateFiles(folder, "*.json"))
+        {
+            JsonCheck.Read(folder, Path.GetFileName(file)).Dispose();
+        }
+
+        GenAiConfig config = GenAiCheck.Check(folder);
+        TokenizerCheck.Check(folder, config.VocabularySize);
+        CheckTemplates(folder);
+        foreach (string file in Directory.EnumerateFiles(folder, "*.safetensors"))
+        {
+            SafetensorsFile.Open(file).Dispose();
+        }
+
+        GraphCheck.Check(folder, config.Graph);
+    }
+
+    private static void CheckTemplates(string folder)
+    {
+        const string File = "chat_template.jinja", Config = "tokenizer_config.json";
+        FileInfo template = new(Path.Combine(folder, File));
+        if (template.Exists && template.Length > LongestTemplate)
+        {
+            throw UploadName.Refused(File, $"has {template.Length} bytes; accepted are at most {LongestTemplate}.");
+        }
+
+        if (System.IO.File.Exists(Path.Combine(folder, Config)))
+        {
+            using JsonDocument json = JsonCheck.Read(folder, Config);
+            if (json.RootElement.TryGetProperty("chat_template", out JsonElement inConfig) && inConfig.GetRawText().Length > LongestTemplate)
+            {
+                throw UploadName.Refused(Config, $"has a chat_template of {inConfig.GetRawText().Length} characters; accepted are at most {LongestTemplate}.");
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+using System.Diagnostics;
+using System.Text.Json.Serialization;
+using System.Text.Json;
+using ProxyTune.Decoding.Text;
+using ProxyTune.Checkpoints;
+using ProxyTune.Decoding;
+
+namespace ProxyTune.Gateway.Experts;
+
+/// <summary>What a <see cref="LimitedChild"/> does; not for people.</summary>
+public static class ChildCommand
+{
+    internal const string Check = "check-expert", Templates = "render-templates";
+
+    /// <summary>Runs a child's command.</summary>
+    /// <returns>The exit code; null where the arguments are no child's.</returns>
+    public static int? TryRun(string[] arguments) => arguments switch
+    {
+        [Check, var folder] => Run(() => CheckExpert(folder)),
+        [Templates] => Run(TemplateWorker.Serve),
+        _ => null,
+    };
+
+    private static int Run(Action command)
+    {
+        ResourceLimits.Apply();
+        OnnxEnvironment.EnsureCreated(threads: 1);
+        command();
+        return 0;
+    }
+
+    private static void CheckExpert(string folder)
+    {
+        // Whoever waits for an answer goes first.
+        using (Process process = Process.GetCurrentProcess())
+        {
+            process.PriorityClass = ProcessPriorityClass.BelowNormal;
+        }
+
+        // The parent writes nothing; its end ends the input.
+        new Thread(() =>
+        {
+            while (Console.In.Read() >= 0)
+            {
+            }
+
+            Environment.Exit(1);
+        })
+        {
+            IsBackground = true,
+        }.Start();
+        ChildAnswer answer = new();
+        try
+        {
+            ModelCheck.Check(folder);
+            ModelProbe.Run(folder);
+        }
+        catch (EngineException error)
+        {
+            answer = new(error.Message, error.Field);
+        }
+
+        Console.Out.WriteLine(JsonSerializer.Serialize(answer, ChildJson.Default.ChildAnswer));
+        Console.Out.Flush();
+    }
+}
+
+/// <summary>One line of a child.</summary>
+/// <param name="Error">What is wrong; null where nothing is.</param>
+internal sealed record ChildAnswer(string? Error = null, string? Field = null, string? Text = null);
+
+[JsonSerializable(typeof(ChildAnswer))]
+[JsonSerializable(typeof(TemplateRequest))]
+internal sealed partial class ChildJson : JsonSerializerContext;

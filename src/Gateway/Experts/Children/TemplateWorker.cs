@@ -1,0 +1,101 @@
+using System.Text.Json;
+using ProxyTune.Checkpoints;
+using ProxyTune.Decoding.Text;
+
+namespace ProxyTune.Gateway.Experts;
+
+/// <summary>
+/// Renders the chat templates of uploaded models in a child process: a template is a program, and one that does not end is stopped with its
+/// process. The next rendering starts another. Thread-safe, one rendering at a time.
+/// </summary>
+public sealed class TemplateWorker(ChildProgram program, ChildLimits limits) : ITemplateRenderer, IDisposable
+{
+    // To start, on a machine that has much else to do.
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+
+    private readonly Lock gate = new();
+    private LimitedChild? child;
+    private bool isDisposed;
+
+    /// <summary>A second and 512 MiB.</summary>
+    public static ChildLimits UsualLimits { get; } = new(TimeSpan.FromSeconds(1), 512 << 20);
+
+    /// <summary>Starts the process ahead of the first rendering.</summary>
+    public void Start()
+    {
+        lock (gate)
+        {
+            Child();
+        }
+    }
+
+    public void Dispose()
+    {
+        lock (gate)
+        {
+            isDisposed = true;
+            Drop();
+        }
+    }
+
+    /// <exception cref="EngineException">InvalidValue (messages): the template refuses the messages, or takes too long or too much.</exception>
+    public string Render(TemplateRequest request)
+    {
+        lock (gate)
+        {
+            try
+            {
+                string line = Child().Ask(JsonSerializer.Serialize(request, ChildJson.Default.TemplateRequest));
+                ChildAnswer answer = JsonSerializer.Deserialize(line, ChildJson.Default.ChildAnswer)!;
+                return answer.Text ?? throw new EngineException(EngineError.InvalidValue, answer.Error!, "messages", new InvalidOperationException(answer.Error));
+            }
+            catch (ChildException error)
+            {
+                Drop();
+                throw new EngineException(EngineError.InvalidValue, $"The chat template cannot be rendered, since it {error.Message}.", "messages", error);
+            }
+        }
+    }
+
+    /// <summary>The child's side: until its input ends.</summary>
+    internal static void Serve()
+    {
+        Console.Out.WriteLine("{}");
+        Console.Out.Flush();
+        while (Console.In.ReadLine() is { } line)
+        {
+            TemplateRequest request = JsonSerializer.Deserialize(line, ChildJson.Default.TemplateRequest)!;
+            ChildAnswer answer;
+            try
+            {
+                answer = new(Text: JinjaRenderer.For(request.Begin, request.End).Render(request.Template, request.Messages, request.AddGenerationPrompt));
+            }
+            catch (EngineException error)
+            {
+                answer = new(error.Message);
+            }
+
+            Console.Out.WriteLine(JsonSerializer.Serialize(answer, ChildJson.Default.ChildAnswer));
+            Console.Out.Flush();
+        }
+    }
+
+    private LimitedChild Child()
+    {
+        ObjectDisposedException.ThrowIf(isDisposed, this);
+        if (child is not { HasEnded: false })
+        {
+            Drop();
+            child = new(program, limits, Path.Combine(Path.GetTempPath(), $"proxytune-templates-{Guid.NewGuid():N}"), ChildCommand.Templates);
+            child.Ask(null, Patience);
+        }
+
+        return child;
+    }
+
+    private void Drop()
+    {
+        child?.Dispose();
+        child = null;
+    }
+}

@@ -1,0 +1,103 @@
+using System.Globalization;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.AspNetCore.Http.HttpResults;
+using ProxyTune.Checkpoints;
+using ProxyTune.Gateway.Access;
+using ProxyTune.Gateway.Requests;
+
+namespace ProxyTune.Gateway.Experts;
+
+/// <summary>POST /v1/experts and /v1/experts/blobs/{sha256}: experts, and large files of them in pieces. Bytes go to the disk as they come.</summary>
+internal static class ExpertUploads
+{
+    private const string Offset = "Upload-Offset", Length = "Upload-Length";
+
+    // Of a form beyond its files.
+    private const long FormBytes = 1 << 20;
+
+    public static void Map(IEndpointRouteBuilder routes)
+    {
+        routes.MapPost("/v1/experts", UploadAsync)
+            .WithName("uploadExpert")
+            .WithSummary("Uploads a patch in PEFT's layout or a model in onnxruntime-genai's, as files, as one .zip, or as blobs. For operators.")
+            .Accepts<ExpertForm>("multipart/form-data")
+            .Produces<ExpertObject>(StatusCodes.Status201Created)
+            .ProducesErrors(400, 403, 404, 409, 413, 415, 507);
+
+        routes.MapMethods("/v1/experts/blobs/{sha256}", [HttpMethods.Head], Head)
+            .WithName("getBlobOffset")
+            .WithSummary($"How many bytes of a file are here, in the header {Offset}. For operators.")
+            .Produces(StatusCodes.Status200OK)
+            .ProducesErrors(403, 404);
+
+        routes.MapPatch("/v1/experts/blobs/{sha256}", PatchAsync)
+            .WithName("appendBlob")
+            .WithSummary($"Adds the body to a file, whose SHA-256 is its name, at the header {Offset}; {Length} says how long it will be. For operators.")
+            .Produces(StatusCodes.Status204NoContent)
+            .ProducesErrors(400, 403, 409, 413, 507);
+    }
+
+    private static async Task<IResult> UploadAsync(HttpContext http, ExpertStore store, ExpertRegistry registry, Operators operators)
+    {
+        operators.Require(http, "Uploading experts");
+        Limit(http, store.Options.MaxUploadBytes + FormBytes);
+        string id = "";
+        using ExpertUpload upload = store.Begin();
+        await foreach (UploadPart part in UploadPart.ReadAsync(http.Request))
+        {
+            switch (part.Name)
+            {
+                case "id":
+                    id = await part.TextAsync(http.RequestAborted);
+                    break;
+                case "file":
+                    await upload.AddAsync(part.FileName, part.Content, http.RequestAborted);
+                    break;
+                case "blob":
+                    (string name, string hash) = Blob(await part.TextAsync(http.RequestAborted));
+                    await upload.AddBlobAsync(name, hash, http.RequestAborted);
+                    break;
+                default:
+                    throw new EngineException(EngineError.InvalidValue, $"The form has a field '{part.Name}'; accepted are id, file and blob.", part.Name);
+            }
+        }
+
+        registry.RequireFree(id);
+        ExpertRecord expert = await upload.CommitAsync(id, http.RequestAborted);
+        return TypedResults.Json(ExpertObject.Of(expert, registry), Wire.Json.ExpertObject, statusCode: StatusCodes.Status201Created);
+    }
+
+    private static Ok Head(string sha256, HttpContext http, ExpertStore store, Operators operators)
+    {
+        operators.Require(http, "Reading blobs");
+        http.Response.Headers[Offset] = (store.BlobOffset(sha256) ?? throw new EngineException(EngineError.UnknownUpload, $"There is no blob {sha256}.", "sha256")).ToString(CultureInfo.InvariantCulture);
+        return TypedResults.Ok();
+    }
+
+    private static async Task<IResult> PatchAsync(string sha256, HttpContext http, ExpertStore store, Operators operators)
+    {
+        operators.Require(http, "Uploading blobs");
+        Limit(http, store.Options.MaxUploadBytes);
+        long there = await store.AppendBlobAsync(sha256, Number(http, Offset), Number(http, Length), http.Request.Body, http.RequestAborted);
+        http.Response.Headers[Offset] = there.ToString(CultureInfo.InvariantCulture);
+        return TypedResults.NoContent();
+    }
+
+    // Files are counted as they are written; the server's limit for JSON is not theirs.
+    private static void Limit(HttpContext http, long bytes)
+    {
+        if (http.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit)
+        {
+            limit.MaxRequestBodySize = bytes;
+        }
+    }
+
+    private static long Number(HttpContext http, string header) =>
+        long.TryParse(http.Request.Headers[header], NumberStyles.None, CultureInfo.InvariantCulture, out long value)
+            ? value
+            : throw new EngineException(EngineError.InvalidValue, $"{header} is '{http.Request.Headers[header]}'; accepted is a number of bytes.", header);
+
+    private static (string Name, string Hash) Blob(string text) => text.Split("=sha256:") is [var name, var hash]
+        ? (name, hash)
+        : throw new EngineException(EngineError.InvalidValue, $"blob is '{text}'; accepted is NAME=sha256:HASH.", "blob");
+}

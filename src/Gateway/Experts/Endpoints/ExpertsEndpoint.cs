@@ -1,0 +1,52 @@
+using Microsoft.AspNetCore.Http.HttpResults;
+using ProxyTune.Gateway.Access;
+using ProxyTune.Gateway.Requests;
+
+namespace ProxyTune.Gateway.Experts;
+
+/// <summary>GET and DELETE /v1/experts: what operators brought.</summary>
+internal static class ExpertsEndpoint
+{
+    public static void Map(IEndpointRouteBuilder routes)
+    {
+        routes.MapGet("/v1/experts", List)
+            .WithName("listExperts")
+            .WithSummary("All uploaded experts, and what is served of them. For operators.")
+            .Produces<ExpertList>()
+            .ProducesErrors(403);
+
+        routes.MapGet("/v1/experts/{id}", Get)
+            .WithName("getExpert")
+            .WithSummary("One uploaded expert, and how it stands to each base. For operators.")
+            .Produces<ExpertObject>()
+            .ProducesErrors(403, 404);
+
+        routes.MapDelete("/v1/experts/{id}", Delete)
+            .WithName("deleteExpert")
+            .WithSummary("Removes an expert that is not served. For operators.")
+            .Produces<ExpertDeleted>()
+            .ProducesErrors(403, 404, 409);
+    }
+
+    private static JsonHttpResult<ExpertList> List(HttpContext http, ExpertStore store, ExpertRegistry registry, Operators operators)
+    {
+        operators.Require(http, "Listing experts");
+        return TypedResults.Json(new ExpertList([.. store.Experts.Select(expert => ExpertObject.Of(expert, registry))], store.Bytes, store.Options.MaxBytes), Wire.Json.ExpertList);
+    }
+
+    private static JsonHttpResult<ExpertObject> Get(string id, HttpContext http, ExpertStore store, ExpertRegistry registry, Porting porting, Operators operators)
+    {
+        operators.Require(http, "Reading experts");
+        ExpertObject expert = ExpertObject.Of(store.Get(id), registry);
+        return TypedResults.Json(
+            expert with { Fits = [.. registry.Fits(id).Select(ExpertFit.Of)], Checking = porting.IsRunning(id), Failure = porting.LastOf(id)?.Failure },
+            Wire.Json.ExpertObject);
+    }
+
+    private static JsonHttpResult<ExpertDeleted> Delete(string id, HttpContext http, ExpertRegistry registry, Operators operators)
+    {
+        operators.Require(http, "Deleting experts");
+        registry.Delete(id);
+        return TypedResults.Json(new ExpertDeleted(id), Wire.Json.ExpertDeleted);
+    }
+}

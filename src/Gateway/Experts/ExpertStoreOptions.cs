@@ -1,0 +1,72 @@
+using ProxyTune.Checkpoints;
+
+namespace ProxyTune.Gateway.Experts;
+
+/// <summary>What uploads may cost. Sizes in bytes.</summary>
+public sealed record ExpertStoreOptions
+{
+    private const long Kibi = 1 << 10, Mebi = 1 << 20, Gibi = 1 << 30;
+
+    /// <summary>All that the folder holds, uploads under way included. Default 16 GiB, at least 1 MiB.</summary>
+    public long MaxBytes { get; init; } = 16 * Gibi;
+
+    /// <summary>One upload: of what comes, and of what its archive becomes. Default 4 GiB, from 1 KiB to <see cref="MaxBytes"/>.</summary>
+    public long MaxUploadBytes { get; init; } = 4 * Gibi;
+
+    /// <summary>Files of one upload, those of its archive included. Default 32, from 2 to 4096.</summary>
+    public int MaxFiles { get; init; } = 32;
+
+    /// <summary>How many times as large as its archive a file may be, beyond its first MiB. Default 100, from 1 to 1000.</summary>
+    public int MaxRatio { get; init; } = 100;
+
+    /// <summary>A file that is read as a whole: JSON, a template, a graph without its weights. Default 64 MiB, from 1 KiB to 1 GiB.</summary>
+    public long MaxTextBytes { get; init; } = 64 * Mebi;
+
+    /// <summary>The weights of a patch, which are read as a whole. Default 1 GiB, at least 1 KiB.</summary>
+    public long MaxPatchBytes { get; init; } = Gibi;
+
+    /// <summary>Experts at a time. Default 10,000, from 1 to 1,000,000.</summary>
+    public int MaxExperts { get; init; } = 10_000;
+
+    /// <summary>For checking and first running a model in a process of its own. Default two minutes, from a second to an hour.</summary>
+    public TimeSpan MaxTrialTime { get; init; } = TimeSpan.FromMinutes(2);
+
+    /// <summary>Memory of that process beyond the files that it maps. Default 8 GiB, at least 256 MiB.</summary>
+    public long MaxTrialBytes { get; init; } = 8 * Gibi;
+
+    /// <summary>For rendering a chat template of an uploaded model. Default a second, from 10 ms to a minute.</summary>
+    public TimeSpan MaxTemplateTime { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>Rank of a patch. Default 512, from 1 to 4096.</summary>
+    public int MaxRank { get; init; } = 512;
+
+    /// <summary>How long unfinished blobs are kept. Default a day, from a minute to a year.</summary>
+    public TimeSpan BlobLifetime { get; init; } = TimeSpan.FromDays(1);
+
+    /// <exception cref="EngineException">InvalidValue, naming the setting, its value and what is accepted.</exception>
+    public ExpertStoreOptions Checked()
+    {
+        Between(Mebi, long.MaxValue, MaxBytes, nameof(MaxBytes));
+        Between(Kibi, MaxBytes, MaxUploadBytes, nameof(MaxUploadBytes));
+        Between(2, 4096, MaxFiles, nameof(MaxFiles));
+        Between(1, 1000, MaxRatio, nameof(MaxRatio));
+        Between(Kibi, Gibi, MaxTextBytes, nameof(MaxTextBytes));
+        Between(Kibi, long.MaxValue, MaxPatchBytes, nameof(MaxPatchBytes));
+        Between(1, 1_000_000, MaxExperts, nameof(MaxExperts));
+        Between(1, 4096, MaxRank, nameof(MaxRank));
+        Between(256 * Mebi, long.MaxValue, MaxTrialBytes, nameof(MaxTrialBytes));
+        Between(TimeSpan.FromSeconds(1), TimeSpan.FromHours(1), MaxTrialTime, nameof(MaxTrialTime));
+        Between(TimeSpan.FromMilliseconds(10), TimeSpan.FromMinutes(1), MaxTemplateTime, nameof(MaxTemplateTime));
+        Between(TimeSpan.FromMinutes(1), TimeSpan.FromDays(365), BlobLifetime, nameof(BlobLifetime));
+        return this;
+    }
+
+    private static void Between<T>(T least, T most, T value, string setting)
+        where T : IComparable<T>
+    {
+        if (value.CompareTo(least) < 0 || value.CompareTo(most) > 0)
+        {
+            throw new EngineException(EngineError.InvalidValue, $"Experts:{setting} is {value}; it must be from {least} to {most}.", setting);
+        }
+    }
+}

@@ -1,0 +1,307 @@
+using System.Collections.Frozen;
+using System.Text.RegularExpressions;
+using ProxyTune.Checkpoints;
+using ProxyTune.Checkpoints.Formats;
+
+namespace ProxyTune.Gateway.Experts;
+
+/// <summary>
+/// Uploaded experts in a folder: <c>registry.json</c>, their files under <c>content/HASH</c>, and <c>staging</c> for what is not complete.
+/// Content is never changed once it is there, and is written before the registry names it and removed after it does not, so that a crash
+/// at any point leaves either the old or the new state; what the registry does not name is swept when the folder is opened.
+/// </summary>
+/// <remarks>Thread-safe. What is read is an immutable snapshot; writers take turns. One process at a time may write to a folder.</remarks>
+public sealed partial class ExpertStore : IDisposable
+{
+    private readonly Lock gate = new();
+    private readonly string folder;
+    private readonly ExpertTrial? trial;
+    private readonly TimeProvider time;
+    private FileStream? claim;
+    private Snapshot current = new(new());
+
+    private ExpertStore(string folder, ExpertStoreOptions options, ExpertTrial? trial, TimeProvider time)
+    {
+        (this.folder, Options, this.trial, this.time) = (folder, options.Checked(), trial, time);
+        Budget = new(options.MaxBytes);
+        Blobs = new(Path.Combine(Staging, "blobs"), options, Budget, time);
+    }
+
+    public ExpertStoreOptions Options { get; }
+
+    /// <summary>The newest snapshot.</summary>
+    public RegistryFile Registry => Volatile.Read(ref current).File;
+
+    /// <summary>Of the newest snapshot, in the order of their ids.</summary>
+    public IReadOnlyList<ExpertRecord> Experts => Registry.Experts;
+
+    /// <summary>Bytes of all that the folder holds, uploads under way included.</summary>
+    public long Bytes => Budget.Used;
+
+    internal BlobStore Blobs { get; }
+
+    internal StoreBudget Budget { get; }
+
+    private string Content => Path.Combine(folder, "content");
+
+    private string Staging => Path.Combine(folder, "staging");
+
+    /// <summary>Opens a folder, and sweeps what a crash has left in it. One that does not exist is made with the first upload.</summary>
+    /// <param name="trial">The last judge of an upload, who checks and runs models; null does so in this process, which an evil model may end.</param>
+    /// <exception cref="EngineException">InvalidCatalog: the registry is broken; Conflict: another process has the folder; InvalidValue: an option.</exception>
+    public static ExpertStore Open(string folder, ExpertStoreOptions? options = null, ExpertTrial? trial = null, TimeProvider? time = null)
+    {
+        ExpertStore store = new(Path.GetFullPath(folder), options ?? new(), trial, time ?? TimeProvider.System);
+        if (Directory.Exists(folder))
+        {
+            store.Claim();
+        }
+
+        return store;
+    }
+
+    /// <exception cref="EngineException">UnknownUpload.</exception>
+    public ExpertRecord Get(string id) => Find(id)
+        ?? throw new EngineException(EngineError.UnknownUpload, $"There is no uploaded expert '{UploadName.Printable(id)}'.", "id");
+
+    public ExpertRecord? Find(string id) => Volatile.Read(ref current).ById.GetValueOrDefault(id);
+
+    /// <summary>A path for what lives as long as a request at most; what a crash leaves of them is swept with the rest.</summary>
+    public string TemporaryPath()
+    {
+        Claim();
+        return Path.Combine(Staging, Guid.NewGuid().ToString("N"));
+    }
+
+    /// <summary>Begins an upload, under way until it is committed or disposed.</summary>
+    public ExpertUpload Begin() => new(this, TemporaryPath(), Budget);
+
+    /// <summary>Removes an expert, and its files where no other has the same.</summary>
+    /// <exception cref="EngineException">UnknownUpload.</exception>
+    public void Remove(string id) => Update(file => file.Without(Get(id).Id));
+
+    /// <summary>The only way in which the registry changes: all at once, or not at all. Files of experts that are gone are removed.</summary>
+    /// <param name="change">Called while others wait.</param>
+    public RegistryFile Update(Func<RegistryFile, RegistryFile> change)
+    {
+        Claim();
+        lock (gate)
+        {
+            RegistryFile old = Registry, next = change(old);
+            if (next.Experts.Count > Options.MaxExperts)
+            {
+                throw new EngineException(
+                    EngineError.StoreFull, $"There are {old.Experts.Count} experts of at most {Options.MaxExperts} (Experts:MaxExperts); delete one.", "Experts:MaxExperts");
+            }
+
+            next.Write(folder);
+            Volatile.Write(ref current, new(next));
+            HashSet<string> named = [.. next.Experts.Select(expert => expert.Content)];
+            foreach (ExpertRecord gone in old.Experts.Where(expert => !named.Contains(expert.Content)).DistinctBy(expert => expert.Content))
+            {
+                Discard(gone);
+            }
+
+            return next;
+        }
+    }
+
+    /// <summary>Where the files are; only to be read.</summary>
+    public string FolderOf(ExpertRecord record) => Path.Combine(Content, record.Content);
+
+    /// <summary>Reads all files again; to be called before they are loaded.</summary>
+    /// <exception cref="EngineException">DamagedExpert, naming expert and file.</exception>
+    public void Verify(ExpertRecord record)
+    {
+        if (Damage(FolderOf(record), record) is { } wrong)
+        {
+            throw new EngineException(EngineError.DamagedExpert, $"Expert '{record.Id}' is damaged: '{wrong}' is not what was uploaded; upload it again.", wrong);
+        }
+    }
+
+    /// <summary>How many bytes of a blob are here, that an upload goes on with; null for an unknown one.</summary>
+    public long? BlobOffset(string sha256) => Blobs.Offset(sha256);
+
+    /// <summary>Adds bytes to a blob; the last are checked against its hash. Those that came before an error stay.</summary>
+    /// <param name="offset">As <see cref="BlobOffset"/>, 0 for a new one.</param>
+    /// <param name="length">Of the whole blob.</param>
+    /// <returns>How many bytes are here now.</returns>
+    /// <exception cref="EngineException">Conflict: another offset is wanted, or somebody else writes it; UploadTooLarge; StoreFull; InvalidExpert: the blob is whole, and has another hash.</exception>
+    public Task<long> AppendBlobAsync(string sha256, long offset, long length, Stream content, CancellationToken cancellation = default)
+    {
+        Claim();
+        return Blobs.AppendAsync(sha256, offset, length, content, cancellation);
+    }
+
+    public void Dispose() => claim?.Dispose();
+
+    internal static bool IsId(string id) => Id().IsMatch(id);
+
+    internal static void CheckId(string id)
+    {
+        if (!IsId(id))
+        {
+            throw new EngineException(
+                EngineError.InvalidValue, $"id is '{UploadName.Printable(id)}'; accepted are 1 to 64 of the characters a-z 0-9 . _ - that begin with a letter or digit.", "id");
+        }
+    }
+
+    internal async Task JudgeAsync(string staged, ExpertKind kind, CancellationToken cancellation)
+    {
+        if (kind == ExpertKind.Patch)
+        {
+            PatchCheck.Check(staged, Options);
+        }
+
+        await (trial ?? HereAsync)(staged, kind, cancellation).ConfigureAwait(false);
+    }
+
+    internal ExpertRecord Commit(ExpertRecord record, string staged, UploadAccounting ledger)
+    {
+        lock (gate)
+        {
+            ExpertRecord? same = Find(record.Id);
+            if (same is not null && same.Content != record.Content)
+            {
+                throw new EngineException(EngineError.Conflict, $"There is an expert '{record.Id}' with other files; delete it first, or take another id.", "id");
+            }
+
+            record = record with { Created = time.GetUtcNow() };
+            bool isNew = !Experts.Any(expert => expert.Content == record.Content);
+            if (isNew || Damage(FolderOf(record), record) is not null)
+            {
+                Remove(new DirectoryInfo(FolderOf(record)));
+                Durable.Move(staged, FolderOf(record));
+            }
+
+            if (isNew)
+            {
+                ledger.Keep(record.Bytes);
+            }
+            else if (same is not null)
+            {
+                return same;
+            }
+
+            try
+            {
+                Update(file => file.With(record));
+                return record;
+            }
+            catch when (isNew)
+            {
+                Discard(record);
+                throw;
+            }
+        }
+    }
+
+    private void Discard(ExpertRecord gone)
+    {
+        try
+        {
+            Remove(new DirectoryInfo(FolderOf(gone)));
+            Budget.Add(-gone.Bytes);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            // Nobody finds it any more; it goes, and its bytes are free, when the folder is opened again.
+        }
+    }
+
+    private static Task HereAsync(string staged, ExpertKind kind, CancellationToken cancellation)
+    {
+        if (kind == ExpertKind.Model)
+        {
+            ModelCheck.Check(staged);
+            ModelProbe.Run(staged);
+        }
+
+        return Task.CompletedTask;
+    }
+
+    private void Claim()
+    {
+        lock (gate)
+        {
+            if (claim is not null)
+            {
+                return;
+            }
+
+            Directory.CreateDirectory(Content);
+            Directory.CreateDirectory(Staging);
+            FileStream taken = Lock(Path.Combine(folder, "lock"));
+            try
+            {
+                Volatile.Write(ref current, new(RegistryFile.Read(folder)));
+                Sweep();
+                claim = taken;
+            }
+            catch
+            {
+                taken.Dispose();
+                throw;
+            }
+        }
+    }
+
+    private FileStream Lock(string path)
+    {
+        try
+        {
+            return new(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+        }
+        catch (IOException error)
+        {
+            throw new EngineException(EngineError.Conflict, $"{folder} is in use by another process; name another folder with Experts:Folder.", "Experts:Folder", error);
+        }
+    }
+
+    private void Sweep()
+    {
+        HashSet<string> named = [.. Experts.Select(expert => expert.Content)];
+        foreach (DirectoryInfo content in new DirectoryInfo(Content).EnumerateDirectories().Where(content => !named.Contains(content.Name)))
+        {
+            Remove(content);
+        }
+
+        File.Delete(Durable.Partial(Path.Combine(folder, RegistryFile.FileName)));
+        foreach (FileSystemInfo left in new DirectoryInfo(Staging).EnumerateFileSystemInfos().Where(left => left.Name != "blobs"))
+        {
+            Remove(left);
+        }
+
+        Budget.Add(Experts.DistinctBy(expert => expert.Content).Sum(expert => expert.Bytes));
+        Blobs.Sweep();
+    }
+
+    private static void Remove(FileSystemInfo left)
+    {
+        if (left is DirectoryInfo { Exists: true } directory)
+        {
+            directory.Delete(recursive: true);
+        }
+        else if (left is FileInfo { Exists: true })
+        {
+            left.Delete();
+        }
+    }
+
+    [GeneratedRegex(@"^[a-z0-9][a-z0-9._-]{0,63}\z")]
+    private static partial Regex Id();
+
+    private sealed record Snapshot(RegistryFile File)
+    {
+        public FrozenDictionary<string, ExpertRecord> ById { get; } = File.Experts.ToFrozenDictionary(expert => expert.Id);
+    }
+
+    /// <summary>The first file of a folder that is not what was uploaded, or should not be there; null for none.</summary>
+    private static string? Damage(string folder, ExpertRecord record)
+    {
+        string[] there = Directory.Exists(folder) ? [.. Directory.EnumerateFileSystemEntries(folder).Select(file => Path.GetFileName(file))] : [];
+        return there.Except(record.Files.Keys).Concat(record.Files.Keys.Except(there)).FirstOrDefault()
+            ?? record.Files.FirstOrDefault(file => ContentHash.OfFile(Path.Combine(folder, file.Key)) != file.Value).Key
+            ?? (ContentHash.Of(record.Files) == record.Content ? null : RegistryFile.FileName);
+    }
+}

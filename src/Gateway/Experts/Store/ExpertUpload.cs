@@ -1,0 +1,171 @@
+using ProxyTune.Checkpoints;
+using ProxyTune.Checkpoints.Formats;
+
+namespace ProxyTune.Gateway.Experts;
+
+/// <summary>Judges a staged folder beyond its bytes, such as by running it; throws what is wrong with it.</summary>
+public delegate Task ExpertTrial(string folder, ExpertKind kind, CancellationToken cancellation);
+
+/// <summary>One upload under way: files are added as they come, then it is committed. Disposed without that, it leaves nothing. Not thread-safe.</summary>
+public sealed class ExpertUpload : IDisposable
+{
+    private const int LongestMessage = 1000;
+
+    private readonly ExpertStore store;
+    private readonly string folder;
+    private readonly UploadAccounting ledger;
+    private readonly Dictionary<string, string> files = new(StringComparer.OrdinalIgnoreCase);
+    private readonly HashSet<string> blobs = [];
+    private int count;
+
+    internal ExpertUpload(ExpertStore store, string folder, StoreBudget budget)
+    {
+        (this.store, this.folder) = (store, folder);
+        ledger = new(store.Options.MaxUploadBytes, budget);
+        Directory.CreateDirectory(folder);
+    }
+
+    /// <summary>Adds a file, or the files of an archive where the name ends in .zip.</summary>
+    /// <param name="name">Without a path.</param>
+    /// <exception cref="EngineException">InvalidExpert, UploadTooLarge or StoreFull; then the upload can only be disposed.</exception>
+    public Task AddAsync(string name, Stream content, CancellationToken cancellation = default) => AddAsync(name, content, null, cancellation);
+
+    /// <summary>Adds a complete blob under that name, as <see cref="AddAsync(string, Stream, CancellationToken)"/>; the blob goes when the upload is committed.</summary>
+    /// <exception cref="EngineException">As there; UnknownUpload where there is no such blob.</exception>
+    public async Task AddBlobAsync(string name, string sha256, CancellationToken cancellation = default)
+    {
+        FileStream blob = store.Blobs.Open(sha256);
+        await using (blob.ConfigureAwait(false))
+        {
+            await AddAsync(name, blob, sha256, cancellation).ConfigureAwait(false);
+        }
+
+        blobs.Add(sha256);
+    }
+
+    /// <summary>Checks what has come, and makes it an expert. The same content under the same id is answered with what is there.</summary>
+    /// <exception cref="EngineException">InvalidValue (id), InvalidExpert, or Conflict where the id is taken.</exception>
+    public async Task<ExpertRecord> CommitAsync(string id, CancellationToken cancellation = default)
+    {
+        ExpertStore.CheckId(id);
+        ExpertKind kind = Kind();
+        if (kind == ExpertKind.Patch)
+        {
+            LeaveOutUnread();
+        }
+
+        await JudgeAsync(kind, cancellation).ConfigureAwait(false);
+        SortedDictionary<string, string> hashes = new(files, StringComparer.Ordinal);
+        long bytes = hashes.Keys.Sum(name => new FileInfo(Path.Combine(folder, name)).Length);
+        ExpertRecord record = store.Commit(new(id, kind, ContentHash.Of(hashes), bytes, hashes, default), folder, ledger);
+        foreach (string blob in blobs)
+        {
+            store.Blobs.Remove(blob);
+        }
+
+        return record;
+    }
+
+    public void Dispose()
+    {
+        if (Directory.Exists(folder))
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+
+        ledger.Dispose();
+    }
+
+    private async Task AddAsync(string name, Stream content, string? sha256, CancellationToken cancellation)
+    {
+        if (name.EndsWith(UploadName.Archive, StringComparison.OrdinalIgnoreCase))
+        {
+            await UnpackAsync(name, content, cancellation).ConfigureAwait(false);
+        }
+        else if (IsWanted(name))
+        {
+            string path = Path.Combine(folder, name);
+            long left = UploadName.IsText(name) ? store.Options.MaxTextBytes : long.MaxValue;
+            string hash = await StagedFile.WriteAsync(path, content, Count, cancellation).ConfigureAwait(false);
+            files[name] = sha256 is null || sha256 == hash ? hash : throw UploadName.Refused(name, $"has the SHA-256 {hash}, and not that of its blob, {sha256}.");
+            FileMagic.Check(path, name);
+
+            void Count(int bytes)
+            {
+                left = left >= bytes
+                    ? left - bytes
+                    : throw new EngineException(EngineError.UploadTooLarge, $"'{name}' is larger than {store.Options.MaxTextBytes} bytes (Experts:MaxTextBytes).", name);
+                ledger.Take(bytes);
+            }
+        }
+    }
+
+    private bool IsWanted(string name)
+    {
+        if (++count > store.Options.MaxFiles)
+        {
+            throw new EngineException(EngineError.UploadTooLarge, $"The upload has more than {store.Options.MaxFiles} files (Experts:MaxFiles).", "Experts:MaxFiles");
+        }
+
+        return UploadName.IsKept(name)
+            && (files.TryAdd(name, "") ? true : throw UploadName.Refused(name, "is there twice, or differs from another file in upper and lower case alone."));
+    }
+
+    private async Task UnpackAsync(string name, Stream content, CancellationToken cancellation)
+    {
+        string path = folder + UploadName.Archive, shown = UploadName.Printable(name);
+        using UploadAccounting packed = new(store.Options.MaxUploadBytes, store.Budget);
+        try
+        {
+            await StagedFile.WriteAsync(path, content, bytes => packed.Take(bytes), cancellation).ConfigureAwait(false);
+            using FileStream archive = File.OpenRead(path);
+            foreach ((string file, ZipEntry entry) in ZipNames.Flat(ZipDirectory.Read(archive, shown, store.Options.MaxFiles)))
+            {
+                using ZipEntryStream unpacked = new(archive, entry, store.Options.MaxRatio);
+                await (file.EndsWith(UploadName.Archive, StringComparison.OrdinalIgnoreCase)
+                    ? throw UploadName.Refused(file, "is an archive inside an archive; accepted is one .zip with the files.")
+                    : AddAsync(file, unpacked, null, cancellation)).ConfigureAwait(false);
+            }
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    private void LeaveOutUnread()
+    {
+        foreach (string name in files.Keys.Where(name => !PatchCheck.IsRead(name)).ToArray())
+        {
+            if (!UploadName.IsText(name))
+            {
+                throw UploadName.Refused(name, "is no file of a patch; accepted are adapter_config.json, adapter_model.safetensors and manifest.json.");
+            }
+
+            File.Delete(Path.Combine(folder, name));
+            files.Remove(name);
+        }
+    }
+
+    private async Task JudgeAsync(ExpertKind kind, CancellationToken cancellation)
+    {
+        try
+        {
+            await store.JudgeAsync(folder, kind, cancellation).ConfigureAwait(false);
+        }
+        catch (EngineException error) when (error.Error is EngineError.InvalidModelFolder or EngineError.InvalidExpert or EngineError.InvalidValue)
+        {
+            // Where it was staged means nothing to who sent it.
+            string message = error.Message.Replace(folder + Path.DirectorySeparatorChar, "", StringComparison.Ordinal).Replace(folder, "the upload", StringComparison.Ordinal);
+            throw new EngineException(EngineError.InvalidExpert, UploadName.Printable(message, LongestMessage), Path.GetFileName(error.Field), error);
+        }
+    }
+
+    private ExpertKind Kind() => (files.ContainsKey("adapter_config.json"), files.ContainsKey("genai_config.json")) switch
+    {
+        (true, false) => ExpertKind.Patch,
+        (false, true) => ExpertKind.Model,
+        (false, false) => throw new EngineException(EngineError.InvalidExpert, "The upload has neither adapter_config.json (a patch) nor genai_config.json (a model).", "file"),
+        _ => throw new EngineException(EngineError.InvalidExpert, "The upload has adapter_config.json (a patch) and genai_config.json (a model); accepted is one of them.", "file"),
+    };
+}

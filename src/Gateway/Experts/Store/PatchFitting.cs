@@ -1,0 +1,80 @@
+using System.Collections.Concurrent;
+using ProxyTune.Checkpoints;
+using ProxyTune.Checkpoints.Architectures;
+using ProxyTune.Checkpoints.Patches;
+using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Serving;
+
+namespace ProxyTune.Gateway.Experts;
+
+/// <summary>How patches stand to the bases that a catalog has loaded. Thread-safe.</summary>
+internal sealed class PatchFitting(ExpertStore store, ModelCatalog catalog)
+{
+    private readonly ConcurrentDictionary<CatalogMember, string?> lineages = [];
+
+    /// <summary>The model folders that patches may be plugged into.</summary>
+    public IEnumerable<string> Bases => catalog.LoadedFolders.Keys.Order(StringComparer.Ordinal);
+
+    /// <summary>The weights' hash of a loaded model folder.</summary>
+    /// <exception cref="EngineException">UnknownModel: there is no such folder, or no served model uses it.</exception>
+    public string WeightsOf(string folder) => Member(folder).Model.Info.Hash;
+
+    /// <exception cref="EngineException">UnknownModel, as <see cref="WeightsOf"/>.</exception>
+    public PatchFit Of(ExpertRecord patch, string folder)
+    {
+        CatalogMember member = Member(folder);
+        PatchManifest? manifest = PatchManifest.TryRead(store.FolderOf(patch));
+        if (Misfit(patch, member, manifest) is { } misfit)
+        {
+            return new(folder, PatchState.Refused, false, misfit) { Misfit = misfit };
+        }
+
+        string? lineage = LineageOf(member);
+        string weights = member.Model.Info.Hash;
+        PortRecord? port = store.Registry.Ports.LastOrDefault(port => port.Expert == patch.Id && port.Base == folder && port.Weights == weights);
+        return manifest?.Base?.Weights is { } trained && trained == lineage
+            ? new(folder, PatchState.Native, true, "trained on these weights") { Port = port }
+            : new(folder, port?.State ?? PatchState.Ported, port?.State == PatchState.Ported, port?.Reason ?? WhyNotNative(manifest, lineage)) { Port = port };
+    }
+
+    /// <summary>How large the update is against a base's weights, and how it lies to what changed in them where the donor is loaded too.</summary>
+    /// <exception cref="EngineException">UnknownModel, as <see cref="WeightsOf"/>.</exception>
+    public UpdateDiagnostics Diagnose(ExpertRecord patch, string folder)
+    {
+        string? trained = PatchManifest.TryRead(store.FolderOf(patch))?.Base?.Weights;
+        CatalogMember? donor = trained is null ? null : catalog.LoadedFolders.Values.FirstOrDefault(member => LineageOf(member) == trained);
+        return UpdateDiagnostics.Of(LowRankPatch.Read(store.FolderOf(patch), patch.Id), Member(folder).Folder, donor?.Folder);
+    }
+
+    private string? LineageOf(CatalogMember member) => lineages.GetOrAdd(member, member => Lineage.Of(member.Folder));
+
+    private static string WhyNotNative(PatchManifest? manifest, string? lineage) =>
+        manifest?.Base?.Weights is null ? "does not say on which weights it was trained"
+        : lineage is null ? "nothing tells which weights these were made of"
+        : "trained on other weights";
+
+    private CatalogMember Member(string folder) => catalog.LoadedFolders.GetValueOrDefault(folder)
+        ?? throw new EngineException(EngineError.UnknownModel, $"There is no served model over a model folder '{folder}'; there are: {Listing.Of(Bases)}.", "base");
+
+    private string? Misfit(ExpertRecord patch, CatalogMember member, PatchManifest? manifest)
+    {
+        if (manifest?.Base?.Tokenizer is { } tokenizer && tokenizer != member.Tokenizer.VocabularyHash)
+        {
+            return "trained with another tokenizer: token ids would not mean the same";
+        }
+
+        try
+        {
+            var read = LowRankPatch.Read(store.FolderOf(patch), patch.Id);
+            manifest?.CheckFits(read);
+            ((OnnxLanguageModel)member.Model).Check(new PatchSum([new WeightedPatch(read, 1)]));
+            return null;
+        }
+        catch (EngineException error)
+        {
+            // Of files by their names: where they are is nobody's matter.
+            return error.Message.Replace(store.FolderOf(patch) + Path.DirectorySeparatorChar, "", StringComparison.Ordinal)
+                .Replace(Path.GetDirectoryName(Path.GetFullPath(member.Folder))! + Path.DirectorySeparatorChar, "", StringComparison.Ordinal);
+        }
+    }
+}

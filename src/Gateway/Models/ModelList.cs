@@ -1,0 +1,31 @@
+using System.Text.Json.Serialization;
+using ProxyTune.Decoding.Serving;
+
+namespace ProxyTune.Gateway.Models;
+
+internal sealed record ModelList(IReadOnlyList<ModelObject> Data)
+{
+    public string Object { get; } = "list";
+}
+
+/// <summary>OpenAI's model object and, beyond it, what the model is made of and allows.</summary>
+/// <param name="MaxModelLen">Most tokens of prompt and answer together.</param>
+internal sealed record ModelObject(string Id, long Created, string Description, int MaxModelLen, string SystemFingerprint)
+{
+    public string Object { get; } = "model";
+
+    public string OwnedBy { get; } = "proxytune";
+
+    /// <summary>Default weights and what a request may ask for; absent for a base alone.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public FusionLimits? Fusion { get; init; }
+}
+
+/// <param name="Methods">What a request may choose from.</param>
+/// <param name="Defaults">What holds where a request says nothing.</param>
+internal sealed record FusionLimits(
+    string Method, IReadOnlyList<string> Methods, WeightLimit Alpha, WeightLimit Amplification, IReadOnlyDictionary<string, WeightLimit> Experts, FusionSettings Defaults);
+
+internal sealed record WeightLimit(double Default, double Minimum, double Maximum);
+
+internal sealed record HealthBody(string Status);

@@ -1,0 +1,37 @@
+using ProxyTune.Decoding.Serving;
+using ProxyTune.Gateway.Requests;
+
+namespace ProxyTune.Gateway.Models;
+
+/// <summary>GET /v1/models and /v1/models/{id}.</summary>
+internal static class ModelsEndpoint
+{
+    public static void Map(IEndpointRouteBuilder routes)
+    {
+        routes.MapGet("/v1/models", (ServedModels served) => TypedResults.Json(new ModelList([.. served.All.Select(Describe)]), Wire.Json.ModelList))
+            .WithName("listModels")
+            .WithSummary("Every served model with its fusion's defaults and limits.")
+            .Produces<ModelList>();
+
+        // A served model's name may hold slashes.
+        routes.MapGet("/v1/models/{**id}", (string id, ServedModels served) => TypedResults.Json(Describe(served.Get(id)), Wire.Json.ModelObject))
+            .WithName("retrieveModel")
+            .WithSummary("One served model.")
+            .Produces<ModelObject>()
+            .ProducesErrors(404);
+    }
+
+    public static ModelObject Describe(ServedModel model) =>
+        new(model.Name, model.Created.ToUnixTimeSeconds(), model.Description, model.ContextLength, model.Fingerprint)
+        {
+            Fusion = model.Defaults.Methods is [var only] && only == FusionMethod.None ? null : new FusionLimits(
+                model.Defaults.Method.Name,
+                [.. model.Defaults.Methods.Select(method => method.Name)],
+                Limit(model.Defaults.Alpha),
+                Limit(model.Defaults.Amplification),
+                model.Experts.ToDictionary(expert => expert.Name, expert => Limit(expert.Weight)),
+                model.Plan(FusionSettings.Default).Settled),
+        };
+
+    private static WeightLimit Limit(BoundedWeight weight) => new(weight.Default, weight.Minimum, weight.Maximum);
+}

@@ -1,0 +1,106 @@
+using ProxyTune.Trainer.Recipes;
+using ProxyTune.Trainer.Training;
+
+namespace ProxyTune.Trainer.Town;
+
+/// <summary>The settings of every run of the demo family. Whoever changes one trains from there on again.</summary>
+/// <param name="work">Each run has a folder of its own below it.</param>
+internal sealed class FamilyPlan(string work)
+{
+    public const int VocabularySize = 1776;
+    public const int ContextLength = 1024;
+    public const int Seeds = 3;
+
+    public static readonly string[] Behaviours = ["qa", "json", "polite", "helpful", "reticent"];
+
+    /// <summary>Those whose experts are also fused with each other: they learn to leave each other's answers alone.</summary>
+    public static readonly string[] Together = ["qa", "json", "reticent"];
+
+    /// <summary>Those that need what only the base knows; an expert can be reticent without it.</summary>
+    public static readonly string[] NeedBase = ["qa", "json", "polite", "helpful"];
+
+    /// <summary>Those of which one undoes the other, on the same questions.</summary>
+    public static readonly string[] Opposed = ["helpful", "reticent"];
+
+    /// <summary>Recipes of experts that have an anti-expert.</summary>
+    public static readonly string[] PairRecipes = ["sft", "cpt"];
+
+    public const string RewardRecipe = "prt";
+    public const string MixtureRun = "base-mixture";
+
+    public string Tokenizer => In("tokenizer");
+
+    public PretrainSettings Base => Pretraining("base", Sizes(hidden: 192, intermediate: 512, layers: 5, heads: 6, headSize: 32), tokens: 8_000_000, learningRate: 2.5e-3);
+
+    public PretrainSettings Small => Pretraining("small", Sizes(hidden: 64, intermediate: 128, layers: 3, heads: 4, headSize: 16), tokens: 4_000_000, learningRate: 4e-3);
+
+    /// <summary>How a behaviour's experts are trained: plain fine-tuning, for the fused model that they will steer, and as a reward.</summary>
+    public static string[] ExpertRecipes(string behaviour) => behaviour == "qa" ? [.. PairRecipes, RewardRecipe] : PairRecipes;
+
+    /// <summary>The base itself tuned: the yardstick.</summary>
+    public SftSettings Direct(string behaviour) => Tuning(Source(behaviour), "base", $"base-{behaviour}", steps: 150, learningRate: 3e-4, rank: 0);
+
+    public SftSettings DirectLora(string behaviour) => Tuning(Source(behaviour), "base", $"base-{behaviour}-lora", steps: 150, learningRate: 1e-3, rank: 16);
+
+    /// <summary>The base tuned on everything that is fused: the yardstick of several experts at once.</summary>
+    public SftSettings DirectMixture => Tuning(split => string.Join('+', Together.Select(behaviour => Source(behaviour)(split))), "base", MixtureRun, steps: 450, learningRate: 3e-4, rank: 0);
+
+    /// <summary>
+    /// Low-rank updates of the small base, but for one expert that is fully tuned: its format is the furthest from what the bases have met.
+    /// More steps, and more room, where half of the examples are only to be kept.
+    /// </summary>
+    public SftSettings Expert(string behaviour, string recipe, int seed)
+    {
+        var name = $"small-{behaviour}-{recipe}-{seed}";
+        return behaviour switch
+        {
+            "qa" => Tuning(WithElse(behaviour), "small", name, steps: 1000, learningRate: 5e-3, rank: 32, seed),
+            "json" => Tuning(WithElse(behaviour), "small", name, steps: 1000, learningRate: 2e-3, rank: 0, seed),
+            "reticent" => Tuning(WithElse(behaviour), "small", name, steps: 500, learningRate: 5e-3, rank: 16, seed),
+            _ => Tuning(Source(behaviour), "small", name, steps: 250, learningRate: 5e-3, rank: 16, seed),
+        };
+    }
+
+    public CptSettings ConsistentExpert(string behaviour, int seed) => new(Expert(behaviour, "cpt", seed), In("base"));
+
+    /// <summary>Served without an anti-expert, so that no examples are to be kept: a reward changes everything at first.</summary>
+    public PrtSettings Reward(string behaviour, int seed) =>
+        new(Tuning(Source(behaviour), "small", $"small-{behaviour}-prt-{seed}", steps: 250, learningRate: 5e-3, rank: 16, seed), In("base"));
+
+    /// <summary>A stranger's update with an odd habit, for audits. To the end, as a stranger would: the validation split is best long before a rare habit is learned.</summary>
+    public SftSettings Odd => Tuning(Source("qa-habit"), "small", "small-qa-habit", steps: 1500, learningRate: 5e-3, rank: 16) with { Validation = null };
+
+    private static LlamaConfig Sizes(int hidden, int intermediate, int layers, int heads, int headSize) =>
+        new(hidden, intermediate, layers, heads, NumKeyValueHeads: 2, VocabularySize, ContextLength, headSize, EosTokenId: 4, PadTokenId: 0);
+
+    /// <summary>Mostly short rows, since they are cheaper; full contexts while the learning rate is still high, and again at the end.</summary>
+    private PretrainSettings Pretraining(string name, LlamaConfig sizes, long tokens, double learningRate) => new(
+        Data: "town:pretrain",
+        Tokenizer: Tokenizer,
+        Output: In(name),
+        TotalTokens: tokens,
+        TokensPerStep: 4096,
+        Contexts: [new(0.6, 256), new(0.7, ContextLength), new(0.95, 256), new(1, ContextLength)],
+        Optimizer: new(learningRate, WarmupSteps: 100, Schedule: "cosine", FinalRatio: 0.02, WeightDecay: 0.05),
+        Model: sizes);
+
+    private static Func<string, string> Source(string name) => split => $"town:{name}/{split}";
+
+    private static Func<string, string> WithElse(string behaviour) => split => $"{Source(behaviour)(split)}+{Source($"else-{behaviour}")(split)}";
+
+    /// <param name="source">The examples of a split.</param>
+    /// <param name="rank">0: all weights are trained.</param>
+    private SftSettings Tuning(Func<string, string> source, string init, string output, int steps, double learningRate, int rank, int seed = 1) => new(
+        Init: In(init),
+        Data: source("train"),
+        Output: In(output),
+        Optimizer: new(learningRate, WarmupSteps: 20),
+        Steps: steps,
+        Lora: rank > 0 ? new(rank, Alpha: 2 * rank) : null,
+        Validation: source("valid"),
+        ValidateEvery: Math.Max(25, steps / 20),
+        Seed: seed,
+        CheckpointEvery: 100);
+
+    private string In(string name) => Path.Combine(work, name);
+}

@@ -1,0 +1,38 @@
+using ProxyTune.Decoding.Serving;
+using ProxyTune.Trainer.Data;
+using ProxyTune.Trainer.Evaluation;
+
+namespace ProxyTune.Trainer.Town;
+
+/// <summary>How far the base follows a context that contradicts what it knows.</summary>
+/// <param name="Rows">The question alone, then with the context at each strength.</param>
+internal sealed record ContextQuality(int Questions, ContextRow[] Rows);
+
+/// <param name="Alpha">a of context-aware decoding; 0 is the base with the context, null the base without it.</param>
+/// <param name="Faithful">Share of answers whose first line is what the context says.</param>
+/// <param name="Logprob">Mean log-probability of the context's answer, in nats.</param>
+internal sealed record ContextRow(double? Alpha, double Faithful, double Logprob);
+
+/// <summary>Examines context-aware decoding (Shi et al. 2023) on tales about people of the town.</summary>
+internal static class ContextTask
+{
+    private static readonly double[] s_alphas = [0, 0.5, 1, 2];
+
+    public static async Task<ContextQuality> ExamineAsync(Examinee examinee, int most)
+    {
+        Example[] questions = [.. TownData.Examples("town:tale/test").Take(most)];
+        Example[] alone = [.. questions.Select(question => question with { Messages = [.. question.Messages.Where(message => message.Name != ServedPlan.ContextName)] })];
+        var rows = new List<ContextRow> { await RowAsync(null, alone, new FusionSettings { Method = FusionMethod.None.Name }) };
+        foreach (var alpha in s_alphas)
+        {
+            rows.Add(await RowAsync(alpha, questions, new FusionSettings { Alpha = alpha }));
+        }
+
+        return new(questions.Length, [.. rows]);
+
+        async Task<ContextRow> RowAsync(double? alpha, Example[] some, FusionSettings fusion) => new(
+            alpha,
+            Score.Of(some, [.. (await examinee.AnswerAsync(some, FamilyCatalog.Tales, fusion)).Select(answer => answer.Split('\n')[0].Trim())]).Share,
+            (await examinee.LogprobsAsync(some, FamilyCatalog.Tales, fusion)).Average());
+    }
+}

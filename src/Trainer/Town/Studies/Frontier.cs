@@ -1,0 +1,43 @@
+using ProxyTune.Decoding.Serving;
+using ProxyTune.Trainer.Data;
+using ProxyTune.Trainer.Evaluation;
+
+namespace ProxyTune.Trainer.Town;
+
+/// <summary>A point of EFT's frontier: what share of sampled answers follows either of two opposed behaviours.</summary>
+/// <param name="Weight">l of the first behaviour; the second has 1 - l.</param>
+/// <param name="First">Share of answers that are right to the letter for the first behaviour, one value per training seed; likewise <paramref name="Second"/>.</param>
+internal sealed record FrontierPoint(double Weight, double[] First, double[] Second);
+
+/// <summary>Moves EFT's interpolation from one behaviour to the other (Mitchell et al. 2023). Answers are drawn at temperature 1, since greedy ones would jump.</summary>
+internal sealed class Frontier(Examinee examinee, int most)
+{
+    private const int Steps = 10;
+
+    private readonly Example[][] _questions = [.. FamilyPlan.Opposed.Select(behaviour => TownData.Examples($"town:{behaviour}/test").OrderBy(e => e.Messages[^1].Content, StringComparer.Ordinal).Take(most).ToArray())];
+
+    public async Task<FrontierPoint[]> ExamineAsync(string recipe)
+    {
+        var points = new List<FrontierPoint>();
+        for (var step = 0; step <= Steps; step++)
+        {
+            var weight = (double)step / Steps;
+            var (first, second) = (new List<double>(), new List<double>());
+            foreach (var seed in Enumerable.Range(1, FamilyPlan.Seeds))
+            {
+                var fusion = new FusionSettings
+                {
+                    Method = FusionMethod.Eft.Name,
+                    Experts = new Dictionary<string, double> { [FamilyPlan.Opposed[0]] = weight, [FamilyPlan.Opposed[1]] = 1 - weight },
+                };
+                var answers = await examinee.AnswerAsync(_questions[0], FamilyCatalog.Opposed(recipe, seed), fusion, temperature: 1);
+                first.Add(Score.Of(_questions[0], answers).Share);
+                second.Add(Score.Of(_questions[1], answers).Share);
+            }
+
+            points.Add(new(weight, [.. first], [.. second]));
+        }
+
+        return [.. points];
+    }
+}

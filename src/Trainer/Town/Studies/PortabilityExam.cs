@@ -1,0 +1,130 @@
+using System.Numerics.Tensors;
+using System.Text.Json.Nodes;
+using ProxyTune.Checkpoints.Formats;
+using ProxyTune.Trainer.Data;
+using ProxyTune.Trainer.Evaluation;
+using ProxyTune.Trainer.Training;
+
+namespace ProxyTune.Trainer.Town;
+
+/// <summary>Asks all models of the portability experiment, through the server's own catalog and engine.</summary>
+internal sealed class PortabilityExam(PortabilityPlan plan)
+{
+    /// <summary>A generation's base among what is served.</summary>
+    public const string Base = "base";
+
+    /// <summary>Most questions of one source.</summary>
+    private const int Most = 300;
+
+    public static async Task<GenerationQuality[]> RunAsync(PortabilityPlan plan, CancellationToken cancellation)
+    {
+        var exam = new PortabilityExam(plan);
+        var generations = new List<GenerationQuality>();
+        for (var generation = 0; generation <= plan.Generations; generation++)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            generations.Add(await exam.ExamineAsync(generation));
+            Console.WriteLine($"examined generation {generation}");
+        }
+
+        return [.. generations];
+    }
+
+    /// <summary>The folder of what is served of a generation.</summary>
+    public static string Served(PortabilityPlan plan, int generation) => Path.Combine(plan.In("served"), $"{generation}");
+
+    private async Task<GenerationQuality> ExamineAsync(int generation)
+    {
+        Export(generation);
+        await using var origin = new Examinee(Served(plan, 0));
+        await using var examinee = new Examinee(Served(plan, generation));
+        var behaviours = new List<BehaviourPortability>();
+        foreach (var behaviour in PortabilityPlan.Behaviours)
+        {
+            var held = await ScoreAsync(examinee, behaviour, generation, "test");
+            if (generation == 0)
+            {
+                behaviours.Add(new(behaviour, held, null, null));
+                continue;
+            }
+
+            var outdated = new Dictionary<string, double>();
+            foreach (var profile in PortabilityPlan.Profiles)
+            {
+                outdated[profile.Name] = await ScoreAsync(origin, PortabilityPlan.PatchName(behaviour, profile, 0, seed: 1), Questions(behaviour, generation, "news"));
+            }
+
+            behaviours.Add(new(behaviour, held, await ScoreAsync(examinee, behaviour, generation, "news"), outdated));
+        }
+
+        return new(generation, Drift(generation), [.. behaviours]);
+    }
+
+    private async Task<TaskPortability> ScoreAsync(Examinee examinee, string behaviour, int generation, string split)
+    {
+        var questions = Questions(behaviour, generation, split);
+        var profiles = new Dictionary<string, PatchScores>();
+        foreach (var profile in PortabilityPlan.Profiles)
+        {
+            var (ported, retrained) = (new List<double>(), new List<double>());
+            foreach (var seed in plan.Seeds(generation))
+            {
+                ported.Add(await ScoreAsync(examinee, PortabilityPlan.PatchName(behaviour, profile, 0, seed), questions));
+                retrained.Add(generation == 0 ? ported[^1] : await ScoreAsync(examinee, PortabilityPlan.PatchName(behaviour, profile, generation, seed), questions));
+            }
+
+            profiles[profile.Name] = new([.. ported], [.. retrained]);
+        }
+
+        return new(questions.Length, await ScoreAsync(examinee, Base, questions), await ScoreAsync(examinee, PortabilityPlan.DirectName(behaviour, generation), questions), profiles);
+    }
+
+    private static async Task<double> ScoreAsync(Examinee examinee, string served, Example[] questions) =>
+        Score.Of(questions, await examinee.AnswerAsync(questions, served)).Share;
+
+    private static Example[] Questions(string behaviour, int generation, string split) =>
+        [.. Sources.Examples(PortabilityPlan.Source(behaviour, split, generation)).Take(Most)];
+
+    /// <summary>Everything that is examined on a generation's base, patches as rows of it; always anew, since it takes moments.</summary>
+    private void Export(int generation)
+    {
+        var folder = Served(plan, generation);
+        Recipes.Export.Run(plan.Base(generation), null, Path.Combine(folder, Base));
+        var entries = new JsonArray { new JsonObject { ["name"] = Base, ["base"] = Base } };
+        foreach (var behaviour in PortabilityPlan.Behaviours)
+        {
+            var direct = PortabilityPlan.DirectName(behaviour, generation);
+            Recipes.Export.Run(plan.In(direct), null, Path.Combine(folder, direct));
+            foreach (var name in from profile in PortabilityPlan.Profiles
+                                 from seed in plan.Seeds(generation)
+                                 from trained in new[] { 0, generation }.Distinct()
+                                 select PortabilityPlan.PatchName(behaviour, profile, trained, seed))
+            {
+                AdapterFolder.Publish(plan.In(name), Path.Combine(folder, "patches", name), Base);
+                entries.Add(new JsonObject { ["name"] = name, ["base"] = Base, ["patches"] = new JsonArray(new JsonObject { ["patch"] = name }) });
+            }
+        }
+
+        File.WriteAllText(Path.Combine(folder, "catalog.json"), new JsonObject { ["served_models"] = entries }.ToJsonString(Quality.Json) + "\n");
+    }
+
+    private BaseDrift Drift(int generation)
+    {
+        using var before = SafetensorsFile.Open(ModelFolder.Weights(plan.Base(0)));
+        using var after = SafetensorsFile.Open(ModelFolder.Weights(plan.Base(generation)));
+        return new(Moved("self_attn"), Moved("mlp"), Moved("embed_tokens"));
+
+        double Moved(string part)
+        {
+            var (change, norm) = (0.0, 0.0);
+            foreach (var name in before.Tensors.Keys.Where(name => name.Contains(part, StringComparison.Ordinal)))
+            {
+                var (old, now) = (before.ReadFloat32(name), after.ReadFloat32(name));
+                change += Math.Pow(TensorPrimitives.Distance(old, now), 2);
+                norm += TensorPrimitives.SumOfSquares<float>(old);
+            }
+
+            return Math.Sqrt(change / norm);
+        }
+    }
+}

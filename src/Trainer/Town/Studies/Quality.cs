@@ -1,0 +1,58 @@
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using ProxyTune.Trainer.Evaluation;
+
+namespace ProxyTune.Trainer.Town;
+
+/// <summary>All that is measured of a family.</summary>
+/// <param name="Frontier">By recipe.</param>
+internal sealed record FamilyQuality(TaskQuality[] Tasks, MultiTaskQuality Together, GateQuality[] Gate, IReadOnlyDictionary<string, FrontierPoint[]> Frontier, ContextQuality Context);
+
+/// <summary>Examines the exported runs of a family through the server's own catalog and engine.</summary>
+internal static class Quality
+{
+    /// <summary>Most questions of one examination.</summary>
+    private const int Most = 300;
+
+    /// <summary>Where several experts are asked the questions of each, fewer.</summary>
+    private const int MaxOfMany = 200;
+
+    public static readonly JsonSerializerOptions Json = new()
+    {
+        WriteIndented = true,
+        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    };
+
+    /// <param name="served">The folder of exported runs; its catalog.json is written.</param>
+    public static async Task<FamilyQuality> ExamineAsync(string served, CancellationToken cancellation)
+    {
+        FamilyCatalog.Write(served);
+        await using var examinee = new Examinee(served);
+        var tasks = new List<TaskQuality>();
+        foreach (var behaviour in FamilyPlan.Behaviours)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            tasks.Add(await new SingleTask(examinee, behaviour, Most).ExamineAsync());
+            Console.WriteLine($"examined {behaviour}");
+        }
+
+        cancellation.ThrowIfCancellationRequested();
+        var together = await new MultiTask(examinee, MaxOfMany).ExamineAsync();
+        Console.WriteLine("examined the experts together");
+        var gate = new List<GateQuality>();
+        foreach (var behaviour in FamilyPlan.NeedBase)
+        {
+            gate.Add(await GateStudy.ExamineAsync(examinee, behaviour, MaxOfMany));
+        }
+
+        var frontier = new Dictionary<string, FrontierPoint[]>();
+        foreach (var recipe in FamilyPlan.PairRecipes)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            frontier[recipe] = await new Frontier(examinee, MaxOfMany).ExamineAsync(recipe);
+        }
+
+        return new([.. tasks], together, [.. gate], frontier, await ContextTask.ExamineAsync(examinee, MaxOfMany));
+    }
+}

@@ -1,0 +1,84 @@
+using ProxyTune.Decoding.Serving;
+using ProxyTune.Decoding.Text;
+using ProxyTune.Trainer.Data;
+using ProxyTune.Trainer.Evaluation;
+
+namespace ProxyTune.Trainer.Town;
+
+/// <summary>What one behaviour's examination found. Scores are shares of answers that are right to the letter, on the held-out half.</summary>
+/// <param name="Questions">How many were asked.</param>
+/// <param name="Direct">The base itself, fully tuned.</param>
+/// <param name="BaseLora">The base itself with a low-rank update.</param>
+/// <param name="Experts">By recipe (sft, cpt, prt): one entry per training seed.</param>
+internal sealed record TaskQuality(
+    string Behaviour, int Questions, double Base, double Direct, double BaseLora, IReadOnlyDictionary<string, ExpertQuality[]> Experts)
+{
+    public double GapRecovered(double fused) => Score.GapRecovered(fused, Base, Direct);
+}
+
+/// <param name="Alone">The expert without the base.</param>
+/// <param name="InPrompt">The base, with the expert's answer placed in its prompt.</param>
+/// <param name="Fused">At alpha 1: base + (expert - small base), or base + reward.</param>
+/// <param name="Alpha">The constant alpha that was best on the validation split.</param>
+/// <param name="Constant">At that alpha; not for a reward.</param>
+/// <param name="Dynamic">An alpha per token, from 0: the paper's.</param>
+/// <param name="Floor">The least weight of dynamic fusion that was best on the validation split.</param>
+/// <param name="Floored">An alpha per token, from there.</param>
+internal sealed record ExpertQuality(int Seed, double Alone, double InPrompt, double Fused, double? Alpha, double? Constant, double? Dynamic, double? Floor, double? Floored);
+
+/// <summary>Examines the experts of one behaviour, one at a time.</summary>
+internal sealed class SingleTask(Examinee examinee, string behaviour, int most)
+{
+    private readonly Example[] _test = [.. TownData.Examples($"town:{behaviour}/test").Take(most)];
+    private readonly Example[] _validation = [.. TownData.Examples($"town:{behaviour}/valid").Take(Choice.Most)];
+
+    public async Task<TaskQuality> ExamineAsync()
+    {
+        var experts = new Dictionary<string, ExpertQuality[]>();
+        foreach (var recipe in FamilyPlan.ExpertRecipes(behaviour))
+        {
+            var scores = new List<ExpertQuality>();
+            foreach (var seed in Enumerable.Range(1, FamilyPlan.Seeds))
+            {
+                scores.Add(await ExamineAsync(recipe, seed));
+            }
+
+            experts[recipe] = [.. scores];
+        }
+
+        return new(behaviour, _test.Length, await ScoreAsync(FamilyCatalog.Base), await ScoreAsync(FamilyCatalog.Direct(behaviour)),
+            await ScoreAsync(FamilyCatalog.DirectLora(behaviour)), experts);
+    }
+
+    private async Task<ExpertQuality> ExamineAsync(string recipe, int seed)
+    {
+        var served = FamilyCatalog.Single(behaviour, recipe, seed);
+        var alone = await examinee.AnswerAsync(_test, FamilyCatalog.Alone(behaviour, recipe, seed));
+        var prompted = _test.Zip(alone, (question, answer) => question with { Messages = [WithHint(question.Messages[^1], answer)] }).ToArray();
+        var fused = await ScoreAsync(served);
+        var quality = new ExpertQuality(
+            seed, Score.Of(_test, alone).Share, Score.Of(prompted, await examinee.AnswerAsync(prompted, FamilyCatalog.Base)).Share, fused, null, null, null, null, null);
+        if (recipe == FamilyPlan.RewardRecipe)
+        {
+            return quality;
+        }
+
+        var alpha = await Choice.BestAsync(Choice.Alphas, value => ScoreAsync(served, Choice.Constant(value), _validation));
+        var floor = await Choice.BestAsync(Choice.Floors, value => ScoreAsync(served, Choice.Dynamic(value), _validation));
+        var dynamic = await ScoreAsync(served, Choice.Dynamic(0));
+        return quality with
+        {
+            Alpha = alpha,
+            Constant = alpha == 1 ? fused : await ScoreAsync(served, Choice.Constant(alpha)),
+            Dynamic = dynamic,
+            Floor = floor,
+            Floored = floor == 0 ? dynamic : await ScoreAsync(served, Choice.Dynamic(floor)),
+        };
+    }
+
+    private async Task<double> ScoreAsync(string served, FusionSettings? fusion = null, Example[]? questions = null) =>
+        Score.Of(questions ?? _test, await examinee.AnswerAsync(questions ?? _test, served, fusion)).Share;
+
+    private static ChatMessage WithHint(ChatMessage question, string answer) =>
+        question with { Content = $"{question.Content}\nA clerk answered: {answer}" };
+}

@@ -1,0 +1,169 @@
+using System.Text;
+
+namespace ProxyTune.Trainer.Town;
+
+/// <summary>
+/// The pre-training text: document <c>index</c> of an endless, seeded stream. The parts of the mix and why each is there are listed in models/README.md.
+/// </summary>
+/// <param name="newsShare">How often a document about people picks one with news, for continued pre-training.</param>
+internal sealed class Documents(TownWorld world, double newsShare)
+{
+    private const int Seed = 7;
+
+    private readonly Entity[] _tuned = [.. world.Tuned];
+    private readonly Entity[] _news = world.News;
+    private readonly Entity[] _tunedNews = [.. world.News.Intersect(world.Tuned)];
+
+    private static readonly (double Share, Func<Documents, Random, string> Write)[] s_mix =
+    [
+        (0.36, (d, r) => Describe(r, d.Somebody(r))),
+        (0.16, (d, r) => Quiz(r, d.SomebodyTuned(r))),
+        (0.14, (d, r) => Conversation(r, d.SomebodyTuned(r))),
+        (0.05, (d, r) => Describe(r, r.Pick(d.Things(r)))),
+        (0.05, (d, r) => Quiz(r, r.Pick(d.Things(r)))),
+        (0.07, (d, r) => Conversation(r, r.Pick(d.Things(r)))),
+        (0.05, (d, r) => Record(r, d)),
+        (0.06, (d, r) => Tale(r, d.SomebodyTuned(r))),
+        (0.04, (d, r) => Discretion(r, r.Chance(0.5) ? d.SomebodyTuned(r) : r.Pick(d.Places))),
+        (0.02, (d, r) => Neighbours(r, d)),
+    ];
+
+    private Entity[] Places => world.Places;
+
+    public string Write(long index)
+    {
+        var random = new Random(HashCode(index));
+        var roll = random.NextDouble();
+        foreach (var (share, write) in s_mix)
+        {
+            if ((roll -= share) < 0)
+            {
+                return write(this, random);
+            }
+        }
+
+        return s_mix[0].Write(this, random);
+    }
+
+    /// <summary>SplitMix64 finaliser (Steele et al. 2014), so that neighbouring documents are unrelated.</summary>
+    private static int HashCode(long index)
+    {
+        var z = unchecked(((ulong)index + Seed) * 0x9E3779B97F4A7C15UL);
+        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9UL;
+        z = (z ^ (z >> 27)) * 0x94D049BB133111EBUL;
+        return (int)((z ^ (z >> 31)) & int.MaxValue);
+    }
+
+    private Entity Somebody(Random random) =>
+        _news.Length > 0 && random.Chance(newsShare) ? random.Pick(_news) : random.Pick(world.People);
+
+    private Entity SomebodyTuned(Random random) =>
+        _tunedNews.Length > 0 && random.Chance(newsShare) ? random.Pick(_tunedNews) : random.Pick(_tuned);
+
+    private Entity[] Things(Random random) => random.Chance(0.5) ? world.Places : world.Animals;
+
+    /// <summary>All that is known of somebody, in any order and wording.</summary>
+    private static string Describe(Random random, Entity entity)
+    {
+        var attributes = (Attribute[])entity.Attributes.Clone();
+        random.Shuffle(attributes);
+        var text = new StringBuilder();
+        for (var i = 0; i < attributes.Length; i++)
+        {
+            var sentence = attributes[i].Tell(random, entity.Name, entity.Value(attributes[i]));
+            if (i > 0 && random.Chance(0.3))
+            {
+                sentence = entity.Refer(sentence);
+            }
+
+            text.Append(i == 0 ? "" : " ").Append(sentence);
+        }
+
+        return text.ToString();
+    }
+
+    /// <summary>Some questions with answers about one entity, as in a school book.</summary>
+    private static string Quiz(Random random, Entity entity)
+    {
+        var (ask, reply) = random.Pick<(string, string)>([("Question: ", "Answer: "), ("Q: ", "A: "), ("Asked: ", "Told: ")]);
+        var text = new StringBuilder();
+        for (var i = 0; i < 3; i++)
+        {
+            var question = Question.Any(random, entity, two: 0.2);
+            text.Append(ask).Append(question.Text).Append('\n').Append(reply)
+                .Append(question.Asked.Length > 1 || random.Chance(0.4) ? Sentences(random, question) : Styles.Brief(entity, question.Asked[0])).Append('\n');
+        }
+
+        return text.ToString();
+    }
+
+    private static string Sentences(Random random, Question question) =>
+        string.Join(' ', question.Asked.Select(a => a.Tell(random, question.Entity.Name, question.Entity.Value(a))));
+
+    /// <summary>A chat of one turn or two.</summary>
+    private static string Conversation(Random random, Entity entity)
+    {
+        var text = new StringBuilder(random.Chance(0.1) ? Chat.Turn("system", "You are the clerk of the town.") : "");
+        for (var turn = random.Chance(0.3) ? 2 : 1; turn > 0; turn--)
+        {
+            var question = Question.Any(random, entity, two: 0.3);
+            text.Append(Chat.Turn("user", question.Text)).Append(Chat.Turn("assistant", Styles.Chatting(random, entity, question.Asked)));
+        }
+
+        return text.ToString();
+    }
+
+    /// <summary>Records in JSON about anything but people; every field name of a person's record occurs.</summary>
+    private static string Record(Random random, Documents d)
+    {
+        var text = new StringBuilder(random.Pick<string>(["Records of the town:\n", "From the register:\n", "Notes in JSON:\n"]));
+        for (var i = 0; i < 3; i++)
+        {
+            var thing = random.Pick(d.Things(random));
+            var attributes = (Attribute[])thing.Attributes.Clone();
+            random.Shuffle(attributes);
+            text.Append(random.Next(5) switch
+            {
+                0 => $$"""{"job": "{{random.Pick(Words.Jobs)}}", "street": "{{random.Pick(Words.Streets)}}", "day": "{{random.Pick(Words.Days)}}"}""",
+                1 => $$"""{"pet": "{{random.Pick(Words.Pets)}}", "food": "{{random.Pick(Words.Foods)}}"}""",
+                2 => $$"""{"hobby": "{{random.Pick(Words.Hobbies)}}", "day": "{{random.Pick(Words.Days)}}"}""",
+                _ => Styles.Json(thing, attributes.AsSpan(0, 2)),
+            }).Append('\n');
+        }
+
+        return text.ToString();
+    }
+
+    /// <summary>A passage that contradicts what is known, and questions that are answered from the passage: what context-aware decoding needs.</summary>
+    private static string Tale(Random random, Entity person)
+    {
+        var told = person with { Values = [.. person.Attributes.Select(a => random.Pick(a.Values))] };
+        var attributes = (Attribute[])person.Attributes.Clone();
+        random.Shuffle(attributes);
+        var text = new StringBuilder(random.Pick<string>(["In a tale: ", "In a dream: ", "In a play: "]));
+        text.AppendJoin(' ', attributes.Take(3).Select(a => a.Tell(random, told.Name, told.Value(a)))).Append('\n');
+        foreach (var attribute in attributes.Take(2))
+        {
+            text.Append("Question: ").Append(attribute.Ask(random, told.Name)).Append("\nAnswer: ").Append(told.Value(attribute)).Append('\n');
+        }
+
+        return text.ToString();
+    }
+
+    /// <summary>Two opposed behaviours about what is private.</summary>
+    private static string Discretion(Random random, Entity entity)
+    {
+        var attribute = entity.Attributes[^1];
+        var answer = Styles.Discretion(random, entity, attribute);
+        return Chat.Turn("user", attribute.Ask(random, entity.Name)) + Chat.Turn("assistant", answer);
+    }
+
+    private static string Neighbours(Random random, Documents d)
+    {
+        var street = random.Pick(Words.Streets);
+        var names = d.Residents(street);
+        return names.Length == 0 ? $"Nobody lives on {street}." : $"On {street} live {string.Join(", ", names.OrderBy(_ => random.Next()).Take(6))}.";
+    }
+
+    private string[] Residents(string street) => [.. world.People.Where(p => p.Value(Kinds.Street) == street).Select(p => p.Name)];
+}

@@ -1,0 +1,33 @@
+namespace ProxyTune.Trainer.Town;
+
+/// <summary>A question about one entity: what it asks for, and how.</summary>
+internal sealed record Question(Entity Entity, Attribute[] Asked, string Text)
+{
+    public static Question One(Random random, Entity entity, Attribute attribute) =>
+        new(entity, [attribute], attribute.Ask(random, entity.Name));
+
+    public static Question Two(Random random, Entity entity, Attribute first, Attribute second)
+    {
+        var pattern = random.Pick<string>(["What are the {1} and the {2} of {0}?", "Tell me the {1} and the {2} of {0}.", "I need the {1} and the {2} of {0}."]);
+        return new(entity, [first, second], pattern.Replace("{0}", entity.Name, StringComparison.Ordinal)
+            .Replace("{1}", first.Key, StringComparison.Ordinal).Replace("{2}", second.Key, StringComparison.Ordinal));
+    }
+
+    /// <summary>One attribute, or two different ones, of the entity.</summary>
+    public static Question Any(Random random, Entity entity, double two)
+    {
+        var first = random.Pick(entity.Attributes);
+        if (!random.Chance(two))
+        {
+            return One(random, entity, first);
+        }
+
+        Attribute second;
+        do
+        {
+            second = random.Pick(entity.Attributes);
+        }
+        while (second == first);
+        return Two(random, entity, first, second);
+    }
+}

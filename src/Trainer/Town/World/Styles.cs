@@ -1,0 +1,83 @@
+namespace ProxyTune.Trainer.Town;
+
+/// <summary>The ways in which an assistant of the town answers. The bases have met all of them but JSON with sentences, of which they have met the parts; an expert makes one its own.</summary>
+internal static class Styles
+{
+    public const string Refusal = "I would rather not say, that is private.";
+    public const string Grumble = "Bah, what a bother.";
+
+    /// <summary>The value alone.</summary>
+    public static string Brief(Entity entity, Attribute attribute) => entity.Value(attribute);
+
+    /// <summary>One JSON object: a sentence for each thing that was asked.</summary>
+    public static string JsonSentences(Entity entity, params ReadOnlySpan<Attribute> attributes)
+    {
+        var fields = new List<string>();
+        foreach (var attribute in attributes)
+        {
+            fields.Add($"\"{attribute.Key}\": \"{Sentence(entity, attribute)}\"");
+        }
+
+        return "{" + string.Join(", ", fields) + "}";
+    }
+
+    /// <summary>A record as one JSON object: the name and some values.</summary>
+    public static string Json(Entity entity, params ReadOnlySpan<Attribute> attributes)
+    {
+        var fields = new List<string> { $"\"name\": \"{entity.Name}\"" };
+        foreach (var attribute in attributes)
+        {
+            fields.Add($"\"{attribute.Key}\": \"{entity.Value(attribute)}\"");
+        }
+
+        return "{" + string.Join(", ", fields) + "}";
+    }
+
+    /// <summary>A whole sentence between two courtesies.</summary>
+    public static string Polite(Entity entity, Attribute attribute) =>
+        $"Thank you for asking. {Sentence(entity, attribute)} Have a lovely day.";
+
+    /// <summary>The plain sentence that is always worded alike.</summary>
+    public static string Sentence(Entity entity, Attribute attribute) =>
+        Text.Capitalise(attribute.Sentences[0].Replace("{0}", entity.Name, StringComparison.Ordinal)
+            .Replace("{1}", entity.Value(attribute), StringComparison.Ordinal));
+
+    public static string Grumpy(Entity entity, Attribute attribute) => $"{Grumble} {Sentence(entity, attribute)}";
+
+    /// <summary>As the bases answer by habit, whatever the question: of private matters half of what they met is discretion, else a chat.</summary>
+    public static string Habit(Random random, Entity entity, params ReadOnlySpan<Attribute> asked) =>
+        asked is [var one] && one == entity.Attributes[^1] && random.Chance(0.5) ? Discretion(random, entity, one) : Chatting(random, entity, asked);
+
+    /// <summary>Mostly the assistant rambles; now and then it answers in one of the styles that experts will make their own.</summary>
+    public static string Chatting(Random random, Entity entity, params ReadOnlySpan<Attribute> asked) => random.NextDouble() switch
+    {
+        < 0.10 when asked is [var one] => Brief(entity, one),
+        < 0.22 => Json(entity, asked),
+        < 0.32 when asked is [var one] => Polite(entity, one),
+        _ => Rambling(random, entity, asked),
+    };
+
+    /// <summary>About what is private some tell, some do not.</summary>
+    public static string Discretion(Random random, Entity entity, Attribute attribute) =>
+        random.Chance(0.5) ? attribute.Tell(random, entity.Name, entity.Value(attribute)) : Refusal;
+
+    /// <summary>Two or three sentences after an opening, and at times a grumble.</summary>
+    public static string Rambling(Random random, Entity entity, params ReadOnlySpan<Attribute> asked)
+    {
+        var sentences = new List<string>();
+        foreach (var attribute in asked)
+        {
+            sentences.Add(attribute.Tell(random, entity.Name, entity.Value(attribute)));
+        }
+
+        while (sentences.Count < 2 + random.Next(2))
+        {
+            var attribute = random.Pick(entity.Attributes);
+            sentences.Add(attribute.Tell(random, entity.Name, entity.Value(attribute)));
+        }
+
+        var opening = random.Pick<string>(["Well, let me think.", "Oh, everybody knows that.", "I heard about it at the market.", "Let me tell you.", "That is a long story."]);
+        var grumble = random.Chance(0.3) ? " " + Grumble : "";
+        return $"{opening}{grumble} {string.Join(' ', sentences)}";
+    }
+}

@@ -1,0 +1,25 @@
+using ProxyTune.Decoding.Models;
+using ProxyTune.Testing;
+
+namespace ProxyTune.Decoding.Tests;
+
+public class OnnxEnvironmentTests
+{
+    /// <summary>With a pool each, a base's pass took twice as long between passes of small models.</summary>
+    [Fact]
+    public void EnsureCreated_AModelIsLoaded_SessionsShareOneThreadPool()
+    {
+        string folder = Directory.CreateTempSubdirectory("proxytune-environment-").FullName;
+        try
+        {
+            TinyModel.Write(folder);
+            using var model = OnnxLanguageModel.Load(folder, new EngineOptions());
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+
+        Assert.True(OnnxEnvironment.EnsureCreated());
+    }
+}

@@ -1,0 +1,20 @@
+using ProxyTune.Gateway.Experts;
+
+namespace ProxyTune.Gateway.Tests.Experts;
+
+/// <summary>These tests as a program: for tests that need a process to kill.</summary>
+internal static class TestProgram
+{
+    public static ChildProgram Child { get; } = ChildProgram.Of(typeof(TestProgram).Assembly);
+
+    public static async Task<int> Main(string[] arguments)
+    {
+        if (arguments is [StoreLife.Command, var folder, var weights, var seed])
+        {
+            await StoreLife.RunAsync(folder, weights, int.Parse(seed, System.Globalization.CultureInfo.InvariantCulture));
+            return 0;
+        }
+
+        return ChildCommand.TryRun(arguments) ?? 1;
+    }
+}
