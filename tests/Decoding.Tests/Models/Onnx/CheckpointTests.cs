@@ -5,7 +5,7 @@ using ProxyTune.Checkpoints.Export;
 using ProxyTune.Checkpoints.Formats;
 using ProxyTune.Testing;
 
-namespace ProxyTune.Trainer.Tests.Training;
+namespace ProxyTune.Decoding.Tests.Models;
 
 public sealed class CheckpointTests : IDisposable
 {

@@ -1,7 +1,7 @@
 using System.Text.RegularExpressions;
 using ProxyTune.Testing;
 
-namespace ProxyTune.Trainer.Tests.Town;
+namespace ProxyTune.Decoding.Tests.Docs;
 
 /// <summary>What the documents name exists.</summary>
 public partial class DocumentsTests
