@@ -9,7 +9,7 @@ var models = new Option<string?>("--models") { Description = "Models folder; the
 var model = new Option<string?>("--model") { Description = "Served model; the first with experts.", HelpName = "NAME" };
 var quick = new Option<bool>("--quick") { Description = "A few seconds, to see that all of it works; the figures are rough." };
 var write = new Option<bool>("--write") { Description = "Put the figures into docs/performance.md." };
-var root = new RootCommand("Measures the engine and the gateway; takes some minutes and wants a quiet machine.") { models, model, quick, write, SpeculationCommand.Create(), GrowthCommand.Create(), PatchesCommand.Create() };
+var root = new RootCommand("Measures the engine and the gateway; takes some minutes and wants a quiet machine.") { models, model, quick, write, SpeculationCommand.Create(), GrowthCommand.Create(), PatchesCommand.Create(), CompareCommand.Create() };
 root.SetAction(async (arguments, _) =>
 {
 #if DEBUG
