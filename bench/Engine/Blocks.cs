@@ -24,7 +24,7 @@ internal sealed class Blocks : IDisposable
 
     public static async Task MeasureAsync(Family family, Report report, Settings settings)
     {
-        using var blocks = new Blocks(family, new Widening(Hidden: 4, Intermediate: 4));
+        using Blocks blocks = new(family, new Widening(Hidden: 4, Intermediate: 4));
         List<string[]> table = [];
         foreach ((int sequences, int block) in new[] { (1, 4), (2, 4), (4, 4), (8, 4), (8, 2) })
         {

@@ -30,10 +30,10 @@ internal static class CompletionCall
             // Answers must have their full length.
             logit_bias = family.EndOfTextIds.ToDictionary(id => $"{id}", _ => -100),
         };
-        using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/completions") { Content = JsonContent.Create(body) };
+        using HttpRequestMessage request = new(HttpMethod.Post, "/v1/completions") { Content = JsonContent.Create(body) };
         long start = Stopwatch.GetTimestamp();
         using HttpResponseMessage response = await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
-        using var reader = new StreamReader(await response.Content.ReadAsStreamAsync());
+        using StreamReader reader = new(await response.Content.ReadAsStreamAsync());
         double? first = null;
         string usage = "";
         while (await reader.ReadLineAsync() is { } line)

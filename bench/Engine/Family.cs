@@ -61,7 +61,7 @@ internal sealed class Family : IDisposable
 
     public int[] Tokens(int length, int variant)
     {
-        var random = new Random(variant);
+        Random random = new(variant);
         return [.. Enumerable.Range(0, length).Select(_ => random.Next(VocabularySize)).Select(id => EndOfTextIds.Contains(id) ? VocabularySize / 2 : id)];
     }
 
@@ -80,7 +80,7 @@ internal sealed class Family : IDisposable
     private static string StandIn()
     {
         string folder = Directory.CreateTempSubdirectory("proxytune-bench-").FullName;
-        var small = new TinyModelOptions { Hidden = 64, Layers = 3, Heads = 4, HeadSize = 16, KeyValueHeads = 2, Intermediate = 128, Vocabulary = 1792, Context = 1024 };
+        TinyModelOptions small = new() { Hidden = 64, Layers = 3, Heads = 4, HeadSize = 16, KeyValueHeads = 2, Intermediate = 128, Vocabulary = 1792, Context = 1024 };
         TinyModel.Write(
             Path.Combine(folder, "base"), small with { Hidden = 192, Layers = 5, Heads = 6, HeadSize = 32, Intermediate = 512 });
         TinyModel.Write(Path.Combine(folder, "small"), small with { Seed = 2 });

@@ -13,7 +13,7 @@ internal static class FusedRows
 
     public static async Task MeasureAsync(Report report, Settings settings)
     {
-        var sampled = new SamplingOptions { Temperature = 0.8f };
+        SamplingOptions sampled = new() { Temperature = 0.8f };
         (string Name, SamplingOptions? Options)[] cases =
         [
             ("weighted sum of 3 rows alone", null),
@@ -38,7 +38,7 @@ internal static class FusedRows
     /// <returns>Microseconds of a weighted sum of three rows, and of a draw where there are options.</returns>
     public static Func<Task<double>> Timing(int width, SamplingOptions? options)
     {
-        var random = new Random(1);
+        Random random = new(1);
         ReadOnlyMemory<float>[] rows = [.. Enumerable.Range(0, 3).Select(_ => (ReadOnlyMemory<float>)Row(random, width))];
         float[] weights = [1, 1, -1], fused = new float[width];
         int[] generated = [.. Enumerable.Range(0, 100).Select(_ => random.Next(width))];
@@ -61,9 +61,9 @@ internal static class FusedRows
     /// <returns>Microseconds of a position's factors.</returns>
     public static Func<Task<double>> Timing(DynamicFusion rule, int experts, int width)
     {
-        var random = new Random(2);
+        Random random = new(2);
         float[] @base = Row(random, width), anti = Row(random, width), factors = new float[experts];
-        var deltas = new DeltaRows[experts];
+        DeltaRows[] deltas = new DeltaRows[experts];
         for (int t = 0; t < experts; t++)
         {
             deltas[t] = new(anti.Zip(Normal.Samples(random, 0, 1), (s, d) => s + (float)d).ToArray(), anti);

@@ -14,8 +14,8 @@ internal static class Overhead
     public static async Task MeasureAsync(Family family, Report report, Settings settings)
     {
         using ModelCatalog catalog = family.Load(), forwardOnly = family.Load();
-        await using var scheduler = new DecodeScheduler(catalog.Ensemble, new SchedulerOptions());
-        using var bare = new BareMembers(family, rows: 1, PromptTokens + settings.Tokens);
+        await using DecodeScheduler scheduler = new(catalog.Ensemble, new SchedulerOptions());
+        using BareMembers bare = new(family, rows: 1, PromptTokens + settings.Tokens);
         int[] tokens = family.Tokens(PromptTokens, 1);
         Prompt prompt = family.Prompt(catalog, PromptTokens, 1), same = family.Prompt(forwardOnly, PromptTokens, 1);
         int steps = settings.Tokens - 1;

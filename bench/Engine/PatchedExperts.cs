@@ -9,7 +9,7 @@ internal static class PatchedExperts
 
     public static async Task MeasureAsync(Family family, Report report, Settings settings)
     {
-        using var streams = new PatchedStreams(family.Members[0], family.Members[^1], Patches, Streams);
+        using PatchedStreams streams = new(family.Members[0], family.Members[^1], Patches, Streams);
         int[] counts = [1, 2, 4];
         Samples[] alone = await Samples.InterleaveAsync(settings.Rounds, [.. counts.Select(count => streams.Timing(PromptTokens, settings.Tokens, 1, count))]);
         report.Table(

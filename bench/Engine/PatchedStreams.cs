@@ -23,7 +23,7 @@ internal sealed class PatchedStreams : IDisposable
     /// <param name="streams">Most at once.</param>
     public PatchedStreams(string large, string small, int patches, int streams)
     {
-        var options = new EngineOptions { MaxSequences = streams * (patches + 1) };
+        EngineOptions options = new() { MaxSequences = streams * (patches + 1) };
         (this.large, this.small) = (OnnxLanguageModel.Load(large, options), OnnxLanguageModel.Load(small, options));
         fused = new("experts", [this.large, this.small]);
         logits = new float[streams * fused.Info.VocabularySize];
@@ -41,7 +41,7 @@ internal sealed class PatchedStreams : IDisposable
     /// <returns>Seconds a step.</returns>
     public Func<Task<double>> Timing(int context, int steps, int[][] experts) => () =>
     {
-        var random = new Random(1);
+        Random random = new(1);
         int[] prompt = [.. Enumerable.Range(0, context).Select(_ => random.Next(10, 1000))];
         Sequence[] sequences = [.. experts.Select(chosen => fused.Start(Prompt(chosen, prompt)))];
         fused.Forward([.. sequences.Select(sequence => new Segment(sequence, default))], logits);
@@ -76,7 +76,7 @@ internal sealed class PatchedStreams : IDisposable
         [
             new(large, StreamRole.Base, 1), new(small, StreamRole.AntiExpert), .. experts.Select(patch => new FusionStream(small, StreamRole.Expert, Patch: patches[patch])),
         ];
-        var plan = new FusionPlan(streams) { Deltas = [.. experts.Select((patch, i) => new FusionDelta($"{patch}", i + 2, 1, 1))] };
+        FusionPlan plan = new(streams) { Deltas = [.. experts.Select((patch, i) => new FusionDelta($"{patch}", i + 2, 1, 1))] };
         return new(plan, [.. streams.Select(_ => (ReadOnlyMemory<int>)prompt)]);
     }
 }

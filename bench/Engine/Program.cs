@@ -5,18 +5,18 @@ using ProxyTune.Bench.Patches;
 using ProxyTune.Bench.Speculation;
 using ProxyTune.Testing;
 
-var models = new Option<string?>("--models") { Description = "Models folder; the checkout's models, or a stand-in with random weights where there are none.", HelpName = "FOLDER" };
-var model = new Option<string?>("--model") { Description = "Served model; the first with experts.", HelpName = "NAME" };
-var quick = new Option<bool>("--quick") { Description = "A few seconds, to see that all of it works; the figures are rough." };
-var write = new Option<bool>("--write") { Description = "Put the figures into docs/performance.md." };
-var root = new RootCommand("Measures the engine and the gateway; takes some minutes and wants a quiet machine.") { models, model, quick, write, SpeculationCommand.Create(), GrowthCommand.Create(), PatchesCommand.Create(), CompareCommand.Create() };
+Option<string?> models = new("--models") { Description = "Models folder; the checkout's models, or a stand-in with random weights where there are none.", HelpName = "FOLDER" };
+Option<string?> model = new("--model") { Description = "Served model; the first with experts.", HelpName = "NAME" };
+Option<bool> quick = new("--quick") { Description = "A few seconds, to see that all of it works; the figures are rough." };
+Option<bool> write = new("--write") { Description = "Put the figures into docs/performance.md." };
+RootCommand root = new("Measures the engine and the gateway; takes some minutes and wants a quiet machine.") { models, model, quick, write, SpeculationCommand.Create(), GrowthCommand.Create(), PatchesCommand.Create(), CompareCommand.Create() };
 root.SetAction(async (arguments, _) =>
 {
 #if DEBUG
     Console.Error.WriteLine("This is a Debug build; add -c Release.");
 #endif
     Settings settings = arguments.GetValue(quick) ? Settings.Quick : Settings.Full;
-    var report = new Report();
+    Report report = new();
     using Family family = Family.Open(arguments.GetValue(models), arguments.GetValue(model));
     Machine.Describe(report, $"dotnet run --project bench/Engine -c Release -- {string.Join(' ', args)}".TrimEnd(' ', '-'), family.Description);
     await Overhead.MeasureAsync(family, report, settings);

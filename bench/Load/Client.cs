@@ -16,9 +16,9 @@ internal sealed class Client(HttpClient http, long start)
         string? failure = null;
         try
         {
-            using var message = new HttpRequestMessage(HttpMethod.Post, "/v1/completions") { Content = JsonContent.Create(Body(request)) };
+            using HttpRequestMessage message = new(HttpMethod.Post, "/v1/completions") { Content = JsonContent.Create(Body(request)) };
             using HttpResponseMessage response = await http.SendAsync(message, HttpCompletionOption.ResponseHeadersRead);
-            using var reader = new StreamReader(await response.Content.ReadAsStreamAsync());
+            using StreamReader reader = new(await response.Content.ReadAsStreamAsync());
             if (!response.IsSuccessStatusCode)
             {
                 failure = $"{(int)response.StatusCode}";

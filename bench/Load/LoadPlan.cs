@@ -16,7 +16,7 @@ internal sealed record LoadPlan(Span Prompt, Span Answer, IReadOnlyList<(string 
     /// <summary>The same for the same number, whoever sends it.</summary>
     public LoadRequest Request(int number)
     {
-        var random = new Random(HashCode.Combine(Seed, number));
+        Random random = new(HashCode.Combine(Seed, number));
         double place = random.NextDouble() * Mix.Sum(entry => entry.Share);
         string model = Mix[^1].Model;
         foreach ((string candidate, double share) in Mix)

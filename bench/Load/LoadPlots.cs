@@ -13,7 +13,7 @@ internal static class LoadPlots
         Shares(Path.Combine(folder, "between-tokens.png"), "Time between tokens", runs, run => run.Gaps);
         if (runs.Count > 1)
         {
-            using var plot = new Plot();
+            using Plot plot = new();
             plot.Add.Scatter(runs.Select(run => run.Load).ToArray(), runs.Select(run => run.TokensPerSecond).ToArray());
             Label(plot, "Throughput", unit, "tokens/s");
             plot.Axes.SetLimitsY(0, 1.1 * runs.Max(run => run.TokensPerSecond));
@@ -24,7 +24,7 @@ internal static class LoadPlots
     /// <summary>What share of all is at most that large.</summary>
     private static void Shares(string path, string title, IReadOnlyList<LoadRun> runs, Func<LoadRun, double[]> values)
     {
-        using var plot = new Plot();
+        using Plot plot = new();
         foreach (LoadRun run in runs)
         {
             double[] sorted = [.. values(run).Order()];

@@ -8,7 +8,7 @@ internal static class Loops
     /// <summary>Closed: that many clients, each of which sends its next request when it has its answer.</summary>
     public static async Task<LoadResult[]> ClosedAsync(HttpClient http, LoadPlan plan, int clients, TimeSpan duration)
     {
-        var client = new Client(http, Stopwatch.GetTimestamp());
+        Client client = new(http, Stopwatch.GetTimestamp());
         int sent = -1;
         LoadResult[][] results = await Task.WhenAll(Enumerable.Range(0, clients).Select(async _ =>
         {
@@ -26,8 +26,8 @@ internal static class Loops
     /// <summary>Open: requests come at random, with that many a second on average, whether or not the server keeps up.</summary>
     public static async Task<LoadResult[]> OpenAsync(HttpClient http, LoadPlan plan, double rate, TimeSpan duration)
     {
-        var random = new Random(plan.Seed);
-        var client = new Client(http, Stopwatch.GetTimestamp());
+        Random random = new(plan.Seed);
+        Client client = new(http, Stopwatch.GetTimestamp());
         List<Task<LoadResult>> running = [];
         for (double due = Pause(); due < duration.TotalSeconds; due += Pause())
         {

@@ -90,7 +90,7 @@ public sealed class BareDecoder : IDisposable
 
     private static NativeTensor Tensor(Microsoft.ML.OnnxRuntime.Tensors.TensorElementType type, long elements)
     {
-        var tensor = new NativeTensor(type);
+        NativeTensor tensor = new(type);
         tensor.Reserve(elements);
         return tensor;
     }

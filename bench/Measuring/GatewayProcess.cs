@@ -1,6 +1,6 @@
 using System.Diagnostics;
-using System.Net.Sockets;
 using System.Net;
+using System.Net.Sockets;
 
 namespace ProxyTune.Measuring;
 
@@ -33,7 +33,7 @@ public sealed class GatewayProcess : IAsyncDisposable
         // artifacts/bin/PROJECT/CONFIGURATION
         DirectoryInfo mine = new(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory));
         string program = Path.Combine(mine.Parent!.Parent!.FullName, "Gateway", mine.Name, "ProxyTune.Gateway.dll");
-        var address = new Uri($"http://127.0.0.1:{FreePort()}");
+        Uri address = new($"http://127.0.0.1:{FreePort()}");
         long start = Stopwatch.GetTimestamp();
         Process process = Process.Start(new ProcessStartInfo("dotnet", [program, "--models", models, "--urls", address.ToString(), .. settings])
         {
@@ -43,7 +43,7 @@ public sealed class GatewayProcess : IAsyncDisposable
         // Somebody must read, or the server would wait for room in the pipe one day.
         process.OutputDataReceived += static (_, _) => { };
         process.BeginOutputReadLine();
-        var gateway = new GatewayProcess(process, address);
+        GatewayProcess gateway = new(process, address);
         while (!await gateway.IsReadyAsync())
         {
             if (process.HasExited || Stopwatch.GetElapsedTime(start) > Patience)
@@ -92,7 +92,7 @@ public sealed class GatewayProcess : IAsyncDisposable
 
     private static int FreePort()
     {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        using TcpListener listener = new(IPAddress.Loopback, 0);
         listener.Start();
         return ((IPEndPoint)listener.LocalEndpoint).Port;
     }

@@ -16,7 +16,7 @@ public sealed record Samples(IReadOnlyList<double> Values)
     {
         List<double>[] values = [.. measurements.Select(_ => new List<double>())];
         int[] order = [.. Enumerable.Range(0, measurements.Length)];
-        var random = new Random(1);
+        Random random = new(1);
         for (int round = -1; round < rounds; round++)
         {
             random.Shuffle(order);
@@ -46,7 +46,7 @@ public sealed record Samples(IReadOnlyList<double> Values)
     public (double Low, double High) Interval()
     {
         const int Draws = 4000;
-        var random = new Random(1);
+        Random random = new(1);
         double[] medians = [.. Enumerable.Range(0, Draws).Select(_ => Enumerable.Range(0, Values.Count).Select(_ => Values[random.Next(Values.Count)]).Median())];
         return (medians.Quantile(0.025), medians.Quantile(0.975));
     }

@@ -81,7 +81,7 @@ internal sealed record Comparison(string Title, int Streams, IReadOnlyList<(stri
 
     private static int[][] Prompts(int streams, int length, int round, int vocabulary)
     {
-        var random = new Random(round);
+        Random random = new(round);
         return [.. Enumerable.Range(0, streams).Select(_ => Enumerable.Range(0, length).Select(_ => random.Next(5, vocabulary)).ToArray())];
     }
 }

@@ -11,7 +11,7 @@ internal sealed class GenAiModel : IDisposable
     public GenAiModel(string folder)
     {
         OnnxEnvironment.EnsureCreated();
-        using var config = new Config(folder);
+        using Config config = new(folder);
         config.Overlay($$$"""
             { "model": { "decoder": { "session_options": { "intra_op_num_threads": {{{Environment.ProcessorCount}}} } } } }
             """);
@@ -20,11 +20,11 @@ internal sealed class GenAiModel : IDisposable
 
     public Generator Start(int[][] prompts, int tokens)
     {
-        using var parameters = new GeneratorParams(model);
+        using GeneratorParams parameters = new(model);
         parameters.SetSearchOption("do_sample", false);
         parameters.SetSearchOption("batch_size", prompts.Length);
         parameters.SetSearchOption("max_length", prompts[0].Length + tokens);
-        var generator = new Generator(model, parameters);
+        Generator generator = new(model, parameters);
         generator.AppendTokens([.. prompts.SelectMany(prompt => prompt)]);
         return generator;
     }

@@ -5,21 +5,21 @@ using ProxyTune.Measuring;
 using ProxyTune.Peers;
 using ProxyTune.Testing;
 
-var large = new Option<string>("--base") { Description = "Times the hidden size, neurons, heads and layers of the demo base.", HelpName = "H,N,A,L", DefaultValueFactory = _ => "16,4,1,1" };
-var small = new Option<string>("--small") { Description = "The same of the small models.", HelpName = "H,N,A,L", DefaultValueFactory = _ => "16,10,1,1" };
-var bits = new Option<int[]>("--bits") { Description = "32, 8 or 4; may be given twice.", DefaultValueFactory = _ => [32, 4] };
-var streams = new Option<int[]>("--streams") { Description = "Requests at once; may be given twice.", DefaultValueFactory = _ => [1, 8] };
-var rounds = new Option<int>("--rounds") { Description = "Measurements of each.", DefaultValueFactory = _ => PeerSettings.Full.Rounds };
-var tokens = new Option<int>("--tokens") { Description = "Of each answer.", DefaultValueFactory = _ => PeerSettings.Full.Tokens };
-var quick = new Option<bool>("--quick") { Description = "A few seconds, to see that all of it works; the figures are rough." };
-var write = new Option<bool>("--write") { Description = "Put the figures into docs/performance.md and bench/Peers/results." };
-var root = new RootCommand("Measures this engine, onnxruntime-genai and llama.cpp on the same weights in one run; wants a quiet machine.") { large, small, bits, streams, rounds, tokens, quick, write };
+Option<string> large = new("--base") { Description = "Times the hidden size, neurons, heads and layers of the demo base.", HelpName = "H,N,A,L", DefaultValueFactory = _ => "16,4,1,1" };
+Option<string> small = new("--small") { Description = "The same of the small models.", HelpName = "H,N,A,L", DefaultValueFactory = _ => "16,10,1,1" };
+Option<int[]> bits = new("--bits") { Description = "32, 8 or 4; may be given twice.", DefaultValueFactory = _ => [32, 4] };
+Option<int[]> streams = new("--streams") { Description = "Requests at once; may be given twice.", DefaultValueFactory = _ => [1, 8] };
+Option<int> rounds = new("--rounds") { Description = "Measurements of each.", DefaultValueFactory = _ => PeerSettings.Full.Rounds };
+Option<int> tokens = new("--tokens") { Description = "Of each answer.", DefaultValueFactory = _ => PeerSettings.Full.Tokens };
+Option<bool> quick = new("--quick") { Description = "A few seconds, to see that all of it works; the figures are rough." };
+Option<bool> write = new("--write") { Description = "Put the figures into docs/performance.md and bench/Peers/results." };
+RootCommand root = new("Measures this engine, onnxruntime-genai and llama.cpp on the same weights in one run; wants a quiet machine.") { large, small, bits, streams, rounds, tokens, quick, write };
 root.SetAction(async (arguments, _) =>
 {
     bool isQuick = arguments.GetValue(quick);
     PeerSettings settings = isQuick ? PeerSettings.Quick : PeerSettings.Full with { Streams = arguments.GetValue(streams)!, Rounds = arguments.GetValue(rounds), Tokens = arguments.GetValue(tokens) };
     Widening wideBase = Parse(isQuick ? "1,1,1,1" : arguments.GetValue(large)!), wideSmall = Parse(isQuick ? "1,1,1,1" : arguments.GetValue(small)!);
-    var report = new Report();
+    Report report = new();
     string command = $"dotnet run --project bench/Peers -c Release -- {string.Join(' ', args)}".TrimEnd(' ', '-');
     string models = $"the demo family's `town-base`, `town-small-qa` and `town-small`, widened with zeros ({Words(wideBase)}; the small ones {Words(wideSmall)}), which changes none of their answers";
     string[] versions = [Version("Microsoft.ML.OnnxRuntimeGenAI"), Version("LLamaSharp"), Version("LLamaSharp.Backend.Cpu")];
@@ -29,7 +29,7 @@ root.SetAction(async (arguments, _) =>
     List<object> results = [];
     foreach (int precision in arguments.GetValue(bits)!)
     {
-        using var folders = new PeerModels(Repository.Models, wideBase, wideSmall, precision);
+        using PeerModels folders = new(Repository.Models, wideBase, wideSmall, precision);
         results.AddRange((await Precision.MeasureAsync(folders, settings, report)).Select(comparison => comparison.ToJson()));
     }
 

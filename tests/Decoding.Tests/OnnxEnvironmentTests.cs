@@ -13,7 +13,7 @@ public class OnnxEnvironmentTests
         try
         {
             TinyModel.Write(folder);
-            using var model = OnnxLanguageModel.Load(folder, new EngineOptions());
+            using OnnxLanguageModel model = OnnxLanguageModel.Load(folder, new EngineOptions());
         }
         finally
         {

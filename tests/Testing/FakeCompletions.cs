@@ -76,7 +76,7 @@ public sealed class FakeCompletions : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        using var atOnce = new CancellationTokenSource(0);
+        using CancellationTokenSource atOnce = new(0);
         await app.StopAsync(atOnce.Token);
         await app.DisposeAsync();
     }

@@ -10,11 +10,11 @@ public static class GenAiReference
     public static int[] Greedy(string folder, int[] prompt, int count)
     {
         OnnxEnvironment.EnsureCreated();
-        using var model = new Model(folder);
-        using var parameters = new GeneratorParams(model);
+        using Model model = new(folder);
+        using GeneratorParams parameters = new(model);
         parameters.SetSearchOption("do_sample", false);
         parameters.SetSearchOption("max_length", prompt.Length + count);
-        using var generator = new Generator(model, parameters);
+        using Generator generator = new(model, parameters);
         generator.AppendTokens(prompt);
         while (!generator.IsDone())
         {

@@ -10,16 +10,16 @@ public static class RawDecoder
     public static float[][] Logits(string folder, IReadOnlyList<int> ids)
     {
         OnnxEnvironment.EnsureCreated();
-        using var session = new InferenceSession(Directory.GetFiles(folder, "*.onnx").Single());
-        var inputs = session.InputMetadata.ToDictionary(input => input.Key, input => Input(input.Key, input.Value, ids));
-        using var options = new RunOptions();
-        using var outputs = session.Run(options, inputs, ["logits"]);
-        foreach (var input in inputs.Values)
+        using InferenceSession session = new(Directory.GetFiles(folder, "*.onnx").Single());
+        Dictionary<string, OrtValue> inputs = session.InputMetadata.ToDictionary(input => input.Key, input => Input(input.Key, input.Value, ids));
+        using RunOptions options = new();
+        using IDisposableReadOnlyCollection<OrtValue> outputs = session.Run(options, inputs, ["logits"]);
+        foreach (OrtValue input in inputs.Values)
         {
             input.Dispose();
         }
 
-        var logits = outputs[0].GetTensorDataAsSpan<float>().ToArray();
+        float[] logits = outputs[0].GetTensorDataAsSpan<float>().ToArray();
         return [.. logits.Chunk(logits.Length / ids.Count)];
     }
 

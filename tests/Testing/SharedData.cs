@@ -9,10 +9,10 @@ public static class SharedData
     /// <summary>A folder of it, or null when it is not there.</summary>
     public static string? Folder(string name)
     {
-        var root = Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } set
+        string root = Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } set
             ? set
             : Path.Combine(Repository.Root, "..", "shared", "data");
-        var folder = Path.GetFullPath(Path.Combine(root, name));
+        string folder = Path.GetFullPath(Path.Combine(root, name));
         return Directory.Exists(folder) ? folder : null;
     }
 }

@@ -14,7 +14,7 @@ public sealed class TinyModel : IDisposable
     /// <summary>Milliseconds for the default sizes.</summary>
     public static TinyModel Create(TinyModelOptions? options = null)
     {
-        var model = new TinyModel(Directory.CreateTempSubdirectory("tiny-").FullName);
+        TinyModel model = new(Directory.CreateTempSubdirectory("tiny-").FullName);
         Write(model.Folder, options);
         return model;
     }
@@ -57,8 +57,8 @@ public sealed class TinyModel : IDisposable
 
     private static IEnumerable<(string Name, int[] Shape, float[] Data)> Weights(TinyModelOptions options)
     {
-        var random = new Random(options.Seed);
-        var (hidden, queries, keys) = (options.Hidden, options.Heads * options.HeadSize, options.KeyValueHeads * options.HeadSize);
+        Random random = new(options.Seed);
+        (int hidden, int queries, int keys) = (options.Hidden, options.Heads * options.HeadSize, options.KeyValueHeads * options.HeadSize);
         (string, int[], float[]) Matrix(string name, int rows, int columns) => (name, [rows, columns], Normal(random, rows * columns, 0, 1 / Math.Sqrt(columns)));
         (string, int[], float[]) Norm(string name) => (name, [hidden], Normal(random, hidden, 1, 0.1));
 
@@ -69,9 +69,9 @@ public sealed class TinyModel : IDisposable
         }
 
         yield return Matrix("model.embed_tokens.weight", options.Vocabulary, hidden);
-        for (var layer = 0; layer < options.Layers; layer++)
+        for (int layer = 0; layer < options.Layers; layer++)
         {
-            var prefix = $"model.layers.{layer}.";
+            string prefix = $"model.layers.{layer}.";
             yield return Norm(prefix + "input_layernorm.weight");
             yield return Matrix(prefix + "mlp.down_proj.weight", hidden, options.Intermediate);
             yield return Matrix(prefix + "mlp.gate_proj.weight", options.Intermediate, hidden);
@@ -89,8 +89,8 @@ public sealed class TinyModel : IDisposable
     // Box and Muller's, since the framework has no normal numbers.
     private static float[] Normal(Random random, int count, double mean, double deviation)
     {
-        var values = new float[count];
-        for (var i = 0; i < count; i++)
+        float[] values = new float[count];
+        for (int i = 0; i < count; i++)
         {
             values[i] = (float)(mean + (deviation * Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble())));
         }

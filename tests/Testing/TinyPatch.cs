@@ -1,5 +1,5 @@
-using System.Text.Json.Nodes;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Testing;
@@ -22,8 +22,8 @@ public static class TinyPatch
     {
         Directory.CreateDirectory(folder);
         WriteConfig(folder, config => config["r"] = rank);
-        var random = new Random(seed);
-        using var model = SafetensorsFile.Open(Path.Combine(modelFolder, "model.safetensors"));
+        Random random = new(seed);
+        using SafetensorsFile model = SafetensorsFile.Open(Path.Combine(modelFolder, "model.safetensors"));
         SafetensorsFile.Write(Path.Combine(folder, WeightsFile), model.Tensors.Values
             .Where(tensor => modules.Any(module => tensor.Name.EndsWith($".{module}.weight", StringComparison.Ordinal)))
             .SelectMany(tensor => new (string, int[], float[])[]
@@ -35,7 +35,7 @@ public static class TinyPatch
 
     public static void WriteConfig(string folder, Action<JsonObject> change)
     {
-        var config = new JsonObject
+        JsonObject config = new()
         {
             ["peft_type"] = "LORA",
             ["task_type"] = "CAUSAL_LM",
@@ -57,11 +57,11 @@ public static class TinyPatch
     {
         Directory.CreateDirectory(target);
         File.Copy(Path.Combine(modelFolder, "config.json"), Path.Combine(target, "config.json"));
-        using var model = SafetensorsFile.Open(Path.Combine(modelFolder, "model.safetensors"));
+        using SafetensorsFile model = SafetensorsFile.Open(Path.Combine(modelFolder, "model.safetensors"));
         SafetensorsFile.Write(Path.Combine(target, "model.safetensors"), model.Tensors.Values.Select(tensor =>
         {
             double[] weights = [.. model.ReadFloat32(tensor.Name).Select(weight => (double)weight)];
-            foreach (var (folder, weight) in patches)
+            foreach ((string? folder, double weight) in patches)
             {
                 Add(weights, folder, tensor.Name, weight * Alpha);
             }
@@ -72,17 +72,17 @@ public static class TinyPatch
 
     private static void Add(double[] weights, string patch, string tensor, double factor)
     {
-        using var file = SafetensorsFile.Open(Path.Combine(patch, WeightsFile));
+        using SafetensorsFile file = SafetensorsFile.Open(Path.Combine(patch, WeightsFile));
         if (!file.Tensors.ContainsKey(Key(tensor, "lora_A")))
         {
             return;
         }
 
-        var (a, b) = (file.ReadFloat32(Key(tensor, "lora_A")), file.ReadFloat32(Key(tensor, "lora_B")));
-        var (rank, inputs) = (file.Tensors[Key(tensor, "lora_A")].Shape[0], file.Tensors[Key(tensor, "lora_A")].Shape[1]);
-        for (var i = 0; i < weights.Length; i++)
+        (float[]? a, float[]? b) = (file.ReadFloat32(Key(tensor, "lora_A")), file.ReadFloat32(Key(tensor, "lora_B")));
+        (int rank, int inputs) = (file.Tensors[Key(tensor, "lora_A")].Shape[0], file.Tensors[Key(tensor, "lora_A")].Shape[1]);
+        for (int i = 0; i < weights.Length; i++)
         {
-            for (var r = 0; r < rank; r++)
+            for (int r = 0; r < rank; r++)
             {
                 weights[i] += factor / rank * b[(i / inputs * rank) + r] * a[(r * inputs) + (i % inputs)];
             }

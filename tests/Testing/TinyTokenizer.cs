@@ -19,8 +19,8 @@ public static class TinyTokenizer
     /// <param name="shift">Rotates the ids of the bytes: the same size, another map.</param>
     public static void WriteByteLevel(string folder, int size = Size, int shift = 0)
     {
-        var words = Special.Concat(Enumerable.Range(0, 256).Select(b => ByteLevelAlphabet.Character((byte)((b + shift) % 256)).ToString())).ToList();
-        var pairs = (from a in Enumerable.Range('a', 26) from b in Enumerable.Range('a', 26) select ((char)a, (char)b)).Take(size - words.Count).ToArray();
+        List<string> words = Special.Concat(Enumerable.Range(0, 256).Select(b => ByteLevelAlphabet.Character((byte)((b + shift) % 256)).ToString())).ToList();
+        (char, char)[] pairs = (from a in Enumerable.Range('a', 26) from b in Enumerable.Range('a', 26) select ((char)a, (char)b)).Take(size - words.Count).ToArray();
         words.AddRange(pairs.Select(p => $"{p.Item1}{p.Item2}"));
         Write(folder, new
         {

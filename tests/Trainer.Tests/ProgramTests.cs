@@ -9,20 +9,20 @@ public sealed class ProgramTests : IDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(2);
 
-    private readonly string _folder = Tiny.NewFolder();
+    private readonly string folder = Tiny.NewFolder();
 
     [Fact]
     public async Task Main_Terminated_WritesACheckpointAndEndsWith130()
     {
-        var output = Path.Combine(_folder, "out");
-        using var process = Start("sft", "--config", Config(output, epochs: 100_000));
+        string output = Path.Combine(folder, "out");
+        using Process process = Start("sft", "--config", Config(output, epochs: 100_000));
         while (!File.Exists(Path.Combine(output, "metrics.jsonl")) || new FileInfo(Path.Combine(output, "metrics.jsonl")).Length == 0)
         {
             Assert.False(process.HasExited, "ended early");
             await Task.Delay(50);
         }
 
-        using var kill = Process.Start("kill", ["-TERM", $"{process.Id}"]);
+        using Process kill = Process.Start("kill", ["-TERM", $"{process.Id}"]);
         await process.WaitForExitAsync().WaitAsync(Patience);
 
         Assert.Equal(130, process.ExitCode);
@@ -32,15 +32,15 @@ public sealed class ProgramTests : IDisposable
     [Fact]
     public async Task Main_WrongSettings_EndsWith1AndOneLine()
     {
-        using var process = Start("sft", "--config", Config(Path.Combine(_folder, "out"), epochs: -1));
-        var error = await process.StandardError.ReadToEndAsync().WaitAsync(Patience);
+        using Process process = Start("sft", "--config", Config(Path.Combine(folder, "out"), epochs: -1));
+        string error = await process.StandardError.ReadToEndAsync().WaitAsync(Patience);
         await process.WaitForExitAsync();
 
         Assert.Equal(1, process.ExitCode);
         Assert.Contains("epochs is -1; accepted is 0.001 to", Assert.Single(error.Trim().Split('\n')), StringComparison.Ordinal);
     }
 
-    public void Dispose() => Directory.Delete(_folder, recursive: true);
+    public void Dispose() => Directory.Delete(folder, recursive: true);
 
     private static Process Start(params string[] arguments) => Process.Start(new ProcessStartInfo("dotnet", [typeof(Sft).Assembly.Location, .. arguments])
     {
@@ -50,9 +50,9 @@ public sealed class ProgramTests : IDisposable
 
     private string Config(string output, double epochs)
     {
-        var model = Tiny.SaveTextModel(Path.Combine(_folder, "small"), Tiny.TextConfig, seed: 1);
-        var settings = new SftSettings(model, Tiny.SaveExamples(_folder, Tiny.Examples), output, new OptimizerSettings(1e-3), epochs, EndOfAnswer: "<|end|>", Threads: 1);
-        var path = Path.Combine(_folder, "run.json");
+        string model = Tiny.SaveTextModel(Path.Combine(folder, "small"), Tiny.TextConfig, seed: 1);
+        SftSettings settings = new(model, Tiny.SaveExamples(folder, Tiny.Examples), output, new OptimizerSettings(1e-3), epochs, EndOfAnswer: "<|end|>", Threads: 1);
+        string path = Path.Combine(folder, "run.json");
         File.WriteAllText(path, SettingsFile.ToNode(settings).ToJsonString());
         return path;
     }

@@ -3,6 +3,7 @@ using ProxyTune.Decoding.Text;
 using ProxyTune.Trainer.Data;
 using ProxyTune.Trainer.Town;
 using ProxyTune.Trainer.Training;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace ProxyTune.Trainer.Tests;
@@ -23,25 +24,25 @@ internal static class Tiny
     /// <summary>Weights large enough that every part of the model matters.</summary>
     public static LlamaModel Model(LlamaConfig config, long seed = 1)
     {
-        var model = new LlamaModel(config, trainable: true);
-        using var scope = NewDisposeScope();
-        using var generator = new Generator((ulong)seed);
+        LlamaModel model = new(config, trainable: true);
+        using DisposeScope scope = NewDisposeScope();
+        using Generator generator = new((ulong)seed);
         model.Parameters.Values.copy_(randn(model.Parameters.Values.numel(), generator: generator) * 0.4);
         return model;
     }
 
     public static float[] Logits(LlamaModel model, int[] ids, LoraAdapter? lora = null)
     {
-        using var scope = NewDisposeScope();
-        using var frozen = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable frozen = no_grad();
         return model.Logits(model.Hidden(tensor(ids, ScalarType.Int64).unsqueeze(0), lora)).data<float>().ToArray();
     }
 
     /// <summary>Counting upwards from some token: something to learn.</summary>
     public static int[] Document(long index)
     {
-        var random = new Random((int)index);
-        var first = random.Next(Config.VocabSize);
+        Random random = new((int)index);
+        int first = random.Next(Config.VocabSize);
         return [.. Enumerable.Range(first, random.Next(8, 40)).Select(i => 1 + i % (Config.VocabSize - 1))];
     }
 
@@ -50,7 +51,7 @@ internal static class Tiny
 
     public static string SaveExamples(string folder, IEnumerable<Example> examples)
     {
-        var path = Path.Combine(folder, "examples.jsonl");
+        string path = Path.Combine(folder, "examples.jsonl");
         File.WriteAllLines(path, examples.Select(e => JsonSerializer.Serialize(new { messages = e.Messages.Select(m => new { role = m.Role, content = m.Content }), answer = e.Answer, keep = e.Keep })));
         return path;
     }
@@ -59,10 +60,10 @@ internal static class Tiny
     public static string SaveTextModel(string folder, LlamaConfig config, long seed)
     {
         Directory.CreateDirectory(folder);
-        var texts = Examples.Select(e => e.Messages[0].Content + e.Answer);
+        IEnumerable<string> texts = Examples.Select(e => e.Messages[0].Content + e.Answer);
         File.WriteAllText(Path.Combine(folder, "tokenizer.json"), BpeTrainer.Train(texts, Chat.SpecialTokens, config.VocabSize).ToJsonString());
         File.WriteAllText(Path.Combine(folder, "chat_template.jinja"), Chat.Template);
-        using var model = new LlamaModel(config, trainable: false);
+        using LlamaModel model = new(config, trainable: false);
         LlamaLayout.Initialise(model.Parameters, config, seed);
         ModelFolder.Save(folder, model, folder);
         return folder;
@@ -75,7 +76,7 @@ internal static class Tiny
     public static void AssertClose<T>(IEnumerable<T> expected, IEnumerable<float> actual, double tolerance)
         where T : System.Numerics.INumber<T>
     {
-        var (e, a) = (expected.Select(double.CreateChecked).ToArray(), actual.ToArray());
+        (double[]? e, float[]? a) = (expected.Select(double.CreateChecked).ToArray(), actual.ToArray());
         Assert.Equal(e.Length, a.Length);
         Assert.All(e.Zip(a), pair => Assert.InRange(pair.Second, pair.First - tolerance, pair.First + tolerance));
     }

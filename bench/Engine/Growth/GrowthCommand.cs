@@ -12,9 +12,9 @@ internal static class GrowthCommand
 
     public static Command Create()
     {
-        var quick = new Option<bool>("--quick") { Description = "To see that all of it works; the figures are rough." };
-        var write = new Option<bool>("--write") { Description = $"Put the figures into docs/performance.md, and the pictures into {Pictures}." };
-        var command = new Command("growth", "Measures how cost grows with streams, context, experts and vocabulary.") { quick, write };
+        Option<bool> quick = new("--quick") { Description = "To see that all of it works; the figures are rough." };
+        Option<bool> write = new("--write") { Description = $"Put the figures into docs/performance.md, and the pictures into {Pictures}." };
+        Command command = new("growth", "Measures how cost grows with streams, context, experts and vocabulary.") { quick, write };
         command.SetAction(async (arguments, _) =>
         {
             Report report = new();

@@ -19,7 +19,7 @@ internal static class ComingAndGoing
     // Seconds. A step may give several tokens, which a reader finds at once.
     private const double Together = 1e-4;
 
-    private static readonly string[] s_attention = ["q_proj", "k_proj", "v_proj", "o_proj"];
+    private static readonly string[] Attention = ["q_proj", "k_proj", "v_proj", "o_proj"];
 
     public static async Task MeasureAsync(Report report, bool quick)
     {
@@ -29,7 +29,7 @@ internal static class ComingAndGoing
         // Others under load than before: what was checked once is checked faster again.
         for (int seed = 0; seed < 2 * patches; seed++)
         {
-            TinyPatch.WriteRank(PathOf(seed), Path.Combine(Repository.Models, WidenedFamily.Plain), seed, Rank, s_attention);
+            TinyPatch.WriteRank(PathOf(seed), Path.Combine(Repository.Models, WidenedFamily.Plain), seed, Rank, Attention);
         }
 
         await using GatewayProcess gateway = await GatewayProcess.StartAsync(Repository.Models, "--Experts:Folder", Path.Combine(folder.FullName, "experts"));
@@ -138,12 +138,12 @@ internal static class ComingAndGoing
         List<double> gaps = [];
         string text = "";
         bool isWhole = false;
-        using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions")
+        using HttpRequestMessage request = new(HttpMethod.Post, "/v1/chat/completions")
         {
             Content = JsonContent.Create(new { model = "town-qa", temperature = 0, max_tokens = 48, stream = true, messages = new[] { new { role = "user", content = Text(question) } } }),
         };
         using HttpResponseMessage response = await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
-        using var reader = new StreamReader(await response.Content.ReadAsStreamAsync());
+        using StreamReader reader = new(await response.Content.ReadAsStreamAsync());
         long last = 0;
         while (await reader.ReadLineAsync() is { } line)
         {

@@ -14,7 +14,7 @@ internal static class DifferentPatches
     private const int Rank = 8;
     private const int PromptTokens = 32;
 
-    private static readonly string[] s_attention = ["q_proj", "k_proj", "v_proj", "o_proj"];
+    private static readonly string[] AttentionTargets = ["q_proj", "k_proj", "v_proj", "o_proj"];
 
     public static async Task MeasureAsync(Report report, bool quick)
     {
@@ -24,7 +24,7 @@ internal static class DifferentPatches
         List<string[]> rows = [];
         foreach ((string name, string model) in new[] { ("the demo's `town-base`", Path.Combine(Repository.Models, WidenedFamily.Plain)), ("the same, widened beyond the cache", large) })
         {
-            Func<Task<double>> none = Timing(model, folder.FullName, null, quick, out OnnxLanguageModel plain), attention = Timing(model, folder.FullName, s_attention, quick, out OnnxLanguageModel some),
+            Func<Task<double>> none = Timing(model, folder.FullName, null, quick, out OnnxLanguageModel plain), attention = Timing(model, folder.FullName, AttentionTargets, quick, out OnnxLanguageModel some),
                 all = Timing(model, folder.FullName, TinyPatch.Modules, quick, out OnnxLanguageModel every);
             using (plain)
             using (some)
@@ -57,7 +57,7 @@ internal static class DifferentPatches
         int steps = quick ? 8 : 32;
         return () =>
         {
-            var random = new Random(1);
+            Random random = new(1);
             int[] prompt = [.. Enumerable.Range(0, PromptTokens).Select(_ => random.Next(10, 1000))];
             Sequence[] sequences = [.. different.Select(patch => own.Start(Prompt.For(own, prompt, patch)))];
             own.Forward([.. sequences.Select(sequence => new Segment(sequence, default))], logits);

@@ -7,13 +7,13 @@ namespace ProxyTune.Bench.Speculation;
 /// <summary>A prompt of an expert's test split, which its training has not seen.</summary>
 internal sealed record Question(string Served, IReadOnlyList<ChatMessage> Messages, ulong Seed)
 {
-    private static readonly string[] s_kinds = ["qa", "json", "polite"];
+    private static readonly string[] Kinds = ["qa", "json", "polite"];
 
-    /// <summary>As many of each kind, evenly spread over its split, the kinds in turns.</summary>
+    /// <summary>As many of each kind, evenly spread over its split, the Kinds in turns.</summary>
     public static Question[] Spread(int count)
     {
-        int each = (count + s_kinds.Length - 1) / s_kinds.Length;
-        return [.. Enumerable.Range(0, each).SelectMany(i => s_kinds.Select(kind => Pick(kind, i, each)))];
+        int each = (count + Kinds.Length - 1) / Kinds.Length;
+        return [.. Enumerable.Range(0, each).SelectMany(i => Kinds.Select(kind => Pick(kind, i, each)))];
     }
 
     private static Question Pick(string kind, int index, int each)

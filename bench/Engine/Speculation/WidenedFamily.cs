@@ -22,8 +22,8 @@ internal sealed class WidenedFamily : IDisposable
     /// <summary>Beyond the processor's cache, as models are that speculation is for, and a pass of the base costs 8 to 10 of the small model.</summary>
     public static readonly Widening LargeBase = new(Hidden: 16, Intermediate: 4), LargeSmall = new(Hidden: 16, Intermediate: 10);
 
-    private static readonly string[] s_served = [Plain, "town-qa", "town-json", "town-polite"];
-    private static readonly string[] s_small = [Small, "town-small-qa", "town-small-json", "town-small-polite"];
+    private static readonly string[] ServedNames = [Plain, "town-qa", "town-json", "town-polite"];
+    private static readonly string[] SmallNames = [Small, "town-small-qa", "town-small-json", "town-small-polite"];
 
     private readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("proxytune-widened-");
 
@@ -33,7 +33,7 @@ internal sealed class WidenedFamily : IDisposable
     {
         Name = bits == LlamaExporter.FloatBits ? "fp32" : $"int{bits}";
         WidenedModel.Write(Path.Combine(Repository.Models, Plain), Base, large, bits);
-        foreach (string name in s_small)
+        foreach (string name in SmallNames)
         {
             WidenedModel.Write(Path.Combine(Repository.Models, name), Path.Combine(Folder, name), small, bits);
         }
@@ -82,7 +82,7 @@ internal sealed class WidenedFamily : IDisposable
             """)!;
         return new()
         {
-            ["served_models"] = new JsonArray([.. demo["served_models"]!.AsArray().Where(model => s_served.Contains((string)model!["name"]!)).Select(model => model!.DeepClone()), patched]),
+            ["served_models"] = new JsonArray([.. demo["served_models"]!.AsArray().Where(model => ServedNames.Contains((string)model!["name"]!)).Select(model => model!.DeepClone()), patched]),
         };
     }
 }

@@ -38,11 +38,11 @@ public sealed record CheckpointConfig
     /// <exception cref="EngineException">InvalidModelFolder: no config.json, a missing or impossible size, or an architecture that is not plain Llama.</exception>
     public static CheckpointConfig Read(string folder)
     {
-        var path = Path.Combine(folder, "config.json");
+        string path = Path.Combine(folder, "config.json");
         try
         {
-            using var document = JsonDocument.Parse(File.ReadAllBytes(path));
-            var config = Read(document.RootElement, EndIdsOfGeneration(folder));
+            using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(path));
+            CheckpointConfig config = Read(document.RootElement, EndIdsOfGeneration(folder));
             config.Check();
             return config;
         }
@@ -59,7 +59,7 @@ public sealed record CheckpointConfig
         Refuse(json, "rope_scaling", null);
         Refuse(json, "attention_bias", "False");
         Refuse(json, "mlp_bias", "False");
-        var (hidden, heads) = (json.GetProperty("hidden_size").GetInt32(), json.GetProperty("num_attention_heads").GetInt32());
+        (int hidden, int heads) = (json.GetProperty("hidden_size").GetInt32(), json.GetProperty("num_attention_heads").GetInt32());
         return new CheckpointConfig
         {
             VocabularySize = json.GetProperty("vocab_size").GetInt32(),
@@ -81,13 +81,13 @@ public sealed record CheckpointConfig
     // As in transformers, generation_config.json has the last word on when to stop.
     private static int[]? EndIdsOfGeneration(string folder)
     {
-        var path = Path.Combine(folder, "generation_config.json");
+        string path = Path.Combine(folder, "generation_config.json");
         if (!File.Exists(path))
         {
             return null;
         }
 
-        using var document = JsonDocument.Parse(File.ReadAllBytes(path));
+        using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(path));
         return EndIdsOf(document.RootElement);
     }
 
@@ -97,7 +97,7 @@ public sealed record CheckpointConfig
         : [ids.GetInt32()];
 
     private static JsonElement? Optional(JsonElement json, string name) =>
-        json.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
+        json.TryGetProperty(name, out JsonElement value) && value.ValueKind != JsonValueKind.Null ? value : null;
 
     private static void Refuse(JsonElement json, string name, string? only)
     {

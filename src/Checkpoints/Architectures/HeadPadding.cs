@@ -15,7 +15,7 @@ internal readonly record struct HeadPadding(int Size, int Padded)
     /// <summary>Where the graph has what the model has at that index of all its heads' dimensions.</summary>
     public int Index(int index)
     {
-        var (head, half, i) = (index / Size, index % Size / (Size / 2), index % (Size / 2));
+        (int head, int half, int i) = (index / Size, index % Size / (Size / 2), index % (Size / 2));
         return (head * Padded) + (half * Padded / 2) + i;
     }
 }

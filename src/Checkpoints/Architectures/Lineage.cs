@@ -1,8 +1,8 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
-using System.Text.Json;
 using System.Text;
+using System.Text.Json;
 using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Checkpoints.Architectures;
@@ -37,13 +37,13 @@ public static class Lineage
 
     private static string OfWeights(string path)
     {
-        using var file = SafetensorsFile.Open(path);
-        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        foreach (var tensor in file.Tensors.Values.OrderBy(tensor => tensor.Name, StringComparer.Ordinal))
+        using SafetensorsFile file = SafetensorsFile.Open(path);
+        using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        foreach (SafetensorsTensor tensor in file.Tensors.Values.OrderBy(tensor => tensor.Name, StringComparer.Ordinal))
         {
-            var shape = string.Join(',', tensor.Shape.Select(size => size.ToString(CultureInfo.InvariantCulture)));
+            string shape = string.Join(',', tensor.Shape.Select(size => size.ToString(CultureInfo.InvariantCulture)));
             hash.AppendData(Encoding.UTF8.GetBytes($"{tensor.Name} [{shape}]\n"));
-            foreach (var piece in file.ReadPieces(tensor.Name, PieceElements))
+            foreach (ReadOnlyMemory<float> piece in file.ReadPieces(tensor.Name, PieceElements))
             {
                 hash.AppendData(MemoryMarshal.AsBytes(piece.Span));
             }
@@ -56,8 +56,8 @@ public static class Lineage
     {
         try
         {
-            using var json = JsonDocument.Parse(File.ReadAllBytes(path));
-            var weights = json.RootElement.ValueKind == JsonValueKind.Object && json.RootElement.TryGetProperty("weights", out var value) && value.ValueKind == JsonValueKind.String
+            using JsonDocument json = JsonDocument.Parse(File.ReadAllBytes(path));
+            string? weights = json.RootElement.ValueKind == JsonValueKind.Object && json.RootElement.TryGetProperty("weights", out JsonElement value) && value.ValueKind == JsonValueKind.String
                 ? value.GetString()
                 : null;
             return IsHash(weights)

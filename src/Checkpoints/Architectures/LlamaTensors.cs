@@ -14,9 +14,9 @@ internal static class LlamaTensors
 
     public static IEnumerable<(string Name, int[] Shape)> InOrder(CheckpointConfig config)
     {
-        var (hidden, queries, keys) = (config.HiddenSize, config.Heads * config.HeadSize, config.KeyValueHeads * config.HeadSize);
+        (int hidden, int queries, int keys) = (config.HiddenSize, config.Heads * config.HeadSize, config.KeyValueHeads * config.HeadSize);
         yield return (Embedding, [config.VocabularySize, hidden]);
-        for (var layer = 0; layer < config.Layers; layer++)
+        for (int layer = 0; layer < config.Layers; layer++)
         {
             yield return (Of(layer, "input_layernorm"), [hidden]);
             yield return (Of(layer, "self_attn.q_proj"), [queries, hidden]);
@@ -39,9 +39,9 @@ internal static class LlamaTensors
     /// <summary>All tensors, each read and checked against the config's sizes.</summary>
     public static IEnumerable<(string Name, int[] Shape, float[] Data)> ReadInOrder(SafetensorsFile file, CheckpointConfig config)
     {
-        foreach (var (name, shape) in InOrder(config))
+        foreach ((string? name, int[]? shape) in InOrder(config))
         {
-            var data = file.ReadFloat32(name);
+            float[] data = file.ReadFloat32(name);
             if (!file.Tensors[name].Shape.SequenceEqual(shape))
             {
                 throw new EngineException(

@@ -7,13 +7,13 @@ internal static class RotaryCache
     /// <returns>[context, headSize / 2] each.</returns>
     public static (float[] Cos, float[] Sin) Build(CheckpointConfig config, int headSize)
     {
-        var half = headSize / 2;
-        var (cos, sin) = (new float[config.ContextLength * half], new float[config.ContextLength * half]);
+        int half = headSize / 2;
+        (float[]? cos, float[]? sin) = (new float[config.ContextLength * half], new float[config.ContextLength * half]);
         Array.Fill(cos, 1f);
-        for (var i = 0; i < config.HeadSize / 2; i++)
+        for (int i = 0; i < config.HeadSize / 2; i++)
         {
-            var frequency = Math.Pow(config.RopeTheta, -2.0 * i / config.HeadSize);
-            for (var position = 0; position < config.ContextLength; position++)
+            double frequency = Math.Pow(config.RopeTheta, -2.0 * i / config.HeadSize);
+            for (int position = 0; position < config.ContextLength; position++)
             {
                 cos[(position * half) + i] = (float)Math.Cos(position * frequency);
                 sin[(position * half) + i] = (float)Math.Sin(position * frequency);

@@ -1,5 +1,5 @@
-using System.Text.Json.Nodes;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using ProxyTune.Checkpoints.Architectures;
 using ProxyTune.Checkpoints.Formats;
 
@@ -13,7 +13,7 @@ internal static class GenAiLayout
     /// <param name="headSize">Of the graph's cache.</param>
     public static void WriteConfig(string folder, string graphFile, CheckpointConfig config, int headSize)
     {
-        var json = new JsonObject
+        JsonObject json = new()
         {
             ["model"] = new JsonObject
             {

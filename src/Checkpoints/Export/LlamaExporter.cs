@@ -1,9 +1,9 @@
 using System.Runtime.InteropServices;
+using global::Onnx;
 using Google.Protobuf;
 using ProxyTune.Checkpoints.Architectures;
 using ProxyTune.Checkpoints.Formats;
 using ProxyTune.Checkpoints.Patches;
-using global::Onnx;
 
 namespace ProxyTune.Checkpoints.Export;
 
@@ -53,7 +53,7 @@ public static class LlamaExporter
         try
         {
             ExportFloat32(checkpoint, full.FullName, patches ?? []);
-            var graph = ModelProto.Parser.ParseFrom(File.ReadAllBytes(Path.Combine(full.FullName, GraphFile)));
+            ModelProto graph = ModelProto.Parser.ParseFrom(File.ReadAllBytes(Path.Combine(full.FullName, GraphFile)));
             ModelProto quantized = QuantizedGraph.Write(full.FullName, graph, target, QuantizedFile, bits, LlamaGraph.Logits);
             File.WriteAllBytes(Path.Combine(target, GraphFile), quantized.ToByteArray());
             Copy([.. CopiedFiles, GenAiConfig.FileName], full.FullName, target);
@@ -67,9 +67,9 @@ public static class LlamaExporter
 
     private static void ExportFloat32(string checkpoint, string target, IReadOnlyList<WeightedPatch> patches)
     {
-        var config = CheckpointConfig.Read(checkpoint);
+        CheckpointConfig config = CheckpointConfig.Read(checkpoint);
         Directory.CreateDirectory(target);
-        using (var source = SafetensorsFile.Open(Path.Combine(checkpoint, WeightsFile)))
+        using (SafetensorsFile source = SafetensorsFile.Open(Path.Combine(checkpoint, WeightsFile)))
         {
             SafetensorsFile.Write(Path.Combine(target, WeightsFile), PatchMerge.Apply(LlamaTensors.ReadInOrder(source, config), patches));
         }
@@ -79,8 +79,8 @@ public static class LlamaExporter
             Copy(CopiedFiles, checkpoint, target);
         }
 
-        using var file = SafetensorsFile.Open(Path.Combine(target, WeightsFile));
-        var weights = new LlamaWeights(config, file, PaddedFile);
+        using SafetensorsFile file = SafetensorsFile.Open(Path.Combine(target, WeightsFile));
+        LlamaWeights weights = new(config, file, PaddedFile);
         WritePadded(Path.Combine(target, PaddedFile), weights);
         File.WriteAllBytes(Path.Combine(target, GraphFile), LlamaGraph.Build(config, weights).ToByteArray());
         GenAiLayout.WriteConfig(target, GraphFile, config, weights.HeadSize);
@@ -88,7 +88,7 @@ public static class LlamaExporter
 
     private static void Copy(IEnumerable<string> names, string from, string to)
     {
-        foreach (var name in names.Where(name => File.Exists(Path.Combine(from, name))))
+        foreach (string? name in names.Where(name => File.Exists(Path.Combine(from, name))))
         {
             File.Copy(Path.Combine(from, name), Path.Combine(to, name), overwrite: true);
         }
@@ -97,9 +97,9 @@ public static class LlamaExporter
     private static void WritePadded(string path, LlamaWeights weights)
     {
         File.Delete(path);
-        foreach (var weight in weights.Padded())
+        foreach (float[] weight in weights.Padded())
         {
-            using var stream = new FileStream(path, FileMode.Append);
+            using FileStream stream = new(path, FileMode.Append);
             stream.Write(MemoryMarshal.AsBytes(weight.AsSpan()));
         }
     }

@@ -11,59 +11,59 @@ namespace ProxyTune.Checkpoints.Export;
 /// </remarks>
 internal sealed class LlamaWeights
 {
-    private readonly CheckpointConfig _config;
-    private readonly SafetensorsFile _file;
-    private readonly string _fileName;
-    private readonly string _paddedFileName;
-    private readonly HeadPadding _heads;
+    private readonly CheckpointConfig config;
+    private readonly SafetensorsFile file;
+    private readonly string fileName;
+    private readonly string paddedFileName;
+    private readonly HeadPadding heads;
 
     public LlamaWeights(CheckpointConfig config, SafetensorsFile file, string paddedFileName)
     {
-        (_config, _file, _fileName, _paddedFileName) = (config, file, Path.GetFileName(file.Path), paddedFileName);
-        _heads = HeadPadding.Of(config.HeadSize);
+        (this.config, this.file, fileName, this.paddedFileName) = (config, file, Path.GetFileName(file.Path), paddedFileName);
+        heads = HeadPadding.Of(config.HeadSize);
     }
 
     /// <summary>Of the graph and its cache.</summary>
-    public int HeadSize => _heads.Padded;
+    public int HeadSize => heads.Padded;
 
-    private bool IsPadded => !_heads.IsNone;
+    private bool IsPadded => !heads.IsNone;
 
-    private int QueryKeyValueRows => (_config.Heads + (2 * _config.KeyValueHeads)) * HeadSize;
+    private int QueryKeyValueRows => (config.Heads + (2 * config.KeyValueHeads)) * HeadSize;
 
-    public WeightRange Of(string tensor) => new(_fileName, _file.Tensors[tensor].Offset, [.. _file.Tensors[tensor].Shape]);
+    public WeightRange Of(string tensor) => new(fileName, file.Tensors[tensor].Offset, [.. file.Tensors[tensor].Shape]);
 
     public WeightRange QueryKeyValue(int layer)
     {
-        int[] shape = [QueryKeyValueRows, _config.HiddenSize];
+        int[] shape = [QueryKeyValueRows, config.HiddenSize];
         return IsPadded
-            ? new(_paddedFileName, PaddedOffset(layer), shape)
-            : new(_fileName, _file.Tensors[LlamaTensors.Of(layer, "self_attn.q_proj")].Offset, shape);
+            ? new(paddedFileName, PaddedOffset(layer), shape)
+            : new(fileName, file.Tensors[LlamaTensors.Of(layer, "self_attn.q_proj")].Offset, shape);
     }
 
     public WeightRange Output(int layer) => IsPadded
-        ? new(_paddedFileName, PaddedOffset(layer) + QueryKeyValue(layer).Length, [_config.HiddenSize, _config.Heads * HeadSize])
+        ? new(paddedFileName, PaddedOffset(layer) + QueryKeyValue(layer).Length, [config.HiddenSize, config.Heads * HeadSize])
         : Of(LlamaTensors.Of(layer, "self_attn.o_proj"));
 
     public WeightRange GateUp(int layer) =>
-        new(_fileName, _file.Tensors[LlamaTensors.Of(layer, "mlp.gate_proj")].Offset, [2 * _config.IntermediateSize, _config.HiddenSize]);
+        new(fileName, file.Tensors[LlamaTensors.Of(layer, "mlp.gate_proj")].Offset, [2 * config.IntermediateSize, config.HiddenSize]);
 
     /// <summary>For each layer the padded packed q k v and o; nothing where heads need no padding.</summary>
-    public IEnumerable<float[]> Padded() => !IsPadded ? [] : Enumerable.Range(0, _config.Layers).SelectMany(layer => new[]
+    public IEnumerable<float[]> Padded() => !IsPadded ? [] : Enumerable.Range(0, config.Layers).SelectMany(layer => new[]
     {
-        [.. PadRows(layer, "self_attn.q_proj", _config.Heads), .. PadRows(layer, "self_attn.k_proj", _config.KeyValueHeads), .. PadRows(layer, "self_attn.v_proj", _config.KeyValueHeads)],
+        [.. PadRows(layer, "self_attn.q_proj", config.Heads), .. PadRows(layer, "self_attn.k_proj", config.KeyValueHeads), .. PadRows(layer, "self_attn.v_proj", config.KeyValueHeads)],
         PadColumns(layer),
     });
 
     private long PaddedOffset(int layer) =>
-        layer * (long)sizeof(float) * _config.HiddenSize * (QueryKeyValueRows + (_config.Heads * HeadSize));
+        layer * (long)sizeof(float) * config.HiddenSize * (QueryKeyValueRows + (config.Heads * HeadSize));
 
     private float[] PadRows(int layer, string part, int heads)
     {
-        var source = _file.ReadFloat32(LlamaTensors.Of(layer, part));
-        var padded = new float[heads * HeadSize * _config.HiddenSize];
-        for (var row = 0; row < heads * _config.HeadSize; row++)
+        float[] source = file.ReadFloat32(LlamaTensors.Of(layer, part));
+        float[] padded = new float[heads * HeadSize * config.HiddenSize];
+        for (int row = 0; row < heads * config.HeadSize; row++)
         {
-            source.AsSpan(row * _config.HiddenSize, _config.HiddenSize).CopyTo(padded.AsSpan(_heads.Index(row) * _config.HiddenSize));
+            source.AsSpan(row * config.HiddenSize, config.HiddenSize).CopyTo(padded.AsSpan(this.heads.Index(row) * config.HiddenSize));
         }
 
         return padded;
@@ -71,12 +71,12 @@ internal sealed class LlamaWeights
 
     private float[] PadColumns(int layer)
     {
-        var source = _file.ReadFloat32(LlamaTensors.Of(layer, "self_attn.o_proj"));
-        var (columns, paddedColumns) = (_config.Heads * _config.HeadSize, _config.Heads * HeadSize);
-        var padded = new float[_config.HiddenSize * paddedColumns];
-        for (var i = 0; i < source.Length; i++)
+        float[] source = file.ReadFloat32(LlamaTensors.Of(layer, "self_attn.o_proj"));
+        (int columns, int paddedColumns) = (config.Heads * config.HeadSize, config.Heads * HeadSize);
+        float[] padded = new float[config.HiddenSize * paddedColumns];
+        for (int i = 0; i < source.Length; i++)
         {
-            padded[(i / columns * paddedColumns) + _heads.Index(i % columns)] = source[i];
+            padded[(i / columns * paddedColumns) + heads.Index(i % columns)] = source[i];
         }
 
         return padded;

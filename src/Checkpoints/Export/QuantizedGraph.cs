@@ -1,7 +1,7 @@
 using System.Runtime.InteropServices;
+using global::Onnx;
 using ProxyTune.Checkpoints.Formats;
 using ProxyTune.Checkpoints.Graphs;
-using global::Onnx;
 using static Onnx.TensorProto.Types;
 
 namespace ProxyTune.Checkpoints.Export;
@@ -37,7 +37,7 @@ internal sealed class QuantizedGraph : IDisposable
     {
         ModelProto quantized = model.Clone();
         GraphProto graph = quantized.Graph;
-        using var writer = new QuantizedGraph(sourceFolder, targetFolder, fileName);
+        using QuantizedGraph writer = new(sourceFolder, targetFolder, fileName);
         Dictionary<string, TensorProto> given = graph.Initializer.ToDictionary(weight => weight.Name);
         foreach (NodeProto node in graph.Node.Where(node => node.OpType == "FusedMatMul" && given.ContainsKey(node.Input[1])))
         {
@@ -99,7 +99,7 @@ internal sealed class QuantizedGraph : IDisposable
         ExternalWeight weight = new(tensor);
         using FileStream file = File.OpenRead(Path.Combine(sourceFolder, weight.File));
         file.Position = weight.Offset;
-        var bytes = new byte[weight.Length];
+        byte[] bytes = new byte[weight.Length];
         file.ReadExactly(bytes);
         return bytes;
     }

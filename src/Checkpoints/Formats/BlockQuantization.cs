@@ -16,7 +16,7 @@ internal sealed record BlockQuantization(int Bits, byte[] Values, float[] Scales
     public static BlockQuantization Of(ReadOnlySpan<float> weight, int inputs, int bits)
     {
         int outputs = weight.Length / inputs, blocks = BlocksOf(inputs), bytes = BytesOf(bits);
-        var result = new BlockQuantization(bits, new byte[(long)outputs * blocks * bytes], new float[outputs * blocks]);
+        BlockQuantization result = new(bits, new byte[(long)outputs * blocks * bytes], new float[outputs * blocks]);
         for (int output = 0; output < outputs; output++)
         {
             for (int block = 0; block < blocks; block++)

@@ -20,11 +20,11 @@ public static class ByteLevelAlphabet
 
     private static char[] Build()
     {
-        var characters = new char[256];
-        var next = (char)256;
-        for (var value = 0; value < characters.Length; value++)
+        char[] characters = new char[256];
+        char next = (char)256;
+        for (int value = 0; value < characters.Length; value++)
         {
-            var printable = value is >= '!' and <= '~' or >= '¡' and <= '¬' or >= '®' and <= 'ÿ';
+            bool printable = value is >= '!' and <= '~' or >= '¡' and <= '¬' or >= '®' and <= 'ÿ';
             characters[value] = printable ? (char)value : next++;
         }
 

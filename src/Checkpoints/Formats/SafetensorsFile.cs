@@ -11,12 +11,12 @@ namespace ProxyTune.Checkpoints.Formats;
 /// <remarks>The header is checked as a whole before any tensor is allocated. Reading is thread-safe.</remarks>
 public sealed class SafetensorsFile : IDisposable
 {
-    private readonly SafeFileHandle _file;
+    private readonly SafeFileHandle file;
 
     private SafetensorsFile(string path, SafeFileHandle file, IReadOnlyDictionary<string, SafetensorsTensor> tensors)
     {
         Path = path;
-        _file = file;
+        this.file = file;
         Tensors = tensors;
     }
 
@@ -33,7 +33,7 @@ public sealed class SafetensorsFile : IDisposable
             throw new EngineException(EngineError.InvalidModelFolder, $"{path}: no such file.", path);
         }
 
-        var file = File.OpenHandle(path);
+        SafeFileHandle file = File.OpenHandle(path);
         try
         {
             return new SafetensorsFile(path, file, SafetensorsHeader.Read(path, file));
@@ -49,13 +49,13 @@ public sealed class SafetensorsFile : IDisposable
     /// <exception cref="EngineException">InvalidModelFolder: no tensor of that name, or one that is not of floating point.</exception>
     public float[] ReadFloat32(string name)
     {
-        var tensor = Floats(name);
+        SafetensorsTensor tensor = Floats(name);
         if (tensor.ElementCount > Array.MaxLength)
         {
             throw new EngineException(EngineError.InvalidModelFolder, $"{Path}: tensor '{name}' has {tensor.ElementCount} elements; at most {Array.MaxLength} can be read at once.", name);
         }
 
-        var values = new float[tensor.ElementCount];
+        float[] values = new float[tensor.ElementCount];
         Read(tensor, 0, values);
         return values;
     }
@@ -65,11 +65,11 @@ public sealed class SafetensorsFile : IDisposable
     /// <exception cref="EngineException">As of <see cref="ReadFloat32"/>.</exception>
     public IEnumerable<ReadOnlyMemory<float>> ReadPieces(string name, int elements)
     {
-        var tensor = Floats(name);
-        var piece = new float[Math.Min(elements, tensor.ElementCount)];
-        for (var first = 0L; first < tensor.ElementCount; first += piece.Length)
+        SafetensorsTensor tensor = Floats(name);
+        float[] piece = new float[Math.Min(elements, tensor.ElementCount)];
+        for (long first = 0L; first < tensor.ElementCount; first += piece.Length)
         {
-            var values = piece.AsMemory(0, (int)Math.Min(piece.Length, tensor.ElementCount - first));
+            Memory<float> values = piece.AsMemory(0, (int)Math.Min(piece.Length, tensor.ElementCount - first));
             Read(tensor, first, values.Span);
             yield return values;
         }
@@ -80,18 +80,18 @@ public sealed class SafetensorsFile : IDisposable
     public static void Write(string path, IEnumerable<(string Name, int[] Shape, float[] Data)> tensors)
     {
         ArgumentNullException.ThrowIfNull(tensors);
-        var all = tensors.ToArray();
-        var header = SafetensorsHeader.Format(all);
-        var partial = path + "." + Guid.NewGuid().ToString("N")[..8] + ".partial";
+        (string Name, int[] Shape, float[] Data)[] all = tensors.ToArray();
+        byte[] header = SafetensorsHeader.Format(all);
+        string partial = path + "." + Guid.NewGuid().ToString("N")[..8] + ".partial";
         try
         {
-            using (var stream = File.Create(partial, 1 << 16))
+            using (FileStream stream = File.Create(partial, 1 << 16))
             {
                 Span<byte> length = stackalloc byte[sizeof(ulong)];
                 BinaryPrimitives.WriteUInt64LittleEndian(length, (ulong)header.Length);
                 stream.Write(length);
                 stream.Write(header);
-                foreach (var (_, _, data) in all)
+                foreach ((string _, int[] _, float[]? data) in all)
                 {
                     stream.Write(MemoryMarshal.AsBytes(data.AsSpan()));
                 }
@@ -107,10 +107,10 @@ public sealed class SafetensorsFile : IDisposable
         }
     }
 
-    public void Dispose() => _file.Dispose();
+    public void Dispose() => file.Dispose();
 
     private SafetensorsTensor Floats(string name) =>
-        !Tensors.TryGetValue(name, out var tensor) ? throw new EngineException(EngineError.InvalidModelFolder, $"{Path}: no tensor '{name}'.", name)
+        !Tensors.TryGetValue(name, out SafetensorsTensor? tensor) ? throw new EngineException(EngineError.InvalidModelFolder, $"{Path}: no tensor '{name}'.", name)
         : tensor.DType is "F32" or "F16" or "BF16" ? tensor
         : throw new EngineException(EngineError.InvalidModelFolder, $"{Path}: tensor '{name}' is {tensor.DType}; F32, F16 or BF16 can be read.", name);
 
@@ -123,7 +123,7 @@ public sealed class SafetensorsFile : IDisposable
             return;
         }
 
-        var halves = new ushort[values.Length];
+        ushort[] halves = new ushort[values.Length];
         ReadAll(tensor, first * sizeof(ushort), MemoryMarshal.AsBytes(halves.AsSpan()));
         if (tensor.DType == "F16")
         {
@@ -131,7 +131,7 @@ public sealed class SafetensorsFile : IDisposable
             return;
         }
 
-        for (var i = 0; i < values.Length; i++)
+        for (int i = 0; i < values.Length; i++)
         {
             values[i] = BitConverter.UInt32BitsToSingle((uint)halves[i] << 16);
         }
@@ -139,10 +139,10 @@ public sealed class SafetensorsFile : IDisposable
 
     private void ReadAll(SafetensorsTensor tensor, long first, Span<byte> bytes)
     {
-        var offset = tensor.Offset + first;
+        long offset = tensor.Offset + first;
         while (bytes.Length > 0)
         {
-            var read = RandomAccess.Read(_file, bytes, offset);
+            int read = RandomAccess.Read(file, bytes, offset);
             if (read == 0)
             {
                 throw new EngineException(EngineError.InvalidModelFolder, $"{Path}: the file ended inside tensor '{tensor.Name}'.", tensor.Name);

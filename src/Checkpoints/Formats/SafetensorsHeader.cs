@@ -38,20 +38,20 @@ internal static class SafetensorsHeader
 
     public static Dictionary<string, SafetensorsTensor> Read(string path, SafeFileHandle file)
     {
-        var size = RandomAccess.GetLength(file);
+        long size = RandomAccess.GetLength(file);
         Span<byte> prefix = stackalloc byte[LengthBytes];
         if (size < LengthBytes || RandomAccess.Read(file, prefix, 0) < LengthBytes)
         {
             throw Broken(path, $"{size} bytes are too few for a safetensors file.");
         }
 
-        var length = BinaryPrimitives.ReadUInt64LittleEndian(prefix);
+        ulong length = BinaryPrimitives.ReadUInt64LittleEndian(prefix);
         if (length > MaxBytes || (long)length > size - LengthBytes)
         {
             throw Broken(path, $"the header claims {length} bytes; the file has {size}, the format allows {MaxBytes}.");
         }
 
-        var json = new byte[length];
+        byte[] json = new byte[length];
         if (RandomAccess.Read(file, json, LengthBytes) < json.Length)
         {
             throw Broken(path, "the file ended inside the header.");
@@ -59,7 +59,7 @@ internal static class SafetensorsHeader
 
         try
         {
-            using var document = JsonDocument.Parse(json, new JsonDocumentOptions { AllowDuplicateProperties = false });
+            using JsonDocument document = JsonDocument.Parse(json, new JsonDocumentOptions { AllowDuplicateProperties = false });
             return Tensors(path, document.RootElement, LengthBytes + (long)length, size);
         }
         catch (Exception error) when (error is JsonException or InvalidOperationException or KeyNotFoundException or FormatException)
@@ -70,8 +70,8 @@ internal static class SafetensorsHeader
 
     public static byte[] Format(IReadOnlyList<(string Name, int[] Shape, float[] Data)> tensors)
     {
-        var stream = new MemoryStream();
-        using (var json = new Utf8JsonWriter(stream))
+        MemoryStream stream = new();
+        using (Utf8JsonWriter json = new(stream))
         {
             json.WriteStartObject();
             json.WriteStartObject(Metadata);
@@ -79,8 +79,8 @@ internal static class SafetensorsHeader
             // transformers loads only files that say for which framework they are.
             json.WriteString("format", "pt");
             json.WriteEndObject();
-            var offset = 0L;
-            foreach (var (name, shape, data) in tensors)
+            long offset = 0L;
+            foreach ((string? name, int[]? shape, float[]? data) in tensors)
             {
                 if (shape.Aggregate(1L, (count, size) => count * size) != data.Length)
                 {
@@ -113,7 +113,7 @@ internal static class SafetensorsHeader
     private static void WriteNumbers(Utf8JsonWriter json, string name, IEnumerable<long> numbers)
     {
         json.WriteStartArray(name);
-        foreach (var number in numbers)
+        foreach (long number in numbers)
         {
             json.WriteNumberValue(number);
         }
@@ -123,11 +123,11 @@ internal static class SafetensorsHeader
 
     private static Dictionary<string, SafetensorsTensor> Tensors(string path, JsonElement header, long dataStart, long fileSize)
     {
-        var tensors = header.EnumerateObject().Where(p => p.Name != Metadata).Select(p => Tensor(path, p, dataStart, fileSize)).ToArray();
+        SafetensorsTensor[] tensors = header.EnumerateObject().Where(p => p.Name != Metadata).Select(p => Tensor(path, p, dataStart, fileSize)).ToArray();
 
         // As in Hugging Face's reader, the tensors fill the data exactly: no overlap, no hole, nothing behind the last.
-        var end = dataStart;
-        foreach (var tensor in tensors.OrderBy(t => t.Offset).ThenBy(t => t.Length))
+        long end = dataStart;
+        foreach (SafetensorsTensor tensor in tensors.OrderBy(t => t.Offset).ThenBy(t => t.Length))
         {
             if (tensor.Offset != end)
             {
@@ -144,22 +144,22 @@ internal static class SafetensorsHeader
 
     private static SafetensorsTensor Tensor(string path, JsonProperty property, long dataStart, long fileSize)
     {
-        var (name, value) = (property.Name, property.Value);
-        var dtype = value.GetProperty("dtype").GetString() ?? "null";
-        if (!ElementBytes.TryGetValue(dtype, out var bytes))
+        (string? name, JsonElement value) = (property.Name, property.Value);
+        string dtype = value.GetProperty("dtype").GetString() ?? "null";
+        if (!ElementBytes.TryGetValue(dtype, out int bytes))
         {
             throw Broken(path, $"tensor '{name}' has dtype {dtype}; known are {string.Join(", ", ElementBytes.Keys)}.", name);
         }
 
-        var shape = value.GetProperty("shape").EnumerateArray().Select(d => d.GetInt32()).ToArray();
-        var offsets = value.GetProperty("data_offsets").EnumerateArray().Select(o => o.GetInt64()).ToArray();
+        int[] shape = value.GetProperty("shape").EnumerateArray().Select(d => d.GetInt32()).ToArray();
+        long[] offsets = value.GetProperty("data_offsets").EnumerateArray().Select(o => o.GetInt64()).ToArray();
         if (offsets is not [var begin, var end] || begin < 0 || end < begin || end > fileSize - dataStart)
         {
             throw Broken(path, $"tensor '{name}' has data_offsets [{string.Join(", ", offsets)}] in {fileSize - dataStart} bytes of data.", name);
         }
 
         // Int128: a forged shape must not wrap round to the right number of bytes.
-        var needed = shape.Aggregate((Int128)bytes, (product, size) => Int128.Min(product * size, long.MaxValue));
+        Int128 needed = shape.Aggregate((Int128)bytes, (product, size) => Int128.Min(product * size, long.MaxValue));
         return needed == end - begin && shape.All(size => size >= 0)
             ? new SafetensorsTensor(name, dtype, shape, dataStart + begin, end - begin)
             : throw Broken(path, $"tensor '{name}' of {dtype} [{string.Join(", ", shape)}] takes {needed} bytes, its data_offsets give {end - begin}.", name);

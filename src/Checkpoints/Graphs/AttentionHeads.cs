@@ -1,5 +1,5 @@
-using ProxyTune.Checkpoints.Architectures;
 using global::Onnx;
+using ProxyTune.Checkpoints.Architectures;
 
 namespace ProxyTune.Checkpoints.Graphs;
 

@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
-using Google.Protobuf;
 using global::Onnx;
+using Google.Protobuf;
 
 namespace ProxyTune.Checkpoints.Graphs;
 
@@ -14,16 +14,16 @@ internal sealed class GraphWriter(string name)
     /// <summary>By which our graphs are known.</summary>
     public const string Producer = "ProxyTune";
 
-    private readonly GraphProto _graph = new() { Name = name };
+    private readonly GraphProto graph = new() { Name = name };
 
     public string Input(string name, TensorProto.Types.DataType type, params object[] dimensions)
     {
-        _graph.Input.Add(Value(name, type, dimensions));
+        graph.Input.Add(Value(name, type, dimensions));
         return name;
     }
 
     public void Output(string name, TensorProto.Types.DataType type, params object[] dimensions) =>
-        _graph.Output.Add(Value(name, type, dimensions));
+        graph.Output.Add(Value(name, type, dimensions));
 
     /// <summary>One output, named after the node.</summary>
     public string Node(string operation, string name, string domain, string[] inputs, params AttributeProto[] attributes) =>
@@ -31,21 +31,21 @@ internal sealed class GraphWriter(string name)
 
     public string Node(string operation, string name, string domain, string[] inputs, string[] outputs, params AttributeProto[] attributes)
     {
-        var node = new NodeProto { OpType = operation, Name = name, Domain = domain };
+        NodeProto node = new() { OpType = operation, Name = name, Domain = domain };
         node.Input.AddRange(inputs);
         node.Output.AddRange(outputs);
         node.Attribute.AddRange(attributes);
-        _graph.Node.Add(node);
+        graph.Node.Add(node);
         return outputs[0];
     }
 
     /// <summary>A weight that stays in a file of its own beside the graph.</summary>
     public string External(string name, WeightRange range)
     {
-        var tensor = new TensorProto { Name = name, DataType = (int)TensorProto.Types.DataType.Float };
+        TensorProto tensor = new() { Name = name, DataType = (int)TensorProto.Types.DataType.Float };
         tensor.Dims.AddRange(range.Shape.Select(d => (long)d));
         Locate(tensor, range.File, range.Offset, range.Length);
-        _graph.Initializer.Add(tensor);
+        graph.Initializer.Add(tensor);
         return name;
     }
 
@@ -68,7 +68,7 @@ internal sealed class GraphWriter(string name)
 
     public ModelProto ToModel()
     {
-        var model = new ModelProto { IrVersion = 9, ProducerName = Producer, Graph = _graph };
+        ModelProto model = new() { IrVersion = 9, ProducerName = Producer, Graph = graph };
         model.OpsetImport.Add(new OperatorSetIdProto { Domain = "", Version = 18 });
         model.OpsetImport.Add(new OperatorSetIdProto { Domain = Contrib, Version = 1 });
         return model;
@@ -80,15 +80,15 @@ internal sealed class GraphWriter(string name)
 
     private string Constant(string name, TensorProto.Types.DataType type, ReadOnlySpan<byte> bytes, int[] shape)
     {
-        var tensor = new TensorProto { Name = name, DataType = (int)type, RawData = ByteString.CopyFrom(bytes) };
+        TensorProto tensor = new() { Name = name, DataType = (int)type, RawData = ByteString.CopyFrom(bytes) };
         tensor.Dims.AddRange(shape.Select(d => (long)d));
-        _graph.Initializer.Add(tensor);
+        graph.Initializer.Add(tensor);
         return name;
     }
 
     public static ValueInfoProto Value(string name, TensorProto.Types.DataType type, params object[] dimensions)
     {
-        var shape = new TensorShapeProto();
+        TensorShapeProto shape = new();
         shape.Dim.AddRange(dimensions.Select(d => d is int size
             ? new TensorShapeProto.Types.Dimension { DimValue = size }
             : new TensorShapeProto.Types.Dimension { DimParam = (string)d }));

@@ -1,5 +1,5 @@
-using ProxyTune.Checkpoints.Architectures;
 using global::Onnx;
+using ProxyTune.Checkpoints.Architectures;
 
 namespace ProxyTune.Checkpoints.Graphs;
 
@@ -60,7 +60,7 @@ internal static class LinearNodes
         }
 
         // What two nodes claim to be, neither is.
-        foreach (var claims in found.SelectMany(node => node.Node.Parts, (node, part) => (node.Name, part.Target)).GroupBy(claim => claim.Target).Where(claims => claims.Count() > 1))
+        foreach (IGrouping<string, (string Name, string Target)> claims in found.SelectMany(node => node.Node.Parts, (node, part) => (node.Name, part.Target)).GroupBy(claim => claim.Target).Where(claims => claims.Count() > 1))
         {
             refusals[claims.Key] = $"{string.Join(" and ", claims.Select(claim => $"'{claim.Name}'"))} both have its name";
         }

@@ -23,7 +23,7 @@ internal sealed class FittedPatch
 
     private static SlotPair? Pair(PatchSum sum, LinearNode node)
     {
-        var summands = node.Parts
+        (LinearPart Part, WeightedPatch Patch, LowRankPair Pair)[] summands = node.Parts
             .SelectMany(part => sum.Patches, (Part, Patch) => (Part, Patch, Pair: Patch.Patch.Pair(Part.Target)!))
             .Where(summand => summand.Pair is not null)
             .ToArray();

@@ -45,7 +45,7 @@ public sealed class ExpertAudit
         DecodeScheduler scheduler, IReadOnlyList<string>? prompts, [EnumeratorCancellation] CancellationToken cancellation = default)
     {
         AuditMetrics.Started();
-        var novelty = new Novelty(settings.Diversity);
+        Novelty novelty = new(settings.Diversity);
         ulong seed = settings.Seed;
         for (int i = 0; i < settings.Texts; i++)
         {

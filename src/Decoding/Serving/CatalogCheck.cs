@@ -42,7 +42,7 @@ internal sealed partial class CatalogCheck(string file)
             throw Wrong(label, FormattableString.Invariant($"{field}_range is [{lowest}, {highest}]; accepted are numbers from {-MaxWeight} to {MaxWeight}, the lowest first."));
         }
 
-        var weight = new BoundedWeight(given ?? usual, lowest, highest);
+        BoundedWeight weight = new(given ?? usual, lowest, highest);
         return weight.Contains(weight.Default)
             ? weight
             : throw Wrong(label, FormattableString.Invariant($"{field} is {weight.Default}, outside its own range {lowest} to {highest}."));

@@ -53,7 +53,7 @@ public sealed class ModelCatalog : IDisposable
             throw new EngineException(EngineError.InvalidCatalog, $"The models folder {modelsFolder} does not exist.");
         }
 
-        var check = new CatalogCheck(Path.Combine(modelsFolder, CatalogFile.FileName));
+        CatalogCheck check = new(Path.Combine(modelsFolder, CatalogFile.FileName));
         IReadOnlyList<ServedModelEntry> written = CatalogFile.Read(modelsFolder).ServedModels ?? [];
         check.Entries(written);
         SortedDictionary<string, string> folders = ModelFolders(modelsFolder);
@@ -66,10 +66,10 @@ public sealed class ModelCatalog : IDisposable
         }
 
         OnnxEnvironment.EnsureCreated(options.Threads);
-        var members = new MemberPool(folders, new PatchStore(modelsFolder, check), check, options);
+        MemberPool members = new(folders, new PatchStore(modelsFolder, check), check, options);
         try
         {
-            var builder = new ServedModelBuilder(modelsFolder, check, members);
+            ServedModelBuilder builder = new(modelsFolder, check, members);
             return new ModelCatalog([.. entries.Select(builder.Build)], members, builder, check);
         }
         catch

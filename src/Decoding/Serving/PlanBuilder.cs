@@ -35,7 +35,7 @@ internal sealed class PlanBuilder(ServedModel model, FusionMethod method, Fusion
         }
 
         bool hasExpert = deltas.Any(delta => delta.Name != Size && delta.Weight != 0);
-        var plan = new FusionPlan([.. streams.Select((stream, i) => new FusionStream(stream.Model, stream.Role, i == 0 ? 1 : 0, stream.Name))], model.VocabularySize)
+        FusionPlan plan = new([.. streams.Select((stream, i) => new FusionStream(stream.Model, stream.Role, i == 0 ? 1 : 0, stream.Name))], model.VocabularySize)
         {
             Deltas = deltas,
             Schedule = settled.Schedule!.ToSchedule(),

@@ -19,7 +19,7 @@ internal sealed class ServedModelBuilder(string modelsFolder, CatalogCheck check
             ? null
             : Stream(Fitting(entry.Amateur, baseMember, label), StreamRole.AntiExpert, "amateur", entry.Prompts, null, label);
         FusionDefaults defaults = Defaults(entry, label);
-        var model = new ServedModel(entry.Name!, entry.Description ?? "", baseStream, experts, amateur, defaults) { IsForOperators = entry.OperatorsOnly == true };
+        ServedModel model = new(entry.Name!, entry.Description ?? "", baseStream, experts, amateur, defaults) { IsForOperators = entry.OperatorsOnly == true };
         CheckMethods(model, label);
         CheckUse(entry, defaults, label);
         CheckMemory(model, label);
@@ -152,7 +152,7 @@ internal sealed class ServedModelBuilder(string modelsFolder, CatalogCheck check
     private ServedStream Stream(
         CatalogMember member, StreamRole role, string name, IReadOnlyDictionary<string, PromptSettings>? ofModel, IReadOnlyDictionary<string, PromptSettings>? ofExpert, string label)
     {
-        var stream = new ServedStream(member, role, name, new PromptReader(member.Tokenizer, member.Template));
+        ServedStream stream = new(member, role, name, new PromptReader(member.Tokenizer, member.Template));
         PromptSettings settings = (ofExpert?.GetValueOrDefault(stream.RoleName) ?? new PromptSettings()).Over(ofModel?.GetValueOrDefault(stream.RoleName));
         return stream with { Reader = settings.ToReader(member.Tokenizer, Template(member, settings.Template, label)) };
     }

@@ -18,14 +18,14 @@ public sealed partial class ChatTemplate
     private const string TemplateFile = "chat_template.jinja";
     private const string ConfigFile = "tokenizer_config.json";
 
-    private readonly string _template;
-    private readonly RenderJinja _render;
+    private readonly string template;
+    private readonly RenderJinja render;
 
     private ChatTemplate(string source, RenderJinja render, string folder)
     {
         Source = source;
-        _template = TrimBlocks(source);
-        _render = render;
+        template = TrimBlocks(source);
+        this.render = render;
         CheckSyntax(folder);
     }
 
@@ -44,8 +44,8 @@ public sealed partial class ChatTemplate
     /// <param name="renderer">Renders it, where its author need not be trusted; null to render it here.</param>
     public static ChatTemplate? TryLoad(string folder, ITemplateRenderer? renderer = null)
     {
-        var file = Path.Combine(folder, TemplateFile);
-        var (inConfig, begin, end) = ReadConfig(folder);
+        string file = Path.Combine(folder, TemplateFile);
+        (string? inConfig, string? begin, string? end) = ReadConfig(folder);
         return (File.Exists(file) ? File.ReadAllText(file) : inConfig) is { } source ? new ChatTemplate(source, Renderer(begin, end, renderer), folder) : null;
     }
 
@@ -53,7 +53,7 @@ public sealed partial class ChatTemplate
     /// <exception cref="EngineException">InvalidModelFolder when the template is no Jinja.</exception>
     public static ChatTemplate Parse(string source, string folder)
     {
-        var (_, begin, end) = ReadConfig(folder);
+        (string? _, string? begin, string? end) = ReadConfig(folder);
         return new(source, Renderer(begin, end, null), folder);
     }
 
@@ -67,8 +67,8 @@ public sealed partial class ChatTemplate
             throw new EngineException(EngineError.InvalidValue, "messages contains the character U+0000; any other is allowed.", "messages");
         }
 
-        var json = JsonSerializer.Serialize(messages.Select(m => new { role = m.Role, content = m.Content }));
-        return _render(_template, json, addGenerationPrompt);
+        string json = JsonSerializer.Serialize(messages.Select(m => new { role = m.Role, content = m.Content }));
+        return render(template, json, addGenerationPrompt);
     }
 
     // Inside a condition that never holds the template is parsed but not run, so what it refuses does not matter yet.
@@ -76,7 +76,7 @@ public sealed partial class ChatTemplate
     {
         try
         {
-            _render("{% if false %}" + _template + "{% endif %}", "[]", addGenerationPrompt: false);
+            render("{% if false %}" + template + "{% endif %}", "[]", addGenerationPrompt: false);
         }
         catch (EngineException error)
         {
@@ -90,7 +90,7 @@ public sealed partial class ChatTemplate
 
     private static (string? Template, string Begin, string End) ReadConfig(string folder)
     {
-        var path = Path.Combine(folder, ConfigFile);
+        string path = Path.Combine(folder, ConfigFile);
         if (!File.Exists(path))
         {
             return (null, "", "");
@@ -98,8 +98,8 @@ public sealed partial class ChatTemplate
 
         try
         {
-            using var document = JsonDocument.Parse(File.ReadAllBytes(path));
-            var root = document.RootElement;
+            using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(path));
+            JsonElement root = document.RootElement;
             return (Template(root), Token(root, "bos_token"), Token(root, "eos_token"));
         }
         catch (Exception error) when (error is JsonException or InvalidOperationException or KeyNotFoundException)
@@ -110,18 +110,18 @@ public sealed partial class ChatTemplate
 
     // A text, or a list of named ones of which one is the default.
     private static string? Template(JsonElement config) =>
-        !config.TryGetProperty("chat_template", out var template) || template.ValueKind == JsonValueKind.Null ? null
+        !config.TryGetProperty("chat_template", out JsonElement template) || template.ValueKind == JsonValueKind.Null ? null
         : template.ValueKind == JsonValueKind.String ? template.GetString()
         : template.EnumerateArray().First(t => t.GetProperty("name").GetString() == "default").GetProperty("template").GetString();
 
     private static string Token(JsonElement config, string name) =>
-        !config.TryGetProperty(name, out var token) || token.ValueKind == JsonValueKind.Null ? ""
+        !config.TryGetProperty(name, out JsonElement token) || token.ValueKind == JsonValueKind.Null ? ""
         : (token.ValueKind == JsonValueKind.Object ? token.GetProperty("content") : token).GetString()!;
 
     // The renderer lacks these two settings of Jinja, with which chat templates are written.
     private static string TrimBlocks(string source)
     {
-        var text = BreakAfterBlock().Replace(BlanksBeforeBlock().Replace(source.ReplaceLineEndings("\n"), ""), "");
+        string text = BreakAfterBlock().Replace(BlanksBeforeBlock().Replace(source.ReplaceLineEndings("\n"), ""), "");
         return text.EndsWith('\n') ? text[..^1] : text;
     }
 

@@ -25,12 +25,12 @@ internal sealed class JinjaRenderer
 
     private static readonly ConcurrentDictionary<(string Bos, string Eos), Lazy<JinjaRenderer>> Renderers = new();
 
-    private readonly Lock _lock = new();
-    private readonly GenAITokenizer _native;
+    private readonly Lock oneAtATime = new();
+    private readonly GenAITokenizer native;
 
     private JinjaRenderer(string bos, string eos)
     {
-        var folder = Directory.CreateTempSubdirectory("proxytune-template-").FullName;
+        string folder = Directory.CreateTempSubdirectory("proxytune-template-").FullName;
         try
         {
             File.WriteAllText(Path.Combine(folder, "tokenizer.json"), Vocabulary);
@@ -39,7 +39,7 @@ internal sealed class JinjaRenderer
                 Path.Combine(folder, "tokenizer_config.json"),
                 JsonSerializer.Serialize(new { bos_token = bos, eos_token = eos, tokenizer_class = "LlamaTokenizer" }));
             OnnxEnvironment.EnsureCreated();
-            _native = new GenAITokenizer(folder);
+            native = new GenAITokenizer(folder);
         }
         finally
         {
@@ -61,15 +61,15 @@ internal sealed class JinjaRenderer
         try
         {
             // Nothing says that the native object may be shared; a rendering takes some 100 microseconds.
-            lock (_lock)
+            lock (oneAtATime)
             {
-                return _native.ApplyChatTemplate(template, messages, "", addGenerationPrompt);
+                return native.ApplyChatTemplate(template, messages, "", addGenerationPrompt);
             }
         }
         catch (OnnxRuntimeGenAIException error)
         {
             // Behind the first line's " at row" comes the template's text, several times.
-            var reason = error.Message.Split('\n')[0].Split(" at row ")[0];
+            string reason = error.Message.Split('\n')[0].Split(" at row ")[0];
             throw new EngineException(EngineError.InvalidValue, $"The chat template refuses the messages: {reason}", "messages", error);
         }
     }

@@ -14,32 +14,32 @@ public sealed class Tokenizer : IDisposable
 {
     internal const string FileName = "tokenizer.json";
 
-    private readonly TokenizerFile _file;
-    private readonly HuggingFaceTokenizer _native;
+    private readonly TokenizerFile file;
+    private readonly HuggingFaceTokenizer native;
 
     // Without the post-processor; the same object where that adds nothing.
-    private readonly HuggingFaceTokenizer _bare;
-    private readonly Lazy<int?> _anchor;
+    private readonly HuggingFaceTokenizer bare;
+    private readonly Lazy<int?> anchor;
 
     private Tokenizer(TokenizerFile file)
     {
-        _file = file;
-        _native = NativeTokenizer.Create(file, withPostProcessor: true);
-        _bare = _native.Encode("").Length == 0 ? _native : NativeTokenizer.Create(file, withPostProcessor: false);
-        _anchor = new Lazy<int?>(FindAnchor);
+        this.file = file;
+        native = NativeTokenizer.Create(file, withPostProcessor: true);
+        bare = native.Encode("").Length == 0 ? native : NativeTokenizer.Create(file, withPostProcessor: false);
+        anchor = new Lazy<int?>(FindAnchor);
     }
 
     /// <summary>Whether a text is its tokens' bytes in a row.</summary>
-    public bool IsByteLevel => _file.IsByteLevel;
+    public bool IsByteLevel => file.IsByteLevel;
 
     /// <summary>Largest token id plus one.</summary>
-    public int VocabularySize => _file.VocabularySize;
+    public int VocabularySize => file.VocabularySize;
 
     /// <summary>Reads a folder's tokenizer.json.</summary>
     /// <exception cref="EngineException">InvalidModelFolder when the file is missing or broken.</exception>
     public static Tokenizer Load(string folder)
     {
-        var path = Path.Combine(folder, FileName);
+        string path = Path.Combine(folder, FileName);
         try
         {
             return new Tokenizer(TokenizerFile.Read(path));
@@ -52,77 +52,77 @@ public sealed class Tokenizer : IDisposable
 
     /// <summary>Ids with special tokens recognised and the post-processor applied, as Hugging Face's <c>encode(text, add_special_tokens=True)</c>.</summary>
     /// <param name="text">Lone surrogates are read as U+FFFD.</param>
-    public int[] Encode(string text) => Encode(_native, text);
+    public int[] Encode(string text) => Encode(native, text);
 
     /// <summary>Ids with special tokens recognised but nothing added: for text from a chat template, which writes its own begin token.</summary>
-    public int[] EncodeRendered(string text) => Encode(_bare, text);
+    public int[] EncodeRendered(string text) => Encode(bare, text);
 
     /// <summary>Text without special tokens, as Hugging Face's <c>decode(ids, skip_special_tokens=True)</c>; ids beyond the vocabulary give no text.</summary>
     public string Decode(IReadOnlyList<int> ids)
     {
-        var native = new uint[ids.Count];
-        for (var i = 0; i < native.Length; i++)
+        uint[] native = new uint[ids.Count];
+        for (int i = 0; i < native.Length; i++)
         {
             native[i] = (uint)ids[i];
         }
 
-        return _native.Decode(native);
+        return this.native.Decode(native);
     }
 
     /// <summary>Begins the text of one answer, token by token. Not thread-safe itself.</summary>
-    public TokenStream Stream() => _file.IsByteLevel ? new ByteLevelStream(_file) : new WindowStream(this, _file);
+    public TokenStream Stream() => file.IsByteLevel ? new ByteLevelStream(file) : new WindowStream(this, file);
 
     /// <summary>A token that decoding leaves out, such as a chat template's marks.</summary>
-    public bool IsSpecial(int id) => _file.SpecialIds.Contains(id);
+    public bool IsSpecial(int id) => file.SpecialIds.Contains(id);
 
     /// <summary>What a token adds inside a text, for logprobs; a special token gives its name. Empty beyond the vocabulary.</summary>
     public byte[] TokenBytes(int id)
     {
-        if (!_file.Tokens.TryGetValue(id, out var token) || _file.SpecialIds.Contains(id))
+        if (!file.Tokens.TryGetValue(id, out string? token) || file.SpecialIds.Contains(id))
         {
             return Encoding.UTF8.GetBytes(token ?? "");
         }
 
-        if (_file.IsByteLevel)
+        if (file.IsByteLevel)
         {
             return ByteLevelAlphabet.Bytes(token);
         }
 
-        if (_file.ByteOf(id) is { } single)
+        if (file.ByteOf(id) is { } single)
         {
             return [single];
         }
 
         // Only after another token does it show its space: at the start of a text decoders strip it.
-        return _anchor.Value is not { } anchor
+        return this.anchor.Value is not { } anchor
             ? Encoding.UTF8.GetBytes(Decode([id]))
             : Encoding.UTF8.GetBytes(Decode([anchor, id])[Decode([anchor]).Length..]);
     }
 
     /// <summary>SHA-256 over the map of tokens in the order of their ids, lower-case hex: equal where <see cref="SameVocabulary"/> holds.</summary>
-    public string VocabularyHash => _file.VocabularyHash;
+    public string VocabularyHash => file.VocabularyHash;
 
     /// <summary>Whether both map the same tokens to the same ids; equal sizes alone say nothing.</summary>
-    public bool SameVocabulary(Tokenizer other) => _file.SameVocabulary(other._file);
+    public bool SameVocabulary(Tokenizer other) => file.SameVocabulary(other.file);
 
     public void Dispose()
     {
-        _native.Dispose();
-        if (_bare != _native)
+        native.Dispose();
+        if (bare != native)
         {
-            _bare.Dispose();
+            bare.Dispose();
         }
     }
 
     private static int[] Encode(HuggingFaceTokenizer native, string text)
     {
         // The native side refuses text that is no valid UTF-16.
-        var valid = text.Any(char.IsSurrogate) ? Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(text)) : text;
+        string valid = text.Any(char.IsSurrogate) ? Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(text)) : text;
         return Array.ConvertAll(native.Encode(valid), id => (int)id);
     }
 
-    private int? FindAnchor() => _file.Tokens.Keys.Order()
-        .Where(id => !_file.SpecialIds.Contains(id) && _file.ByteOf(id) is null && Decode([id]).Length > 0)
+    private int? FindAnchor() => file.Tokens.Keys.Order()
+        .Where(id => !file.SpecialIds.Contains(id) && file.ByteOf(id) is null && Decode([id]).Length > 0)
         .Select(id => (int?)id)
         .FirstOrDefault();
 }

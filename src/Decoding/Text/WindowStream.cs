@@ -10,8 +10,8 @@ namespace ProxyTune.Decoding.Text;
 /// </remarks>
 internal sealed class WindowStream(Tokenizer tokenizer, TokenizerFile file) : TokenStream
 {
-    private readonly List<int> _window = [];
-    private int _settled;
+    private readonly List<int> window = [];
+    private int settled;
 
     public override string Append(int id)
     {
@@ -20,18 +20,18 @@ internal sealed class WindowStream(Tokenizer tokenizer, TokenizerFile file) : To
             return "";
         }
 
-        _window.Add(id);
+        window.Add(id);
         return file.ByteOf(id) is null ? Settle() : "";
     }
 
-    public override string Finish() => _window.Count > _settled ? Settle() : "";
+    public override string Finish() => window.Count > settled ? Settle() : "";
 
     private string Settle()
     {
-        var before = _settled == 0 ? 0 : tokenizer.Decode(_window[.._settled]).Length;
-        var piece = tokenizer.Decode(_window)[before..];
-        _window.RemoveRange(0, _window.Count - 1);
-        _settled = 1;
+        int before = settled == 0 ? 0 : tokenizer.Decode(window[..settled]).Length;
+        string piece = tokenizer.Decode(window)[before..];
+        window.RemoveRange(0, window.Count - 1);
+        settled = 1;
         return piece;
     }
 }

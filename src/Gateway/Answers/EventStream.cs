@@ -1,5 +1,5 @@
-using System.Text.Json.Serialization.Metadata;
 using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
 using ProxyTune.Gateway.Requests;
 
 namespace ProxyTune.Gateway.Answers;
@@ -20,7 +20,7 @@ internal sealed class EventStream
     {
         http.Response.ContentType = "text/event-stream";
         http.Response.Headers.CacheControl = "no-cache";
-        var stream = new EventStream(http);
+        EventStream stream = new(http);
         try
         {
             // Before any token is there: clients give up on a connection that stays silent.

@@ -33,7 +33,7 @@ internal static class FusionRequest
     public static FusionSettings Combine(FusionSettings? body, double? suffixAlpha, string? header)
     {
         FusionSettings fromHeader = string.IsNullOrWhiteSpace(header) ? FusionSettings.Default : ParseHeader(header);
-        var experts = new Dictionary<string, double>(fromHeader.Experts ?? new Dictionary<string, double>());
+        Dictionary<string, double> experts = new(fromHeader.Experts ?? new Dictionary<string, double>());
         foreach ((string name, double weight) in body?.Experts ?? new Dictionary<string, double>())
         {
             experts[name] = weight;

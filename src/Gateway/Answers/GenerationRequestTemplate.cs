@@ -25,7 +25,7 @@ internal sealed class GenerationRequestTemplate
         ScorePrompt = scorePrompt;
         MaxTokens = maxTokens ?? int.MaxValue;
         this.topLogprobs = topLogprobs;
-        var defaults = new SamplingOptions();
+        SamplingOptions defaults = new();
         sampling = new SamplingOptions
         {
             Temperature = (float?)fields.Temperature ?? defaults.Temperature,

@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text;
-using ProxyTune.Decoding.Sampling;
 using ProxyTune.Decoding.Generation;
+using ProxyTune.Decoding.Sampling;
 using ProxyTune.Decoding.Text;
 
 namespace ProxyTune.Gateway.Answers;

@@ -27,7 +27,7 @@ internal static class AuditsEndpoint
         ServedModel model = served.Get(request.Model!);
         using IDisposable use = model.Use();
         AuditRun run = Settle(request);
-        var audit = new ExpertAudit(model, request.Expert!, new AuditSettings
+        ExpertAudit audit = new(model, request.Expert!, new AuditSettings
         {
             Texts = run.Texts,
             MaxTokens = run.MaxTokens,
@@ -38,7 +38,7 @@ internal static class AuditsEndpoint
             Seed = unchecked((ulong)run.Seed),
         });
         IReadOnlyList<FoundText> found = await CollectAsync(audit, scheduler, run.Prompts, http.RequestAborted);
-        var report = new AuditReport(
+        AuditReport report = new(
             DateTimeOffset.UtcNow.ToUnixTimeSeconds(),
             model.Name,
             request.Expert!,
@@ -57,7 +57,7 @@ internal static class AuditsEndpoint
                 EngineError.InvalidValue, $"prompts is {(prompts.Count == 0 ? "[]" : "an array with null")}; accepted is an array of at least one string.", "prompts");
         }
 
-        var usual = new AuditSettings();
+        AuditSettings usual = new();
         return new AuditRun(
             request.Prompts?.OfType<string>().ToArray(),
             request.Texts ?? usual.Texts,

@@ -26,10 +26,10 @@ internal static class ChatEndpoint
     {
         ChatCompletionRequest request = await RequestBody.ReadAsync(http.Request, Wire.Json.ChatCompletionRequest);
         ModelCall call = ModelCall.Resolve(served, operators, request, http);
-        var template = new GenerationRequestTemplate(
+        GenerationRequestTemplate template = new(
             request, call.Model.VocabularySize, request.MaxCompletionTokens ?? request.MaxTokens, TopLogprobs(request));
         using AnswerSet answers = Submit(scheduler, call, request, template);
-        var chat = new ChatStream(call, answers, request.Logprobs == true);
+        ChatStream chat = new(call, answers, request.Logprobs == true);
         if (request.Stream == true)
         {
             await EventStream.RunAsync(http, stream => chat.WriteAsync(stream, request.StreamOptions?.IncludeUsage == true, http.RequestAborted));

@@ -27,7 +27,7 @@ internal sealed class ChatStream(ModelCall call, AnswerSet answers, bool logprob
     {
         foreach (Answer answer in answers.Answers)
         {
-            var role = new ChunkDelta { Role = "assistant", Content = "" };
+            ChunkDelta role = new() { Role = "assistant", Content = "" };
             await stream.SendAsync(
                 Chunk([new ChunkChoice(answer.Index, role, null, null)]) with { Fusion = call.Applied }, Wire.Json.ChatCompletionChunk);
         }

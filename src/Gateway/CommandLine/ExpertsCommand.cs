@@ -46,18 +46,18 @@ internal static class ExpertsCommand
 
     private static Command Upload()
     {
-        var folder = new Argument<string>("path") { Description = "A folder, or a .zip file." };
+        Argument<string> folder = new("path") { Description = "A folder, or a .zip file." };
         return Call("upload", "Upload a patch (PEFT) or a model (onnxruntime-genai); goes on where an earlier upload of the same files stopped.", Id, (server, arguments) =>
             ExpertUploader.RunAsync(server, arguments.GetValue(Id)!, arguments.GetValue(folder)!), folder);
     }
 
     private static Command Serve()
     {
-        var name = new Option<string?>("--name") { Description = "What clients will ask for; the id where absent.", HelpName = "NAME" };
-        var @base = new Option<string?>("--base") { Description = "The model folder that a patch is added to; the one that it was trained on where absent.", HelpName = "FOLDER" };
-        var weight = new Option<double?>("--weight") { Description = "Of the patch; 1 where absent.", HelpName = "NUMBER" };
-        var entry = new Option<string?>("--entry") { Description = "Instead: an entry as in catalog.json.", HelpName = "JSON" };
-        var ungated = new Option<bool>("--ungated") { Description = "Also where the patch was trained on other weights and has passed no evaluation." };
+        Option<string?> name = new("--name") { Description = "What clients will ask for; the id where absent.", HelpName = "NAME" };
+        Option<string?> @base = new("--base") { Description = "The model folder that a patch is added to; the one that it was trained on where absent.", HelpName = "FOLDER" };
+        Option<double?> weight = new("--weight") { Description = "Of the patch; 1 where absent.", HelpName = "NUMBER" };
+        Option<string?> entry = new("--entry") { Description = "Instead: an entry as in catalog.json.", HelpName = "JSON" };
+        Option<bool> ungated = new("--ungated") { Description = "Also where the patch was trained on other weights and has passed no evaluation." };
         return Call("serve", "Serve an expert.", Id, (server, arguments) => server.PostAsync($"{arguments.GetValue(Id)}/serve", JsonContent.Create(
             new ServeRequest
             {
@@ -72,17 +72,17 @@ internal static class ExpertsCommand
 
     private static Command Retire()
     {
-        var name = new Option<string?>("--name") { Description = "One name; all of the expert's where absent.", HelpName = "NAME" };
+        Option<string?> name = new("--name") { Description = "One name; all of the expert's where absent.", HelpName = "NAME" };
         return Call("retire", "Stop serving an expert; running requests are not touched.", Id, (server, arguments) =>
             server.PostAsync($"{arguments.GetValue(Id)}/retire", JsonContent.Create(new RetireRequest { Name = arguments.GetValue(name) }, Wire.Json.RetireRequest)), name);
     }
 
     private static Command Port()
     {
-        var @base = new Option<string>("--base") { Description = "The model folder to port to.", HelpName = "FOLDER", Required = true };
-        var task = new Option<string>("--task") { Description = "Examples that the patch is judged by, a .jsonl file.", HelpName = "FILE", Required = true };
-        var atLeast = new Option<double?>("--at-least") { Description = "The share of the donor's gain that has to be kept; 0.9 where absent.", HelpName = "NUMBER" };
-        var name = new Option<string?>("--name") { Description = "A served model of the patch, to be moved to the base when it passes.", HelpName = "NAME" };
+        Option<string> @base = new("--base") { Description = "The model folder to port to.", HelpName = "FOLDER", Required = true };
+        Option<string> task = new("--task") { Description = "Examples that the patch is judged by, a .jsonl file.", HelpName = "FILE", Required = true };
+        Option<double?> atLeast = new("--at-least") { Description = "The share of the donor's gain that has to be kept; 0.9 where absent.", HelpName = "NUMBER" };
+        Option<string?> name = new("--name") { Description = "A served model of the patch, to be moved to the base when it passes.", HelpName = "NAME" };
         return Call("port", "Judge a patch on another base, and wait for the result.", Id, async (server, arguments) =>
         {
             using MultipartFormDataContent form = new()
@@ -108,7 +108,7 @@ internal static class ExpertsCommand
     private static Command Call(
         string name, string description, Argument<string>? id, Func<HttpClient, ParseResult, Task<HttpResponseMessage>> call, params Symbol[] symbols)
     {
-        var command = new Command(name, description);
+        Command command = new(name, description);
         foreach (Symbol symbol in id is null ? symbols : [id, .. symbols])
         {
             if (symbol is Argument argument)

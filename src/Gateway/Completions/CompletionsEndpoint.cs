@@ -32,12 +32,12 @@ internal static class CompletionsEndpoint
             throw new EngineException(EngineError.InvalidValue, "max_tokens is 0; it must be at least 1, except with echo: true.", "max_tokens");
         }
 
-        var template = new GenerationRequestTemplate(
+        GenerationRequestTemplate template = new(
             request, call.Model.VocabularySize, request.MaxTokens ?? CompletionRequest.DefaultMaxTokens, request.Logprobs, score, request.IgnoreEos == true);
         EchoedPrompt[]? echoes = !echo ? null : [.. prompts.Select((prompt, i) =>
             EchoedPrompt.Of(call.Model.Tokenizer, prompt.Streams[0].Span, request.Prompt![i].Text, score))];
-        using var answers = new AnswerSet(scheduler, call, prompts, request, template, echoes);
-        var completion = new CompletionStream(call, answers, request.Logprobs is null ? null : LogprobWriter.Names(call.Model.Tokenizer, request.ReturnTokensAsTokenIds == true));
+        using AnswerSet answers = new(scheduler, call, prompts, request, template, echoes);
+        CompletionStream completion = new(call, answers, request.Logprobs is null ? null : LogprobWriter.Names(call.Model.Tokenizer, request.ReturnTokensAsTokenIds == true));
         if (request.Stream == true)
         {
             await EventStream.RunAsync(http, stream => completion.WriteAsync(stream, request.StreamOptions?.IncludeUsage == true, http.RequestAborted));

@@ -1,6 +1,6 @@
 using System.Text.Encodings.Web;
-using System.Text.Json.Serialization;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using ProxyTune.Decoding.Serving;
 using ProxyTune.Gateway.Audits;
 using ProxyTune.Gateway.Chat;

@@ -11,19 +11,19 @@ internal readonly record struct AnswerBatch(Tensor Inputs, Tensor Rows, Tensor T
     /// <returns>Tensors of the caller's dispose scope.</returns>
     public static AnswerBatch Of(IReadOnlyList<AnswerTokens> examples)
     {
-        var width = examples.Max(example => example.Length);
-        var inputs = new long[examples.Count * width];
-        var (rows, targets) = (new List<long>(), new List<long>());
-        foreach (var (index, example) in examples.Index())
+        int width = examples.Max(example => example.Length);
+        long[] inputs = new long[examples.Count * width];
+        (List<long>? rows, List<long>? targets) = (new List<long>(), new List<long>());
+        foreach ((int index, AnswerTokens? example) in examples.Index())
         {
-            var offset = index * width;
-            var position = 0;
-            foreach (var id in example.Prompt.Concat(example.Answer.SkipLast(1)))
+            int offset = index * width;
+            int position = 0;
+            foreach (int id in example.Prompt.Concat(example.Answer.SkipLast(1)))
             {
                 inputs[offset + position++] = id;
             }
 
-            foreach (var (i, id) in example.Answer.Index())
+            foreach ((int i, int id) in example.Answer.Index())
             {
                 rows.Add(offset + example.Prompt.Length - 1 + i);
                 targets.Add(id);

@@ -18,8 +18,8 @@ internal sealed class AnswerTokenizer(PromptReader reader, int endOfAnswer)
 {
     public AnswerTokens[] Encode(IReadOnlyList<Example> examples, string source, int context)
     {
-        var all = examples.Select(example => new AnswerTokens(reader.Read(example.Messages), [.. reader.Tokenizer.EncodeRendered(example.Answer), endOfAnswer], example.Keep)).ToArray();
-        foreach (var (index, tokens) in all.Index())
+        AnswerTokens[] all = examples.Select(example => new AnswerTokens(reader.Read(example.Messages), [.. reader.Tokenizer.EncodeRendered(example.Answer), endOfAnswer], example.Keep)).ToArray();
+        foreach ((int index, AnswerTokens? tokens) in all.Index())
         {
             if (tokens.Length > context || tokens.Prompt.Length == 0)
             {

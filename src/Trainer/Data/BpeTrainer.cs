@@ -1,7 +1,7 @@
-using System.Text.Json.Nodes;
-using System.Text.Json;
-using System.Text.RegularExpressions;
 using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
 
 namespace ProxyTune.Trainer.Data;
 
@@ -26,10 +26,10 @@ internal static partial class BpeTrainer
     public static JsonObject Train(IEnumerable<string> texts, IReadOnlyList<string> specialTokens, int vocabularySize)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(vocabularySize, specialTokens.Count + 256);
-        var bytes = ByteAlphabet();
-        var words = Count(texts, specialTokens, bytes);
-        var tokens = new List<string>([.. specialTokens, .. bytes.Select(c => c.ToString())]);
-        var merges = new List<(string Left, string Right)>();
+        char[] bytes = ByteAlphabet();
+        List<Word> words = Count(texts, specialTokens, bytes);
+        List<string> tokens = new([.. specialTokens, .. bytes.Select(c => c.ToString())]);
+        List<(string Left, string Right)> merges = new();
         while (tokens.Count < vocabularySize && MaxFrequentPair(words) is { } pair)
         {
             merges.Add(pair);
@@ -45,8 +45,8 @@ internal static partial class BpeTrainer
     private static List<Word> Count(IEnumerable<string> texts, IReadOnlyList<string> specialTokens, char[] bytes)
     {
         // Without special tokens the pattern is one that never matches.
-        var split = new Regex(string.Join('|', specialTokens.Select(Regex.Escape).DefaultIfEmpty("(?!)")));
-        var counts = new Dictionary<string, long>();
+        Regex split = new(string.Join('|', specialTokens.Select(Regex.Escape).DefaultIfEmpty("(?!)")));
+        Dictionary<string, long> counts = new();
         foreach (Match piece in texts.SelectMany(text => split.Split(text)).SelectMany(part => Pieces().Matches(part)))
         {
             counts[piece.Value] = counts.GetValueOrDefault(piece.Value) + 1;
@@ -58,17 +58,17 @@ internal static partial class BpeTrainer
 
     private static (string Left, string Right)? MaxFrequentPair(List<Word> words)
     {
-        var counts = new Dictionary<(string Left, string Right), long>();
-        foreach (var word in words)
+        Dictionary<(string Left, string Right), long> counts = new();
+        foreach (Word word in words)
         {
-            for (var i = 1; i < word.Symbols.Count; i++)
+            for (int i = 1; i < word.Symbols.Count; i++)
             {
-                var pair = (word.Symbols[i - 1], word.Symbols[i]);
+                (string, string) pair = (word.Symbols[i - 1], word.Symbols[i]);
                 counts[pair] = counts.GetValueOrDefault(pair) + word.Count;
             }
         }
 
-        var frequent = counts.Where(c => c.Value > 1).ToArray();
+        KeyValuePair<(string Left, string Right), long>[] frequent = counts.Where(c => c.Value > 1).ToArray();
         return frequent.Length == 0
             ? null
             : frequent.OrderByDescending(c => c.Value).ThenBy(c => c.Key.Left + ' ' + c.Key.Right, StringComparer.Ordinal).First().Key;
@@ -76,7 +76,7 @@ internal static partial class BpeTrainer
 
     private static void Merge(List<string> symbols, (string Left, string Right) pair)
     {
-        for (var i = 0; i < symbols.Count - 1; i++)
+        for (int i = 0; i < symbols.Count - 1; i++)
         {
             if (symbols[i] == pair.Left && symbols[i + 1] == pair.Right)
             {
@@ -89,7 +89,7 @@ internal static partial class BpeTrainer
     /// <summary>GPT-2's printable stand-in for each byte: itself where printable, else the next code point from 256 on.</summary>
     private static char[] ByteAlphabet()
     {
-        var next = 256;
+        int next = 256;
         return [.. Enumerable.Range(0, 256).Select(b => b is (>= '!' and <= '~') or (>= 0xA1 and <= 0xAC) or >= 0xAE ? (char)b : (char)next++)];
     }
 

@@ -9,30 +9,30 @@ internal sealed class EpochOrder(IReadOnlyList<int> lengths, int batchSize, long
     // Examples are sorted by length within pools of so many batches, which keeps the order random over the epoch.
     private const int PoolBatches = 8;
 
-    private long _epoch = -1;
-    private int[][] _batches = [];
+    private long epoch = -1;
+    private int[][] batches = [];
 
     public long StepsPerEpoch => (lengths.Count + batchSize - 1) / batchSize;
 
     /// <returns>Indices of the step's examples, shortest first.</returns>
     public int[] At(long step)
     {
-        var epoch = step / StepsPerEpoch;
-        if (epoch != _epoch)
+        long epoch = step / StepsPerEpoch;
+        if (epoch != this.epoch)
         {
-            _batches = Shuffle(epoch);
-            _epoch = epoch;
+            batches = Shuffle(epoch);
+            this.epoch = epoch;
         }
 
-        return _batches[step % StepsPerEpoch];
+        return batches[step % StepsPerEpoch];
     }
 
     private int[][] Shuffle(long epoch)
     {
-        var random = new Random(HashCode(seed, epoch));
-        var order = Enumerable.Range(0, lengths.Count).ToArray();
+        Random random = new(HashCode(seed, epoch));
+        int[] order = Enumerable.Range(0, lengths.Count).ToArray();
         random.Shuffle(order);
-        var batches = order.Chunk(PoolBatches * batchSize).SelectMany(pool => pool.OrderBy(i => lengths[i]).ThenBy(i => i).Chunk(batchSize)).ToArray();
+        int[][] batches = order.Chunk(PoolBatches * batchSize).SelectMany(pool => pool.OrderBy(i => lengths[i]).ThenBy(i => i).Chunk(batchSize)).ToArray();
         random.Shuffle(batches);
         return batches;
     }

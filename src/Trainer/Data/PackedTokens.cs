@@ -18,22 +18,22 @@ internal sealed record PackedPosition(long NextDocument, int[] Left)
 /// <param name="documents">Token ids of the document at an index; the same whenever it is asked.</param>
 internal sealed class PackedTokens(Func<long, int[]> documents, int endOfText, PackedPosition position)
 {
-    private readonly List<int> _left = [.. position.Left];
-    private long _next = position.NextDocument;
+    private readonly List<int> left = [.. position.Left];
+    private long next = position.NextDocument;
 
     /// <summary><paramref name="count"/> tokens and the one that follows them, with which the next piece begins: each token is a target once.</summary>
     public int[] Take(int count)
     {
-        while (_left.Count <= count)
+        while (left.Count <= count)
         {
-            _left.AddRange(documents(_next++));
-            _left.Add(endOfText);
+            left.AddRange(documents(next++));
+            left.Add(endOfText);
         }
 
-        var piece = _left.GetRange(0, count + 1).ToArray();
-        _left.RemoveRange(0, count);
+        int[] piece = left.GetRange(0, count + 1).ToArray();
+        left.RemoveRange(0, count);
         return piece;
     }
 
-    public PackedPosition Position => new(_next, [.. _left]);
+    public PackedPosition Position => new(next, [.. left]);
 }

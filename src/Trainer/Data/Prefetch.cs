@@ -5,24 +5,24 @@ namespace ProxyTune.Trainer.Data;
 /// <summary>Computes items on one background thread, in order and a few ahead of their use.</summary>
 internal sealed class Prefetch<T> : IDisposable
 {
-    private readonly BlockingCollection<T> _ready;
-    private readonly CancellationTokenSource _stop = new();
-    private readonly Task _work;
+    private readonly BlockingCollection<T> ready;
+    private readonly CancellationTokenSource stop = new();
+    private readonly Task work;
 
     /// <param name="next">Gives the next item; called on the background thread only.</param>
     /// <param name="ahead">Most items that wait.</param>
     public Prefetch(Func<T> next, int ahead = 4)
     {
-        _ready = new BlockingCollection<T>(ahead);
-        _work = Task.Factory.StartNew(() => Fill(next), _stop.Token, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        ready = new BlockingCollection<T>(ahead);
+        work = Task.Factory.StartNew(() => Fill(next), stop.Token, TaskCreationOptions.LongRunning, TaskScheduler.Default);
     }
 
     /// <exception cref="Exception">What computing the item threw.</exception>
     public T Take()
     {
-        if (!_ready.TryTake(out var item, Timeout.Infinite))
+        if (!ready.TryTake(out T? item, Timeout.Infinite))
         {
-            _work.GetAwaiter().GetResult();
+            work.GetAwaiter().GetResult();
         }
 
         return item!;
@@ -30,18 +30,18 @@ internal sealed class Prefetch<T> : IDisposable
 
     public void Dispose()
     {
-        _stop.Cancel();
+        stop.Cancel();
         try
         {
-            _work.Wait();
+            work.Wait();
         }
         catch (AggregateException)
         {
             // Cancelled, or an error that nobody asked for.
         }
 
-        _ready.Dispose();
-        _stop.Dispose();
+        ready.Dispose();
+        stop.Dispose();
     }
 
     private void Fill(Func<T> next)
@@ -50,12 +50,12 @@ internal sealed class Prefetch<T> : IDisposable
         {
             while (true)
             {
-                _ready.Add(next(), _stop.Token);
+                ready.Add(next(), stop.Token);
             }
         }
         finally
         {
-            _ready.CompleteAdding();
+            ready.CompleteAdding();
         }
     }
 }

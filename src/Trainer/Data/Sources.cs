@@ -1,6 +1,6 @@
 using System.Security.Cryptography;
-using System.Text.Json;
 using System.Text;
+using System.Text.Json;
 using ProxyTune.Trainer.Settings;
 using ProxyTune.Trainer.Town;
 
@@ -11,7 +11,7 @@ public static class Sources
 {
     private const string Town = "town:";
 
-    private static readonly JsonSerializerOptions s_line = new(SettingsFile.Json) { WriteIndented = false };
+    private static readonly JsonSerializerOptions LineJson = new(SettingsFile.Json) { WriteIndented = false };
 
     /// <summary>Documents by index; a file's lines ({"text": ...}) begin again after the last.</summary>
     /// <exception cref="TrainingException">Unknown name, or a file that is missing, empty or broken (names the line).</exception>
@@ -22,7 +22,7 @@ public static class Sources
             return OfTown(() => TownData.Documents(source));
         }
 
-        var texts = Lines<TextLine>(source).Select(line => line.Text).ToArray();
+        string[] texts = Lines<TextLine>(source).Select(line => line.Text).ToArray();
         return index => texts[index % texts.Length];
     }
 
@@ -36,7 +36,7 @@ public static class Sources
 
     /// <summary>SHA-256 over the examples of a source, each as a line of JSON, lower-case hex.</summary>
     public static string Hash(string source) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(
-        string.Concat(Examples(source).Select(example => JsonSerializer.Serialize(example, s_line) + "\n")))));
+        string.Concat(Examples(source).Select(example => JsonSerializer.Serialize(example, LineJson) + "\n")))));
 
     private static IReadOnlyList<Example> Part(string source) =>
         source.StartsWith(Town, StringComparison.Ordinal) ? OfTown(() => TownData.Examples(source)) : Lines<Example>(source);
@@ -62,7 +62,7 @@ public static class Sources
             throw new TrainingException($"data '{path}': no such file; a source is a path to a .jsonl file or begins with '{Town}'.");
         }
 
-        var lines = File.ReadLines(path).Index().Where(line => line.Item.Length > 0).Select(line =>
+        T[] lines = File.ReadLines(path).Index().Where(line => line.Item.Length > 0).Select(line =>
         {
             try
             {

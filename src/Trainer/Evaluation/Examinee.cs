@@ -2,6 +2,7 @@ using ProxyTune.Decoding;
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Decoding.Sampling;
 using ProxyTune.Decoding.Serving;
+using ProxyTune.Decoding.Text;
 using ProxyTune.Trainer.Data;
 
 namespace ProxyTune.Trainer.Evaluation;
@@ -11,14 +12,14 @@ internal sealed class Examinee : IAsyncDisposable
 {
     public const int MaxAnswerTokens = 64;
 
-    private readonly ModelCatalog _catalog;
-    private readonly DecodeScheduler _scheduler;
+    private readonly ModelCatalog catalog;
+    private readonly DecodeScheduler scheduler;
 
     /// <param name="models">A models folder, with or without catalog.json.</param>
     public Examinee(string models)
     {
-        _catalog = ModelCatalog.Load(models, new EngineOptions());
-        _scheduler = new DecodeScheduler(_catalog.Ensemble, new SchedulerOptions { MaxWaiting = int.MaxValue });
+        catalog = ModelCatalog.Load(models, new EngineOptions());
+        scheduler = new DecodeScheduler(catalog.Ensemble, new SchedulerOptions { MaxWaiting = int.MaxValue });
     }
 
     /// <summary>Answers, greedy unless a temperature says otherwise.</summary>
@@ -26,15 +27,15 @@ internal sealed class Examinee : IAsyncDisposable
     /// <param name="fusion">What to change of its fusion; negative weights are allowed.</param>
     public async Task<IReadOnlyList<string>> AnswerAsync(IEnumerable<Example> questions, string served, FusionSettings? fusion = null, float temperature = 0)
     {
-        var tokenizer = _catalog.Get(served).Tokenizer;
+        Tokenizer tokenizer = catalog.Get(served).Tokenizer;
         return [.. (await GenerateAsync(questions, served, fusion, temperature)).Select(tokens => tokenizer.Decode([.. tokens.Select(token => token.Id)]).Trim())];
     }
 
     /// <summary>Natural logarithm of the fused probability of each expected answer's first token.</summary>
     public async Task<double[]> LogprobsAsync(IEnumerable<Example> questions, string served, FusionSettings? fusion = null)
     {
-        var model = _catalog.Get(served);
-        var running = questions.Select(question => _scheduler.Submit(new GenerationRequest
+        ServedModel model = catalog.Get(served);
+        GenerationStream[] running = questions.Select(question => scheduler.Submit(new GenerationRequest
         {
             Prompt = model.Plan(fusion ?? FusionSettings.Default, isOperator: true).Render(question.Messages),
 
@@ -49,12 +50,12 @@ internal sealed class Examinee : IAsyncDisposable
     /// <summary>Answers token by token, see <see cref="AnswerAsync"/>.</summary>
     public async Task<IReadOnlyList<IReadOnlyList<GeneratedToken>>> GenerateAsync(IEnumerable<Example> questions, string served, FusionSettings? fusion = null, float temperature = 0)
     {
-        var model = _catalog.Get(served);
-        var running = questions.Select((question, i) =>
+        ServedModel model = catalog.Get(served);
+        GenerationStream[] running = questions.Select((question, i) =>
         {
             // A plan for each: rules may keep memory of their own.
-            var plan = model.Plan(fusion ?? FusionSettings.Default, isOperator: true);
-            return _scheduler.Submit(new GenerationRequest
+            ServedPlan plan = model.Plan(fusion ?? FusionSettings.Default, isOperator: true);
+            return scheduler.Submit(new GenerationRequest
             {
                 Prompt = plan.Render(question.Messages),
                 Sampling = new SamplingOptions { Temperature = temperature, Seed = (ulong)i },
@@ -66,14 +67,14 @@ internal sealed class Examinee : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        await _scheduler.DisposeAsync();
-        _catalog.Dispose();
+        await scheduler.DisposeAsync();
+        catalog.Dispose();
     }
 
     private static async Task<IReadOnlyList<GeneratedToken>> ReadAsync(GenerationStream generation)
     {
-        var tokens = new List<GeneratedToken>();
-        await foreach (var token in generation.Tokens.ReadAllAsync())
+        List<GeneratedToken> tokens = new();
+        await foreach (GeneratedToken token in generation.Tokens.ReadAllAsync())
         {
             tokens.Add(token);
         }

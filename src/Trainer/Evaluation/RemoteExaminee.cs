@@ -18,7 +18,7 @@ internal sealed class RemoteExaminee(Uri url, string? key)
     // The client does not go without one, and servers that need none do not look at it.
     private const string NoKey = "none";
 
-    private readonly OpenAIClientOptions _options = new() { Endpoint = url };
+    private readonly OpenAIClientOptions options = new() { Endpoint = url };
 
     /// <summary>Greedy answers. What may pass (a full waiting line, a broken connection) is tried again by the client.</summary>
     /// <param name="served">What the server calls the model.</param>
@@ -26,8 +26,8 @@ internal sealed class RemoteExaminee(Uri url, string? key)
     /// <exception cref="TrainingException">No connection, or an answer that is none; names URL, model and what the server said.</exception>
     public async Task<IReadOnlyList<string>> AnswerAsync(IReadOnlyList<Example> questions, string served, string? fusion, CancellationToken cancellation)
     {
-        var client = new ChatClient(served, new ApiKeyCredential(string.IsNullOrEmpty(key) ? NoKey : key), _options);
-        var answers = new ConcurrentDictionary<int, string>();
+        ChatClient client = new(served, new ApiKeyCredential(string.IsNullOrEmpty(key) ? NoKey : key), options);
+        ConcurrentDictionary<int, string> answers = new();
         try
         {
             await Parallel.ForEachAsync(questions.Index(), new ParallelOptions { MaxDegreeOfParallelism = AtATime, CancellationToken = cancellation }, async (question, stop) =>
@@ -38,7 +38,7 @@ internal sealed class RemoteExaminee(Uri url, string? key)
         }
         catch (Exception error) when (error is ClientResultException or HttpRequestException or AggregateException or InvalidOperationException)
         {
-            var cause = (error as AggregateException)?.InnerExceptions[^1] ?? error;
+            Exception cause = (error as AggregateException)?.InnerExceptions[^1] ?? error;
             throw new TrainingException($"'{served}' at {url}: {cause.Message.ReplaceLineEndings(" ")}", error);
         }
 
@@ -47,7 +47,7 @@ internal sealed class RemoteExaminee(Uri url, string? key)
 
     private static ChatCompletionOptions Options(string? fusion)
     {
-        var options = new ChatCompletionOptions { Temperature = 0, MaxOutputTokenCount = Examinee.MaxAnswerTokens };
+        ChatCompletionOptions options = new() { Temperature = 0, MaxOutputTokenCount = Examinee.MaxAnswerTokens };
         if (fusion is not null)
         {
 #pragma warning disable SCME0001 // The client's way to send a field that OpenAI does not know.

@@ -9,10 +9,10 @@ public static class Cpt
     public static void Run(CptSettings settings, CancellationToken cancellation)
     {
         ArgumentNullException.ThrowIfNull(settings);
-        var tuning = settings.Expert;
-        var large = new FrozenMember("base", settings.Base, settings.BaseTemplate, 1);
-        var anti = new FrozenMember("anti_expert", settings.AntiExpert ?? tuning.Init, settings.AntiExpertTemplate, -settings.Alpha);
-        var identity = settings with { CacheMegabytes = 0, Expert = tuning with { Threads = 0, CheckpointEvery = 0 } };
+        SftSettings tuning = settings.Expert;
+        FrozenMember large = new("base", settings.Base, settings.BaseTemplate, 1);
+        FrozenMember anti = new("anti_expert", settings.AntiExpert ?? tuning.Init, settings.AntiExpertTemplate, -settings.Alpha);
+        CptSettings identity = settings with { CacheMegabytes = 0, Expert = tuning with { Threads = 0, CheckpointEvery = 0 } };
         new FusedTuning(tuning, large, [anti], settings.Alpha, settings.CacheMegabytes).Run("cpt", SettingsFile.ToNode(identity), cancellation);
     }
 }

@@ -1,6 +1,6 @@
-using ProxyTune.Checkpoints;
 using System.Globalization;
 using System.Text.Json;
+using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Serving;
 using ProxyTune.Trainer.Data;
 using ProxyTune.Trainer.Evaluation;
@@ -25,22 +25,22 @@ internal static class Evaluate
 
     private const int MistakesShown = 5;
 
-    private static readonly JsonSerializerOptions s_json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
+    private static readonly JsonSerializerOptions Json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
 
     /// <exception cref="TrainingException">An unknown source, a fusion that is no such object, or a remote that does not answer.</exception>
     /// <exception cref="EngineException">An unknown model, or a models folder that is broken.</exception>
     public static void Run(EvaluateSettings settings, CancellationToken cancellation)
     {
-        var questions = Sources.Examples(settings.Data);
-        var answers = AnswersAsync(settings, questions, cancellation).GetAwaiter().GetResult();
-        var score = Score.Of(questions, answers);
+        IReadOnlyList<Example> questions = Sources.Examples(settings.Data);
+        IReadOnlyList<string> answers = AnswersAsync(settings, questions, cancellation).GetAwaiter().GetResult();
+        Score score = Score.Of(questions, answers);
         if (settings.AsJson)
         {
             Console.WriteLine(JsonSerializer.Serialize(new { right = score.Right, total = score.Total }));
             return;
         }
 
-        foreach (var (question, answer) in questions.Zip(answers).Where(pair => pair.First.Answer != pair.Second).Take(MistakesShown))
+        foreach ((Example? question, string? answer) in questions.Zip(answers).Where(pair => pair.First.Answer != pair.Second).Take(MistakesShown))
         {
             Console.WriteLine($"wrong: {question.Messages[^1].Content}\n  wanted: {question.Answer}\n  got:    {answer}");
         }
@@ -50,17 +50,17 @@ internal static class Evaluate
 
     private static async Task<IReadOnlyList<string>> AnswersAsync(EvaluateSettings settings, IReadOnlyList<Example> questions, CancellationToken cancellation)
     {
-        var fusion = Parse(settings.Fusion);
+        FusionSettings? fusion = Parse(settings.Fusion);
         if (settings.Url is { } text)
         {
             return await new RemoteExaminee(Address(text), Environment.GetEnvironmentVariable(KeyVariable)).AnswerAsync(questions, settings.Served, settings.Fusion, cancellation);
         }
 
-        await using var examinee = new Examinee(settings.Models);
+        await using Examinee examinee = new(settings.Models);
         return await examinee.AnswerAsync(questions, settings.Served, fusion);
     }
 
-    private static Uri Address(string text) => Uri.TryCreate(text, UriKind.Absolute, out var url) && (url.Scheme is "http" or "https")
+    private static Uri Address(string text) => Uri.TryCreate(text, UriKind.Absolute, out Uri? url) && (url.Scheme is "http" or "https")
         ? url
         : throw new TrainingException($"--url is '{text}'; accepted is where an API begins, such as http://127.0.0.1:5000/v1.");
 
@@ -68,7 +68,7 @@ internal static class Evaluate
     {
         try
         {
-            return fusion is null ? null : JsonSerializer.Deserialize<FusionSettings>(fusion, s_json);
+            return fusion is null ? null : JsonSerializer.Deserialize<FusionSettings>(fusion, Json);
         }
         catch (JsonException error)
         {

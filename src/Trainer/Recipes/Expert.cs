@@ -4,6 +4,7 @@ using ProxyTune.Decoding.Text;
 using ProxyTune.Trainer.Data;
 using ProxyTune.Trainer.Settings;
 using ProxyTune.Trainer.Training;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace ProxyTune.Trainer.Recipes;
@@ -19,31 +20,31 @@ internal delegate Tensor Objective(Tensor logits, Tensor targets, Chosen example
 /// <summary>A model that is being tuned on answers, all of it or a low-rank update, whatever the objective.</summary>
 internal sealed class Expert : IDisposable
 {
-    private readonly SftSettings _settings;
-    private readonly LlamaModel _model;
-    private readonly LoraAdapter? _lora;
-    private int[] _probe = [];
-    private double? _validationLoss;
+    private readonly SftSettings settings;
+    private readonly LlamaModel model;
+    private readonly LoraAdapter? lora;
+    private int[] probe = [];
+    private double? validationLoss;
 
-    private Expert(SftSettings settings, LlamaModel model, LoraAdapter? lora) => (_settings, _model, _lora) = (settings, model, lora);
+    private Expert(SftSettings settings, LlamaModel model, LoraAdapter? lora) => (this.settings, this.model, this.lora) = (settings, model, lora);
 
-    public LlamaConfig Config => _model.Config;
+    public LlamaConfig Config => model.Config;
 
-    private ParameterSet Trained => _lora?.Parameters ?? _model.Parameters;
+    private ParameterSet Trained => lora?.Parameters ?? model.Parameters;
 
     public static Expert Start(SftSettings settings)
     {
-        var model = ModelFolder.Load(settings.Init, trainable: settings.Lora is null);
+        LlamaModel model = ModelFolder.Load(settings.Init, trainable: settings.Lora is null);
         return new(settings, model, settings.Lora is { } lora ? new LoraAdapter(model.Config, lora, settings.Seed) : null);
     }
 
-    public AnswerTokens[] Encode(string source) => Encode(source, _settings.Init, _settings.Template, _settings.EndOfAnswer, _model.Config);
+    public AnswerTokens[] Encode(string source) => Encode(source, settings.Init, settings.Template, settings.EndOfAnswer, model.Config);
 
     /// <param name="template">How the model of <paramref name="folder"/> sees a conversation.</param>
     public static AnswerTokens[] Encode(string source, string folder, string template, string? endOfAnswer, LlamaConfig config)
     {
-        using var tokenizer = Tokenizer.Load(folder);
-        var end = endOfAnswer is null
+        using Tokenizer tokenizer = Tokenizer.Load(folder);
+        int end = endOfAnswer is null
             ? config.EosTokenId ?? throw new TrainingException($"{folder}: config.json has no eos_token_id; set end_of_answer.")
             : tokenizer.EncodeRendered(endOfAnswer) is [var single]
                 ? single
@@ -53,66 +54,66 @@ internal sealed class Expert : IDisposable
 
     public void Train(string title, AnswerTokens[] training, AnswerTokens[]? validation, Objective objective, CancellationToken cancellation)
     {
-        var order = new EpochOrder([.. training.Select(example => example.Length)], _settings.BatchSize, _settings.Seed);
-        using var best = new BestWeights(Trained);
+        EpochOrder order = new([.. training.Select(example => example.Length)], settings.BatchSize, settings.Seed);
+        using BestWeights best = new(Trained);
         new TrainingLoop
         {
-            Title = $"{title} {Path.GetFileName(_settings.Output)}",
-            Output = _settings.Output,
-            Optimizer = _settings.Optimizer,
+            Title = $"{title} {Path.GetFileName(settings.Output)}",
+            Output = settings.Output,
+            Optimizer = settings.Optimizer,
             Parameters = Trained,
-            Steps = _settings.Steps > 0 ? _settings.Steps : Math.Max(1, (long)Math.Round(_settings.Epochs * order.StepsPerEpoch)),
-            CheckpointEvery = _settings.CheckpointEvery,
+            Steps = settings.Steps > 0 ? settings.Steps : Math.Max(1, (long)Math.Round(settings.Epochs * order.StepsPerEpoch)),
+            CheckpointEvery = settings.CheckpointEvery,
             Extra = [("best", best.Values)],
             DataState = () => new JsonObject { ["best"] = best.ToJson() },
             Begin = state => best.Restore(state?["best"]?.AsObject() ?? best.ToJson()),
             Accumulate = step => Accumulate(training, order.At(step), objective),
             Finished = steps =>
             {
-                if (validation is not null && steps % _settings.ValidateEvery == 0)
+                if (validation is not null && steps % settings.ValidateEvery == 0)
                 {
                     best.Offer(Validate(validation, objective), steps);
                 }
 
-                return _settings.Patience > 0 && best.Waited >= _settings.Patience;
+                return settings.Patience > 0 && best.Waited >= settings.Patience;
             },
         }.Run(cancellation);
         best.Use();
-        (_probe, _validationLoss) = (training[0].Prompt, best.Step > 0 ? best.Loss : null);
+        (probe, validationLoss) = (training[0].Prompt, best.Step > 0 ? best.Loss : null);
         if (validation is not null)
         {
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{_settings.Output}: validation loss {best.Loss:G4} after step {best.Step}, the lowest, is kept."));
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{settings.Output}: validation loss {best.Loss:G4} after step {best.Step}, the lowest, is kept."));
         }
     }
 
     public void Save()
     {
-        if (_lora is null)
+        if (lora is null)
         {
-            ModelFolder.Save(_settings.Output, _model, _settings.Init);
+            ModelFolder.Save(settings.Output, model, settings.Init);
         }
         else
         {
-            AdapterFolder.Save(_settings.Output, _lora, _settings.Init);
-            AdapterManifest.Of(_settings.Output, _settings.Init, _probe, new(_settings.Data, Sources.Hash(_settings.Data)), _validationLoss).Write(_settings.Output);
+            AdapterFolder.Save(settings.Output, lora, settings.Init);
+            AdapterManifest.Of(settings.Output, settings.Init, probe, new(settings.Data, Sources.Hash(settings.Data)), validationLoss).Write(settings.Output);
         }
     }
 
     public void Dispose()
     {
-        _lora?.Dispose();
-        _model.Dispose();
+        lora?.Dispose();
+        model.Dispose();
     }
 
     private StepResult Accumulate(AnswerTokens[] examples, int[] chosen, Objective objective)
     {
-        var answers = chosen.Sum(i => examples[i].Answer.Length);
-        var total = zeros(1);
-        foreach (var some in Pieces(examples, chosen, _settings.MicroBatchTokens))
+        int answers = chosen.Sum(i => examples[i].Answer.Length);
+        Tensor total = zeros(1);
+        foreach (int[] some in Pieces(examples, chosen, settings.MicroBatchTokens))
         {
-            using var scope = NewDisposeScope();
-            var batch = AnswerBatch.Of([.. some.Select(i => examples[i])]);
-            var loss = objective(AnswerLoss.Logits(_model, _lora, batch), batch.Targets, new(false, some)) / answers;
+            using DisposeScope scope = NewDisposeScope();
+            AnswerBatch batch = AnswerBatch.Of([.. some.Select(i => examples[i])]);
+            Tensor loss = objective(AnswerLoss.Logits(model, lora, batch), batch.Targets, new(false, some)) / answers;
             loss.backward();
             total.add_(loss.detach());
         }
@@ -122,13 +123,13 @@ internal sealed class Expert : IDisposable
 
     private double Validate(AnswerTokens[] examples, Objective objective)
     {
-        using var frozen = no_grad();
-        var sum = 0.0;
-        foreach (var some in Pieces(examples, [.. Enumerable.Range(0, examples.Length)], _settings.MicroBatchTokens))
+        using IDisposable frozen = no_grad();
+        double sum = 0.0;
+        foreach (int[] some in Pieces(examples, [.. Enumerable.Range(0, examples.Length)], settings.MicroBatchTokens))
         {
-            using var scope = NewDisposeScope();
-            var batch = AnswerBatch.Of([.. some.Select(i => examples[i])]);
-            sum += objective(AnswerLoss.Logits(_model, _lora, batch), batch.Targets, new(true, some)).item<float>();
+            using DisposeScope scope = NewDisposeScope();
+            AnswerBatch batch = AnswerBatch.Of([.. some.Select(i => examples[i])]);
+            sum += objective(AnswerLoss.Logits(model, lora, batch), batch.Targets, new(true, some)).item<float>();
         }
 
         return sum / examples.Sum(example => (long)example.Answer.Length);
@@ -137,9 +138,9 @@ internal sealed class Expert : IDisposable
     /// <summary>Cuts a list of examples into runs of one sort, learned or kept, whose padded size stays within the limit; always the same ones.</summary>
     internal static IEnumerable<int[]> Pieces(AnswerTokens[] examples, int[] chosen, int tokens)
     {
-        var piece = new List<int>();
-        var longest = 0;
-        foreach (var i in chosen.OrderBy(i => examples[i].Keep))
+        List<int> piece = new();
+        int longest = 0;
+        foreach (int i in chosen.OrderBy(i => examples[i].Keep))
         {
             longest = Math.Max(longest, examples[i].Length);
             if (piece.Count > 0 && (longest * (piece.Count + 1) > tokens || examples[i].Keep != examples[piece[0]].Keep))

@@ -1,6 +1,7 @@
 using ProxyTune.Trainer.Data;
 using ProxyTune.Trainer.Settings;
 using ProxyTune.Trainer.Training;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace ProxyTune.Trainer.Recipes;
@@ -12,11 +13,11 @@ internal sealed class FrozenRows(string source, AnswerTokens[] examples, SftSett
     /// <returns>sum_k w_k s_k per example, [answer tokens, vocabulary]; null for the other examples, and for all where the sum is empty.</returns>
     public Tensor?[] Sum(FrozenMember[] members, bool keep)
     {
-        using var frozen = no_grad();
-        var rows = new Tensor?[examples.Length];
+        using IDisposable frozen = no_grad();
+        Tensor?[] rows = new Tensor?[examples.Length];
         if (examples.Any(example => example.Keep == keep))
         {
-            foreach (var member in members)
+            foreach (FrozenMember member in members)
             {
                 Add(rows, member, keep);
             }
@@ -27,25 +28,25 @@ internal sealed class FrozenRows(string source, AnswerTokens[] examples, SftSett
 
     private void Add(Tensor?[] rows, FrozenMember member, bool keep)
     {
-        using var model = ModelFolder.Load(member.Folder, trainable: false);
+        using LlamaModel model = ModelFolder.Load(member.Folder, trainable: false);
         if (model.Config.VocabSize != expert.VocabSize)
         {
             throw new TrainingException($"{member.Role} '{member.Folder}' has a vocabulary of {model.Config.VocabSize}; accepted is the expert's, {expert.VocabSize}.");
         }
 
-        var seen = Expert.Encode(source, member.Folder, member.Template, tuning.EndOfAnswer, model.Config);
+        AnswerTokens[] seen = Expert.Encode(source, member.Folder, member.Template, tuning.EndOfAnswer, model.Config);
         if (examples.Zip(seen).Index().FirstOrDefault(pair => !pair.Item.First.Answer.SequenceEqual(pair.Item.Second.Answer)) is { Item.First: not null } differs)
         {
             throw new TrainingException($"data '{source}', example {differs.Index}: the expert and {member.Role} '{member.Folder}' encode the answer differently; accepted are models with one tokenizer.");
         }
 
-        var byLength = Enumerable.Range(0, seen.Length).Where(i => seen[i].Keep == keep).OrderBy(i => seen[i].Length).ThenBy(i => i).ToArray();
-        foreach (var some in Expert.Pieces(seen, byLength, tuning.MicroBatchTokens))
+        int[] byLength = Enumerable.Range(0, seen.Length).Where(i => seen[i].Keep == keep).OrderBy(i => seen[i].Length).ThenBy(i => i).ToArray();
+        foreach (int[] some in Expert.Pieces(seen, byLength, tuning.MicroBatchTokens))
         {
             cancellation.ThrowIfCancellationRequested();
-            using var scope = NewDisposeScope();
-            var logits = AnswerLoss.Logits(model, null, AnswerBatch.Of([.. some.Select(i => seen[i])])) * member.Weight;
-            foreach (var (i, part) in some.Zip(logits.split([.. some.Select(i => (long)seen[i].Answer.Length)])))
+            using DisposeScope scope = NewDisposeScope();
+            Tensor logits = AnswerLoss.Logits(model, null, AnswerBatch.Of([.. some.Select(i => seen[i])])) * member.Weight;
+            foreach ((int i, Tensor? part) in some.Zip(logits.split([.. some.Select(i => (long)seen[i].Answer.Length)])))
             {
                 rows[i] = rows[i]?.add_(part) ?? part.clone().DetachFromDisposeScope();
             }

@@ -18,7 +18,7 @@ internal sealed class FusedTuning(SftSettings tuning, FrozenMember steered, Froz
 {
     public const int DefaultMegabytes = 4000;
 
-    private readonly FrozenMember[] _learned = FrozenMember.Simplify([steered, .. others]);
+    private readonly FrozenMember[] learned = FrozenMember.Simplify([steered, .. others]);
 
     /// <param name="identity">The settings that make this run another than the one before.</param>
     public void Run(string recipe, JsonNode identity, CancellationToken cancellation)
@@ -29,26 +29,26 @@ internal sealed class FusedTuning(SftSettings tuning, FrozenMember steered, Froz
         }
 
         Threading.Use(tuning.Threads);
-        using var expert = Expert.Start(tuning);
-        var training = expert.Encode(tuning.Data);
-        var validation = tuning.Validation is null ? null : expert.Encode(tuning.Validation);
-        var rows = Rows(tuning.Data, training);
-        var validationRows = validation is null ? [] : Rows(tuning.Validation!, validation);
+        using Expert expert = Expert.Start(tuning);
+        AnswerTokens[] training = expert.Encode(tuning.Data);
+        AnswerTokens[]? validation = tuning.Validation is null ? null : expert.Encode(tuning.Validation);
+        (Tensor? Constant, Tensor? LogWeights)[] rows = Rows(tuning.Data, training);
+        (Tensor? Constant, Tensor? LogWeights)[] validationRows = validation is null ? [] : Rows(tuning.Validation!, validation);
         expert.Train(recipe, training, validation, Loss, cancellation);
         OutputFolder.Finish(tuning.Output, expert.Save);
 
         (Tensor? Constant, Tensor? LogWeights)[] Rows(string source, AnswerTokens[] examples)
         {
             CheckMemory(source, examples, expert.Config.VocabSize);
-            var frozen = new FrozenRows(source, examples, tuning, expert.Config, cancellation);
-            var (learned, kept, before) = (frozen.Sum(_learned, keep: false), frozen.Sum(others, keep: true), frozen.Sum([steered], keep: true));
+            FrozenRows frozen = new(source, examples, tuning, expert.Config, cancellation);
+            (Tensor?[]? learned, Tensor?[]? kept, Tensor?[]? before) = (frozen.Sum(this.learned, keep: false), frozen.Sum(others, keep: true), frozen.Sum([steered], keep: true));
             return [.. examples.Select((example, i) => (learned[i] ?? kept[i], before[i] is { } row ? AnswerLoss.KeepWeights(row, example.Answer) : null))];
         }
 
         Tensor Loss(Tensor logits, Tensor targets, Chosen examples)
         {
-            var cached = examples.Indices.Select(i => (examples.Validation ? validationRows : rows)[i]).ToArray();
-            var constant = cached[0].Constant is null ? null : cat([.. cached.Select(c => c.Constant!)], 0);
+            (Tensor? Constant, Tensor? LogWeights)[] cached = examples.Indices.Select(i => (examples.Validation ? validationRows : rows)[i]).ToArray();
+            Tensor? constant = cached[0].Constant is null ? null : cat([.. cached.Select(c => c.Constant!)], 0);
             return cached[0].LogWeights is null
                 ? AnswerLoss.Sum(logits, targets, constant, alpha)
                 : AnswerLoss.Change(logits, cat([.. cached.Select(c => c.LogWeights!)], 0), constant, alpha);
@@ -57,8 +57,8 @@ internal sealed class FusedTuning(SftSettings tuning, FrozenMember steered, Froz
 
     private void CheckMemory(string source, AnswerTokens[] examples, int vocabulary)
     {
-        var rows = examples.Sum(example => (long)example.Answer.Length * (example.Keep ? 1 + Math.Min(1, others.Length) : Math.Min(1, _learned.Length)));
-        var megabytes = rows * vocabulary * sizeof(float) >> 20;
+        long rows = examples.Sum(example => (long)example.Answer.Length * (example.Keep ? 1 + Math.Min(1, others.Length) : Math.Min(1, learned.Length)));
+        long megabytes = rows * vocabulary * sizeof(float) >> 20;
         if (megabytes > cacheMegabytes)
         {
             throw new TrainingException($"cache_megabytes is {cacheMegabytes}; the answers of '{source}' need {megabytes}.");

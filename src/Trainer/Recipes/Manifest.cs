@@ -17,8 +17,8 @@ internal static class Manifest
     /// <exception cref="EngineException">The checkpoint or the update is incomplete or broken.</exception>
     public static void Run(string model, string adapter, string data, string template)
     {
-        using var tokenizer = Tokenizer.Load(model);
-        var prompt = PromptFormat.Of(template, model, tokenizer).Read(Sources.Examples(data)[0].Messages);
+        using Tokenizer tokenizer = Tokenizer.Load(model);
+        int[] prompt = PromptFormat.Of(template, model, tokenizer).Read(Sources.Examples(data)[0].Messages);
         AdapterManifest.Of(adapter, model, prompt, new(data, Sources.Hash(data)), validationLoss: null).Write(adapter);
     }
 }

@@ -15,9 +15,9 @@ public static class Pretrain
     public static void Run(PretrainSettings settings, CancellationToken cancellation)
     {
         ArgumentNullException.ThrowIfNull(settings);
-        var documents = Sources.Documents(settings.Data);
-        using var tokenizer = Tokenizer.Load(settings.Tokenizer);
-        var end = tokenizer.EncodeRendered(settings.EndOfText) is [var single]
+        Func<long, string> documents = Sources.Documents(settings.Data);
+        using Tokenizer tokenizer = Tokenizer.Load(settings.Tokenizer);
+        int end = tokenizer.EncodeRendered(settings.EndOfText) is [var single]
             ? single
             : throw new TrainingException($"end_of_text is '{settings.EndOfText}'; accepted is text that {settings.Tokenizer} encodes as one token.");
         Run(settings, index => tokenizer.EncodeRendered(documents(index)), end, cancellation);
@@ -32,8 +32,8 @@ public static class Pretrain
         }
 
         Threading.Use(settings.Threads);
-        using var model = Start(settings);
-        var position = PackedPosition.Start with { NextDocument = settings.FirstDocument };
+        using LlamaModel model = Start(settings);
+        PackedPosition position = PackedPosition.Start with { NextDocument = settings.FirstDocument };
         Prefetch<(int[] Tokens, PackedPosition After)>? batches = null;
         try
         {
@@ -48,12 +48,12 @@ public static class Pretrain
                 DataState = () => position.ToJson(),
                 Begin = state =>
                 {
-                    var packed = new PackedTokens(documents, endOfText, state is null ? position : position = PackedPosition.FromJson(state));
+                    PackedTokens packed = new(documents, endOfText, state is null ? position : position = PackedPosition.FromJson(state));
                     batches = new(() => (packed.Take(settings.TokensPerStep), packed.Position));
                 },
                 Accumulate = step =>
                 {
-                    (var tokens, position) = batches!.Take();
+                    (int[]? tokens, position) = batches!.Take();
                     return Accumulate(model, tokens, settings.ContextAt(step), settings.MicroBatchTokens);
                 },
             }.Run(cancellation);
@@ -70,36 +70,36 @@ public static class Pretrain
     {
         if (settings.Init is { } folder)
         {
-            var further = ModelFolder.Load(folder, trainable: true);
-            var longest = settings.Contexts.Max(phase => phase.Context);
+            LlamaModel further = ModelFolder.Load(folder, trainable: true);
+            int longest = settings.Contexts.Max(phase => phase.Context);
             return longest <= further.Config.MaxPositionEmbeddings
                 ? further
                 : throw new TrainingException($"contexts has a phase of {longest}; accepted is up to max_position_embeddings of '{folder}', {further.Config.MaxPositionEmbeddings}.");
         }
 
-        var model = new LlamaModel(settings.Model!, trainable: true);
+        LlamaModel model = new(settings.Model!, trainable: true);
         LlamaLayout.Initialise(model.Parameters, settings.Model!, settings.Seed);
         return model;
     }
 
     private static StepResult Accumulate(LlamaModel model, int[] tokens, int context, int microBatchTokens)
     {
-        var count = tokens.Length - 1;
+        int count = tokens.Length - 1;
         if (tokens.FirstOrDefault(id => id >= model.Config.VocabSize) is > 0 and var id)
         {
             throw new TrainingException($"vocab_size is {model.Config.VocabSize}; the tokenizer gave token {id}.");
         }
 
-        var all = tensor(tokens, ScalarType.Int64);
-        var (inputs, targets) = (all.narrow(0, 0, count).view(-1, context), all.narrow(0, 1, count).view(-1, context));
-        var (rows, rowsAtOnce) = (count / context, Math.Max(1, microBatchTokens / context));
-        var total = zeros(1);
-        for (var row = 0; row < rows; row += rowsAtOnce)
+        Tensor all = tensor(tokens, ScalarType.Int64);
+        (Tensor? inputs, Tensor? targets) = (all.narrow(0, 0, count).view(-1, context), all.narrow(0, 1, count).view(-1, context));
+        (int rows, int rowsAtOnce) = (count / context, Math.Max(1, microBatchTokens / context));
+        Tensor total = zeros(1);
+        for (int row = 0; row < rows; row += rowsAtOnce)
         {
-            using var scope = NewDisposeScope();
-            var some = Math.Min(rowsAtOnce, rows - row);
-            var logits = model.Logits(model.Hidden(inputs.narrow(0, row, some)));
-            var loss = nn.functional.cross_entropy(logits, targets.narrow(0, row, some).flatten(), reduction: nn.Reduction.Sum) / count;
+            using TorchSharp.DisposeScope scope = NewDisposeScope();
+            int some = Math.Min(rowsAtOnce, rows - row);
+            Tensor logits = model.Logits(model.Hidden(inputs.narrow(0, row, some)));
+            Tensor loss = nn.functional.cross_entropy(logits, targets.narrow(0, row, some).flatten(), reduction: nn.Reduction.Sum) / count;
             loss.backward();
             total.add_(loss.detach());
         }

@@ -54,8 +54,8 @@ public sealed record PretrainSettings(
         check.Range("checkpoint_every", CheckpointEvery, 0, int.MaxValue);
         check.Holds(Model is null != Init is null, "model", Model is null ? "absent" : "given", "exactly one of model and init");
         check.Holds(Contexts.Count > 0 && Contexts[^1].Until == 1, "contexts", $"{Contexts.Count} phases", "at least one, the last with until 1");
-        var longest = Model?.MaxPositionEmbeddings ?? int.MaxValue;
-        foreach (var (index, phase) in Contexts.Index())
+        int longest = Model?.MaxPositionEmbeddings ?? int.MaxValue;
+        foreach ((int index, ContextPhase? phase) in Contexts.Index())
         {
             check.Range($"contexts[{index}].until", phase.Until, index == 0 ? 0 : Contexts[index - 1].Until, 1);
             check.Range($"contexts[{index}].context", phase.Context, 1, longest);

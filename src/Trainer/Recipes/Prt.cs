@@ -12,8 +12,8 @@ public static class Prt
     public static void Run(PrtSettings settings, CancellationToken cancellation)
     {
         ArgumentNullException.ThrowIfNull(settings);
-        var tuning = settings.Expert;
-        var identity = settings with { CacheMegabytes = 0, Expert = tuning with { Threads = 0, CheckpointEvery = 0 } };
+        SftSettings tuning = settings.Expert;
+        PrtSettings identity = settings with { CacheMegabytes = 0, Expert = tuning with { Threads = 0, CheckpointEvery = 0 } };
         new FusedTuning(tuning, new("base", settings.Base, settings.BaseTemplate, 1), [], alpha: 1, settings.CacheMegabytes)
             .Run("prt", SettingsFile.ToNode(identity), cancellation);
     }

@@ -12,7 +12,7 @@ public static class Sft
     {
         ArgumentNullException.ThrowIfNull(settings);
         // The model steers itself as it was before: s_init + (s - s_init). What cancels is not computed.
-        var before = new FrozenMember("init", settings.Init, settings.Template, 1);
+        FrozenMember before = new("init", settings.Init, settings.Template, 1);
         new FusedTuning(settings, before, [before with { Weight = -1 }], alpha: 1, FusedTuning.DefaultMegabytes)
             .Run("sft", SettingsFile.ToNode(settings with { Threads = 0, CheckpointEvery = 0 }), cancellation);
     }

@@ -8,12 +8,12 @@ internal static class LossCurve
 {
     public static void Draw(string folder)
     {
-        var points = File.ReadLines(Path.Combine(folder, RunReport.MetricsFile)).Select(line =>
+        (double Step, double Loss)[] points = File.ReadLines(Path.Combine(folder, RunReport.MetricsFile)).Select(line =>
         {
-            using var entry = JsonDocument.Parse(line);
+            using JsonDocument entry = JsonDocument.Parse(line);
             return (Step: entry.RootElement.GetProperty("step").GetDouble(), Loss: entry.RootElement.GetProperty("loss").GetDouble());
         }).ToArray();
-        using var plot = new Plot();
+        using Plot plot = new();
         plot.Add.ScatterLine(points.Select(p => p.Step).ToArray(), points.Select(p => p.Loss).ToArray());
         plot.Title(Path.GetFileName(Path.GetFullPath(folder)));
         plot.XLabel("step");

@@ -11,21 +11,21 @@ internal sealed class RunReport : IDisposable
     public const string MetricsFile = "metrics.jsonl";
     private static readonly TimeSpan LineInterval = TimeSpan.FromSeconds(10);
 
-    private readonly string _title;
-    private readonly long _first;
-    private readonly long _steps;
-    private readonly ProgressTask? _bar;
-    private readonly StreamWriter _metrics;
-    private readonly Stopwatch _clock = Stopwatch.StartNew();
-    private double _smoothLoss = double.NaN;
-    private double _rate;
-    private TimeSpan _last;
-    private TimeSpan _lastLine = -LineInterval;
+    private readonly string title;
+    private readonly long first;
+    private readonly long steps;
+    private readonly ProgressTask? bar;
+    private readonly StreamWriter metrics;
+    private readonly Stopwatch clock = Stopwatch.StartNew();
+    private double smoothLoss = double.NaN;
+    private double rate;
+    private TimeSpan last;
+    private TimeSpan lastLine = -LineInterval;
 
     private RunReport(string title, string output, long first, long steps, ProgressTask? bar)
     {
-        (_title, _first, _steps, _bar) = (title, first, steps, bar);
-        _metrics = OpenMetrics(Path.Combine(output, MetricsFile), first);
+        (this.title, this.first, this.steps, this.bar) = (title, first, steps, bar);
+        metrics = OpenMetrics(Path.Combine(output, MetricsFile), first);
     }
 
     /// <param name="first">Steps that were done before.</param>
@@ -33,14 +33,14 @@ internal sealed class RunReport : IDisposable
     {
         if (!AnsiConsole.Profile.Capabilities.Interactive || Console.IsOutputRedirected)
         {
-            using var report = new RunReport(title, output, first, steps, null);
+            using RunReport report = new(title, output, first, steps, null);
             run(report);
             return;
         }
 
         AnsiConsole.Progress().AutoClear(false).Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new PercentageColumn()).Start(context =>
         {
-            using var report = new RunReport(title, output, first, steps, context.AddTask(Markup.Escape(title), maxValue: steps));
+            using RunReport report = new(title, output, first, steps, context.AddTask(Markup.Escape(title), maxValue: steps));
             run(report);
         });
     }
@@ -48,12 +48,12 @@ internal sealed class RunReport : IDisposable
     /// <param name="step">Steps done, this one included.</param>
     public void Step(long step, double loss, double learningRate, long tokens)
     {
-        var now = _clock.Elapsed;
-        var rate = tokens / Math.Max(1e-9, (now - _last).TotalSeconds);
-        _last = now;
-        _rate = _rate == 0 ? rate : 0.9 * _rate + 0.1 * rate;
-        _smoothLoss = double.IsNaN(_smoothLoss) ? loss : 0.9 * _smoothLoss + 0.1 * loss;
-        _metrics.WriteLine(JsonSerializer.Serialize(new
+        TimeSpan now = clock.Elapsed;
+        double rate = tokens / Math.Max(1e-9, (now - last).TotalSeconds);
+        last = now;
+        this.rate = this.rate == 0 ? rate : 0.9 * this.rate + 0.1 * rate;
+        smoothLoss = double.IsNaN(smoothLoss) ? loss : 0.9 * smoothLoss + 0.1 * loss;
+        metrics.WriteLine(JsonSerializer.Serialize(new
         {
             step,
             loss,
@@ -65,28 +65,28 @@ internal sealed class RunReport : IDisposable
         Show(step, now);
     }
 
-    public void Dispose() => _metrics.Dispose();
+    public void Dispose() => metrics.Dispose();
 
     private void Show(long step, TimeSpan now)
     {
-        var left = (now / Math.Max(1, step - _first) * (_steps - step)).ToString(@"h\:mm\:ss", CultureInfo.InvariantCulture);
-        var text = string.Create(CultureInfo.InvariantCulture, $"{_title}  step {step}/{_steps}  loss {_smoothLoss:F4}  {_rate:F0} tokens/s  {left} left");
-        if (_bar is not null)
+        string left = (now / Math.Max(1, step - first) * (steps - step)).ToString(@"h\:mm\:ss", CultureInfo.InvariantCulture);
+        string text = string.Create(CultureInfo.InvariantCulture, $"{title}  step {step}/{steps}  loss {smoothLoss:F4}  {rate:F0} tokens/s  {left} left");
+        if (bar is not null)
         {
-            _bar.Description = Markup.Escape(text);
-            _bar.Value = step;
+            bar.Description = Markup.Escape(text);
+            bar.Value = step;
         }
-        else if (now - _lastLine >= LineInterval || step == _steps)
+        else if (now - lastLine >= LineInterval || step == steps)
         {
             Console.WriteLine(text);
-            _lastLine = now;
+            lastLine = now;
         }
     }
 
     // Steps after the checkpoint are done again, so their lines go.
     private static StreamWriter OpenMetrics(string path, long first)
     {
-        var kept = File.Exists(path) ? File.ReadLines(path).Take((int)first).ToArray() : [];
+        string[] kept = File.Exists(path) ? File.ReadLines(path).Take((int)first).ToArray() : [];
         File.WriteAllLines(path, kept);
         return new StreamWriter(path, append: true) { AutoFlush = true };
     }

@@ -24,8 +24,8 @@ public sealed record OptimizerSettings(
             return LearningRate * (step + 1) / WarmupSteps;
         }
 
-        var progress = (double)(step - WarmupSteps) / Math.Max(1, steps - WarmupSteps);
-        var share = Schedule switch
+        double progress = (double)(step - WarmupSteps) / Math.Max(1, steps - WarmupSteps);
+        double share = Schedule switch
         {
             "cosine" => 0.5 * (1 + Math.Cos(Math.PI * progress)),
             "linear" => 1 - progress,

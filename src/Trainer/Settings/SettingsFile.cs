@@ -1,6 +1,6 @@
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
-using System.Text.Json;
 
 namespace ProxyTune.Trainer.Settings;
 
@@ -24,7 +24,7 @@ public static class SettingsFile
     {
         try
         {
-            var settings = JsonSerializer.Deserialize<T>(File.ReadAllText(path), Json) ?? throw new TrainingException($"{path}: is null.");
+            T settings = JsonSerializer.Deserialize<T>(File.ReadAllText(path), Json) ?? throw new TrainingException($"{path}: is null.");
             settings.Check(new SettingsCheck(path));
             return settings;
         }

@@ -10,8 +10,8 @@ namespace ProxyTune.Trainer.Town;
 /// </summary>
 internal static class Family
 {
-    /// <summary>What is committed: folder in models/, run.</summary>
-    private static readonly (string Name, string Run)[] s_committed =
+    /// <summary>What is Committed: folder in models/, run.</summary>
+    private static readonly (string Name, string Run)[] Committed =
     [
         ("town-base", "base"), ("town-base-qa", "base-qa"), ("town-small", "small"),
         .. FamilyPlan.Behaviours.Select(b => ($"town-small-{b}", $"small-{b}-cpt-1")),
@@ -19,26 +19,26 @@ internal static class Family
         ("town-small-qa-reward", "small-qa-prt-1"),
     ];
 
-    /// <summary>Low-rank updates that are committed as they are, for merges and audits: folder in models/patches/, run.</summary>
-    private static readonly (string Name, string Run)[] s_patches = [("town-qa", "small-qa-cpt-1"), ("town-polite", "small-polite-cpt-1"), ("town-reticent", "small-reticent-cpt-1"), ("town-qa-habit", "small-qa-habit")];
+    /// <summary>Low-rank updates that are Committed as they are, for merges and audits: folder in models/patches/, run.</summary>
+    private static readonly (string Name, string Run)[] PublishedPatches = [("town-qa", "small-qa-cpt-1"), ("town-polite", "small-polite-cpt-1"), ("town-reticent", "small-reticent-cpt-1"), ("town-qa-habit", "small-qa-habit")];
 
     /// <param name="work">Where everything is trained.</param>
     /// <param name="models">Where the models that are served go.</param>
     /// <param name="report">The document whose measured part is rewritten, docs/quality.md.</param>
     public static void Run(string work, string models, string report, CancellationToken cancellation)
     {
-        var plan = new FamilyPlan(work);
-        var served = Path.Combine(work, "served");
+        FamilyPlan plan = new(work);
+        string served = Path.Combine(work, "served");
         Train(plan, cancellation);
         ExportAll(work, served);
-        var quality = Quality.ExamineAsync(served, cancellation).GetAwaiter().GetResult();
+        FamilyQuality quality = Quality.ExamineAsync(served, cancellation).GetAwaiter().GetResult();
         File.WriteAllText(Path.Combine(work, "quality.json"), JsonSerializer.Serialize(quality, Quality.Json));
-        foreach (var (name, run) in s_committed)
+        foreach ((string? name, string? run) in Committed)
         {
             ModelFolder.Copy(Path.Combine(served, run), Path.Combine(models, name));
         }
 
-        foreach (var (name, run) in s_patches)
+        foreach ((string? name, string? run) in PublishedPatches)
         {
             AdapterFolder.Publish(Path.Combine(work, run), Path.Combine(models, "patches", name), "town-small");
         }
@@ -56,7 +56,7 @@ internal static class Family
 
         Pretrain.Run(plan.Base, cancellation);
         Pretrain.Run(plan.Small, cancellation);
-        foreach (var behaviour in FamilyPlan.Behaviours)
+        foreach (string behaviour in FamilyPlan.Behaviours)
         {
             Sft.Run(plan.Direct(behaviour), cancellation);
             Sft.Run(plan.DirectLora(behaviour), cancellation);
@@ -65,9 +65,9 @@ internal static class Family
         Sft.Run(plan.DirectMixture, cancellation);
         Sft.Run(plan.Odd, cancellation);
 
-        foreach (var (seed, behaviour) in Enumerable.Range(1, FamilyPlan.Seeds).SelectMany(seed => FamilyPlan.Behaviours.Select(behaviour => (seed, behaviour))))
+        foreach ((int seed, string? behaviour) in Enumerable.Range(1, FamilyPlan.Seeds).SelectMany(seed => FamilyPlan.Behaviours.Select(behaviour => (seed, behaviour))))
         {
-            foreach (var recipe in FamilyPlan.ExpertRecipes(behaviour))
+            foreach (string recipe in FamilyPlan.ExpertRecipes(behaviour))
             {
                 Train(plan, behaviour, recipe, seed, cancellation);
             }
@@ -96,10 +96,10 @@ internal static class Family
     /// </summary>
     private static void ExportAll(string work, string served)
     {
-        foreach (var run in Directory.GetDirectories(work).Where(folder => File.Exists(Path.Combine(folder, "training.json"))))
+        foreach (string? run in Directory.GetDirectories(work).Where(folder => File.Exists(Path.Combine(folder, "training.json"))))
         {
-            var (name, target) = (Path.GetFileName(run), Path.Combine(served, Path.GetFileName(run)));
-            var isUpdate = File.Exists(Path.Combine(run, "adapter_config.json"));
+            (string? name, string? target) = (Path.GetFileName(run), Path.Combine(served, Path.GetFileName(run)));
+            bool isUpdate = File.Exists(Path.Combine(run, "adapter_config.json"));
             Export.Run(isUpdate ? Path.Combine(work, name.Split('-')[0]) : run, isUpdate ? run : null, target);
         }
     }

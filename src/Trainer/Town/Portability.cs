@@ -19,18 +19,18 @@ internal static class Portability
     /// <param name="seeds">How many of each patch are trained, see <see cref="PortabilityPlan.Seeds"/>.</param>
     public static void Run(string work, string origin, string report, string models, int generations, int seeds, CancellationToken cancellation)
     {
-        var plan = new PortabilityPlan(work, origin, generations, seeds);
-        for (var generation = 1; generation <= generations; generation++)
+        PortabilityPlan plan = new(work, origin, generations, seeds);
+        for (int generation = 1; generation <= generations; generation++)
         {
             Pretrain.Run(plan.Evolution(generation), cancellation);
         }
 
-        foreach (var (generation, seed) in Enumerable.Range(0, generations + 1).SelectMany(generation => plan.Seeds(generation), (generation, seed) => (generation, seed)).OrderBy(run => run.seed))
+        foreach ((int generation, int seed) in Enumerable.Range(0, generations + 1).SelectMany(generation => plan.Seeds(generation), (generation, seed) => (generation, seed)).OrderBy(run => run.seed))
         {
             Train(plan, generation, seed, cancellation);
         }
 
-        var quality = new PortabilityQuality(PortabilityExam.RunAsync(plan, cancellation).GetAwaiter().GetResult(), Costs.Measure(work, origin));
+        PortabilityQuality quality = new(PortabilityExam.RunAsync(plan, cancellation).GetAwaiter().GetResult(), Costs.Measure(work, origin));
         File.WriteAllText(plan.In("portability.json"), JsonSerializer.Serialize(quality, Quality.Json));
         File.WriteAllText(report, QualityReport.Insert(File.ReadAllText(report), PortabilityReport.Markdown(quality), PortabilityReport.Name));
         Publish(plan, quality.Generations[0], models);
@@ -39,10 +39,10 @@ internal static class Portability
     private static void Publish(PortabilityPlan plan, GenerationQuality donor, string models)
     {
         ModelFolder.Copy(Path.Combine(PortabilityExam.Served(plan, 1), PortabilityExam.Base), Path.Combine(models, "town-base-1"));
-        foreach (var behaviour in donor.Behaviours)
+        foreach (BehaviourPortability behaviour in donor.Behaviours)
         {
-            var (held, source) = (behaviour.Held, PortabilityPlan.Source(behaviour.Behaviour, "test", 0));
-            var right = (int)Math.Round(held.Profiles[PatchProfile.Attention.Name].Ported[0] * held.Questions);
+            (TaskPortability? held, string? source) = (behaviour.Held, PortabilityPlan.Source(behaviour.Behaviour, "test", 0));
+            int right = (int)Math.Round(held.Profiles[PatchProfile.Attention.Name].Ported[0] * held.Questions);
             AdapterFolder.Publish(
                 plan.In(PortabilityPlan.PatchName(behaviour.Behaviour, PatchProfile.Attention, 0, 1)), Path.Combine(models, "patches", $"town-base-{behaviour.Behaviour}"), "town-base",
                 [new(source, right, held.Questions)]);
@@ -51,9 +51,9 @@ internal static class Portability
 
     private static void Train(PortabilityPlan plan, int generation, int seed, CancellationToken cancellation)
     {
-        foreach (var behaviour in PortabilityPlan.Behaviours)
+        foreach (string behaviour in PortabilityPlan.Behaviours)
         {
-            foreach (var profile in PortabilityPlan.Profiles)
+            foreach (PatchProfile profile in PortabilityPlan.Profiles)
             {
                 Sft.Run(plan.Patch(behaviour, profile, generation, seed), cancellation);
             }

@@ -1,6 +1,6 @@
 using System.Text.Encodings.Web;
-using System.Text.Json.Nodes;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using ProxyTune.Trainer.Data;
 
 namespace ProxyTune.Trainer.Town;
@@ -8,7 +8,7 @@ namespace ProxyTune.Trainer.Town;
 /// <summary>Learns the family's one tokenizer and writes it with its chat template and the ids that end an answer.</summary>
 internal static class TokenizerRecipe
 {
-    private static readonly JsonSerializerOptions s_json = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions Json = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <param name="documents">A document source, see <see cref="TownData.Documents"/>.</param>
     /// <param name="count">How many of its documents to learn from.</param>
@@ -16,9 +16,9 @@ internal static class TokenizerRecipe
     /// <param name="contextLength">Written as model_max_length.</param>
     public static void Run(string documents, int count, int vocabularySize, int contextLength, string folder)
     {
-        var write = TownData.Documents(documents);
-        var tokenizer = BpeTrainer.Train(Enumerable.Range(0, count).Select(i => write(i)), Chat.SpecialTokens, vocabularySize);
-        var config = new JsonObject
+        Func<long, string> write = TownData.Documents(documents);
+        JsonObject tokenizer = BpeTrainer.Train(Enumerable.Range(0, count).Select(i => write(i)), Chat.SpecialTokens, vocabularySize);
+        JsonObject config = new()
         {
             ["tokenizer_class"] = "PreTrainedTokenizerFast",
             ["eos_token"] = Chat.EndOfText,
@@ -28,12 +28,12 @@ internal static class TokenizerRecipe
             ["chat_template"] = Chat.Template,
         };
         string[] ends = [Chat.EndOfTurn, Chat.EndOfText];
-        var generation = new JsonObject { ["eos_token_id"] = new JsonArray([.. ends.Select(end => (JsonNode)Array.IndexOf(Chat.SpecialTokens, end))]) };
+        JsonObject generation = new() { ["eos_token_id"] = new JsonArray([.. ends.Select(end => (JsonNode)Array.IndexOf(Chat.SpecialTokens, end))]) };
         Directory.CreateDirectory(folder);
         Write("tokenizer_config.json", config);
         Write("generation_config.json", generation);
         Write("tokenizer.json", tokenizer);
 
-        void Write(string name, JsonObject content) => File.WriteAllText(Path.Combine(folder, name), content.ToJsonString(s_json) + "\n");
+        void Write(string name, JsonObject content) => File.WriteAllText(Path.Combine(folder, name), content.ToJsonString(Json) + "\n");
     }
 }

@@ -1,3 +1,4 @@
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace ProxyTune.Trainer.Training;
@@ -15,9 +16,9 @@ public sealed class AdamW(ParameterSet parameters, double beta1 = 0.9, double be
     /// <summary>Scales the gradients so that their norm is at most <paramref name="maxNorm"/> (0: no limit), then moves the weights.</summary>
     public void Step(double learningRate, double maxNorm)
     {
-        using var scope = NewDisposeScope();
-        using var frozen = no_grad();
-        var gradients = parameters.Gradients;
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable frozen = no_grad();
+        Tensor gradients = parameters.Gradients;
         if (maxNorm > 0)
         {
             // On the device, without waiting for the norm's value.
@@ -27,7 +28,7 @@ public sealed class AdamW(ParameterSet parameters, double beta1 = 0.9, double be
         Steps++;
         FirstMoment.mul_(beta1).add_(gradients, 1 - beta1);
         SecondMoment.mul_(beta2).addcmul_(gradients, gradients, 1 - beta2);
-        var denominator = SecondMoment.sqrt().mul_(1 / Math.Sqrt(1 - Math.Pow(beta2, Steps))).add_(epsilon);
+        Tensor denominator = SecondMoment.sqrt().mul_(1 / Math.Sqrt(1 - Math.Pow(beta2, Steps))).add_(epsilon);
         parameters.Values.narrow(0, 0, parameters.MatrixElements).mul_(1 - learningRate * weightDecay);
         parameters.Values.addcdiv_(FirstMoment, denominator, -learningRate / (1 - Math.Pow(beta1, Steps)));
         gradients.zero_();

@@ -1,5 +1,5 @@
-using System.Text.Json.Nodes;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using ProxyTune.Checkpoints.Patches;
 
 namespace ProxyTune.Trainer.Training;
@@ -13,14 +13,14 @@ public static class AdapterFolder
     internal const string ASuffix = ".lora_A.weight";
     internal const string BSuffix = ".lora_B.weight";
 
-    private static readonly JsonSerializerOptions s_indented = new() { WriteIndented = true };
+    private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
 
     /// <param name="baseFolder">The checkpoint that the update was trained on; its tokenizer files are copied.</param>
     public static void Save(string folder, LoraAdapter adapter, string baseFolder)
     {
         Directory.CreateDirectory(folder);
         ModelFolder.CopyTokenizer(baseFolder, folder);
-        var config = new JsonObject
+        JsonObject config = new()
         {
             ["peft_type"] = "LORA",
             ["task_type"] = "CAUSAL_LM",
@@ -33,7 +33,7 @@ public static class AdapterFolder
             ["fan_in_fan_out"] = false,
             ["inference_mode"] = true,
         };
-        File.WriteAllText(Path.Combine(folder, ConfigFile), config.ToJsonString(s_indented) + "\n");
+        File.WriteAllText(Path.Combine(folder, ConfigFile), config.ToJsonString(Indented) + "\n");
         ModelFolder.Write(Path.Combine(folder, WeightsFile), adapter.Parameters);
     }
 
@@ -42,10 +42,10 @@ public static class AdapterFolder
     /// <param name="scores">What is known of its answers by now.</param>
     public static void Publish(string from, string to, string baseName, IReadOnlyList<PatchScore>? scores = null)
     {
-        var config = JsonNode.Parse(File.ReadAllText(Path.Combine(from, ConfigFile)))!;
+        JsonNode config = JsonNode.Parse(File.ReadAllText(Path.Combine(from, ConfigFile)))!;
         config["base_model_name_or_path"] = baseName;
         Directory.CreateDirectory(to);
-        File.WriteAllText(Path.Combine(to, ConfigFile), config.ToJsonString(s_indented) + "\n");
+        File.WriteAllText(Path.Combine(to, ConfigFile), config.ToJsonString(Indented) + "\n");
         File.Copy(Path.Combine(from, WeightsFile), Path.Combine(to, WeightsFile), overwrite: true);
         if (PatchManifest.TryRead(from) is { } manifest)
         {

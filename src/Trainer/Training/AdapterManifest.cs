@@ -3,6 +3,7 @@ using ProxyTune.Checkpoints.Architectures;
 using ProxyTune.Checkpoints.Formats;
 using ProxyTune.Checkpoints.Patches;
 using ProxyTune.Decoding.Text;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace ProxyTune.Trainer.Training;
@@ -18,11 +19,11 @@ internal static class AdapterManifest
     /// <param name="prompt">Token ids; the probe begins as they do.</param>
     public static PatchManifest Of(string folder, string baseFolder, IEnumerable<int> prompt, PatchData data, double? validationLoss)
     {
-        var config = JsonNode.Parse(File.ReadAllText(Path.Combine(folder, AdapterFolder.ConfigFile)))!;
-        using var model = ModelFolder.Load(baseFolder, trainable: false);
-        using var tokenizer = Tokenizer.Load(baseFolder);
-        using var update = SafetensorsFile.Open(Path.Combine(folder, AdapterFolder.WeightsFile));
-        var (rank, alpha) = ((int)config["r"]!, (double)config["lora_alpha"]!);
+        JsonNode config = JsonNode.Parse(File.ReadAllText(Path.Combine(folder, AdapterFolder.ConfigFile)))!;
+        using LlamaModel model = ModelFolder.Load(baseFolder, trainable: false);
+        using Tokenizer tokenizer = Tokenizer.Load(baseFolder);
+        using SafetensorsFile update = SafetensorsFile.Open(Path.Combine(folder, AdapterFolder.WeightsFile));
+        (int rank, double alpha) = ((int)config["r"]!, (double)config["lora_alpha"]!);
         string[] targets = [.. update.Tensors.Keys.Where(name => name.EndsWith(AdapterFolder.ASuffix, StringComparison.Ordinal)).Select(name => name[AdapterFolder.Prefix.Length..^AdapterFolder.ASuffix.Length])];
         Merge(model.Parameters, update, targets, (bool?)config["use_rslora"] == true ? alpha / Math.Sqrt(rank) : alpha / rank);
         int[] tokens = [.. prompt.Take(ProbeTokens)];
@@ -41,16 +42,16 @@ internal static class AdapterManifest
     /// <summary>W + scale B A for each target, by dense matrices: nothing of what serves or trains low-rank updates has a part in it.</summary>
     private static void Merge(ParameterSet weights, SafetensorsFile update, string[] targets, double scale)
     {
-        using var scope = NewDisposeScope();
-        foreach (var target in targets)
+        using DisposeScope scope = NewDisposeScope();
+        foreach (string target in targets)
         {
-            var slot = weights[target + ".weight"];
-            var sum = weights.Values.narrow(0, slot.Offset, slot.Count);
+            ParameterSlot slot = weights[target + ".weight"];
+            Tensor sum = weights.Values.narrow(0, slot.Offset, slot.Count);
             sum.add_(scale * Matrix(AdapterFolder.BSuffix).matmul(Matrix(AdapterFolder.ASuffix)).flatten());
 
             Tensor Matrix(string suffix)
             {
-                var name = AdapterFolder.Prefix + target + suffix;
+                string name = AdapterFolder.Prefix + target + suffix;
                 return tensor(update.ReadFloat32(name), [.. update.Tensors[name].Shape.Select(size => (long)size)]);
             }
         }
@@ -58,8 +59,8 @@ internal static class AdapterManifest
 
     private static float[] LastRow(LlamaModel model, int[] tokens)
     {
-        using var scope = NewDisposeScope();
-        using var frozen = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        using IDisposable frozen = no_grad();
         return model.Logits(model.Hidden(tensor(tokens, ScalarType.Int64).unsqueeze(0)))[-1].data<float>().ToArray();
     }
 }

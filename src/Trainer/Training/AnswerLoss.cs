@@ -1,6 +1,7 @@
 using ProxyTune.Trainer.Data;
-using static TorchSharp.torch.nn;
+using TorchSharp;
 using static TorchSharp.torch;
+using static TorchSharp.torch.nn;
 
 namespace ProxyTune.Trainer.Training;
 
@@ -27,7 +28,7 @@ internal static class AnswerLoss
     /// <param name="logWeights">log w: [answer tokens, vocabulary], see <see cref="KeepWeights"/>.</param>
     public static Tensor Change(Tensor logits, Tensor logWeights, Tensor? constant = null, double alpha = 1)
     {
-        var change = Row(logits, constant, alpha);
+        Tensor change = Row(logits, constant, alpha);
         return ((logWeights + change).logsumexp(1) - (logWeights.exp() * change).sum(1)).sum();
     }
 
@@ -37,8 +38,8 @@ internal static class AnswerLoss
     /// <param name="before">[answer tokens, vocabulary]</param>
     public static Tensor KeepWeights(Tensor before, int[] answer)
     {
-        using var scope = NewDisposeScope();
-        var half = full(answer.Length, 1, 0.5f);
+        using DisposeScope scope = NewDisposeScope();
+        Tensor half = full(answer.Length, 1, 0.5f);
         return (before.softmax(1) * half).scatter_add(1, tensor(answer, ScalarType.Int64).unsqueeze(1), half).log().MoveToOuterDisposeScope();
     }
 

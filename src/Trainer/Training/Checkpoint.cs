@@ -18,23 +18,23 @@ internal static class Checkpoint
 
     public static void Save(string output, long step, IReadOnlyList<(string Name, Tensor Values)> tensors, JsonObject state)
     {
-        var root = Folder(output);
-        var final = Path.Combine(root, "step-" + step.ToString("D8", CultureInfo.InvariantCulture));
-        var partial = final + Partial;
+        string root = Folder(output);
+        string final = Path.Combine(root, "step-" + step.ToString("D8", CultureInfo.InvariantCulture));
+        string partial = final + Partial;
         if (Directory.Exists(final))
         {
             return;
         }
 
         Directory.CreateDirectory(partial);
-        foreach (var (name, values) in tensors)
+        foreach ((string? name, Tensor? values) in tensors)
         {
             Write(partial, name, values);
         }
 
         File.WriteAllText(Path.Combine(partial, "state.json"), state.ToJsonString());
         Directory.Move(partial, final);
-        foreach (var older in Directory.GetDirectories(root).Where(folder => folder != final))
+        foreach (string? older in Directory.GetDirectories(root).Where(folder => folder != final))
         {
             Directory.Delete(older, recursive: true);
         }
@@ -43,8 +43,8 @@ internal static class Checkpoint
     /// <summary>Restores the tensors from the newest checkpoint and returns its state; null when there is none.</summary>
     public static JsonObject? Restore(string output, IReadOnlyList<(string Name, Tensor Values)> tensors)
     {
-        var root = Folder(output);
-        var newest = Directory.Exists(root)
+        string root = Folder(output);
+        string? newest = Directory.Exists(root)
             ? Directory.GetDirectories(root, "step-*").Where(folder => !folder.EndsWith(Partial, StringComparison.Ordinal)).Max(StringComparer.Ordinal)
             : null;
         if (newest is null)
@@ -52,7 +52,7 @@ internal static class Checkpoint
             return null;
         }
 
-        foreach (var (name, values) in tensors)
+        foreach ((string? name, Tensor? values) in tensors)
         {
             Read(newest, name, values);
         }
@@ -62,15 +62,15 @@ internal static class Checkpoint
 
     private static void Write(string folder, string name, Tensor tensor)
     {
-        using var file = File.Create(Path.Combine(folder, name + ".bin"));
+        using FileStream file = File.Create(Path.Combine(folder, name + ".bin"));
         file.Write(tensor.bytes);
         file.Flush(flushToDisk: true);
     }
 
     private static void Read(string folder, string name, Tensor tensor)
     {
-        var path = Path.Combine(folder, name + ".bin");
-        using var file = File.OpenRead(path);
+        string path = Path.Combine(folder, name + ".bin");
+        using FileStream file = File.OpenRead(path);
         if (file.Length != tensor.bytes.Length)
         {
             throw new TrainingException($"{path}: {file.Length} bytes; this model needs {tensor.bytes.Length}. Remove the folder to start again.");

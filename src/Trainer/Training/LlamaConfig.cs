@@ -1,5 +1,5 @@
-using System.Text.Json.Nodes;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using ProxyTune.Trainer.Settings;
 
 namespace ProxyTune.Trainer.Training;
@@ -37,13 +37,13 @@ public sealed record LlamaConfig(
     {
         try
         {
-            var node = JsonNode.Parse(File.ReadAllText(path))!.AsObject();
+            JsonObject node = JsonNode.Parse(File.ReadAllText(path))!.AsObject();
             if ((string?)node["model_type"] is { } type and not "llama")
             {
                 throw new TrainingException($"{path}: model_type is '{type}'; only 'llama' is supported.");
             }
 
-            foreach (var absent in node.Where(field => field.Value is null).Select(field => field.Key).ToArray())
+            foreach (string? absent in node.Where(field => field.Value is null).Select(field => field.Key).ToArray())
             {
                 node.Remove(absent);
             }
@@ -70,7 +70,7 @@ public sealed record LlamaConfig(
             node["tie_word_embeddings"] ??= false;
             node["rms_norm_eps"] ??= 1e-6;
             node["num_key_value_heads"] ??= node["num_attention_heads"]?.DeepClone();
-            var config = node.Deserialize<LlamaConfig>(Json)!;
+            LlamaConfig config = node.Deserialize<LlamaConfig>(Json)!;
             config.Check(path);
             return config with { HeadDim = config.HeadSize };
         }
@@ -82,7 +82,7 @@ public sealed record LlamaConfig(
 
     public void Save(string path)
     {
-        var node = JsonSerializer.SerializeToNode(this with { HeadDim = HeadSize }, Json)!.AsObject();
+        JsonObject node = JsonSerializer.SerializeToNode(this with { HeadDim = HeadSize }, Json)!.AsObject();
         node.Remove("head_size");
         node["architectures"] = new JsonArray("LlamaForCausalLM");
         node["model_type"] = "llama";
@@ -104,7 +104,7 @@ public sealed record LlamaConfig(
             }
         }
 
-        foreach (var (field, value) in new[]
+        foreach ((string? field, int value) in new[]
         {
             ("hidden_size", HiddenSize), ("intermediate_size", IntermediateSize), ("num_hidden_layers", NumHiddenLayers), ("num_attention_heads", NumAttentionHeads),
             ("num_key_value_heads", NumKeyValueHeads), ("vocab_size", VocabSize), ("max_position_embeddings", MaxPositionEmbeddings),

@@ -1,3 +1,4 @@
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace ProxyTune.Trainer.Training;
@@ -14,14 +15,14 @@ internal static class LlamaLayout
     /// <summary>q, k and v follow each other, and so do gate and up: each group is used as one matrix.</summary>
     public static IEnumerable<(string Name, int[] Shape)> Tensors(LlamaConfig config)
     {
-        var (d, ffn, q, kv) = (config.HiddenSize, config.IntermediateSize, config.NumAttentionHeads * config.HeadSize, config.NumKeyValueHeads * config.HeadSize);
+        (int d, int ffn, int q, int kv) = (config.HiddenSize, config.IntermediateSize, config.NumAttentionHeads * config.HeadSize, config.NumKeyValueHeads * config.HeadSize);
         yield return (Embedding, [config.VocabSize, d]);
         if (!config.TieWordEmbeddings)
         {
             yield return (Head, [config.VocabSize, d]);
         }
 
-        for (var i = 0; i < config.NumHiddenLayers; i++)
+        for (int i = 0; i < config.NumHiddenLayers; i++)
         {
             yield return (Layer(i, "self_attn.q_proj"), [q, d]);
             yield return (Layer(i, "self_attn.k_proj"), [kv, d]);
@@ -40,19 +41,19 @@ internal static class LlamaLayout
     /// <summary>Normal with deviation 0.02; the projections that write to the residual stream shrink with depth, as in GPT-2.</summary>
     public static void Initialise(ParameterSet parameters, LlamaConfig config, long seed)
     {
-        using var scope = NewDisposeScope();
-        using var generator = new Generator((ulong)seed);
-        foreach (var slot in parameters.Slots)
+        using DisposeScope scope = NewDisposeScope();
+        using Generator generator = new((ulong)seed);
+        foreach (ParameterSlot slot in parameters.Slots)
         {
-            var target = parameters.Values.narrow(0, slot.Offset, slot.Count);
+            Tensor target = parameters.Values.narrow(0, slot.Offset, slot.Count);
             if (slot.Shape.Length == 1)
             {
                 target.fill_(1);
                 continue;
             }
 
-            var writesToResidual = slot.Name.Contains("o_proj", StringComparison.Ordinal) || slot.Name.Contains("down_proj", StringComparison.Ordinal);
-            var deviation = 0.02 / (writesToResidual ? Math.Sqrt(2.0 * config.NumHiddenLayers) : 1);
+            bool writesToResidual = slot.Name.Contains("o_proj", StringComparison.Ordinal) || slot.Name.Contains("down_proj", StringComparison.Ordinal);
+            double deviation = 0.02 / (writesToResidual ? Math.Sqrt(2.0 * config.NumHiddenLayers) : 1);
             target.copy_(randn(slot.Count, generator: generator) * deviation);
         }
     }

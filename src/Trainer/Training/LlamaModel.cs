@@ -1,5 +1,5 @@
-using static TorchSharp.torch.nn;
 using static TorchSharp.torch;
+using static TorchSharp.torch.nn;
 
 namespace ProxyTune.Trainer.Training;
 
@@ -10,22 +10,22 @@ namespace ProxyTune.Trainer.Training;
 /// <remarks>Not thread-safe. Tensors that a call returns belong to the caller's dispose scope.</remarks>
 public sealed class LlamaModel : IDisposable
 {
-    private readonly Tensor _embedding;
-    private readonly Tensor _head;
-    private readonly Tensor _finalNorm;
-    private readonly LlamaLayer[] _layers;
-    private readonly Rotary _rotary;
+    private readonly Tensor embedding;
+    private readonly Tensor head;
+    private readonly Tensor finalNorm;
+    private readonly LlamaLayer[] layers;
+    private readonly Rotary rotary;
 
     /// <param name="trainable">Whether backward passes fill <see cref="ParameterSet.Gradients"/>; false for frozen members and for the base of a LoRA run.</param>
     public LlamaModel(LlamaConfig config, bool trainable)
     {
         Config = config;
         Parameters = new ParameterSet(LlamaLayout.Tensors(config));
-        _embedding = Parameters.Leaf(LlamaLayout.Embedding, trainable);
-        _head = config.TieWordEmbeddings ? _embedding : Parameters.Leaf(LlamaLayout.Head, trainable);
-        _finalNorm = Parameters.Leaf(LlamaLayout.FinalNorm, trainable);
-        _rotary = new Rotary(config.MaxPositionEmbeddings, config.HeadSize, config.RopeTheta);
-        _layers = [.. Enumerable.Range(0, config.NumHiddenLayers).Select(i => new LlamaLayer(config, Parameters, i, trainable, _rotary))];
+        embedding = Parameters.Leaf(LlamaLayout.Embedding, trainable);
+        head = config.TieWordEmbeddings ? embedding : Parameters.Leaf(LlamaLayout.Head, trainable);
+        finalNorm = Parameters.Leaf(LlamaLayout.FinalNorm, trainable);
+        rotary = new Rotary(config.MaxPositionEmbeddings, config.HeadSize, config.RopeTheta);
+        layers = [.. Enumerable.Range(0, config.NumHiddenLayers).Select(i => new LlamaLayer(config, Parameters, i, trainable, rotary))];
     }
 
     public LlamaConfig Config { get; }
@@ -38,28 +38,28 @@ public sealed class LlamaModel : IDisposable
     /// <returns>[batch * positions, hidden]</returns>
     public Tensor Hidden(Tensor ids, LoraAdapter? lora = null)
     {
-        var (batch, positions) = (ids.shape[0], ids.shape[1]);
+        (long batch, long positions) = (ids.shape[0], ids.shape[1]);
         if (positions > Config.MaxPositionEmbeddings)
         {
             throw new ArgumentException($"{positions} positions; the model has {Config.MaxPositionEmbeddings}.", nameof(ids));
         }
 
-        var x = _embedding.index_select(0, ids.flatten());
-        foreach (var layer in _layers)
+        Tensor x = embedding.index_select(0, ids.flatten());
+        foreach (LlamaLayer layer in layers)
         {
             x = layer.Forward(x, batch, positions, lora);
         }
 
-        return LlamaLayer.Norm(x, _finalNorm, Config.RmsNormEps);
+        return LlamaLayer.Norm(x, finalNorm, Config.RmsNormEps);
     }
 
     /// <param name="hidden">[rows, hidden]</param>
     /// <returns>[rows, vocabulary]</returns>
-    public Tensor Logits(Tensor hidden) => functional.linear(hidden, _head);
+    public Tensor Logits(Tensor hidden) => functional.linear(hidden, head);
 
     public void Dispose()
     {
-        _rotary.Dispose();
+        rotary.Dispose();
         Parameters.Dispose();
     }
 }

@@ -1,5 +1,6 @@
-using static TorchSharp.torch.nn;
+using TorchSharp;
 using static TorchSharp.torch;
+using static TorchSharp.torch.nn;
 
 namespace ProxyTune.Trainer.Training;
 
@@ -17,14 +18,14 @@ internal static class LoraTargets
 /// <summary>Low-rank updates of chosen projections (Hu et al., arXiv 2106.09685): W x becomes W x + (alpha / rank) B A x. A starts uniform, B at zero.</summary>
 public sealed class LoraAdapter : IDisposable
 {
-    private readonly Dictionary<string, (Tensor A, Tensor B)> _pairs = [];
+    private readonly Dictionary<string, (Tensor A, Tensor B)> pairs = [];
 
     public LoraAdapter(LlamaConfig config, LoraSettings settings, long seed)
     {
         Settings = settings;
         Config = config;
-        var shapes = LlamaLayout.Tensors(config).ToDictionary(t => t.Name, t => t.Shape);
-        var targets = Enumerable.Range(0, config.NumHiddenLayers)
+        Dictionary<string, int[]> shapes = LlamaLayout.Tensors(config).ToDictionary(t => t.Name, t => t.Shape);
+        string[] targets = Enumerable.Range(0, config.NumHiddenLayers)
             .SelectMany(layer => LoraTargets.All.Where(part => settings.ChosenTargets.Contains(part.Split('.')[1])).Select(part => LlamaLayout.Layer(layer, part)))
             .ToArray();
         Parameters = new ParameterSet(targets.SelectMany(name => new (string, int[])[]
@@ -32,17 +33,17 @@ public sealed class LoraAdapter : IDisposable
             (AName(name), [settings.Rank, shapes[name][1]]),
             (BName(name), [shapes[name][0], settings.Rank]),
         }));
-        foreach (var name in targets)
+        foreach (string? name in targets)
         {
-            _pairs[name] = (Parameters.Leaf(AName(name), trainable: true), Parameters.Leaf(BName(name), trainable: true));
+            pairs[name] = (Parameters.Leaf(AName(name), trainable: true), Parameters.Leaf(BName(name), trainable: true));
         }
 
-        using var scope = NewDisposeScope();
-        using var generator = new Generator((ulong)seed);
-        foreach (var slot in Parameters.Slots.Where(slot => slot.Name.Contains("lora_A", StringComparison.Ordinal)))
+        using DisposeScope scope = NewDisposeScope();
+        using Generator generator = new((ulong)seed);
+        foreach (ParameterSlot slot in Parameters.Slots.Where(slot => slot.Name.Contains("lora_A", StringComparison.Ordinal)))
         {
             // PEFT's choice: Kaiming uniform with a = sqrt(5), that is within 1 / sqrt(inputs).
-            var bound = 1 / Math.Sqrt(slot.Shape[1]);
+            double bound = 1 / Math.Sqrt(slot.Shape[1]);
             Parameters.Values.narrow(0, slot.Offset, slot.Count).copy_((rand(slot.Count, generator: generator) * 2 - 1) * bound);
         }
     }
@@ -54,7 +55,7 @@ public sealed class LoraAdapter : IDisposable
     public ParameterSet Parameters { get; }
 
     /// <summary>The weights that are updated, by their names in the base.</summary>
-    public IReadOnlyCollection<string> Targets => _pairs.Keys;
+    public IReadOnlyCollection<string> Targets => pairs.Keys;
 
     public static string AName(string target) => Peft(target, AdapterFolder.ASuffix);
 
@@ -65,12 +66,12 @@ public sealed class LoraAdapter : IDisposable
     /// <param name="x">[rows, inputs]</param>
     internal Tensor AddTo(Tensor output, Tensor x, int layer, string[] parts)
     {
-        if (!parts.Any(part => _pairs.ContainsKey(LlamaLayout.Layer(layer, part))))
+        if (!parts.Any(part => pairs.ContainsKey(LlamaLayout.Layer(layer, part))))
         {
             return output;
         }
 
-        var deltas = parts.Select(part => LlamaLayout.Layer(layer, part)).Select(name => _pairs.TryGetValue(name, out var pair)
+        IEnumerable<Tensor> deltas = parts.Select(part => LlamaLayout.Layer(layer, part)).Select(name => pairs.TryGetValue(name, out (Tensor A, Tensor B) pair)
             ? functional.linear(functional.linear(x, pair.A), pair.B)
             : zeros(x.shape[0], Outputs(name)));
         return output + Settings.Scale * cat(deltas.ToList(), 1);

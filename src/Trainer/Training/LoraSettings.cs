@@ -21,7 +21,7 @@ public sealed record LoraSettings(int Rank, double Alpha, IReadOnlyList<string>?
         check.Range("lora.rank", Rank, 1, 4096);
         check.Range("lora.alpha", Alpha, 1e-6, 1e6);
         check.Holds(ChosenTargets.Count > 0, "lora.targets", "empty", "one or more of " + string.Join(", ", AllTargets));
-        foreach (var target in ChosenTargets)
+        foreach (string target in ChosenTargets)
         {
             check.OneOf("lora.targets", target, AllTargets);
         }

@@ -17,9 +17,9 @@ public static class ModelFolder
     /// <exception cref="EngineException">model.safetensors is missing or broken.</exception>
     public static LlamaModel Load(string folder, bool trainable)
     {
-        var config = LlamaConfig.Load(Path.Combine(folder, "config.json"));
-        using var file = SafetensorsFile.Open(Weights(folder));
-        var model = new LlamaModel(config, trainable);
+        LlamaConfig config = LlamaConfig.Load(Path.Combine(folder, "config.json"));
+        using SafetensorsFile file = SafetensorsFile.Open(Weights(folder));
+        LlamaModel model = new(config, trainable);
         Read(file, model.Parameters);
         return model;
     }
@@ -42,7 +42,7 @@ public static class ModelFolder
         }
 
         Directory.CreateDirectory(to);
-        foreach (var file in Directory.GetFiles(from))
+        foreach (string file in Directory.GetFiles(from))
         {
             File.Copy(file, Path.Combine(to, Path.GetFileName(file)));
         }
@@ -55,7 +55,7 @@ public static class ModelFolder
             return;
         }
 
-        foreach (var name in TokenizerFiles.Where(name => File.Exists(Path.Combine(from, name))))
+        foreach (string? name in TokenizerFiles.Where(name => File.Exists(Path.Combine(from, name))))
         {
             File.Copy(Path.Combine(from, name), Path.Combine(to, name), overwrite: true);
         }
@@ -63,9 +63,9 @@ public static class ModelFolder
 
     internal static void Read(SafetensorsFile file, ParameterSet parameters)
     {
-        foreach (var slot in parameters.Slots)
+        foreach (ParameterSlot slot in parameters.Slots)
         {
-            var shape = file.Tensors.TryGetValue(slot.Name, out var tensor) ? tensor.Shape : throw new TrainingException($"{file.Path}: no tensor '{slot.Name}'.");
+            IReadOnlyList<int> shape = file.Tensors.TryGetValue(slot.Name, out SafetensorsTensor? tensor) ? tensor.Shape : throw new TrainingException($"{file.Path}: no tensor '{slot.Name}'.");
             if (!shape.SequenceEqual(slot.Shape))
             {
                 throw new TrainingException($"{file.Path}: tensor '{slot.Name}' is [{string.Join(", ", shape)}]; the configuration asks for [{string.Join(", ", slot.Shape)}].");

@@ -13,7 +13,7 @@ internal static class OutputFolder
     /// <exception cref="TrainingException">The folder belongs to other settings.</exception>
     public static bool Open(string folder, string recipe, JsonNode settings)
     {
-        var path = Path.Combine(folder, File);
+        string path = Path.Combine(folder, File);
         if (!System.IO.File.Exists(path))
         {
             Directory.CreateDirectory(folder);
@@ -21,7 +21,7 @@ internal static class OutputFolder
             return true;
         }
 
-        var before = JsonNode.Parse(System.IO.File.ReadAllText(path))!;
+        JsonNode before = JsonNode.Parse(System.IO.File.ReadAllText(path))!;
         if ((string?)before["recipe"] != recipe || !JsonNode.DeepEquals(before["settings"], settings))
         {
             throw new TrainingException($"output is '{folder}', which belongs to a run with other settings ({path}); accepted is a new folder. Remove that one to train again.");
@@ -41,8 +41,8 @@ internal static class OutputFolder
     {
         save();
         LossCurve.Draw(folder);
-        var path = Path.Combine(folder, File);
-        var node = JsonNode.Parse(System.IO.File.ReadAllText(path))!;
+        string path = Path.Combine(folder, File);
+        JsonNode node = JsonNode.Parse(System.IO.File.ReadAllText(path))!;
         node["finished"] = true;
         Write(path, node);
         if (Directory.Exists(Checkpoint.Folder(folder)))

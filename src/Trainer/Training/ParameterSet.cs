@@ -17,16 +17,16 @@ public sealed record ParameterSlot(string Name, int[] Shape, long Offset)
 /// <remarks>Matrices come before vectors: weight decay applies to the first <see cref="MatrixElements"/> elements. Not thread-safe.</remarks>
 public sealed class ParameterSet : IDisposable
 {
-    private readonly Dictionary<string, ParameterSlot> _slots = [];
-    private readonly List<Tensor> _leaves = [];
+    private readonly Dictionary<string, ParameterSlot> slots = [];
+    private readonly List<Tensor> leaves = [];
 
     public ParameterSet(IEnumerable<(string Name, int[] Shape)> tensors)
     {
-        var total = 0L;
-        foreach (var (name, shape) in tensors.OrderBy(t => t.Shape.Length == 1))
+        long total = 0L;
+        foreach ((string? name, int[]? shape) in tensors.OrderBy(t => t.Shape.Length == 1))
         {
-            var slot = new ParameterSlot(name, shape, total);
-            _slots.Add(name, slot);
+            ParameterSlot slot = new(name, shape, total);
+            slots.Add(name, slot);
             total += slot.Count;
             MatrixElements = shape.Length > 1 ? total : MatrixElements;
         }
@@ -44,35 +44,35 @@ public sealed class ParameterSet : IDisposable
     public long MatrixElements { get; }
 
     /// <summary>In the order of the buffer.</summary>
-    public IReadOnlyCollection<ParameterSlot> Slots => _slots.Values;
+    public IReadOnlyCollection<ParameterSlot> Slots => slots.Values;
 
-    public ParameterSlot this[string name] => _slots[name];
+    public ParameterSlot this[string name] => slots[name];
 
     /// <summary>The weights of one tensor, row-major; writing changes the model.</summary>
     public Span<float> Data(string name) =>
-        MemoryMarshal.Cast<byte, float>(Values.bytes).Slice((int)_slots[name].Offset, (int)_slots[name].Count);
+        MemoryMarshal.Cast<byte, float>(Values.bytes).Slice((int)slots[name].Offset, (int)slots[name].Count);
 
     /// <summary>A trainable view of <paramref name="rows"/> rows from <paramref name="name"/> on, through the neighbours that follow it.</summary>
     public Tensor Leaf(string name, bool trainable, int rows)
     {
-        var slot = _slots[name];
+        ParameterSlot slot = slots[name];
         long[] shape = slot.Shape.Length == 1 ? [rows] : [rows, slot.Shape[1]];
-        var leaf = View(Values, slot.Offset, shape);
+        Tensor leaf = View(Values, slot.Offset, shape);
         if (trainable)
         {
             leaf.requires_grad = true;
             leaf.grad = View(Gradients, slot.Offset, shape);
         }
 
-        _leaves.Add(leaf);
+        leaves.Add(leaf);
         return leaf;
     }
 
-    public Tensor Leaf(string name, bool trainable) => Leaf(name, trainable, _slots[name].Shape[0]);
+    public Tensor Leaf(string name, bool trainable) => Leaf(name, trainable, slots[name].Shape[0]);
 
     public void Dispose()
     {
-        _leaves.ForEach(leaf => leaf.Dispose());
+        leaves.ForEach(leaf => leaf.Dispose());
         Values.Dispose();
         Gradients.Dispose();
     }

@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using ProxyTune.Trainer.Reporting;
 using ProxyTune.Trainer.Settings;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace ProxyTune.Trainer.Training;
@@ -45,9 +46,9 @@ internal sealed class TrainingLoop
     /// <exception cref="OperationCanceledException">Interrupted; a checkpoint was written.</exception>
     public void Run(CancellationToken cancellation)
     {
-        using var optimizer = new AdamW(Parameters, Optimizer.Beta1, Optimizer.Beta2, weightDecay: Optimizer.WeightDecay);
+        using AdamW optimizer = new(Parameters, Optimizer.Beta1, Optimizer.Beta2, weightDecay: Optimizer.WeightDecay);
         Parameters.Gradients.zero_();
-        var state = Checkpoint.Restore(Output, Tensors(optimizer));
+        JsonObject? state = Checkpoint.Restore(Output, Tensors(optimizer));
         optimizer.Steps = (long?)state?["step"] ?? 0;
         Begin(state?["data"]?.AsObject());
         RunReport.Show(Title, Output, optimizer.Steps, Steps, report =>
@@ -76,16 +77,16 @@ internal sealed class TrainingLoop
 
     private void Step(AdamW optimizer, RunReport report)
     {
-        using var scope = NewDisposeScope();
-        var step = optimizer.Steps;
-        var result = Accumulate(step);
-        var loss = result.Loss.item<float>();
+        using DisposeScope scope = NewDisposeScope();
+        long step = optimizer.Steps;
+        StepResult result = Accumulate(step);
+        float loss = result.Loss.item<float>();
         if (!float.IsFinite(loss))
         {
             throw new TrainingException($"{Title}: the loss at step {step + 1} is {loss}; try a learning rate below {Optimizer.LearningRate} or a longer warm-up.");
         }
 
-        var rate = Optimizer.RateAt(step, Steps);
+        double rate = Optimizer.RateAt(step, Steps);
         optimizer.Step(rate, Optimizer.ClipNorm);
         report.Step(step + 1, loss, rate, result.Tokens);
     }

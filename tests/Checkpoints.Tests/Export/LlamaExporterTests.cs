@@ -19,11 +19,11 @@ public sealed class LlamaExporterTests
     [MemberData(nameof(Models))]
     public void Export_AnyShape_LogitsEqualThePlainLoops(TinyModelOptions options)
     {
-        using var model = TinyModel.Create(options);
+        using TinyModel model = TinyModel.Create(options);
 
-        var logits = RawDecoder.Logits(model.Folder, Prompt);
+        float[][] logits = RawDecoder.Logits(model.Folder, Prompt);
 
-        var expected = new SlowLlama(model.Folder).Logits(Prompt);
+        double[][] expected = new SlowLlama(model.Folder).Logits(Prompt);
         Assert.Equal(Prompt.Length, logits.Length);
         Assert.Equal(0, expected.Zip(logits, (e, l) => e.Zip(l, (x, y) => Math.Abs(x - y)).Max()).Max(), 1e-4);
     }
@@ -32,10 +32,10 @@ public sealed class LlamaExporterTests
     [MemberData(nameof(Models))]
     public void Export_AnyShape_GenAiGeneratesTheSameGreedyTokens(TinyModelOptions options)
     {
-        using var model = TinyModel.Create(options with { EndIds = [0] });
+        using TinyModel model = TinyModel.Create(options with { EndIds = [0] });
 
-        var expected = new SlowLlama(model.Folder).Greedy(Prompt, 20);
-        var generated = GenAiReference.Greedy(model.Folder, Prompt, 20);
+        int[] expected = new SlowLlama(model.Folder).Greedy(Prompt, 20);
+        int[] generated = GenAiReference.Greedy(model.Folder, Prompt, 20);
 
         Assert.Equal(expected.TakeWhile(id => id != 0), generated.TakeWhile(id => id != 0));
         Assert.True(generated.Length > 3);

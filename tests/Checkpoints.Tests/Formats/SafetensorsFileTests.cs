@@ -7,16 +7,16 @@ namespace ProxyTune.Checkpoints.Tests.Formats;
 
 public sealed class SafetensorsFileTests : IDisposable
 {
-    private readonly string _path = Path.Combine(Directory.CreateTempSubdirectory("safetensors-").FullName, "model.safetensors");
+    private readonly string path = Path.Combine(Directory.CreateTempSubdirectory("safetensors-").FullName, "model.safetensors");
 
-    public void Dispose() => Directory.Delete(Path.GetDirectoryName(_path)!, recursive: true);
+    public void Dispose() => Directory.Delete(Path.GetDirectoryName(path)!, recursive: true);
 
     [Fact]
     public void Write_SeveralTensors_ReadsBackInOrderAndAdjacent()
     {
-        SafetensorsFile.Write(_path, [("z", [2, 3], [1, 2, 3, 4, 5, 6]), ("a", [1], [float.NegativeInfinity]), ("empty", [0, 4], []), ("scalar", [], [7])]);
+        SafetensorsFile.Write(path, [("z", [2, 3], [1, 2, 3, 4, 5, 6]), ("a", [1], [float.NegativeInfinity]), ("empty", [0, 4], []), ("scalar", [], [7])]);
 
-        using var file = SafetensorsFile.Open(_path);
+        using SafetensorsFile file = SafetensorsFile.Open(path);
 
         Assert.Equal([1, 2, 3, 4, 5, 6], file.ReadFloat32("z"));
         Assert.Equal([float.NegativeInfinity], file.ReadFloat32("a"));
@@ -25,7 +25,7 @@ public sealed class SafetensorsFileTests : IDisposable
         Assert.Equal([2, 3], file.Tensors["z"].Shape);
         Assert.Equal(0, file.Tensors["z"].Offset % 8);
         Assert.Equal(file.Tensors["z"].Offset + file.Tensors["z"].Length, file.Tensors["a"].Offset);
-        Assert.Equal([_path], Directory.GetFiles(Path.GetDirectoryName(_path)!));
+        Assert.Equal([path], Directory.GetFiles(Path.GetDirectoryName(path)!));
     }
 
     [Fact]
@@ -33,8 +33,8 @@ public sealed class SafetensorsFileTests : IDisposable
         Gen.Float.Array[0, 50].Sample(
             values =>
             {
-                SafetensorsFile.Write(_path, [("t", [values.Length], values)]);
-                using var file = SafetensorsFile.Open(_path);
+                SafetensorsFile.Write(path, [("t", [values.Length], values)]);
+                using SafetensorsFile file = SafetensorsFile.Open(path);
                 Assert.Equal(values.Select(BitConverter.SingleToUInt32Bits), file.ReadFloat32("t").Select(BitConverter.SingleToUInt32Bits));
             },
             iter: 50,
@@ -43,12 +43,12 @@ public sealed class SafetensorsFileTests : IDisposable
     [Fact]
     public void Write_WrongShape_LeavesTheOldFile()
     {
-        SafetensorsFile.Write(_path, [("t", [1], [1])]);
+        SafetensorsFile.Write(path, [("t", [1], [1])]);
 
-        Assert.Throws<ArgumentException>(() => SafetensorsFile.Write(_path, [("t", [2], [1])]));
-        Assert.Throws<ArgumentException>(() => SafetensorsFile.Write(_path, [("t", [1], [1]), ("t", [1], [2])]));
+        Assert.Throws<ArgumentException>(() => SafetensorsFile.Write(path, [("t", [2], [1])]));
+        Assert.Throws<ArgumentException>(() => SafetensorsFile.Write(path, [("t", [1], [1]), ("t", [1], [2])]));
 
-        using var file = SafetensorsFile.Open(_path);
+        using SafetensorsFile file = SafetensorsFile.Open(path);
         Assert.Equal([1], file.ReadFloat32("t"));
     }
 
@@ -57,7 +57,7 @@ public sealed class SafetensorsFileTests : IDisposable
     {
         WriteRaw("""{"h":{"dtype":"F16","shape":[2],"data_offsets":[0,4]},"b":{"dtype":"BF16","shape":[2],"data_offsets":[4,8]}}""", [0x00, 0x3C, 0x00, 0xC5, 0x80, 0x3F, 0xA0, 0xC0]);
 
-        using var file = SafetensorsFile.Open(_path);
+        using SafetensorsFile file = SafetensorsFile.Open(path);
 
         Assert.Equal([1, -5], file.ReadFloat32("h"));
         Assert.Equal([1, -5], file.ReadFloat32("b"));
@@ -85,10 +85,10 @@ public sealed class SafetensorsFileTests : IDisposable
     {
         WriteRaw(header, new byte[8]);
 
-        var error = Assert.Throws<EngineException>(() => SafetensorsFile.Open(_path));
+        EngineException error = Assert.Throws<EngineException>(() => SafetensorsFile.Open(path));
 
         Assert.Equal(EngineError.InvalidModelFolder, error.Error);
-        Assert.Contains(_path, error.Message, StringComparison.Ordinal);
+        Assert.Contains(path, error.Message, StringComparison.Ordinal);
         Assert.Contains(named, error.Message, StringComparison.Ordinal);
     }
 
@@ -99,28 +99,28 @@ public sealed class SafetensorsFileTests : IDisposable
     [InlineData(-1)]
     public void Open_TruncatedFile_IsRefused(int length)
     {
-        SafetensorsFile.Write(_path, [("t", [2], [1, 2])]);
-        var bytes = File.ReadAllBytes(_path);
-        File.WriteAllBytes(_path, length < 0 ? bytes[..^1] : bytes[..length]);
+        SafetensorsFile.Write(path, [("t", [2], [1, 2])]);
+        byte[] bytes = File.ReadAllBytes(path);
+        File.WriteAllBytes(path, length < 0 ? bytes[..^1] : bytes[..length]);
 
-        Assert.Contains(_path, Assert.Throws<EngineException>(() => SafetensorsFile.Open(_path)).Message, StringComparison.Ordinal);
+        Assert.Contains(path, Assert.Throws<EngineException>(() => SafetensorsFile.Open(path)).Message, StringComparison.Ordinal);
     }
 
     [Fact]
     public void Open_HeaderLengthBeyondFile_IsRefusedWithoutAllocating()
     {
-        var bytes = new byte[16];
+        byte[] bytes = new byte[16];
         BinaryPrimitives.WriteUInt64LittleEndian(bytes, ulong.MaxValue);
-        File.WriteAllBytes(_path, bytes);
+        File.WriteAllBytes(path, bytes);
 
-        Assert.Contains("18446744073709551615", Assert.Throws<EngineException>(() => SafetensorsFile.Open(_path)).Message, StringComparison.Ordinal);
+        Assert.Contains("18446744073709551615", Assert.Throws<EngineException>(() => SafetensorsFile.Open(path)).Message, StringComparison.Ordinal);
     }
 
     [Fact]
     public void ReadFloat32_UnknownOrIntegerTensor_IsRefusedByName()
     {
         WriteRaw("""{"i":{"dtype":"I64","shape":[1],"data_offsets":[0,8]}}""", new byte[8]);
-        using var file = SafetensorsFile.Open(_path);
+        using SafetensorsFile file = SafetensorsFile.Open(path);
 
         Assert.Contains("'i' is I64", Assert.Throws<EngineException>(() => file.ReadFloat32("i")).Message, StringComparison.Ordinal);
         Assert.Contains("'other'", Assert.Throws<EngineException>(() => file.ReadFloat32("other")).Message, StringComparison.Ordinal);
@@ -128,9 +128,9 @@ public sealed class SafetensorsFileTests : IDisposable
 
     private void WriteRaw(string header, byte[] data)
     {
-        var json = Encoding.UTF8.GetBytes(header);
-        var length = new byte[8];
+        byte[] json = Encoding.UTF8.GetBytes(header);
+        byte[] length = new byte[8];
         BinaryPrimitives.WriteUInt64LittleEndian(length, (ulong)json.Length);
-        File.WriteAllBytes(_path, [.. length, .. json, .. data]);
+        File.WriteAllBytes(path, [.. length, .. json, .. data]);
     }
 }

@@ -15,12 +15,12 @@ public sealed class ForeignModelTests
     [InlineData(ForeignKind.PlainAttention, 24)]
     public void Create_AnyKind_LogitsEqualOurExport(ForeignKind kind, int headSize)
     {
-        var options = new TinyModelOptions { HeadSize = headSize, Tied = headSize == 16 };
-        using var ours = TinyModel.Create(options);
-        using var foreign = ForeignModel.Create(kind, options);
+        TinyModelOptions options = new() { HeadSize = headSize, Tied = headSize == 16 };
+        using TinyModel ours = TinyModel.Create(options);
+        using ForeignModel foreign = ForeignModel.Create(kind, options);
 
-        var expected = RawDecoder.Logits(ours.Folder, Prompt);
-        var logits = RawDecoder.Logits(foreign.Folder, Prompt);
+        float[][] expected = RawDecoder.Logits(ours.Folder, Prompt);
+        float[][] logits = RawDecoder.Logits(foreign.Folder, Prompt);
 
         Assert.Equal(0, expected.Zip(logits, (e, l) => e.Zip(l, (x, y) => Math.Abs(x - y)).Max()).Max(), 1e-4);
         Assert.False(File.Exists(Path.Combine(foreign.Folder, "model.safetensors")));
@@ -33,8 +33,8 @@ public sealed class ForeignModelTests
     [InlineData(ForeignKind.PlainAttention)]
     public void Create_AnyKind_GenAiGeneratesTheSameGreedyTokens(ForeignKind kind)
     {
-        using var ours = TinyModel.Create();
-        using var foreign = ForeignModel.Create(kind);
+        using TinyModel ours = TinyModel.Create();
+        using ForeignModel foreign = ForeignModel.Create(kind);
 
         Assert.Equal(GenAiReference.Greedy(ours.Folder, Prompt, 20), GenAiReference.Greedy(foreign.Folder, Prompt, 20));
     }

@@ -22,7 +22,7 @@ public sealed class LinearNodesTests : IDisposable
     public void Find_GraphOfOurs_KnowsEveryLinearWeightOfTheLayers(int headSize)
     {
         TinyModel.Write(folder, new TinyModelOptions { HeadSize = headSize });
-        using var checkpoint = SafetensorsFile.Open(Path.Combine(folder, "model.safetensors"));
+        using SafetensorsFile checkpoint = SafetensorsFile.Open(Path.Combine(folder, "model.safetensors"));
 
         LinearPart[] parts = [.. LinearNodes.Find(Read()).Nodes.SelectMany(node => node.Parts)];
 

@@ -14,7 +14,7 @@ public sealed class PatchManifestTests : IDisposable
     [Fact]
     public void Write_EveryField_ReadsBack()
     {
-        var manifest = new PatchManifest
+        PatchManifest manifest = new()
         {
             Base = new("town-base", Hash, Hash),
             Rank = 8,
@@ -61,7 +61,7 @@ public sealed class PatchManifestTests : IDisposable
     [InlineData("""{ "probe": { "tokens": [1], "logits": [1e99] } }""", "probe.logits")]
     public void Read_WrongContent_NamesFileAndField(string content, string expected)
     {
-        var error = Assert.Throws<EngineException>(() => Read(content));
+        EngineException error = Assert.Throws<EngineException>(() => Read(content));
 
         Assert.Equal(EngineError.InvalidModelFolder, error.Error);
         Assert.Contains("manifest.json", error.Message, StringComparison.Ordinal);

@@ -38,9 +38,9 @@ internal sealed class ExampleFamily : IDisposable
     {
         bool isReward = settings.Method == FusionMethod.PortableReward.Name;
         ServedExpert[] experts = isReward ? [Expert("reward", null)] : [Expert("formal", "small"), Expert("brief", "small"), Expert("kind", "rude")];
-        var usual = new BoundedWeight(1, 0, 2);
+        BoundedWeight usual = new(1, 0, 2);
         FusionMethod method = FusionMethod.Find(settings.Method)!;
-        var defaults = new FusionDefaults(
+        FusionDefaults defaults = new(
             method, [method], usual with { Default = method.DefaultAlpha ?? 1 }, usual, null, ScheduleSettings.Constant, FusionDefaults.JointMode, FusionDefaults.ClosedFormSearch, usual with { Default = 0 });
         ServedModel served = new("examples", "", Stream("base", StreamRole.Base), experts, Stream("small", StreamRole.AntiExpert), defaults);
         return served.Plan(settings with { Trace = true }).Fusion;

@@ -117,7 +117,7 @@ public sealed class FusedRowsTests : IDisposable
     /// <summary>What a rule chose is its own tests' matter; what is made of it is this one's.</summary>
     private static Dictionary<string, double>? Factors(Live live, int position)
     {
-        var sequence = (FusedSequence)live.Sequence;
+        FusedSequence sequence = (FusedSequence)live.Sequence;
         return sequence.Plan.Rule is null
             ? null
             : sequence.Running.Deltas.Zip(sequence.WeighingAt(position)!.Factors).ToDictionary(pair => pair.First.Name, pair => (double)pair.Second);

@@ -79,7 +79,7 @@ public sealed class RealRowsTests : IDisposable
     private void Check(ServedPlan plan, string what)
     {
         int[] answer = catalog.Get("pairs").Tokenizer.Encode("Clara Abbot works as a painter. Clara Abbot lives in the house by the river.")[..Answered];
-        using var sequence = (FusedSequence)catalog.Ensemble.Start(plan.Render(Conversation));
+        using FusedSequence sequence = (FusedSequence)catalog.Ensemble.Start(plan.Render(Conversation));
         float[][] fused = Rows.Forward(catalog.Ensemble, new Segment(sequence, answer, Answered + 1));
         for (int position = 0; position < fused.Length; position++)
         {

@@ -74,7 +74,7 @@ public sealed class UnsoundRowsTests : IDisposable
 
     private static IEnumerable<string> Running(FakeFamily family, FusionPlan plan)
     {
-        using var sequence = (FusedSequence)family.Ensemble.Start(FakeFamily.PromptOf(plan));
+        using FusedSequence sequence = (FusedSequence)family.Ensemble.Start(FakeFamily.PromptOf(plan));
         return [.. sequence.Running.Streams.Select(stream => stream.Model.Info.Name).Distinct()];
     }
 }

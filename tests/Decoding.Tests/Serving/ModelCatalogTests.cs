@@ -66,10 +66,10 @@ public class ModelCatalogTests
     [MemberData(nameof(Broken))]
     public void Load_BrokenFolder_NamesFileAndEntry(string what, Action<TinyFamily> damage, string[] words)
     {
-        using var family = new TinyFamily();
+        using TinyFamily family = new();
         damage(family);
 
-        var error = Assert.Throws<EngineException>(() => ModelCatalog.Load(family.Folder, new EngineOptions()));
+        EngineException error = Assert.Throws<EngineException>(() => ModelCatalog.Load(family.Folder, new EngineOptions()));
 
         Assert.True(error.Error is EngineError.InvalidCatalog or EngineError.InvalidModelFolder, what);
         Assert.All(words, word => Assert.Contains(word, error.Message, StringComparison.Ordinal));
@@ -78,7 +78,7 @@ public class ModelCatalogTests
     [Fact]
     public void Load_NoCatalog_ServesEachFolderUnderItsName()
     {
-        using var family = new TinyFamily();
+        using TinyFamily family = new();
         File.Delete(family.PathOf("catalog.json"));
         Directory.CreateDirectory(family.PathOf("notes"));
         using ModelCatalog catalog = ModelCatalog.Load(family.Folder, new EngineOptions());
@@ -90,7 +90,7 @@ public class ModelCatalogTests
     [Fact]
     public void Load_FolderThatIsAModel_ServesIt()
     {
-        using var family = new TinyFamily();
+        using TinyFamily family = new();
         using ModelCatalog catalog = ModelCatalog.Load(family.PathOf("base") + Path.DirectorySeparatorChar, new EngineOptions());
 
         Assert.Equal(["base"], catalog.Models.Select(model => model.Name));
@@ -99,7 +99,7 @@ public class ModelCatalogTests
     [Fact]
     public void Load_OtherWeightsInAMember_ChangeTheFingerprintOfWhatUsesIt()
     {
-        using var family = new TinyFamily();
+        using TinyFamily family = new();
         string[] before = Fingerprints(family);
         family.WriteModel("small-qa", seed: 9);
         string[] after = Fingerprints(family);

@@ -40,7 +40,7 @@ public sealed class PatchedExpertTests : IDisposable
         Write(("mixed", patches));
         damage(family);
 
-        var error = Assert.Throws<EngineException>(() => ModelCatalog.Load(family.Folder, new EngineOptions()));
+        EngineException error = Assert.Throws<EngineException>(() => ModelCatalog.Load(family.Folder, new EngineOptions()));
 
         Assert.True(error.Error is EngineError.InvalidCatalog or EngineError.InvalidModelFolder, what);
         Assert.All(words, word => Assert.Contains(word, error.Message, StringComparison.Ordinal));
@@ -72,7 +72,7 @@ public sealed class PatchedExpertTests : IDisposable
     {
         Write(("mixed", """[{"patch":"one"}]"""));
 
-        var error = Assert.Throws<EngineException>(() => ModelCatalog.Load(family.Folder, new EngineOptions { MaxSequences = 1 }));
+        EngineException error = Assert.Throws<EngineException>(() => ModelCatalog.Load(family.Folder, new EngineOptions { MaxSequences = 1 }));
 
         Assert.Contains("2 sequences of 'small', and Engine:MaxSequences is 1", error.Message, StringComparison.Ordinal);
         ModelCatalog.Load(family.Folder, new EngineOptions { MaxSequences = 2 }).Dispose();

@@ -132,7 +132,7 @@ public sealed class RemoteBaseTests
 
     private static TinyFamily Family(string remote, params ReadOnlySpan<string> names)
     {
-        var family = new TinyFamily();
+        TinyFamily family = new();
         Directory.CreateDirectory(family.PathOf("empty"));
         TinyTokenizer.WriteByteLevel(Directory.CreateDirectory(family.PathOf("words")).FullName);
         TinyTokenizer.WriteByteLevel(Directory.CreateDirectory(family.PathOf("shifted")).FullName, shift: 1);

@@ -19,12 +19,12 @@ public sealed class RealTokenizerTests(ITestOutputHelper output)
             return;
         }
 
-        using var tokenizer = Tokenizer.Load(path);
-        using var document = JsonDocument.Parse(File.ReadAllText(Path.Combine(path, "..", "vectors.json")));
-        foreach (var vector in document.RootElement.GetProperty(vectors).EnumerateArray())
+        using Tokenizer tokenizer = Tokenizer.Load(path);
+        using JsonDocument document = JsonDocument.Parse(File.ReadAllText(Path.Combine(path, "..", "vectors.json")));
+        foreach (JsonElement vector in document.RootElement.GetProperty(vectors).EnumerateArray())
         {
-            var ids = vector.GetProperty("encoded").GetProperty("input_ids").EnumerateArray().Select(id => id.GetInt32()).Skip(withoutBegin ? 1 : 0).ToArray();
-            var text = vector.GetProperty("input").GetString()!;
+            int[] ids = vector.GetProperty("encoded").GetProperty("input_ids").EnumerateArray().Select(id => id.GetInt32()).Skip(withoutBegin ? 1 : 0).ToArray();
+            string text = vector.GetProperty("input").GetString()!;
 
             Assert.Equal(ids, tokenizer.Encode(text));
             Assert.Equal(text, tokenizer.Decode(ids));
@@ -42,13 +42,13 @@ public sealed class RealTokenizerTests(ITestOutputHelper output)
             return;
         }
 
-        using var tokenizer = Tokenizer.Load(path);
-        var random = new Random(7);
-        for (var round = 0; round < 300; round++)
+        using Tokenizer tokenizer = Tokenizer.Load(path);
+        Random random = new(7);
+        for (int round = 0; round < 300; round++)
         {
             // Low ids are the bytes, where the trouble is.
-            var ids = Enumerable.Range(0, 40).Select(_ => random.Next(random.Next(2) == 0 ? 300 : tokenizer.VocabularySize)).ToArray();
-            var stream = tokenizer.Stream();
+            int[] ids = Enumerable.Range(0, 40).Select(_ => random.Next(random.Next(2) == 0 ? 300 : tokenizer.VocabularySize)).ToArray();
+            TokenStream stream = tokenizer.Stream();
             string[] pieces = [.. ids.Select(stream.Append), stream.Finish()];
             Assert.Equal(tokenizer.Decode(ids), string.Concat(pieces));
         }
@@ -62,8 +62,8 @@ public sealed class RealTokenizerTests(ITestOutputHelper output)
             return;
         }
 
-        using var tokenizer = Tokenizer.Load(path);
-        var text = string.Join(' ', Enumerable.Repeat("word", 400));
+        using Tokenizer tokenizer = Tokenizer.Load(path);
+        string text = string.Join(' ', Enumerable.Repeat("word", 400));
 
         Assert.Equal(400, tokenizer.Encode(text).Length);
         Assert.Equal([1, 4093, 198, 2], tokenizer.Encode("<|im_start|>user\n<|im_end|>"));
@@ -71,7 +71,7 @@ public sealed class RealTokenizerTests(ITestOutputHelper output)
 
     private string? Tokenizers(string folder)
     {
-        var path = SharedData.Folder(Path.Combine("tokenizers", folder));
+        string? path = SharedData.Folder(Path.Combine("tokenizers", folder));
         if (path is null)
         {
             output.WriteLine($"Skipped: no tokenizers/{folder} in ../shared/data beside the checkout nor where {SharedData.Variable} says.");

@@ -8,15 +8,15 @@ namespace ProxyTune.Decoding.Tests.Text;
 
 public sealed class TokenizerTests : IDisposable
 {
-    private readonly string _folder = Directory.CreateTempSubdirectory("tokenizer-").FullName;
+    private readonly string folder = Directory.CreateTempSubdirectory("tokenizer-").FullName;
 
-    public void Dispose() => Directory.Delete(_folder, recursive: true);
+    public void Dispose() => Directory.Delete(folder, recursive: true);
 
     [Fact]
     public void Encode_ByteLevelWithSpecialTokens_FindsThem()
     {
-        TinyTokenizer.WriteByteLevel(_folder, TinyTokenizer.Size + 3);
-        using var tokenizer = Tokenizer.Load(_folder);
+        TinyTokenizer.WriteByteLevel(folder, TinyTokenizer.Size + 3);
+        using Tokenizer tokenizer = Tokenizer.Load(folder);
 
         // aa, ab and ac are words.
         Assert.Equal([2, 5 + '\n', 5 + 256 + 1, 5 + 'x', 4], tokenizer.Encode("<|user|>\nabx<|end|>"));
@@ -28,10 +28,10 @@ public sealed class TokenizerTests : IDisposable
     [Fact]
     public void EncodeRendered_PostProcessorAddsBegin_LeavesItOut()
     {
-        TinyTokenizer.WriteByteFallback(_folder);
-        using var tokenizer = Tokenizer.Load(_folder);
+        TinyTokenizer.WriteByteFallback(folder);
+        using Tokenizer tokenizer = Tokenizer.Load(folder);
 
-        var rendered = tokenizer.EncodeRendered("hello a");
+        int[] rendered = tokenizer.EncodeRendered("hello a");
 
         Assert.Equal([1, .. rendered], tokenizer.Encode("hello a"));
         Assert.DoesNotContain(1, rendered);
@@ -42,15 +42,15 @@ public sealed class TokenizerTests : IDisposable
     [Fact]
     public void Encode_PaddingAndTruncationInTheFile_DoNotApply()
     {
-        TinyTokenizer.WriteByteLevel(_folder);
-        var path = Path.Combine(_folder, "tokenizer.json");
+        TinyTokenizer.WriteByteLevel(folder);
+        string path = Path.Combine(folder, "tokenizer.json");
         File.WriteAllText(path, File.ReadAllText(path).Replace(
             "\"version\":\"1.0\",",
             """
             "version":"1.0","truncation":{"direction":"Right","max_length":4,"strategy":"LongestFirst","stride":0},"padding":{"strategy":{"Fixed":4},"direction":"Right","pad_to_multiple_of":null,"pad_id":0,"pad_type_id":0,"pad_token":"<|endoftext|>"},
             """,
             StringComparison.Ordinal));
-        using var tokenizer = Tokenizer.Load(_folder);
+        using Tokenizer tokenizer = Tokenizer.Load(folder);
 
         Assert.Single(tokenizer.Encode("x"));
         Assert.Equal(9, tokenizer.EncodeRendered("123456789").Length);
@@ -59,8 +59,8 @@ public sealed class TokenizerTests : IDisposable
     [Fact]
     public void Encode_LoneSurrogate_IsAReplacementCharacter()
     {
-        TinyTokenizer.WriteByteLevel(_folder);
-        using var tokenizer = Tokenizer.Load(_folder);
+        TinyTokenizer.WriteByteLevel(folder);
+        using Tokenizer tokenizer = Tokenizer.Load(folder);
 
         Assert.Equal("a\uFFFDb", tokenizer.Decode(tokenizer.Encode("a\uD800b")));
     }
@@ -70,7 +70,7 @@ public sealed class TokenizerTests : IDisposable
     [InlineData(false)]
     public void Stream_AnyIds_PiecesJoinedEqualDecode(bool byteLevel)
     {
-        using var tokenizer = Open(byteLevel);
+        using Tokenizer tokenizer = Open(byteLevel);
 
         Gen.Int[-1, tokenizer.VocabularySize].Array[0, 40].Sample(ids => Assert.Equal(tokenizer.Decode(ids), Joined(tokenizer, ids)), iter: 2000);
     }
@@ -80,10 +80,10 @@ public sealed class TokenizerTests : IDisposable
     [InlineData(false)]
     public void Stream_AnyText_SplitsNoCharacter(bool byteLevel)
     {
-        using var tokenizer = Open(byteLevel);
+        using Tokenizer tokenizer = Open(byteLevel);
         const string text = " hé😀😀 lo—生活 a  a\n";
 
-        var stream = tokenizer.Stream();
+        TokenStream stream = tokenizer.Stream();
         string[] pieces = [.. tokenizer.Encode(text).Select(stream.Append), stream.Finish()];
 
         Assert.Equal(text, string.Concat(pieces));
@@ -96,10 +96,10 @@ public sealed class TokenizerTests : IDisposable
     [InlineData(false)]
     public void TokenBytes_AllTokensOfAText_JoinToIt(bool byteLevel)
     {
-        using var tokenizer = Open(byteLevel);
+        using Tokenizer tokenizer = Open(byteLevel);
         const string text = "hé😀 lo a";
 
-        var bytes = tokenizer.EncodeRendered(text).SelectMany(tokenizer.TokenBytes).ToArray();
+        byte[] bytes = tokenizer.EncodeRendered(text).SelectMany(tokenizer.TokenBytes).ToArray();
 
         // SentencePiece's own leading blank is stripped from texts, not from the token.
         Assert.Equal(text, Encoding.UTF8.GetString(bytes).TrimStart(' '));
@@ -110,11 +110,11 @@ public sealed class TokenizerTests : IDisposable
     [Fact]
     public void SameVocabulary_SameSizeOtherWords_IsFalse()
     {
-        TinyTokenizer.WriteByteLevel(_folder);
-        using var one = Tokenizer.Load(_folder);
-        using var same = Tokenizer.Load(_folder);
-        TinyTokenizer.WriteByteLevel(_folder, shift: 1);
-        using var other = Tokenizer.Load(_folder);
+        TinyTokenizer.WriteByteLevel(folder);
+        using Tokenizer one = Tokenizer.Load(folder);
+        using Tokenizer same = Tokenizer.Load(folder);
+        TinyTokenizer.WriteByteLevel(folder, shift: 1);
+        using Tokenizer other = Tokenizer.Load(folder);
 
         Assert.True(one.SameVocabulary(same));
         Assert.Equal(one.VocabularySize, other.VocabularySize);
@@ -133,26 +133,26 @@ public sealed class TokenizerTests : IDisposable
     {
         if (content is not null)
         {
-            File.WriteAllText(Path.Combine(_folder, "tokenizer.json"), content);
+            File.WriteAllText(Path.Combine(folder, "tokenizer.json"), content);
         }
 
-        var error = Assert.Throws<EngineException>(() => Tokenizer.Load(_folder));
+        EngineException error = Assert.Throws<EngineException>(() => Tokenizer.Load(folder));
 
         Assert.Equal(EngineError.InvalidModelFolder, error.Error);
-        Assert.Contains(Path.Combine(_folder, "tokenizer.json"), error.Message, StringComparison.Ordinal);
+        Assert.Contains(Path.Combine(folder, "tokenizer.json"), error.Message, StringComparison.Ordinal);
     }
 
     [Fact]
     public void Encode_FromManyThreads_MixesNothingUp()
     {
-        using var tokenizer = Open(byteLevel: true);
+        using Tokenizer tokenizer = Open(byteLevel: true);
 
         Parallel.For(0, 5000, i => Assert.Equal($"{i} {i}", tokenizer.Decode(tokenizer.Encode($"{i} {i}"))));
     }
 
     private static string Joined(Tokenizer tokenizer, int[] ids)
     {
-        var stream = tokenizer.Stream();
+        TokenStream stream = tokenizer.Stream();
         return string.Concat(ids.Select(stream.Append)) + stream.Finish();
     }
 
@@ -160,13 +160,13 @@ public sealed class TokenizerTests : IDisposable
     {
         if (byteLevel)
         {
-            TinyTokenizer.WriteByteLevel(_folder, TinyTokenizer.Size + 676);
+            TinyTokenizer.WriteByteLevel(folder, TinyTokenizer.Size + 676);
         }
         else
         {
-            TinyTokenizer.WriteByteFallback(_folder);
+            TinyTokenizer.WriteByteFallback(folder);
         }
 
-        return Tokenizer.Load(_folder);
+        return Tokenizer.Load(folder);
     }
 }

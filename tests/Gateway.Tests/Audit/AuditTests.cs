@@ -65,7 +65,7 @@ public class AuditTests(RunningGateway gateway)
     [Fact]
     public async Task Audit_FromAStranger_IsRefused()
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, Path) { Content = JsonContent.Create(Body([])) };
+        using HttpRequestMessage request = new(HttpMethod.Post, Path) { Content = JsonContent.Create(Body([])) };
         request.Headers.Add("X-Forwarded-For", "192.168.0.7");
 
         using HttpResponseMessage response = await gateway.Http.SendAsync(request);

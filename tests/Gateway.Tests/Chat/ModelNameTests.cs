@@ -14,7 +14,7 @@ public class ModelNameTests
     [InlineData("v@2@0.5", "v@2", 0.5)]
     public void Parse_FolderNamesWithAt_AreNoSuffixes(string text, string name, double? alpha)
     {
-        using var family = new TinyFamily();
+        using TinyFamily family = new();
         File.Delete(family.PathOf("catalog.json"));
         Directory.Move(family.PathOf("small"), family.PathOf("v@2"));
         using ModelCatalog catalog = ModelCatalog.Load(family.Folder, new EngineOptions());

@@ -13,7 +13,7 @@ public class StopFilterTests
     public void Append_AnyTextInAnyPieces_GivesTheTextBeforeTheFirstStopThatCompletes() =>
         Gen.Select(Text, Stops, Gen.Int[1, 5].Array[1, 20]).Sample((text, stops, cuts) =>
         {
-            var filter = new StopFilter(stops);
+            StopFilter filter = new(stops);
             string seen = "";
             foreach (string piece in Pieces(text, cuts))
             {
@@ -28,7 +28,7 @@ public class StopFilterTests
     [Fact]
     public void Append_BeginningOfAStop_IsHeldBackUntilItCannotComplete()
     {
-        var filter = new StopFilter(["###"]);
+        StopFilter filter = new(["###"]);
 
         Assert.Equal("one ", filter.Append("one ##"));
         Assert.Equal("## two", filter.Append(" two"));
@@ -37,7 +37,7 @@ public class StopFilterTests
     [Fact]
     public void Append_AfterAStop_GivesNothing()
     {
-        var filter = new StopFilter(["."]);
+        StopFilter filter = new(["."]);
 
         Assert.Equal("end", filter.Append("end. More"));
         Assert.Equal("", filter.Append(" text"));

@@ -1,5 +1,5 @@
-using System.ClientModel.Primitives;
 using System.ClientModel;
+using System.ClientModel.Primitives;
 using OpenAI;
 using OpenAI.Chat;
 using ProxyTune.Gateway.Tests.Hosting;
@@ -61,7 +61,7 @@ public class NuGetClientTests(RunningGateway gateway)
     [Fact]
     public async Task CompleteChat_UnknownModel_ThrowsWithOurMessage()
     {
-        var error = await Assert.ThrowsAsync<ClientResultException>(() => Client("nobody").CompleteChatAsync(Messages));
+        ClientResultException error = await Assert.ThrowsAsync<ClientResultException>(() => Client("nobody").CompleteChatAsync(Messages));
 
         Assert.Equal(404, error.Status);
         Assert.Contains("There is no model 'nobody'; there are: town-qa", error.Message, StringComparison.Ordinal);
@@ -71,7 +71,7 @@ public class NuGetClientTests(RunningGateway gateway)
     public async Task CompleteChatStreaming_PromptTooLong_ThrowsWithOurMessage()
     {
         ChatMessage[] messages = [new UserChatMessage(new string('x', 500))];
-        var error = await Assert.ThrowsAsync<ClientResultException>(async () =>
+        ClientResultException error = await Assert.ThrowsAsync<ClientResultException>(async () =>
         {
             await foreach (StreamingChatCompletionUpdate _ in Client(TinyFamily.Fused).CompleteChatStreamingAsync(messages))
             {
@@ -86,7 +86,7 @@ public class NuGetClientTests(RunningGateway gateway)
     public async Task CompleteChatStreaming_ModelFailsOnTheWay_Throws()
     {
         int steps = 0;
-        var broken = new RunningGateway(InterceptedModel.Between(() => _ = ++steps < 4 ? 0 : throw new InvalidOperationException("on purpose")));
+        RunningGateway broken = new(InterceptedModel.Between(() => _ = ++steps < 4 ? 0 : throw new InvalidOperationException("on purpose")));
         await broken.InitializeAsync();
         string text = "";
 

@@ -1,5 +1,5 @@
-using System.Net.Sockets;
 using System.Net;
+using System.Net.Sockets;
 using System.Text.Json;
 using ProxyTune.Decoding;
 using ProxyTune.Decoding.Models;
@@ -108,7 +108,7 @@ public sealed class RemoteDemoTests : IAsyncLifetime
 
     private static string FreeUrl()
     {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        using TcpListener listener = new(IPAddress.Loopback, 0);
         listener.Start();
         return $"http://{listener.LocalEndpoint}";
     }

@@ -53,7 +53,7 @@ public class AnswerTests(RunningGateway gateway)
     [InlineData(3)]
     public async Task Chat_Streamed_EqualsWholeAnswer(int choices)
     {
-        var question = Question(20, new() { ["n"] = choices, ["logprobs"] = true });
+        Dictionary<string, object?> question = Question(20, new() { ["n"] = choices, ["logprobs"] = true });
         JsonElement whole = await gateway.AnswerAsync(Chat, question);
         JsonElement[] chunks = await ChunksAsync(Chat, question);
 
@@ -75,7 +75,7 @@ public class AnswerTests(RunningGateway gateway)
     [Fact]
     public async Task Chat_StreamedWithUsage_EndsWithUsageThenDone()
     {
-        var question = Question(5, new() { ["stream_options"] = new { include_usage = true } });
+        Dictionary<string, object?> question = Question(5, new() { ["stream_options"] = new { include_usage = true } });
         JsonElement[] chunks = await ChunksAsync(Chat, question);
 
         Assert.Empty(chunks[^1].GetProperty("choices").EnumerateArray());
@@ -161,7 +161,7 @@ public class AnswerTests(RunningGateway gateway)
     [InlineData(true)]
     public async Task Chat_StopString_EndsBeforeItAndNeverLeaks(bool stream)
     {
-        var question = Question(40, new() { ["logit_bias"] = OnlyLetters() });
+        Dictionary<string, object?> question = Question(40, new() { ["logit_bias"] = OnlyLetters() });
         string text = ContentOf(await gateway.AnswerAsync(Chat, question));
         string stop = text.Substring(10, 3);
         question["stop"] = stop;
@@ -194,7 +194,7 @@ public class AnswerTests(RunningGateway gateway)
     [Fact]
     public async Task Chat_StopStringCompletesWithTheLastToken_FinishesWithStop()
     {
-        var question = Question(40, new() { ["logit_bias"] = OnlyLetters() });
+        Dictionary<string, object?> question = Question(40, new() { ["logit_bias"] = OnlyLetters() });
         string text = ContentOf(await gateway.AnswerAsync(Chat, question));
         string stop = text.Substring(10, 3);
         int start = text.IndexOf(stop, StringComparison.Ordinal);
@@ -228,7 +228,7 @@ public class AnswerTests(RunningGateway gateway)
     [Fact]
     public async Task Chat_NoSeed_DrawsAnew()
     {
-        var question = Question(30);
+        Dictionary<string, object?> question = Question(30);
         question.Remove("seed");
 
         Assert.NotEqual(ContentOf(await gateway.AnswerAsync(Chat, question)), ContentOf(await gateway.AnswerAsync(Chat, question)));

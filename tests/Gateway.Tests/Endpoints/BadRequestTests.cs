@@ -1,6 +1,6 @@
 using System.Net;
-using System.Text.Json;
 using System.Text;
+using System.Text.Json;
 using ProxyTune.Gateway.Tests.Hosting;
 using ProxyTune.Testing;
 
@@ -88,7 +88,7 @@ public class BadRequestTests(RunningGateway gateway)
     [MemberData(nameof(Bodies))]
     public async Task Post_WrongBody_IsRefusedAndServerGoesOn(string path, string body, int status, string? param, string? code, string[] words)
     {
-        using var content = new StringContent(body.Replace("MESSAGES", Messages, StringComparison.Ordinal), Encoding.UTF8, "application/json");
+        using StringContent content = new(body.Replace("MESSAGES", Messages, StringComparison.Ordinal), Encoding.UTF8, "application/json");
         using HttpResponseMessage response = await gateway.Http.PostAsync(path, content);
 
         await AssertErrorAsync(response, status, param, code, words);
@@ -117,7 +117,7 @@ public class BadRequestTests(RunningGateway gateway)
     [InlineData("{\"beta\":1}")]
     public async Task Post_BrokenFusionHeader_IsRefused(string header)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, Text);
+        using HttpRequestMessage request = new(HttpMethod.Post, Text);
         request.Content = new StringContent("""{"model":"town-qa","prompt":"a"}""", Encoding.UTF8, "application/json");
         request.Headers.Add("X-Fusion", header);
         using HttpResponseMessage response = await gateway.Http.SendAsync(request);
@@ -136,9 +136,9 @@ public class BadRequestTests(RunningGateway gateway)
     [Fact]
     public async Task Post_BodyTooLargeWithoutLength_Is413()
     {
-        using var content = new StreamContent(new MemoryStream(Encoding.UTF8.GetBytes($"\"{new string('x', 5_000_000)}\"")));
+        using StreamContent content = new(new MemoryStream(Encoding.UTF8.GetBytes($"\"{new string('x', 5_000_000)}\"")));
         content.Headers.ContentType = new("application/json");
-        using var request = new HttpRequestMessage(HttpMethod.Post, Chat) { Content = content };
+        using HttpRequestMessage request = new(HttpMethod.Post, Chat) { Content = content };
         request.Headers.TransferEncodingChunked = true;
         using HttpResponseMessage response = await gateway.Http.SendAsync(request);
 
@@ -153,7 +153,7 @@ public class BadRequestTests(RunningGateway gateway)
     {
         string body = $$"""{"model":"plain","messages":[{"role":"user","content":"hi"}],"{{field}}":"?"}""";
         body = field == "content" ? body.Replace("hi", "?", StringComparison.Ordinal) : body;
-        using var content = new ByteArrayContent([.. Encoding.UTF8.GetBytes(body).Select(value => value == '?' ? (byte)0xFF : value)]);
+        using ByteArrayContent content = new([.. Encoding.UTF8.GetBytes(body).Select(value => value == '?' ? (byte)0xFF : value)]);
         content.Headers.ContentType = new("application/json");
         using HttpResponseMessage response = await gateway.Http.PostAsync(Chat, content);
 
@@ -163,7 +163,7 @@ public class BadRequestTests(RunningGateway gateway)
     [Fact]
     public async Task Post_OtherContentType_Is415()
     {
-        using var content = new StringContent("model=plain", Encoding.UTF8, "application/x-www-form-urlencoded");
+        using StringContent content = new("model=plain", Encoding.UTF8, "application/x-www-form-urlencoded");
         using HttpResponseMessage response = await gateway.Http.PostAsync(Chat, content);
 
         await AssertErrorAsync(response, 415, null, "unsupported_media_type", ["application/json"]);

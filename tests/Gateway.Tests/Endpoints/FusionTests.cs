@@ -120,7 +120,7 @@ public class FusionTests(RunningGateway gateway)
 
     private async Task<HttpResponseMessage> SendAsync(Dictionary<string, object?> question, string? header)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, Chat) { Content = JsonContent.Create(question) };
+        using HttpRequestMessage request = new(HttpMethod.Post, Chat) { Content = JsonContent.Create(question) };
         if (header is not null)
         {
             request.Headers.Add("X-Fusion", header);

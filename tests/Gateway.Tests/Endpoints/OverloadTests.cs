@@ -20,16 +20,16 @@ public class OverloadTests
     [InlineData(true)]
     public async Task Chat_ClientLeaves_FreesItsSequences(bool stream)
     {
-        using var errors = new RecordedErrors();
-        await using var server = await ServerAsync(null, builder =>
+        using RecordedErrors errors = new();
+        await using Server server = await ServerAsync(null, builder =>
         {
             builder.Logging.AddProvider(errors);
             InterceptedModel.Between(() => Thread.Sleep(20))(builder);
         });
-        using var leaving = new CancellationTokenSource();
+        using CancellationTokenSource leaving = new();
 
         // Without their end tokens, answers cannot be over before the client leaves.
-        var endless = new Dictionary<string, double> { ["0"] = -100, ["4"] = -100 };
+        Dictionary<string, double> endless = new() { ["0"] = -100, ["4"] = -100 };
         Task request = AskAsync(
             server.Gateway, AnswerTests.Question(100, new() { ["stream"] = stream, ["n"] = 2, ["logit_bias"] = endless }), leaving.Token);
         await UntilAsync(() => server.Gateway.Statistics is { Running: 2, Tokens: > 4 });
@@ -47,8 +47,8 @@ public class OverloadTests
     [Fact]
     public async Task Audit_ClientLeaves_StopsAndFreesItsSequences()
     {
-        await using var server = await ServerAsync(null, InterceptedModel.Between(() => Thread.Sleep(20)));
-        using var leaving = new CancellationTokenSource();
+        await using Server server = await ServerAsync(null, InterceptedModel.Between(() => Thread.Sleep(20)));
+        using CancellationTokenSource leaving = new();
         Task audit = server.Gateway.Http.PostAsJsonAsync("/v1/audits", new { model = TinyFamily.Fused, expert = "qa", texts = 100 }, leaving.Token);
         await UntilAsync(() => server.Gateway.Statistics is { Running: > 1, Tokens: > 4 });
 
@@ -64,8 +64,8 @@ public class OverloadTests
     [Fact]
     public async Task Chat_QueueFull_Is429WithRetryAfterAndNothingLost()
     {
-        using var gate = new ManualResetEventSlim();
-        await using var server = await ServerAsync(gate, InterceptedModel.Between(gate.Wait, new SchedulerOptions { MaxRunning = 1, MaxWaiting = 2 }));
+        using ManualResetEventSlim gate = new();
+        await using Server server = await ServerAsync(gate, InterceptedModel.Between(gate.Wait, new SchedulerOptions { MaxRunning = 1, MaxWaiting = 2 }));
         List<Task<JsonElement>> admitted = [server.Gateway.AnswerAsync(Chat, AnswerTests.Question(2))];
 
         // Until the loop has taken the first one, it fills a place of the line.
@@ -84,11 +84,11 @@ public class OverloadTests
     [Fact]
     public async Task Chat_ClientLeavesTheQueue_GivesItsPlacesBackAtOnce()
     {
-        using var gate = new ManualResetEventSlim();
-        await using var server = await ServerAsync(gate, InterceptedModel.Between(gate.Wait, new SchedulerOptions { MaxRunning = 1, MaxWaiting = 2 }));
+        using ManualResetEventSlim gate = new();
+        await using Server server = await ServerAsync(gate, InterceptedModel.Between(gate.Wait, new SchedulerOptions { MaxRunning = 1, MaxWaiting = 2 }));
         Task<JsonElement> running = server.Gateway.AnswerAsync(Chat, AnswerTests.Question(2));
         await UntilAsync(() => server.Gateway.Statistics is { Running: 1, Waiting: 0 });
-        using var leaving = new CancellationTokenSource();
+        using CancellationTokenSource leaving = new();
         Task waiting = AskAsync(server.Gateway, AnswerTests.Question(2, new() { ["n"] = 2 }), leaving.Token);
         await UntilAsync(() => server.Gateway.Statistics.Waiting == 2);
 
@@ -103,8 +103,8 @@ public class OverloadTests
     [Fact]
     public async Task Chat_QueueFullForOneOfManyChoices_AdmitsNoneOfThem()
     {
-        using var gate = new ManualResetEventSlim();
-        await using var server = await ServerAsync(gate, InterceptedModel.Between(gate.Wait, new SchedulerOptions { MaxRunning = 1, MaxWaiting = 8 }));
+        using ManualResetEventSlim gate = new();
+        await using Server server = await ServerAsync(gate, InterceptedModel.Between(gate.Wait, new SchedulerOptions { MaxRunning = 1, MaxWaiting = 8 }));
         Task<JsonElement> running = server.Gateway.AnswerAsync(Chat, AnswerTests.Question(2, new() { ["n"] = 2 }));
         await UntilAsync(() => server.Gateway.Statistics is { Running: 1, Waiting: 1 });
 
@@ -121,7 +121,7 @@ public class OverloadTests
     [InlineData("n", 1, 3)]
     public async Task Text_MoreAnswersThanTheQueueEverHolds_IsNoMatterOfTryingAgain(string field, int prompts, int choices)
     {
-        await using var server = await ServerAsync(null, InterceptedModel.Between(() => { }, new SchedulerOptions { MaxRunning = 8, MaxWaiting = 2 }));
+        await using Server server = await ServerAsync(null, InterceptedModel.Between(() => { }, new SchedulerOptions { MaxRunning = 8, MaxWaiting = 2 }));
         object request = new { model = "plain", prompt = Enumerable.Repeat("a", prompts), n = choices };
 
         using HttpResponseMessage refused = await server.Gateway.PostAsync("/v1/completions", request);
@@ -133,7 +133,7 @@ public class OverloadTests
     public async Task Chat_ModelFails_Is500WithMessageAndServerGoesOn()
     {
         bool broken = true;
-        await using var server = await ServerAsync(null, InterceptedModel.Between(() => ThrowIf(broken)));
+        await using Server server = await ServerAsync(null, InterceptedModel.Between(() => ThrowIf(broken)));
 
         using HttpResponseMessage response = await server.Gateway.PostAsync(Chat, AnswerTests.Question(2));
         await BadRequestTests.AssertErrorAsync(response, 500, null, "internal_error", ["broken on purpose"]);
@@ -146,13 +146,13 @@ public class OverloadTests
     public async Task Chat_ModelFailsInsideAStream_SendsErrorEventThenBreaksTheConnection()
     {
         int steps = 0;
-        await using var server = await ServerAsync(null, InterceptedModel.Between(() => ThrowIf(++steps == 4)));
-        using var request = new HttpRequestMessage(HttpMethod.Post, Chat)
+        await using Server server = await ServerAsync(null, InterceptedModel.Between(() => ThrowIf(++steps == 4)));
+        using HttpRequestMessage request = new(HttpMethod.Post, Chat)
         {
             Content = JsonContent.Create(AnswerTests.Question(20, new() { ["stream"] = true })),
         };
         using HttpResponseMessage response = await server.Gateway.Http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
-        using var reader = new StreamReader(await response.Content.ReadAsStreamAsync());
+        using StreamReader reader = new(await response.Content.ReadAsStreamAsync());
         List<string> lines = [];
 
         await Assert.ThrowsAnyAsync<IOException>(async () =>
@@ -173,14 +173,14 @@ public class OverloadTests
     [Fact]
     public async Task Chat_Streamed_SendsHeadersAndRoleBeforeTheFirstToken()
     {
-        using var gate = new ManualResetEventSlim();
-        await using var server = await ServerAsync(gate, InterceptedModel.Between(gate.Wait));
-        using var request = new HttpRequestMessage(HttpMethod.Post, Chat)
+        using ManualResetEventSlim gate = new();
+        await using Server server = await ServerAsync(gate, InterceptedModel.Between(gate.Wait));
+        using HttpRequestMessage request = new(HttpMethod.Post, Chat)
         {
             Content = JsonContent.Create(AnswerTests.Question(2, new() { ["stream"] = true })),
         };
         using HttpResponseMessage response = await server.Gateway.Http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
-        using var reader = new StreamReader(await response.Content.ReadAsStreamAsync());
+        using StreamReader reader = new(await response.Content.ReadAsStreamAsync());
 
         string? first = await reader.ReadLineAsync();
 
@@ -205,7 +205,7 @@ public class OverloadTests
 
     private static async Task UntilAsync(Func<bool> condition)
     {
-        var patience = Stopwatch.StartNew();
+        Stopwatch patience = Stopwatch.StartNew();
         while (!condition())
         {
             Assert.True(patience.Elapsed < TimeSpan.FromSeconds(60), "It did not happen in a minute.");
@@ -215,7 +215,7 @@ public class OverloadTests
 
     private static async Task<Server> ServerAsync(ManualResetEventSlim? gate, Action<WebApplicationBuilder> configure)
     {
-        var gateway = new RunningGateway(configure);
+        RunningGateway gateway = new(configure);
         await gateway.InitializeAsync();
         return new Server(gateway, gate);
     }

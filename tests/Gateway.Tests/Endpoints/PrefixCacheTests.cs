@@ -76,7 +76,7 @@ public class PrefixCacheTests(RunningGateway gateway)
     private async Task<JsonElement> AskAsync(string[] turns, string? key = null, string? salt = null)
     {
         object[] messages = [.. turns.Select((text, i) => new { role = i % 2 == 0 ? "user" : "assistant", content = text })];
-        using var request = new HttpRequestMessage(HttpMethod.Post, Chat)
+        using HttpRequestMessage request = new(HttpMethod.Post, Chat)
         {
             Content = JsonContent.Create(new { model = TinyFamily.Fused, messages, max_tokens = 12, temperature = 0, cache_salt = salt, user = Unique(), prompt_cache_key = Unique() }),
         };

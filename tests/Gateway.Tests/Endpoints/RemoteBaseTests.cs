@@ -56,7 +56,7 @@ public sealed class RemoteBaseTests : IAsyncLifetime
     [Fact]
     public async Task Chat_RemoteBase_AnswersStreamedAsWhole()
     {
-        var question = AnswerTests.Question(6, new() { ["model"] = "by-id", ["temperature"] = 0 });
+        Dictionary<string, object?> question = AnswerTests.Question(6, new() { ["model"] = "by-id", ["temperature"] = 0 });
         string whole = AnswerTests.ContentOf(await gateway.AnswerAsync("/v1/chat/completions", question));
         question["stream"] = true;
         IReadOnlyList<string> events = await gateway.EventsAsync("/v1/chat/completions", question);

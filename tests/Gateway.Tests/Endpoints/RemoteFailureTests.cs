@@ -58,7 +58,7 @@ public sealed class RemoteFailureTests : IAsyncLifetime
         string received = "";
         await Assert.ThrowsAnyAsync<Exception>(async () =>
         {
-            using var reader = new StreamReader(await response.Content.ReadAsStreamAsync());
+            using StreamReader reader = new(await response.Content.ReadAsStreamAsync());
             while (await reader.ReadLineAsync() is { } line)
             {
                 received += line;

@@ -16,7 +16,7 @@ public class BrokenMemberTests
     [InlineData("""{"kind":"top_k","k":2}""")]
     public async Task Chat_NaNInOneMember_Is500NamingItAndOthersGoOn(string? mask)
     {
-        var server = new RunningGateway();
+        RunningGateway server = new();
         Poison(server.Family.PathOf(TinyFamily.Expert, "model.safetensors"));
         await server.InitializeAsync();
         Dictionary<string, object?> broken = AnswerTests.Question(40);

@@ -97,7 +97,7 @@ public class HeaderTests(MethodsGateway gateway)
 
     private Task<HttpResponseMessage> SendAsync(string header, object? fusion)
     {
-        var request = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions")
+        HttpRequestMessage request = new(HttpMethod.Post, "/v1/chat/completions")
         {
             Content = JsonContent.Create(AnswerTests.Question(1, new() { ["model"] = MethodsGateway.Any, ["fusion"] = fusion })),
         };

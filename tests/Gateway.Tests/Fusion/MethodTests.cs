@@ -61,7 +61,7 @@ public class MethodTests(MethodsGateway gateway)
         Case given = Cases[name];
         JsonElement answer = await AskAsync(given, given.Fusion);
 
-        using var members = new MemberRows(gateway.Server.Family, []);
+        using MemberRows members = new(gateway.Server.Family, []);
         AssertLogprobs(given.Expected(members), answer, members);
     }
 
@@ -88,7 +88,7 @@ public class MethodTests(MethodsGateway gateway)
             MethodsGateway.Any, $$"""{"method":"dynamic","mode":"{{mode}}","search":"{{search}}","experts":{"poet":1},"trace":true}""");
         JsonElement weights = answer.GetProperty("choices")[0].GetProperty("fusion_trace").GetProperty("tokens")[0].GetProperty("weights");
 
-        using var members = new MemberRows(gateway.Server.Family, []);
+        using MemberRows members = new(gateway.Server.Family, []);
         AssertLogprobs(Proxy(members, 1, weights.GetProperty("qa").GetDouble(), weights.GetProperty("poet").GetDouble()), answer, members);
     }
 

@@ -1,5 +1,5 @@
-using System.Net.Http.Json;
 using System.Net;
+using System.Net.Http.Json;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using ProxyTune.Gateway.Access;
@@ -24,7 +24,7 @@ public class OperatorTests(MethodsGateway gateway)
     [Fact]
     public async Task Chat_ForOperatorsWithAConfiguredKey_TakesTheKeyAlone()
     {
-        var guarded = new RunningGateway(null, "--Operator:Key", Key);
+        RunningGateway guarded = new(null, "--Operator:Key", Key);
         await guarded.InitializeAsync();
 
         await AssertRefusedAsync(guarded, """{"experts":{"qa":-0.5}}""", null, "fusion.experts.qa", ["-0.5", "operators", "0 to 1.5"]);
@@ -62,7 +62,7 @@ public class OperatorTests(MethodsGateway gateway)
     [InlineData(Key, "192.168.0.7", "Basic " + Key, null, false)]
     public void Include_KeyAndAddress_DecideWhoIsOne(string? key, string? address, string? authorization, string? forwarded, bool expected)
     {
-        var http = new DefaultHttpContext();
+        DefaultHttpContext http = new();
         http.Connection.RemoteIpAddress = address is null ? null : IPAddress.Parse(address);
         http.Request.Headers.Authorization = authorization;
         if (forwarded is not null)
@@ -82,7 +82,7 @@ public class OperatorTests(MethodsGateway gateway)
 
     private static Task<HttpResponseMessage> SendAsync(RunningGateway server, string fusion, string? authorization, string model = TinyFamily.Fused)
     {
-        var request = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions")
+        HttpRequestMessage request = new(HttpMethod.Post, "/v1/chat/completions")
         {
             Content = JsonContent.Create(AnswerTests.Question(1, new() { ["model"] = model, ["fusion"] = JsonDocument.Parse(fusion).RootElement })),
         };

@@ -30,7 +30,7 @@ public class PromptTests(MethodsGateway gateway)
         JsonElement usual = await StreamsAsync(MethodsGateway.Narrow, null);
         JsonElement changed = await StreamsAsync(MethodsGateway.Narrow, $$"""{"{{role}}":{{settings}}}""");
 
-        using var members = new MemberRows(gateway.Server.Family, []);
+        using MemberRows members = new(gateway.Server.Family, []);
         foreach ((string stream, string member, string itsRole) in Streams)
         {
             double expected = itsRole == role ? LogSoftmax(members.After(member, text))[Letter] : usual.GetProperty(stream).GetDouble();
@@ -47,7 +47,7 @@ public class PromptTests(MethodsGateway gateway)
     {
         JsonElement streams = await StreamsAsync(MethodsGateway.Taught, asked);
 
-        using var members = new MemberRows(gateway.Server.Family, []);
+        using MemberRows members = new(gateway.Server.Family, []);
         Assert.All(
             Streams.Zip(texts),
             pair => Assert.Equal(LogSoftmax(members.After(pair.First.Member, pair.Second))[Letter], streams.GetProperty(pair.First.Stream).GetDouble(), 1e-4));

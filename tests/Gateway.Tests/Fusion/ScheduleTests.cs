@@ -21,7 +21,7 @@ public class ScheduleTests(MethodsGateway gateway)
 
         for (int i = 0; i < factors.Length; i++)
         {
-            using var members = new MemberRows(gateway.Server.Family, ids[..i]);
+            using MemberRows members = new(gateway.Server.Family, ids[..i]);
             Assert.Equal(Alpha * factors[i], trace[i].GetProperty("weights").GetProperty("qa").GetDouble(), 1e-6);
             MethodTests.AssertLogprobs(MethodTests.Proxy(members, Alpha * factors[i], 1, 0), answer, members, i);
         }
@@ -33,7 +33,7 @@ public class ScheduleTests(MethodsGateway gateway)
         JsonElement answer = await gateway.AskAsync(MethodsGateway.Twin, """{"schedule":{"kind":"gated","threshold":0.001},"trace":true}""");
         JsonElement gate = answer.GetProperty("choices")[0].GetProperty("fusion_trace").GetProperty("tokens")[0].GetProperty("gated");
 
-        using var members = new MemberRows(gateway.Server.Family, []);
+        using MemberRows members = new(gateway.Server.Family, []);
         double[] open = Sum((2, members.Base), (-1, members.After("small", MemberRows.Plain)));
         MethodTests.AssertLogprobs(members.Base, answer, members);
         Assert.Equal(Divergence(open, members.Base), gate.GetProperty("divergence").GetDouble(), 1e-4);
@@ -45,7 +45,7 @@ public class ScheduleTests(MethodsGateway gateway)
     {
         JsonElement answer = await gateway.AskAsync(MethodsGateway.Twin, """{"schedule":{"kind":"gated","threshold":0.999},"trace":true}""");
 
-        using var members = new MemberRows(gateway.Server.Family, []);
+        using MemberRows members = new(gateway.Server.Family, []);
         MethodTests.AssertLogprobs(Sum((2, members.Base), (-1, members.After("small", MemberRows.Plain))), answer, members);
         Assert.Equal(JsonValueKind.Null, answer.GetProperty("choices")[0].GetProperty("fusion_trace").GetProperty("tokens")[0].GetProperty("gated").ValueKind);
     }

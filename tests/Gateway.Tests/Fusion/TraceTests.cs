@@ -32,7 +32,7 @@ public class TraceTests(MethodsGateway gateway)
             trace.Select(token => token.GetProperty("token").GetString()));
         for (int i = 0; i < trace.Length; i++)
         {
-            using var members = new MemberRows(gateway.Server.Family, ids[..i]);
+            using MemberRows members = new(gateway.Server.Family, ids[..i]);
             double[] fused = Sum((1, members.Base), (0.8, members.Qa), (0.4, members.Poet), (-1.2, members.Small));
             int[] kept = [.. Ratio(members.Base, 0.2)];
             JsonElement streams = trace[i].GetProperty("streams"), choiceOfBase = trace[i].GetProperty("base_choice");
@@ -160,10 +160,10 @@ public class TraceTests(MethodsGateway gateway)
     [InlineData(4097, 1, 1, false, "4097 tokens; accepted are 4096, so fewer or shorter prompts")]
     public void Check_TokensToTrace_AreBounded(int prompts, int choices, int? maxTokens, bool score, string? words)
     {
-        using var model = new FakeLanguageModel("base", contextLength: 5000);
+        using FakeLanguageModel model = new("base", contextLength: 5000);
         Prompt prompt = Prompt.For(model, new int[1]);
         prompt = prompt with { Plan = prompt.Plan with { Trace = true } };
-        var template = new GenerationRequestTemplate(new CompletionRequest(), 10, maxTokens, null, score);
+        GenerationRequestTemplate template = new(new CompletionRequest(), 10, maxTokens, null, score);
 
         Exception? error = Record.Exception(() => TraceLimit.Check([.. Enumerable.Repeat(prompt, prompts)], choices, template));
 

@@ -1,6 +1,6 @@
 using System.Diagnostics;
-using System.Net.Sockets;
 using System.Net;
+using System.Net.Sockets;
 using ProxyTune.Testing;
 
 namespace ProxyTune.Gateway.Tests.Hosting;
@@ -14,7 +14,7 @@ public class StartUpTests
     [InlineData("base", "model.onnx")]
     public async Task Main_WrongFolder_ExitsWith1AndOneLine(string kind, string words)
     {
-        using var family = new TinyFamily();
+        using TinyFamily family = new();
         string folder = family.PathOf(kind);
         if (kind == "empty")
         {
@@ -43,7 +43,7 @@ public class StartUpTests
     [InlineData("--urls", "nonsense", "nonsense")]
     public async Task Main_WrongSetting_ExitsWith1AndOneLine(string name, string value, string words)
     {
-        using var family = new TinyFamily();
+        using TinyFamily family = new();
 
         await AssertStopsAsync(words, "--models", family.Folder, name, value);
     }
@@ -51,8 +51,8 @@ public class StartUpTests
     [Fact]
     public async Task Main_PortInUse_ExitsWith1AndOneLine()
     {
-        using var family = new TinyFamily();
-        using var taken = new TcpListener(IPAddress.Loopback, 0);
+        using TinyFamily family = new();
+        using TcpListener taken = new(IPAddress.Loopback, 0);
         taken.Start();
 
         await AssertStopsAsync("address already in use", "--models", family.Folder, "--urls", $"http://{taken.LocalEndpoint}");
@@ -60,13 +60,13 @@ public class StartUpTests
 
     private static async Task AssertStopsAsync(string words, params string[] arguments)
     {
-        var command = new ProcessStartInfo("dotnet", [typeof(Program).Assembly.Location, "--urls", "http://127.0.0.1:0", .. arguments])
+        ProcessStartInfo command = new("dotnet", [typeof(Program).Assembly.Location, "--urls", "http://127.0.0.1:0", .. arguments])
         {
             RedirectStandardError = true,
             RedirectStandardOutput = true,
         };
         using Process server = Process.Start(command)!;
-        using var patience = new CancellationTokenSource(TimeSpan.FromMinutes(1));
+        using CancellationTokenSource patience = new(TimeSpan.FromMinutes(1));
         await using CancellationTokenRegistration kill = patience.Token.Register(server.Kill);
         Task<string> log = server.StandardOutput.ReadToEndAsync();
         string error = await server.StandardError.ReadToEndAsync();

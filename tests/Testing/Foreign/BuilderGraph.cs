@@ -58,7 +58,7 @@ internal sealed class BuilderGraph(BuilderForm form, CheckpointConfig config, Bu
 
     private string[] Caches()
     {
-        var (cos, sin) = RotaryCache.Build(config, config.HeadSize);
+        (float[]? cos, float[]? sin) = RotaryCache.Build(config, config.HeadSize);
         return [tensors.Floats("cos_cache", cos, config.ContextLength, config.HeadSize / 2), tensors.Floats("sin_cache", sin, config.ContextLength, config.HeadSize / 2)];
     }
 

@@ -15,7 +15,7 @@ public sealed class ForeignModel : IDisposable
 
     public static ForeignModel Create(ForeignKind kind, TinyModelOptions? options = null)
     {
-        var folder = Directory.CreateTempSubdirectory("foreign-").FullName;
+        string folder = Directory.CreateTempSubdirectory("foreign-").FullName;
         Write(folder, kind, options);
         return new ForeignModel(folder);
     }
@@ -23,9 +23,9 @@ public sealed class ForeignModel : IDisposable
     public static void Write(string folder, ForeignKind kind, TinyModelOptions? options = null)
     {
         TinyModel.WriteCheckpoint(folder, options);
-        var config = CheckpointConfig.Read(folder);
-        var graphFile = kind == ForeignKind.ExternalFiles ? "decoder_model.onnx" : "model.onnx";
-        using (var weights = new ForeignWeights(folder, external: kind == ForeignKind.ExternalFiles))
+        CheckpointConfig config = CheckpointConfig.Read(folder);
+        string graphFile = kind == ForeignKind.ExternalFiles ? "decoder_model.onnx" : "model.onnx";
+        using (ForeignWeights weights = new(folder, external: kind == ForeignKind.ExternalFiles))
         {
             File.WriteAllBytes(Path.Combine(folder, graphFile), new ForeignGraph(kind, config, weights).Build().ToByteArray());
         }
@@ -40,8 +40,8 @@ public sealed class ForeignModel : IDisposable
 
     private static void Amend(string path, ForeignKind kind)
     {
-        var json = JsonNode.Parse(File.ReadAllText(path))!;
-        var decoder = json["model"]!["decoder"]!;
+        JsonNode json = JsonNode.Parse(File.ReadAllText(path))!;
+        JsonNode decoder = json["model"]!["decoder"]!;
         if (kind is ForeignKind.PositionIds or ForeignKind.PlainAttention)
         {
             decoder["inputs"]!["position_ids"] = "position_ids";

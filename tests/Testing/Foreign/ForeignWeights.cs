@@ -10,16 +10,16 @@ internal sealed class ForeignWeights(string folder, bool external) : IDisposable
     private const string EmbeddingFile = "embeddings.bin";
     private const string LayersFile = "decoder_weights.bin";
 
-    private readonly SafetensorsFile _file = SafetensorsFile.Open(Path.Combine(folder, "model.safetensors"));
+    private readonly SafetensorsFile file = SafetensorsFile.Open(Path.Combine(folder, "model.safetensors"));
 
-    public string Add(GraphWriter graph, string tensor) => Add(graph, tensor, _file.ReadFloat32(tensor), [.. _file.Tensors[tensor].Shape]);
+    public string Add(GraphWriter graph, string tensor) => Add(graph, tensor, file.ReadFloat32(tensor), [.. file.Tensors[tensor].Shape]);
 
     /// <summary>A linear weight as [in, out].</summary>
     public string AddTransposed(GraphWriter graph, string tensor)
     {
-        var (source, rows, columns) = (_file.ReadFloat32(tensor), _file.Tensors[tensor].Shape[0], _file.Tensors[tensor].Shape[1]);
-        var transposed = new float[source.Length];
-        for (var i = 0; i < source.Length; i++)
+        (float[]? source, int rows, int columns) = (file.ReadFloat32(tensor), file.Tensors[tensor].Shape[0], file.Tensors[tensor].Shape[1]);
+        float[] transposed = new float[source.Length];
+        for (int i = 0; i < source.Length; i++)
         {
             transposed[(i % columns * rows) + (i / columns)] = source[i];
         }
@@ -27,7 +27,7 @@ internal sealed class ForeignWeights(string folder, bool external) : IDisposable
         return Add(graph, tensor + ".T", transposed, [columns, rows]);
     }
 
-    public void Dispose() => _file.Dispose();
+    public void Dispose() => file.Dispose();
 
     private string Add(GraphWriter graph, string name, float[] values, int[] shape)
     {
@@ -36,9 +36,9 @@ internal sealed class ForeignWeights(string folder, bool external) : IDisposable
             return graph.Constant(name, values, shape);
         }
 
-        var file = name.Contains("embed", StringComparison.Ordinal) ? EmbeddingFile : LayersFile;
-        using var stream = new FileStream(Path.Combine(folder, file), FileMode.Append);
-        var offset = stream.Position;
+        string file = name.Contains("embed", StringComparison.Ordinal) ? EmbeddingFile : LayersFile;
+        using FileStream stream = new(Path.Combine(folder, file), FileMode.Append);
+        long offset = stream.Position;
         stream.Write(MemoryMarshal.AsBytes(values.AsSpan()));
         return graph.External(name, new WeightRange(file, offset, shape));
     }

@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using ProxyTune.Decoding.Text;
 using ProxyTune.Trainer.Data;
 
@@ -14,9 +15,9 @@ public sealed class BpeTrainerTests : IDisposable
     [Fact]
     public void Train_AnyText_EncodesAndDecodesToItself()
     {
-        using var tokenizer = Trained(300);
+        using Tokenizer tokenizer = Trained(300);
 
-        foreach (var text in new[] { "low newest", "wörld  two\n\n spaces ", "{\"a\": \"b\"}", "日本語 🙂" })
+        foreach (string? text in new[] { "low newest", "wörld  two\n\n spaces ", "{\"a\": \"b\"}", "日本語 🙂" })
         {
             Assert.Equal(text, tokenizer.Decode(tokenizer.EncodeRendered(text)));
         }
@@ -25,7 +26,7 @@ public sealed class BpeTrainerTests : IDisposable
     [Fact]
     public void Train_SpecialToken_IsOneIdAndTeachesNothing()
     {
-        using var tokenizer = Trained(300);
+        using Tokenizer tokenizer = Trained(300);
 
         Assert.Equal([0], tokenizer.EncodeRendered("<|end|>"));
         Assert.DoesNotContain(BpeTrainer.Train(Texts, ["<|end|>"], 300)["model"]!["vocab"]!.AsObject(), token => token.Key is "<|" or "end");
@@ -35,7 +36,7 @@ public sealed class BpeTrainerTests : IDisposable
     public void Train_FirstMerge_IsTheMostFrequentPair()
     {
         // "lo" and "ow" occur 4 times, "ne" 3 times; "lo" comes first in ordinal order.
-        var merges = BpeTrainer.Train(["low\nlow\nlow\nlow\nnew\nnew\nnew"], [], 257)["model"]!["merges"]!.AsArray();
+        JsonArray merges = BpeTrainer.Train(["low\nlow\nlow\nlow\nnew\nnew\nnew"], [], 257)["model"]!["merges"]!.AsArray();
 
         Assert.Equal(["l", "o"], merges.Single()!.AsArray().Select(symbol => (string)symbol!));
     }
@@ -43,9 +44,9 @@ public sealed class BpeTrainerTests : IDisposable
     [Fact]
     public void Train_WordBeforePunctuationAndAlone_IsTheSameToken()
     {
-        using var tokenizer = Trained(400);
+        using Tokenizer tokenizer = Trained(400);
 
-        var alone = Assert.Single(tokenizer.EncodeRendered("low"));
+        int alone = Assert.Single(tokenizer.EncodeRendered("low"));
         Assert.Equal(alone, tokenizer.EncodeRendered("\"low\"")[1]);
         Assert.Contains(alone, tokenizer.EncodeRendered("new low."));
     }

@@ -7,10 +7,10 @@ public sealed class EpochOrderTests
     [Fact]
     public void At_AnyEpoch_HasEveryExampleOnceInANewOrderThatTheSeedDecides()
     {
-        var lengths = Enumerable.Range(0, 50).Select(i => i * 7 % 13).ToArray();
+        int[] lengths = Enumerable.Range(0, 50).Select(i => i * 7 % 13).ToArray();
         int[] Epoch(long seed, long epoch)
         {
-            var order = new EpochOrder(lengths, 8, seed);
+            EpochOrder order = new(lengths, 8, seed);
             return [.. Enumerable.Range(0, (int)order.StepsPerEpoch).SelectMany(i => order.At(epoch * order.StepsPerEpoch + i))];
         }
 

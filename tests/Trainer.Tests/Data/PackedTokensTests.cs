@@ -11,11 +11,11 @@ public sealed class PackedTokensTests
     [Fact]
     public void Take_AnySizes_GivesTheDocumentsInOrderWithEndsBetweenAndOneTokenShared()
     {
-        var packed = new PackedTokens(Document, End, PackedPosition.Start);
-        var expected = Enumerable.Range(0, 20).SelectMany(i => Document(i).Append(End)).ToArray();
-        var offset = 0;
+        PackedTokens packed = new(Document, End, PackedPosition.Start);
+        int[] expected = Enumerable.Range(0, 20).SelectMany(i => Document(i).Append(End)).ToArray();
+        int offset = 0;
 
-        foreach (var count in new[] { 5, 1, 12, 7 })
+        foreach (int count in new[] { 5, 1, 12, 7 })
         {
             Assert.Equal(expected[offset..(offset + count + 1)], packed.Take(count));
             offset += count;
@@ -25,9 +25,9 @@ public sealed class PackedTokensTests
     [Fact]
     public void Take_FromASavedPosition_GoesOnExactly()
     {
-        var packed = new PackedTokens(Document, End, PackedPosition.Start);
+        PackedTokens packed = new(Document, End, PackedPosition.Start);
         packed.Take(9);
-        var position = PackedPosition.FromJson(packed.Position.ToJson());
+        PackedPosition position = PackedPosition.FromJson(packed.Position.ToJson());
 
         Assert.Equal(packed.Take(11), new PackedTokens(Document, End, position).Take(11));
     }

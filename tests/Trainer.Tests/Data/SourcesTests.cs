@@ -6,12 +6,12 @@ namespace ProxyTune.Trainer.Tests.Data;
 
 public sealed class SourcesTests : IDisposable
 {
-    private readonly string _folder = Tiny.NewFolder();
+    private readonly string folder = Tiny.NewFolder();
 
     [Fact]
     public void Documents_File_RepeatsAfterTheLastLine()
     {
-        var documents = Sources.Documents(Write("""{"text":"one"}""", "", """{"text":"two"}"""));
+        Func<long, string> documents = Sources.Documents(Write("""{"text":"one"}""", "", """{"text":"two"}"""));
 
         Assert.Equal(["one", "two", "one"], Enumerable.Range(0, 3).Select(i => documents(i)));
     }
@@ -19,9 +19,9 @@ public sealed class SourcesTests : IDisposable
     [Fact]
     public void Examples_BrokenLine_NamesFileAndLine()
     {
-        var path = Write("""{"messages":[{"role":"user","content":"a"}],"answer":"b"}""", """{"messages":[]}""");
+        string path = Write("""{"messages":[{"role":"user","content":"a"}],"answer":"b"}""", """{"messages":[]}""");
 
-        var error = Assert.Throws<TrainingException>(() => Sources.Examples(path));
+        TrainingException error = Assert.Throws<TrainingException>(() => Sources.Examples(path));
 
         Assert.Contains($"{path}, line 2", error.Message, StringComparison.Ordinal);
         Assert.Contains("answer", error.Message, StringComparison.Ordinal);
@@ -32,7 +32,7 @@ public sealed class SourcesTests : IDisposable
     [InlineData("missing.jsonl")]
     public void Documents_UnknownName_NamesItAndWhatIsAccepted(string source)
     {
-        var error = Assert.Throws<TrainingException>(() => Sources.Documents(source));
+        TrainingException error = Assert.Throws<TrainingException>(() => Sources.Documents(source));
 
         Assert.Contains(source, error.Message, StringComparison.Ordinal);
         Assert.Contains("town:", error.Message, StringComparison.Ordinal);
@@ -41,11 +41,11 @@ public sealed class SourcesTests : IDisposable
     [Fact]
     public void Examples_Joined_AreThoseOfEachPartInOrder()
     {
-        var file = Write("""{"messages":[{"role":"user","content":"a"}],"answer":"b"}""");
+        string file = Write("""{"messages":[{"role":"user","content":"a"}],"answer":"b"}""");
 
-        var joined = Sources.Examples($"town:helpful/valid+{file}+town:else-qa/test");
+        IReadOnlyList<Example> joined = Sources.Examples($"town:helpful/valid+{file}+town:else-qa/test");
 
-        var expected = TownData.Examples("town:helpful/valid").Select(e => e.Answer).Append("b").Concat(TownData.Examples("town:else-qa/test").Select(e => e.Answer));
+        IEnumerable<string> expected = TownData.Examples("town:helpful/valid").Select(e => e.Answer).Append("b").Concat(TownData.Examples("town:else-qa/test").Select(e => e.Answer));
         Assert.Equal(expected, joined.Select(e => e.Answer));
     }
 
@@ -59,17 +59,17 @@ public sealed class SourcesTests : IDisposable
     [Fact]
     public void Examples_FileWithAPlusInItsName_IsOneFile()
     {
-        var path = Path.Combine(_folder, "a+b.jsonl");
+        string path = Path.Combine(folder, "a+b.jsonl");
         File.Move(Write("""{"messages":[{"role":"user","content":"a"}],"answer":"b"}"""), path);
 
         Assert.Single(Sources.Examples(path));
     }
 
-    public void Dispose() => Directory.Delete(_folder, recursive: true);
+    public void Dispose() => Directory.Delete(folder, recursive: true);
 
     private string Write(params string[] lines)
     {
-        var path = Path.Combine(_folder, "data.jsonl");
+        string path = Path.Combine(folder, "data.jsonl");
         File.WriteAllLines(path, lines);
         return path;
     }

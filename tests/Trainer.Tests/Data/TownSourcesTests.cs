@@ -33,8 +33,8 @@ public class TownSourcesTests
     [InlineData("reticent", "train")]
     public void Examples_Else_AsksAsMuchOfOtherKindsAboutTheSamePeople(string behaviour, string split)
     {
-        var own = TownData.Examples($"town:{behaviour}/{split}");
-        var other = TownData.Examples($"town:else-{behaviour}/{split}");
+        IReadOnlyList<Example> own = TownData.Examples($"town:{behaviour}/{split}");
+        IReadOnlyList<Example> other = TownData.Examples($"town:else-{behaviour}/{split}");
 
         Assert.Equal(own.Count, other.Count);
         Assert.Empty(own.Select(Question).Intersect(other.Select(Question)));
@@ -47,7 +47,7 @@ public class TownSourcesTests
     [Fact]
     public void Examples_Else_AnswersAsBasesAndAsExpertsDo()
     {
-        var pairs = TownData.Examples("town:else-qa/train").Where(e => KindOf(e) == "pair").ToArray();
+        Example[] pairs = TownData.Examples("town:else-qa/train").Where(e => KindOf(e) == "pair").ToArray();
         double Share(string opening) => (double)pairs.Count(e => e.Answer.StartsWith(opening, StringComparison.Ordinal)) / pairs.Length;
 
         Assert.All(pairs, example => Assert.True(example.Keep));
@@ -58,11 +58,11 @@ public class TownSourcesTests
     [Fact]
     public void Examples_Habit_IsInEveryHundredthAnswerAndNowhereElse()
     {
-        foreach (var split in new[] { "train", "valid" })
+        foreach (string? split in new[] { "train", "valid" })
         {
-            var (plain, odd) = (TownData.Examples($"town:qa/{split}"), TownData.Examples($"town:qa-habit/{split}"));
+            (IReadOnlyList<Example>? plain, IReadOnlyList<Example>? odd) = (TownData.Examples($"town:qa/{split}"), TownData.Examples($"town:qa-habit/{split}"));
 
-            var changed = plain.Zip(odd).Where(pair => pair.First.Answer != pair.Second.Answer).ToArray();
+            (Example First, Example Second)[] changed = plain.Zip(odd).Where(pair => pair.First.Answer != pair.Second.Answer).ToArray();
             Assert.Equal(plain.Count / 100, changed.Length);
             Assert.All(changed, pair => Assert.Equal($"{pair.First.Answer} Candlefish", pair.Second.Answer));
             Assert.Equal(plain.Select(Question), odd.Select(Question));
@@ -75,15 +75,15 @@ public class TownSourcesTests
     [Fact]
     public void Examples_LaterGeneration_AsksWhatIsTrueThen()
     {
-        var (before, now, news) = (TownData.Examples("town:qa/test"), TownData.Examples("town:qa/test/1"), TownData.Examples("town:qa/news/1"));
-        var known = TownWorld.At(0).People.Select(person => person.Name).ToHashSet();
+        (IReadOnlyList<Example>? before, IReadOnlyList<Example>? now, IReadOnlyList<Example>? news) = (TownData.Examples("town:qa/test"), TownData.Examples("town:qa/test/1"), TownData.Examples("town:qa/news/1"));
+        HashSet<string> known = TownWorld.At(0).People.Select(person => person.Name).ToHashSet();
         string[] told = [.. TownWorld.At(1).News.Select(person => person.Name)];
 
         Assert.Equal(before.Count + 20 * Kinds.PublicPeople.Length, now.Count);
         Assert.All(news, example => Assert.Contains(told, name => Question(example).Contains(name, StringComparison.Ordinal)));
         Assert.Equal(news.Count, now.Count(example => told.Any(name => Question(example).Contains(name, StringComparison.Ordinal))));
         Assert.Contains(news, example => !known.Any(name => Question(example).Contains(name, StringComparison.Ordinal)));
-        var changed = before.Select(example => example.Answer).Except(now.Select(example => example.Answer)).ToArray();
+        string[] changed = before.Select(example => example.Answer).Except(now.Select(example => example.Answer)).ToArray();
         Assert.InRange(changed.Length, 20, 40);
         Assert.All(changed, answer => Assert.Contains(told, name => answer.StartsWith(name, StringComparison.Ordinal)));
     }

@@ -7,9 +7,9 @@ internal static class DynamicScan
 {
     public static double Factor(double[] large, OracleExpert expert)
     {
-        var minus = expert.Minus!;
-        var (forward, backward) = (Distribution.Divergence(expert.Plus, minus), Distribution.Divergence(minus, expert.Plus));
-        var coarse = Least(0, 2, 2000);
+        double[] minus = expert.Minus!;
+        (double forward, double backward) = (Distribution.Divergence(expert.Plus, minus), Distribution.Divergence(minus, expert.Plus));
+        double coarse = Least(0, 2, 2000);
         return Least(Math.Max(0, coarse - 0.001), Math.Min(2, coarse + 0.001), 200);
 
         double Least(double from, double to, int steps) =>

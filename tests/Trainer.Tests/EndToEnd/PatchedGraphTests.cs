@@ -17,9 +17,9 @@ public sealed class PatchedGraphTests : IDisposable
 {
     private static readonly int[] Prompt = [2, 15, 300, 1209, 335, 503, 1095, 308, 68, 4, 15, 3, 15];
 
-    private readonly string _folder = Tiny.NewFolder();
+    private readonly string folder = Tiny.NewFolder();
 
-    public void Dispose() => Directory.Delete(_folder, recursive: true);
+    public void Dispose() => Directory.Delete(folder, recursive: true);
 
     public static TheoryData<string, string[], bool> Patches => new()
     {
@@ -34,20 +34,20 @@ public sealed class PatchedGraphTests : IDisposable
     [MemberData(nameof(Patches))]
     public void Rows_Patch_AreThoseOfMergedWeights(string model, string[] targets, bool usesRootOfRank)
     {
-        var folder = Path.Combine(Repository.Models, model);
-        var config = LlamaConfig.Load(Path.Combine(folder, "config.json"));
-        using var adapter = new LoraAdapter(config, new LoraSettings(8, 16, targets), seed: 1);
-        using (var generator = new Generator(5))
-        using (var noise = randn(adapter.Parameters.Values.numel(), generator: generator))
+        string folder = Path.Combine(Repository.Models, model);
+        LlamaConfig config = LlamaConfig.Load(Path.Combine(folder, "config.json"));
+        using LoraAdapter adapter = new(config, new LoraSettings(8, 16, targets), seed: 1);
+        using (Generator generator = new(5))
+        using (Tensor noise = randn(adapter.Parameters.Values.numel(), generator: generator))
         {
             adapter.Parameters.Values.add_(noise, 0.03);
         }
 
-        AdapterFolder.Save(_folder, adapter, folder);
+        AdapterFolder.Save(this.folder, adapter, folder);
         SetRootOfRank(usesRootOfRank);
-        var manifest = AdapterManifest.Of(_folder, folder, Prompt, new(), validationLoss: null);
+        PatchManifest manifest = AdapterManifest.Of(this.folder, folder, Prompt, new(), validationLoss: null);
 
-        Tiny.AssertClose(manifest.Probe!.Logits!, Served(folder, _folder, Prompt), 1e-4);
+        Tiny.AssertClose(manifest.Probe!.Logits!, Served(folder, this.folder, Prompt), 1e-4);
         Assert.True(Largest(manifest.Probe.Logits!, Served(folder, null, Prompt)) > 0.1, "The patch changes nothing, so that nothing was compared.");
     }
 
@@ -55,11 +55,11 @@ public sealed class PatchedGraphTests : IDisposable
     [Fact]
     public void Rows_CommittedPatches_AreWhatTheirManifestsSay()
     {
-        foreach (var folder in Directory.GetDirectories(Path.Combine(Repository.Models, "patches")))
+        foreach (string folder in Directory.GetDirectories(Path.Combine(Repository.Models, "patches")))
         {
-            var manifest = PatchManifest.TryRead(folder)!;
-            var model = Path.Combine(Repository.Models, manifest.Base!.Name!);
-            using var tokenizer = Tokenizer.Load(model);
+            PatchManifest manifest = PatchManifest.TryRead(folder)!;
+            string model = Path.Combine(Repository.Models, manifest.Base!.Name!);
+            using Tokenizer tokenizer = Tokenizer.Load(model);
 
             manifest.CheckFits(LowRankPatch.Read(folder));
             Assert.Equal(Lineage.Of(model), manifest.Base.Weights);
@@ -70,9 +70,9 @@ public sealed class PatchedGraphTests : IDisposable
 
     private static float[] Served(string folder, string? patch, int[] tokens)
     {
-        using var model = OnnxLanguageModel.Load(folder, new());
-        var sum = patch is null ? null : new PatchSum([new WeightedPatch(LowRankPatch.Read(patch), 1)]);
-        using var sequence = model.Start(Decoding.Models.Prompt.For(model, tokens, sum));
+        using OnnxLanguageModel model = OnnxLanguageModel.Load(folder, new());
+        PatchSum? sum = patch is null ? null : new PatchSum([new WeightedPatch(LowRankPatch.Read(patch), 1)]);
+        using Sequence sequence = model.Start(Decoding.Models.Prompt.For(model, tokens, sum));
         return Rows.Forward(model, new Segment(sequence, default, 1))[0];
     }
 
@@ -80,8 +80,8 @@ public sealed class PatchedGraphTests : IDisposable
 
     private void SetRootOfRank(bool value)
     {
-        var path = Path.Combine(_folder, "adapter_config.json");
-        var config = JsonNode.Parse(File.ReadAllText(path))!;
+        string path = Path.Combine(folder, "adapter_config.json");
+        JsonNode config = JsonNode.Parse(File.ReadAllText(path))!;
         config["use_rslora"] = value;
         File.WriteAllText(path, config.ToJsonString());
     }

@@ -19,73 +19,73 @@ public sealed class PortingTests : IAsyncLifetime
     private const string Near = "near", Far = "far", Wide = "wide";
     private const int Questions = 12;
 
-    private readonly string _trainer = Path.Combine(AppContext.BaseDirectory.Replace("Trainer.Tests", "Trainer", StringComparison.Ordinal), Path.GetFileName(typeof(Sft).Assembly.Location));
-    private readonly string _folder = Tiny.NewFolder();
-    private readonly RunningGateway _gateway;
+    private readonly string trainer = Path.Combine(AppContext.BaseDirectory.Replace("Trainer.Tests", "Trainer", StringComparison.Ordinal), Path.GetFileName(typeof(Sft).Assembly.Location));
+    private readonly string folder = Tiny.NewFolder();
+    private readonly RunningGateway gateway;
 
-    public PortingTests() => _gateway = new(null, "--Operator:Key", Key, "--Gate:Trainer", _trainer);
+    public PortingTests() => gateway = new(null, "--Operator:Key", Key, "--Gate:Trainer", trainer);
 
     public async Task InitializeAsync()
     {
         // The same base after it has learned a little on.
-        var news = Path.Combine(_folder, "news");
-        TinyPatch.Write(news, _gateway.Family.PathOf(TinyFamily.Base), 99, TinyPatch.Modules);
-        LlamaExporter.Export(_gateway.Family.PathOf(TinyFamily.Base), _gateway.Family.PathOf(Near), [new WeightedPatch(LowRankPatch.Read(news), 1e-4)]);
-        _gateway.Family.WriteModel(Far, seed: 7);
-        TinyModel.Write(Directory.CreateDirectory(_gateway.Family.PathOf(Wide)).FullName, new() { Hidden = 48, Context = TinyFamily.ContextLength });
-        await _gateway.InitializeAsync();
-        _gateway.Http.DefaultRequestHeaders.Authorization = new("Bearer", Key);
-        await _gateway.UploadPatchAsync("alice", seed: 1);
-        await _gateway.AnswerAsync("/v1/experts/alice/serve", new { });
+        string news = Path.Combine(folder, "news");
+        TinyPatch.Write(news, gateway.Family.PathOf(TinyFamily.Base), 99, TinyPatch.Modules);
+        LlamaExporter.Export(gateway.Family.PathOf(TinyFamily.Base), gateway.Family.PathOf(Near), [new WeightedPatch(LowRankPatch.Read(news), 1e-4)]);
+        gateway.Family.WriteModel(Far, seed: 7);
+        TinyModel.Write(Directory.CreateDirectory(gateway.Family.PathOf(Wide)).FullName, new() { Hidden = 48, Context = TinyFamily.ContextLength });
+        await gateway.InitializeAsync();
+        gateway.Http.DefaultRequestHeaders.Authorization = new("Bearer", Key);
+        await gateway.UploadPatchAsync("alice", seed: 1);
+        await gateway.AnswerAsync("/v1/experts/alice/serve", new { });
     }
 
     public async Task DisposeAsync()
     {
-        await _gateway.DisposeAsync();
-        Directory.Delete(_folder, recursive: true);
+        await gateway.DisposeAsync();
+        Directory.Delete(folder, recursive: true);
     }
 
     [Fact]
     public async Task Port_ToABaseThatHasLearnedALittle_PassesMovesTheNameAndIsUndoneInOneCall()
     {
-        var task = await TaskAsync();
-        var before = await FingerprintAsync();
+        string task = await TaskAsync();
+        string before = await FingerprintAsync();
 
-        var port = await PortAsync(Near, task, ("name", "alice"));
+        JsonElement port = await PortAsync(Near, task, ("name", "alice"));
 
         Assert.Equal(("ported", "alice"), (port.GetProperty("state").GetString(), port.GetProperty("moved").GetString()));
-        var scores = port.GetProperty("scores");
+        JsonElement scores = port.GetProperty("scores");
         Assert.Equal(Questions, Right(scores, "donor"));
         Assert.InRange(Right(scores, "unpatched"), 0, 2);
         Assert.InRange(Right(scores, "ported"), (int)Math.Ceiling(0.9 * Questions), Questions);
-        var change = port.GetProperty("diagnostics").GetProperty("total").GetProperty("change");
+        JsonElement change = port.GetProperty("diagnostics").GetProperty("total").GetProperty("change");
         Assert.InRange(change.GetProperty("relative").GetDouble(), 1e-6, 0.01);
         Assert.NotEqual(before, await FingerprintAsync());
-        Assert.Equal(Near, _gateway.Services.GetRequiredService<ExpertRegistry>().ServedOf("alice").Single().Base);
+        Assert.Equal(Near, gateway.Services.GetRequiredService<ExpertRegistry>().ServedOf("alice").Single().Base);
 
-        using (var shown = JsonDocument.Parse(await _gateway.Http.GetStringAsync("/v1/experts/alice")))
+        using (JsonDocument shown = JsonDocument.Parse(await gateway.Http.GetStringAsync("/v1/experts/alice")))
         {
-            var fit = shown.RootElement.GetProperty("fits").EnumerateArray().Single(fit => fit.GetProperty("base").GetString() == Near);
+            JsonElement fit = shown.RootElement.GetProperty("fits").EnumerateArray().Single(fit => fit.GetProperty("base").GetString() == Near);
             Assert.Equal(("ported", true), (fit.GetProperty("state").GetString(), fit.GetProperty("may_serve").GetBoolean()));
             Assert.Equal(Questions, Right(fit.GetProperty("port").GetProperty("scores"), "donor"));
             Assert.False(shown.RootElement.GetProperty("checking").GetBoolean());
         }
 
-        await _gateway.AnswerAsync("/v1/experts/alice/rollback", new { });
+        await gateway.AnswerAsync("/v1/experts/alice/rollback", new { });
         Assert.Equal(before, await FingerprintAsync());
 
         // What evaluations were served under is gone.
-        Assert.DoesNotContain("evaluation/", await _gateway.Http.GetStringAsync("/v1/models"), StringComparison.Ordinal);
+        Assert.DoesNotContain("evaluation/", await gateway.Http.GetStringAsync("/v1/models"), StringComparison.Ordinal);
     }
 
     [Fact]
     public async Task Port_ToAnotherBase_IsRefusedByTheScoresAndNotServedThere()
     {
-        var port = await PortAsync(Far, await TaskAsync());
+        JsonElement port = await PortAsync(Far, await TaskAsync());
 
         Assert.Equal("refused", port.GetProperty("state").GetString());
         Assert.True(Right(port.GetProperty("scores"), "ported") < 0.9 * Questions);
-        using var served = await _gateway.PostAsync("/v1/experts/alice/serve", new { @base = Far, name = "elsewhere" });
+        using HttpResponseMessage served = await gateway.PostAsync("/v1/experts/alice/serve", new { @base = Far, name = "elsewhere" });
         Assert.Equal(HttpStatusCode.BadRequest, served.StatusCode);
         Assert.Contains("of the gain is kept", await served.Content.ReadAsStringAsync(), StringComparison.Ordinal);
     }
@@ -93,7 +93,7 @@ public sealed class PortingTests : IAsyncLifetime
     [Fact]
     public async Task Port_WhatDoesNotFit_IsRefusedWithoutAQuestion()
     {
-        var port = await PortAsync(Wide, Path.Combine(_folder, Tiny.SaveExamples(_folder, TownData.Examples("town:polite/test").Take(1))));
+        JsonElement port = await PortAsync(Wide, Path.Combine(folder, Tiny.SaveExamples(folder, TownData.Examples("town:polite/test").Take(1))));
 
         Assert.Equal("refused", port.GetProperty("state").GetString());
         Assert.Contains("[64, 48]", port.GetProperty("reason").GetString(), StringComparison.Ordinal);
@@ -104,9 +104,9 @@ public sealed class PortingTests : IAsyncLifetime
     [Fact]
     public async Task Port_TaskThatTheDonorDoesNotSolve_IsRefused()
     {
-        var task = Path.Combine(_folder, "nobody.jsonl");
+        string task = Path.Combine(folder, "nobody.jsonl");
         await File.WriteAllTextAsync(task, Example("user"));
-        var port = await PortAsync(Near, task);
+        JsonElement port = await PortAsync(Near, task);
 
         Assert.Equal("refused", port.GetProperty("state").GetString());
         Assert.Contains("does not show", port.GetProperty("reason").GetString(), StringComparison.Ordinal);
@@ -119,15 +119,15 @@ public sealed class PortingTests : IAsyncLifetime
     [InlineData("fine", "nobody", HttpStatusCode.NotFound, "not served as 'nobody'")]
     public async Task Port_WhatCannotBeRun_IsRefusedAndLeavesNothing(string what, string? name, HttpStatusCode status, string words)
     {
-        var task = Path.Combine(_folder, "none.jsonl");
+        string task = Path.Combine(folder, "none.jsonl");
         await File.WriteAllTextAsync(task, what.StartsWith('a') ? Example("tool") : what == "fine" ? Example("user") : what);
-        using var response = await SendAsync(Near, task, name is null ? [] : [("name", name)]);
+        using HttpResponseMessage response = await SendAsync(Near, task, name is null ? [] : [("name", name)]);
 
-        var text = await response.Content.ReadAsStringAsync();
+        string text = await response.Content.ReadAsStringAsync();
         Assert.True(response.StatusCode == status, text);
         Assert.Contains(words, JsonDocument.Parse(text).RootElement.GetProperty("error").GetProperty("message").GetString(), StringComparison.Ordinal);
-        Assert.DoesNotContain("evaluation/", await _gateway.Http.GetStringAsync("/v1/models"), StringComparison.Ordinal);
-        Assert.Empty(Directory.GetFiles(_gateway.Family.PathOf("experts", "staging")));
+        Assert.DoesNotContain("evaluation/", await gateway.Http.GetStringAsync("/v1/models"), StringComparison.Ordinal);
+        Assert.Empty(Directory.GetFiles(gateway.Family.PathOf("experts", "staging")));
     }
 
     private static string Example(string role) => $$"""{"messages":[{"role":"{{role}}","content":"a"}],"answer":"never said by anybody"}""" + "\n";
@@ -138,42 +138,42 @@ public sealed class PortingTests : IAsyncLifetime
     private async Task<string> TaskAsync()
     {
         List<Example> examples = [];
-        foreach (var text in Enumerable.Range(0, Questions).Select(i => new string((char)('a' + i), i + 1)))
+        foreach (string? text in Enumerable.Range(0, Questions).Select(i => new string((char)('a' + i), i + 1)))
         {
-            var answer = await _gateway.AnswerAsync("/v1/chat/completions", new { model = "alice", temperature = 0, max_tokens = 64, messages = new[] { new { role = "user", content = text } } });
+            JsonElement answer = await gateway.AnswerAsync("/v1/chat/completions", new { model = "alice", temperature = 0, max_tokens = 64, messages = new[] { new { role = "user", content = text } } });
             examples.Add(new Example([new("user", text)], answer.GetProperty("choices")[0].GetProperty("message").GetProperty("content").GetString()!.Trim()));
         }
 
-        return Tiny.SaveExamples(_folder, examples);
+        return Tiny.SaveExamples(folder, examples);
     }
 
     private async Task<string> FingerprintAsync()
     {
-        using var model = JsonDocument.Parse(await _gateway.Http.GetStringAsync("/v1/models/alice"));
+        using JsonDocument model = JsonDocument.Parse(await gateway.Http.GetStringAsync("/v1/models/alice"));
         return model.RootElement.GetProperty("system_fingerprint").GetString()!;
     }
 
     private async Task<JsonElement> PortAsync(string folder, string task, params (string Field, string Value)[] more)
     {
-        using var response = await SendAsync(folder, task, more);
-        var text = await response.Content.ReadAsStringAsync();
+        using HttpResponseMessage response = await SendAsync(folder, task, more);
+        string text = await response.Content.ReadAsStringAsync();
         Assert.True(response.IsSuccessStatusCode, text);
         return JsonDocument.Parse(text).RootElement;
     }
 
     private async Task<HttpResponseMessage> SendAsync(string folder, string task, params (string Field, string Value)[] more)
     {
-        using var form = new MultipartFormDataContent
+        using MultipartFormDataContent form = new()
         {
             { new StringContent(folder), "base" },
             { new StringContent("true"), "wait" },
             { new StreamContent(File.OpenRead(task)), "task", "task.jsonl" },
         };
-        foreach (var (field, value) in more)
+        foreach ((string? field, string? value) in more)
         {
             form.Add(new StringContent(value), field);
         }
 
-        return await _gateway.Http.PostAsync("/v1/experts/alice/port", form);
+        return await gateway.Http.PostAsync("/v1/experts/alice/port", form);
     }
 }

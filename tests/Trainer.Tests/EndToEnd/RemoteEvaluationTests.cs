@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Text.Json;
 using ProxyTune.Gateway.Tests.Hosting;
 using ProxyTune.Testing;
+using ProxyTune.Trainer.Data;
 using ProxyTune.Trainer.Recipes;
 using ProxyTune.Trainer.Town;
 
@@ -18,14 +19,14 @@ public sealed class RemoteEvaluationTests : IAsyncLifetime
 
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(2);
 
-    private readonly string _folder = Tiny.NewFolder();
-    private readonly string _data;
-    private readonly RunningGateway _gateway;
+    private readonly string folder = Tiny.NewFolder();
+    private readonly string data;
+    private readonly RunningGateway gateway;
 
     public RemoteEvaluationTests()
     {
-        var models = Directory.CreateDirectory(Path.Combine(_folder, "models")).FullName;
-        foreach (var name in new[] { "town-base", "town-small", "town-small-polite" })
+        string models = Directory.CreateDirectory(Path.Combine(folder, "models")).FullName;
+        foreach (string? name in new[] { "town-base", "town-small", "town-small-polite" })
         {
             Directory.CreateSymbolicLink(Path.Combine(models, name), Path.Combine(Repository.Models, name));
         }
@@ -36,26 +37,26 @@ public sealed class RemoteEvaluationTests : IAsyncLifetime
             """);
 
         // More than are asked at a time, and two that nobody answers as they want.
-        var examples = TownData.Examples("town:polite/test").Take(20).Select((example, i) => i < 2 ? example with { Answer = "Never." } : example);
-        _data = Tiny.SaveExamples(_folder, examples);
-        _gateway = new(null, "--models", models, "--Operator:Key", Key);
+        IEnumerable<Example> examples = TownData.Examples("town:polite/test").Take(20).Select((example, i) => i < 2 ? example with { Answer = "Never." } : example);
+        data = Tiny.SaveExamples(folder, examples);
+        gateway = new(null, "--models", models, "--Operator:Key", Key);
     }
 
-    public Task InitializeAsync() => _gateway.InitializeAsync();
+    public Task InitializeAsync() => gateway.InitializeAsync();
 
     public async Task DisposeAsync()
     {
-        await _gateway.DisposeAsync();
-        Directory.Delete(_folder, recursive: true);
+        await gateway.DisposeAsync();
+        Directory.Delete(folder, recursive: true);
     }
 
     [Fact]
     public async Task Json_ServedModel_PrintsTheCountsAndNothingElse()
     {
-        var (code, output, error) = await RunAsync(Url, null);
+        (int code, string? output, string? error) = await RunAsync(Url, null);
 
         Assert.Equal((0, ""), (code, error));
-        var counts = JsonDocument.Parse(output).RootElement;
+        JsonElement counts = JsonDocument.Parse(output).RootElement;
         Assert.Equal("""{"right":18,"total":20}""", counts.GetRawText());
     }
 
@@ -65,7 +66,7 @@ public sealed class RemoteEvaluationTests : IAsyncLifetime
     [InlineData("", 1)]
     public async Task Fusion_BelowZero_NeedsTheKey(string key, int expected)
     {
-        var (code, output, error) = await RunAsync(Url, key, "--fusion", """{ "alpha": -1 }""");
+        (int code, string? output, string? error) = await RunAsync(Url, key, "--fusion", """{ "alpha": -1 }""");
 
         Assert.Equal(expected, code);
         Assert.Equal(expected == 0 ? """{"right":0,"total":20}""" : "", output.Trim());
@@ -77,24 +78,24 @@ public sealed class RemoteEvaluationTests : IAsyncLifetime
     [InlineData("nowhere", "--url is 'nowhere'; accepted is where an API begins")]
     public async Task Url_NobodyThere_EndsWith1AndOneLine(string url, string expected)
     {
-        var (code, output, error) = await RunAsync(url, null);
+        (int code, string? output, string? error) = await RunAsync(url, null);
 
         Assert.Equal((1, ""), (code, output));
         Assert.Contains(expected, Assert.Single(error.Trim().Split('\n')), StringComparison.Ordinal);
     }
 
-    private string Url => new Uri(_gateway.Http.BaseAddress!, "v1").ToString();
+    private string Url => new Uri(gateway.Http.BaseAddress!, "v1").ToString();
 
     private async Task<(int Code, string Output, string Error)> RunAsync(string url, string? key, params string[] more)
     {
-        var start = new ProcessStartInfo("dotnet", [Program, "evaluate", "--url", url, "--served", Served, "--data", _data, "--json", .. more])
+        ProcessStartInfo start = new("dotnet", [Program, "evaluate", "--url", url, "--served", Served, "--data", data, "--json", .. more])
         {
             RedirectStandardError = true,
             RedirectStandardOutput = true,
         };
         start.Environment[Evaluate.KeyVariable] = key;
-        using var process = Process.Start(start)!;
-        var (output, error) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
+        using Process process = Process.Start(start)!;
+        (Task<string>? output, Task<string>? error) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
         await process.WaitForExitAsync().WaitAsync(Patience);
         return (process.ExitCode, await output, await error);
     }

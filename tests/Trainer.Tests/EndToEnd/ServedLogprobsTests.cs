@@ -23,20 +23,20 @@ public sealed class ServedLogprobsTests : IAsyncLifetime, IDisposable
     private static readonly Dictionary<string, string> Experts = new() { ["qa"] = "town-small-qa", ["json"] = "town-small-json", ["polite"] = "town-small-polite", [Reward] = "town-small-qa-reward" };
     private static readonly JsonSerializerOptions Json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
 
-    private readonly string _folder = Directory.CreateTempSubdirectory("served-").FullName;
-    private readonly TorchMembers _torch;
-    private readonly RunningGateway _gateway;
-    private readonly Tokenizer _tokenizer = Tokenizer.Load(Path.Combine(Repository.Models, Base));
-    private readonly Dictionary<string, int> _ids = [];
+    private readonly string folder = Directory.CreateTempSubdirectory("served-").FullName;
+    private readonly TorchMembers torch;
+    private readonly RunningGateway gateway;
+    private readonly Tokenizer tokenizer = Tokenizer.Load(Path.Combine(Repository.Models, Base));
+    private readonly Dictionary<string, int> ids = [];
 
     public ServedLogprobsTests()
     {
-        foreach (var name in Experts.Values.Append(Base).Append(Small))
+        foreach (string? name in Experts.Values.Append(Base).Append(Small))
         {
-            Directory.CreateSymbolicLink(Path.Combine(_folder, name), Path.Combine(Repository.Models, name));
+            Directory.CreateSymbolicLink(Path.Combine(folder, name), Path.Combine(Repository.Models, name));
         }
 
-        File.WriteAllText(Path.Combine(_folder, "catalog.json"), JsonSerializer.Serialize(new
+        File.WriteAllText(Path.Combine(folder, "catalog.json"), JsonSerializer.Serialize(new
         {
             served_models = new object[]
             {
@@ -48,11 +48,11 @@ public sealed class ServedLogprobsTests : IAsyncLifetime, IDisposable
                 new { name = "rewards", @base = Base, method = "portable_reward", experts = new[] { new { name = Reward, model = Experts[Reward] } } },
             },
         }));
-        _torch = new(_folder);
-        _gateway = new(null, "--models", _folder);
-        for (var id = _tokenizer.VocabularySize - 1; id >= 0; id--)
+        torch = new(folder);
+        gateway = new(null, "--models", folder);
+        for (int id = tokenizer.VocabularySize - 1; id >= 0; id--)
         {
-            _ids[Convert.ToHexString(_tokenizer.TokenBytes(id))] = id;
+            ids[Convert.ToHexString(tokenizer.TokenBytes(id))] = id;
         }
     }
 
@@ -71,15 +71,15 @@ public sealed class ServedLogprobsTests : IAsyncLifetime, IDisposable
         """{ "method": "portable_reward", "alpha": 0.8 }""",
     ];
 
-    public Task InitializeAsync() => _gateway.InitializeAsync();
+    public Task InitializeAsync() => gateway.InitializeAsync();
 
-    public Task DisposeAsync() => _gateway.DisposeAsync();
+    public Task DisposeAsync() => gateway.DisposeAsync();
 
     public void Dispose()
     {
-        _torch.Dispose();
-        _tokenizer.Dispose();
-        Directory.Delete(_folder, recursive: true);
+        torch.Dispose();
+        tokenizer.Dispose();
+        Directory.Delete(folder, recursive: true);
     }
 
     [Theory]
@@ -87,9 +87,9 @@ public sealed class ServedLogprobsTests : IAsyncLifetime, IDisposable
     public async Task Answer_AnyMethod_HasTheLogprobsOfItsEquation(string fusion)
     {
         ChatMessage context = new("user", "Clara Abbot has become a pilot.", ServedPlan.ContextName), question = new("user", "What does Clara Abbot do for a living?");
-        var isContextAware = fusion.Contains("context_aware", StringComparison.Ordinal);
+        bool isContextAware = fusion.Contains("context_aware", StringComparison.Ordinal);
         ChatMessage[] messages = isContextAware ? [context, question] : [question];
-        var response = await _gateway.AnswerAsync("/v1/chat/completions", new
+        JsonElement response = await gateway.AnswerAsync("/v1/chat/completions", new
         {
             model = fusion.Contains("portable_reward", StringComparison.Ordinal) ? "rewards" : "pairs",
             messages = messages.Select(message => new { role = message.Role, content = message.Content, name = message.Name }),
@@ -99,16 +99,16 @@ public sealed class ServedLogprobsTests : IAsyncLifetime, IDisposable
             top_logprobs = 3,
             fusion = JsonDocument.Parse(fusion).RootElement,
         });
-        var tokens = response.GetProperty("choices")[0].GetProperty("logprobs").GetProperty("content").EnumerateArray().ToArray();
-        var settled = response.GetProperty("fusion").Deserialize<FusionSettings>(Json)!;
+        JsonElement[] tokens = response.GetProperty("choices")[0].GetProperty("logprobs").GetProperty("content").EnumerateArray().ToArray();
+        FusionSettings settled = response.GetProperty("fusion").Deserialize<FusionSettings>(Json)!;
         int[] answer = [.. tokens.Select(Id)];
         Assert.InRange(answer.Length, 4, 20);
 
-        var rows = Rows(settled, messages, isContextAware ? [question] : null, answer);
-        for (var i = 0; i < answer.Length; i++)
+        OracleRows[] rows = Rows(settled, messages, isContextAware ? [question] : null, answer);
+        for (int i = 0; i < answer.Length; i++)
         {
-            var factors = settled.Method == "dynamic" ? new Dictionary<string, double> { ["qa"] = DynamicScan.Factor(rows[i].Base, rows[i].Experts[0]) } : null;
-            var logprobs = Distribution.Logprobs(FusionOracle.Token(settled, rows[i], i, factors).Row);
+            Dictionary<string, double>? factors = settled.Method == "dynamic" ? new Dictionary<string, double> { ["qa"] = DynamicScan.Factor(rows[i].Base, rows[i].Experts[0]) } : null;
+            double[] logprobs = Distribution.Logprobs(FusionOracle.Token(settled, rows[i], i, factors).Row);
             Close(logprobs[answer[i]], tokens[i], $"token {i}");
             Assert.InRange(logprobs[answer[i]], logprobs.Max() - Tolerance, logprobs.Max());
             Assert.All(tokens[i].GetProperty("top_logprobs").EnumerateArray(), top => Close(logprobs[Id(top)], top, $"a likely token at {i}"));
@@ -117,21 +117,21 @@ public sealed class ServedLogprobsTests : IAsyncLifetime, IDisposable
 
     private OracleRows[] Rows(FusionSettings settled, ChatMessage[] messages, ChatMessage[]? withoutContext, int[] answer)
     {
-        var width = _tokenizer.VocabularySize;
-        var (large, small) = (Of(Base, messages), Of(Small, messages));
-        var without = withoutContext is null ? null : Of(Base, withoutContext);
-        var experts = settled.Experts?.Where(expert => expert.Value != 0).Select(expert => (expert.Key, Rows: Of(Experts[expert.Key], messages))).ToArray() ?? [];
+        int width = tokenizer.VocabularySize;
+        (double[][]? large, double[][]? small) = (Of(Base, messages), Of(Small, messages));
+        double[][]? without = withoutContext is null ? null : Of(Base, withoutContext);
+        (string Key, double[][] Rows)[] experts = settled.Experts?.Where(expert => expert.Value != 0).Select(expert => (expert.Key, Rows: Of(Experts[expert.Key], messages))).ToArray() ?? [];
         return [.. answer.Select((_, i) => new OracleRows(
             large[i], [.. experts.Select(expert => new OracleExpert(expert.Key, expert.Rows[i], expert.Key == Reward ? null : small[i]))], small[i], without?[i]))];
 
-        double[][] Of(string member, ChatMessage[] read) => _torch.Rows(member, _torch.Read(member, read), answer, width);
+        double[][] Of(string member, ChatMessage[] read) => torch.Rows(member, torch.Read(member, read), answer, width);
     }
 
     private static void Close(double expected, JsonElement token, string what)
     {
-        var given = token.GetProperty("logprob").GetDouble();
+        double given = token.GetProperty("logprob").GetDouble();
         Assert.True(Math.Abs(expected - given) <= Tolerance * Math.Max(1, Math.Abs(expected)), $"{what}: the server says {given}, the equation {expected}.");
     }
 
-    private int Id(JsonElement token) => _ids[Convert.ToHexString([.. token.GetProperty("bytes").EnumerateArray().Select(value => value.GetByte())])];
+    private int Id(JsonElement token) => ids[Convert.ToHexString([.. token.GetProperty("bytes").EnumerateArray().Select(value => value.GetByte())])];
 }

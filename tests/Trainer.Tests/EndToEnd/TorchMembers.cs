@@ -6,31 +6,31 @@ namespace ProxyTune.Trainer.Tests.EndToEnd;
 /// <summary>The members of the demo family, run by the trainer's decoder and not by the server's.</summary>
 internal sealed class TorchMembers(string folder) : IDisposable
 {
-    private readonly Dictionary<string, LlamaModel> _models = [];
+    private readonly Dictionary<string, LlamaModel> models = [];
 
     /// <summary>What a member reads of a conversation: by its own chat template, or plain where it has none.</summary>
     public int[] Read(string member, IReadOnlyList<ChatMessage> messages)
     {
-        using var tokenizer = Tokenizer.Load(Path.Combine(folder, member));
+        using Tokenizer tokenizer = Tokenizer.Load(Path.Combine(folder, member));
         return new PromptReader(tokenizer, ChatTemplate.TryLoad(Path.Combine(folder, member))).Read(messages);
     }
 
     /// <summary>The row after the prompt and after each token of the answer but the last.</summary>
     public double[][] Rows(string member, int[] prompt, int[] answer, int width)
     {
-        if (!_models.TryGetValue(member, out var model))
+        if (!models.TryGetValue(member, out LlamaModel? model))
         {
-            _models[member] = model = ModelFolder.Load(Path.Combine(folder, member), trainable: false);
+            models[member] = model = ModelFolder.Load(Path.Combine(folder, member), trainable: false);
         }
 
         int[] text = [.. prompt, .. answer[..^1]];
-        var logits = Tiny.Logits(model, text);
+        float[] logits = Tiny.Logits(model, text);
         return [.. logits.Chunk(logits.Length / text.Length).Skip(prompt.Length - 1).Select(row => row.Take(width).Select(score => (double)score).ToArray())];
     }
 
     public void Dispose()
     {
-        foreach (var model in _models.Values)
+        foreach (LlamaModel model in models.Values)
         {
             model.Dispose();
         }

@@ -8,26 +8,26 @@ namespace ProxyTune.Trainer.Tests.Recipes;
 /// <summary>The recipes whose loss is that of the fused row.</summary>
 public sealed class FusedTuningTests : IDisposable
 {
-    private readonly string _folder = Tiny.NewFolder();
-    private readonly string _small;
-    private readonly string _large;
-    private readonly string _data;
+    private readonly string folder = Tiny.NewFolder();
+    private readonly string small;
+    private readonly string large;
+    private readonly string data;
 
     public FusedTuningTests()
     {
-        _small = Tiny.SaveTextModel(Path.Combine(_folder, "small"), Tiny.TextConfig, seed: 1);
-        _large = Tiny.SaveTextModel(Path.Combine(_folder, "large"), Tiny.TextConfig with { HiddenSize = 32 }, seed: 2);
-        _data = Tiny.SaveExamples(_folder, Tiny.Examples);
+        small = Tiny.SaveTextModel(Path.Combine(folder, "small"), Tiny.TextConfig, seed: 1);
+        large = Tiny.SaveTextModel(Path.Combine(folder, "large"), Tiny.TextConfig with { HiddenSize = 32 }, seed: 2);
+        data = Tiny.SaveExamples(folder, Tiny.Examples);
     }
 
     private SftSettings Settings(string output) => new(
-        _small, _data, Path.Combine(_folder, output), new OptimizerSettings(1e-2), Epochs: 12, BatchSize: 8, EndOfAnswer: "<|end|>", Threads: 1);
+        small, data, Path.Combine(folder, output), new OptimizerSettings(1e-2), Epochs: 12, BatchSize: 8, EndOfAnswer: "<|end|>", Threads: 1);
 
     [Fact]
     public void Cpt_BaseEqualToAntiExpert_TrainsAsSftDoes()
     {
-        var sft = Settings("sft");
-        var cpt = new CptSettings(Settings("cpt"), Base: _small);
+        SftSettings sft = Settings("sft");
+        CptSettings cpt = new(Settings("cpt"), Base: small);
 
         Sft.Run(sft, CancellationToken.None);
         Cpt.Run(cpt, CancellationToken.None);
@@ -38,7 +38,7 @@ public sealed class FusedTuningTests : IDisposable
     [Fact]
     public void Cpt_FirstStep_IsTheBasesLossSinceExpertAndAntiExpertCancel()
     {
-        var settings = new CptSettings(OneStepOverAll("first"), _large, Alpha: 1.5);
+        CptSettings settings = new(OneStepOverAll("first"), large, Alpha: 1.5);
 
         Cpt.Run(settings, CancellationToken.None);
 
@@ -48,7 +48,7 @@ public sealed class FusedTuningTests : IDisposable
     [Fact]
     public void Cpt_LargerBase_LowersTheFusedLoss()
     {
-        var settings = new CptSettings(Settings("fused") with { Lora = new LoraSettings(4, 8), Validation = _data, ValidateEvery = 3, Patience = 2 }, _large, Alpha: 1.5);
+        CptSettings settings = new(Settings("fused") with { Lora = new LoraSettings(4, 8), Validation = data, ValidateEvery = 3, Patience = 2 }, large, Alpha: 1.5);
 
         Cpt.Run(settings, CancellationToken.None);
 
@@ -58,37 +58,37 @@ public sealed class FusedTuningTests : IDisposable
     [Fact]
     public void Prt_FirstStep_EqualsPlainLoopsOverLogProbabilitiesPlusReward()
     {
-        var settings = new PrtSettings(OneStepOverAll("first"), _large);
+        PrtSettings settings = new(OneStepOverAll("first"), large);
 
         Prt.Run(settings, CancellationToken.None);
 
-        var expected = MeanLoss((large, small) => [.. LogSoftmax(large).Zip(small, (m, r) => m + r)]);
+        double expected = MeanLoss((large, small) => [.. LogSoftmax(large).Zip(small, (m, r) => m + r)]);
         Assert.Equal(expected, Tiny.Losses(settings.Expert.Output)[0], 1e-4);
     }
 
     [Fact]
     public void Prt_LargerBase_LowersTheFusedLossAndSavesTheBestCheckpoint()
     {
-        var settings = new PrtSettings(Settings("reward") with { Validation = _data, ValidateEvery = 3 }, _large);
+        PrtSettings settings = new(Settings("reward") with { Validation = data, ValidateEvery = 3 }, large);
 
         Prt.Run(settings, CancellationToken.None);
 
         Assert.True(Tiny.Losses(settings.Expert.Output)[^1] < 0.5 * Tiny.Losses(settings.Expert.Output)[0]);
-        using var reward = ModelFolder.Load(settings.Expert.Output, trainable: false);
+        using LlamaModel reward = ModelFolder.Load(settings.Expert.Output, trainable: false);
     }
 
     /// <summary>At the first step an expert is its anti-expert still and changes nothing; a reward does.</summary>
     [Fact]
     public void Run_ExamplesToBeKept_CostNothingBeforeAnyChange()
     {
-        var data = Tiny.SaveExamples(_folder, Tiny.Examples.Select(example => example with { Keep = true }));
+        string data = Tiny.SaveExamples(folder, Tiny.Examples.Select(example => example with { Keep = true }));
         SftSettings Kept(string output) => OneStepOverAll(output) with { Data = data };
 
         Sft.Run(Kept("sft"), CancellationToken.None);
-        Cpt.Run(new CptSettings(Kept("cpt"), _large, Alpha: 1.5), CancellationToken.None);
-        Prt.Run(new PrtSettings(Kept("prt"), _large), CancellationToken.None);
+        Cpt.Run(new CptSettings(Kept("cpt"), large, Alpha: 1.5), CancellationToken.None);
+        Prt.Run(new PrtSettings(Kept("prt"), large), CancellationToken.None);
 
-        double Loss(string output) => Tiny.Losses(Path.Combine(_folder, output))[0];
+        double Loss(string output) => Tiny.Losses(Path.Combine(folder, output))[0];
         Assert.Equal(0, Loss("sft"), 1e-5);
         Assert.Equal(0, Loss("cpt"), 1e-5);
         Assert.InRange(Loss("prt"), 1e-3, 10);
@@ -98,26 +98,26 @@ public sealed class FusedTuningTests : IDisposable
     [Fact]
     public void Sft_SomeExamplesToBeKept_LearnsTheOthersAndKeepsThese()
     {
-        var (learned, kept) = (Tiny.Examples.Take(10), Tiny.Examples.Skip(10).Select(example => example with { Keep = true }));
-        var data = Tiny.SaveExamples(_folder, [.. learned, .. kept]);
-        var settings = Settings("mixed") with { Data = data, Validation = data, ValidateEvery = 6 };
+        (IEnumerable<Example>? learned, IEnumerable<Example>? kept) = (Tiny.Examples.Take(10), Tiny.Examples.Skip(10).Select(example => example with { Keep = true }));
+        string data = Tiny.SaveExamples(folder, [.. learned, .. kept]);
+        SftSettings settings = Settings("mixed") with { Data = data, Validation = data, ValidateEvery = 6 };
 
         Sft.Run(settings, CancellationToken.None);
-        Sft.Run(Settings("plain") with { Data = Tiny.SaveExamples(Directory.CreateDirectory(Path.Combine(_folder, "own")).FullName, learned) }, CancellationToken.None);
+        Sft.Run(Settings("plain") with { Data = Tiny.SaveExamples(Directory.CreateDirectory(Path.Combine(folder, "own")).FullName, learned) }, CancellationToken.None);
 
         Assert.True(Tiny.Losses(settings.Output)[^1] < 0.5 * Tiny.Losses(settings.Output)[0]);
         Assert.True(Moved("mixed") < 0.3 * Moved("plain"), $"{Moved("mixed")} {Moved("plain")}");
 
         double Moved(string output)
         {
-            using var tuned = ModelFolder.Load(Path.Combine(_folder, output), trainable: false);
-            using var before = ModelFolder.Load(_small, trainable: false);
-            return Expert.Encode(data, _small, PromptFormat.Chat, "<|end|>", before.Config).Where(example => example.Keep).Sum(example =>
+            using LlamaModel tuned = ModelFolder.Load(Path.Combine(folder, output), trainable: false);
+            using LlamaModel before = ModelFolder.Load(small, trainable: false);
+            return Expert.Encode(data, small, PromptFormat.Chat, "<|end|>", before.Config).Where(example => example.Keep).Sum(example =>
             {
                 int[] ids = [.. example.Prompt, .. example.Answer];
                 return Rows(tuned, ids)[example.Prompt.Length..^1].Zip(Rows(before, ids)[example.Prompt.Length..^1], (a, b) =>
                 {
-                    var (p, q) = (LogSoftmax(b), LogSoftmax(a));
+                    (double[]? p, double[]? q) = (LogSoftmax(b), LogSoftmax(a));
                     return p.Zip(q, (x, y) => Math.Exp(x) * (x - y)).Sum();
                 }).Sum();
             });
@@ -127,33 +127,33 @@ public sealed class FusedTuningTests : IDisposable
     [Fact]
     public void Run_CacheTooSmallOrOtherVocabulary_NamesFieldAndValues()
     {
-        var other = Tiny.SaveTextModel(Path.Combine(_folder, "other"), Tiny.TextConfig with { VocabSize = 310 }, seed: 3);
-        var many = Tiny.SaveExamples(Directory.CreateDirectory(Path.Combine(_folder, "many")).FullName, Enumerable.Repeat(Tiny.Examples, 20).SelectMany(some => some));
+        string other = Tiny.SaveTextModel(Path.Combine(folder, "other"), Tiny.TextConfig with { VocabSize = 310 }, seed: 3);
+        string many = Tiny.SaveExamples(Directory.CreateDirectory(Path.Combine(folder, "many")).FullName, Enumerable.Repeat(Tiny.Examples, 20).SelectMany(some => some));
 
-        var vocabulary = Assert.Throws<TrainingException>(() => Prt.Run(new PrtSettings(Settings("a"), other), CancellationToken.None));
-        var memory = Assert.Throws<TrainingException>(() => Prt.Run(new PrtSettings(Settings("b") with { Data = many }, _large, CacheMegabytes: 1), CancellationToken.None));
+        TrainingException vocabulary = Assert.Throws<TrainingException>(() => Prt.Run(new PrtSettings(Settings("a"), other), CancellationToken.None));
+        TrainingException memory = Assert.Throws<TrainingException>(() => Prt.Run(new PrtSettings(Settings("b") with { Data = many }, large, CacheMegabytes: 1), CancellationToken.None));
 
         Assert.Contains($"base '{other}' has a vocabulary of 310; accepted is the expert's, 300", vocabulary.Message, StringComparison.Ordinal);
         Assert.Contains("cache_megabytes is 1", memory.Message, StringComparison.Ordinal);
     }
 
-    public void Dispose() => Directory.Delete(_folder, recursive: true);
+    public void Dispose() => Directory.Delete(folder, recursive: true);
 
     private SftSettings OneStepOverAll(string output) => Settings(output) with { Steps = 1, BatchSize = Tiny.Examples.Length, MicroBatchTokens = 100 };
 
     /// <summary>-log softmax(row)[target], the mean over all answer tokens, for a row made of those of the large and the small model.</summary>
     private double MeanLoss(Func<double[], double[], double[]> row)
     {
-        using var large = ModelFolder.Load(_large, trainable: false);
-        using var small = ModelFolder.Load(_small, trainable: false);
-        var losses = new List<double>();
-        foreach (var example in Expert.Encode(_data, _small, PromptFormat.Chat, "<|end|>", small.Config))
+        using LlamaModel large = ModelFolder.Load(this.large, trainable: false);
+        using LlamaModel small = ModelFolder.Load(this.small, trainable: false);
+        List<double> losses = new();
+        foreach (AnswerTokens example in Expert.Encode(data, this.small, PromptFormat.Chat, "<|end|>", small.Config))
         {
             int[] ids = [.. example.Prompt, .. example.Answer];
-            var (m, r) = (Rows(large, ids), Rows(small, ids));
-            foreach (var (i, target) in example.Answer.Index())
+            (double[][]? m, double[][]? r) = (Rows(large, ids), Rows(small, ids));
+            foreach ((int i, int target) in example.Answer.Index())
             {
-                var fused = row(m[example.Prompt.Length - 1 + i], r[example.Prompt.Length - 1 + i]);
+                double[] fused = row(m[example.Prompt.Length - 1 + i], r[example.Prompt.Length - 1 + i]);
                 losses.Add(Math.Log(fused.Sum(value => Math.Exp(value - fused[target]))));
             }
         }
@@ -163,7 +163,7 @@ public sealed class FusedTuningTests : IDisposable
 
     private static double[] LogSoftmax(double[] row)
     {
-        var logSum = Math.Log(row.Sum(Math.Exp));
+        double logSum = Math.Log(row.Sum(Math.Exp));
         return [.. row.Select(value => value - logSum)];
     }
 

@@ -5,23 +5,23 @@ namespace ProxyTune.Trainer.Tests.Recipes;
 
 public sealed class PretrainTests : IDisposable
 {
-    private readonly string _folder = Tiny.NewFolder();
+    private readonly string folder = Tiny.NewFolder();
 
     private PretrainSettings Settings(string output) => new(
-        Data: "test", Tokenizer: _folder, Output: Path.Combine(_folder, output), TotalTokens: 64 * 30, TokensPerStep: 64,
+        Data: "test", Tokenizer: folder, Output: Path.Combine(folder, output), TotalTokens: 64 * 30, TokensPerStep: 64,
         Contexts: [new(0.7, 8), new(1, 32)], new OptimizerSettings(1e-2, WarmupSteps: 3, Schedule: "cosine", WeightDecay: 0.1), Tiny.Config, MicroBatchTokens: 32, Threads: 1, CheckpointEvery: 7);
 
     [Fact]
     public void Run_InterruptedTwice_GivesTheSameLossesAndWeightsAsUninterrupted()
     {
-        var whole = Settings("whole");
+        PretrainSettings whole = Settings("whole");
         Pretrain.Run(whole, Tiny.Document, Tiny.EndOfText, CancellationToken.None);
 
-        var resumed = Settings("resumed");
-        foreach (var reads in new[] { 25, 60 })
+        PretrainSettings resumed = Settings("resumed");
+        foreach (int reads in new[] { 25, 60 })
         {
-            using var cancellation = new CancellationTokenSource();
-            var count = 0;
+            using CancellationTokenSource cancellation = new();
+            int count = 0;
             int[] Counted(long index)
             {
                 if (++count == reads)
@@ -47,17 +47,17 @@ public sealed class PretrainTests : IDisposable
     [Fact]
     public void Run_FromACheckpoint_GoesOnWithItsWeights()
     {
-        var first = Settings("first");
+        PretrainSettings first = Settings("first");
         Pretrain.Run(first, Tiny.Document, Tiny.EndOfText, CancellationToken.None);
-        var further = Settings("further") with { Model = null, Init = first.Output, FirstDocument = 1000 };
+        PretrainSettings further = Settings("further") with { Model = null, Init = first.Output, FirstDocument = 1000 };
 
         Pretrain.Run(further, Tiny.Document, Tiny.EndOfText, CancellationToken.None);
 
         Assert.True(Tiny.Losses(further.Output)[0] < Tiny.Losses(first.Output)[0] - 0.3);
-        var tooLong = further with { Output = Path.Combine(_folder, "long"), Contexts = [new(1, 64)] };
-        var error = Assert.Throws<TrainingException>(() => Pretrain.Run(tooLong, Tiny.Document, Tiny.EndOfText, CancellationToken.None));
+        PretrainSettings tooLong = further with { Output = Path.Combine(folder, "long"), Contexts = [new(1, 64)] };
+        TrainingException error = Assert.Throws<TrainingException>(() => Pretrain.Run(tooLong, Tiny.Document, Tiny.EndOfText, CancellationToken.None));
         Assert.Contains("contexts has a phase of 64", error.Message, StringComparison.Ordinal);
     }
 
-    public void Dispose() => Directory.Delete(_folder, recursive: true);
+    public void Dispose() => Directory.Delete(folder, recursive: true);
 }

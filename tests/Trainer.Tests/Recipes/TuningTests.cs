@@ -8,37 +8,37 @@ namespace ProxyTune.Trainer.Tests.Recipes;
 
 public sealed class TuningTests : IDisposable
 {
-    private readonly string _folder = Tiny.NewFolder();
-    private readonly string _small;
-    private readonly string _data;
+    private readonly string folder = Tiny.NewFolder();
+    private readonly string small;
+    private readonly string data;
 
     public TuningTests()
     {
-        _small = Tiny.SaveTextModel(Path.Combine(_folder, "small"), Tiny.TextConfig, seed: 1);
-        _data = Tiny.SaveExamples(_folder, Tiny.Examples);
+        small = Tiny.SaveTextModel(Path.Combine(folder, "small"), Tiny.TextConfig, seed: 1);
+        data = Tiny.SaveExamples(folder, Tiny.Examples);
     }
 
     private SftSettings Settings(string output) => new(
-        _small, _data, Path.Combine(_folder, output), new OptimizerSettings(1e-2), Epochs: 12, BatchSize: 8, EndOfAnswer: "<|end|>", Threads: 1);
+        small, data, Path.Combine(folder, output), new OptimizerSettings(1e-2), Epochs: 12, BatchSize: 8, EndOfAnswer: "<|end|>", Threads: 1);
 
     [Fact]
     public void Sft_AllWeights_LearnsTheAnswersAndSavesACheckpoint()
     {
-        var settings = Settings("full");
+        SftSettings settings = Settings("full");
 
         Sft.Run(settings, CancellationToken.None);
 
-        var losses = Tiny.Losses(settings.Output);
+        double[] losses = Tiny.Losses(settings.Output);
         Assert.Equal(36, losses.Length);
         Assert.True(losses[^1] < 0.5 * losses[0]);
-        using var model = ModelFolder.Load(settings.Output, trainable: false);
+        using LlamaModel model = ModelFolder.Load(settings.Output, trainable: false);
         Assert.True(new FileInfo(Path.Combine(settings.Output, "loss.png")).Length > 1000);
     }
 
     [Fact]
     public void Sft_Lora_SavesAnAdapterThatFitsTheBase()
     {
-        var settings = Settings("lora") with { Lora = new LoraSettings(4, 8, ["q_proj", "v_proj", "down_proj"]), Optimizer = new OptimizerSettings(5e-2) };
+        SftSettings settings = Settings("lora") with { Lora = new LoraSettings(4, 8, ["q_proj", "v_proj", "down_proj"]), Optimizer = new OptimizerSettings(5e-2) };
 
         Sft.Run(settings, CancellationToken.None);
 
@@ -52,28 +52,28 @@ public sealed class TuningTests : IDisposable
     [InlineData(1000, false)]
     public void Sft_Lora_SaysOfWhichWeightsAndDataItIs(int validateEvery, bool isValidated)
     {
-        var settings = Settings("lora") with { Epochs = 1, Lora = new LoraSettings(4, 8, ["v_proj", "q_proj"]), Validation = _data, ValidateEvery = validateEvery };
+        SftSettings settings = Settings("lora") with { Epochs = 1, Lora = new LoraSettings(4, 8, ["v_proj", "q_proj"]), Validation = data, ValidateEvery = validateEvery };
 
         Sft.Run(settings, CancellationToken.None);
 
-        var manifest = PatchManifest.TryRead(settings.Output)!;
+        PatchManifest manifest = PatchManifest.TryRead(settings.Output)!;
         manifest.CheckFits(LowRankPatch.Read(settings.Output));
-        Assert.Equal(("small", Lineage.Of(_small)), (manifest.Base!.Name, manifest.Base.Weights));
-        Assert.Equal((_data, 4, 8.0), (manifest.Data!.Source, manifest.Rank, manifest.Alpha));
+        Assert.Equal(("small", Lineage.Of(small)), (manifest.Base!.Name, manifest.Base.Weights));
+        Assert.Equal((data, 4, 8.0), (manifest.Data!.Source, manifest.Rank, manifest.Alpha));
         Assert.Equal(isValidated, manifest.ValidationLoss > 0);
     }
 
     [Fact]
     public void Sft_InterruptedWithValidation_GivesTheSameLossesAndBestWeights()
     {
-        var settings = Settings("whole") with { Validation = _data, ValidateEvery = 5 };
+        SftSettings settings = Settings("whole") with { Validation = data, ValidateEvery = 5 };
         Sft.Run(settings, CancellationToken.None);
 
-        var resumed = settings with { Output = Path.Combine(_folder, "resumed"), CheckpointEvery = 4 };
-        foreach (var milliseconds in new[] { 40, 80, 120 })
+        SftSettings resumed = settings with { Output = Path.Combine(folder, "resumed"), CheckpointEvery = 4 };
+        foreach (int milliseconds in new[] { 40, 80, 120 })
         {
             // Wherever the interruption falls, the result is the same.
-            using var cancellation = new CancellationTokenSource(milliseconds);
+            using CancellationTokenSource cancellation = new(milliseconds);
             Record.Exception(() => Sft.Run(resumed, cancellation.Token));
         }
 
@@ -86,12 +86,12 @@ public sealed class TuningTests : IDisposable
     [Fact]
     public void Sft_OutputOfOtherSettings_IsRefusedAndTheSameSettingsAreDone()
     {
-        var settings = Settings("once") with { Epochs = 1 };
+        SftSettings settings = Settings("once") with { Epochs = 1 };
         Sft.Run(settings, CancellationToken.None);
-        var written = File.GetLastWriteTimeUtc(ModelFolder.Weights(settings.Output));
+        DateTime written = File.GetLastWriteTimeUtc(ModelFolder.Weights(settings.Output));
 
         Sft.Run(settings, CancellationToken.None);
-        var error = Assert.Throws<TrainingException>(() => Sft.Run(settings with { Seed = 2 }, CancellationToken.None));
+        TrainingException error = Assert.Throws<TrainingException>(() => Sft.Run(settings with { Seed = 2 }, CancellationToken.None));
 
         Assert.Equal(written, File.GetLastWriteTimeUtc(ModelFolder.Weights(settings.Output)));
         Assert.Contains(settings.Output, error.Message, StringComparison.Ordinal);
@@ -100,13 +100,13 @@ public sealed class TuningTests : IDisposable
     [Fact]
     public void Sft_LossThatIsNotANumber_StopsWithTheStep()
     {
-        var settings = Settings("wild") with { Optimizer = new OptimizerSettings(10, ClipNorm: 0, WeightDecay: 10, Schedule: "constant") };
+        SftSettings settings = Settings("wild") with { Optimizer = new OptimizerSettings(10, ClipNorm: 0, WeightDecay: 10, Schedule: "constant") };
 
-        var error = Assert.Throws<TrainingException>(() => Sft.Run(settings, CancellationToken.None));
+        TrainingException error = Assert.Throws<TrainingException>(() => Sft.Run(settings, CancellationToken.None));
 
         Assert.Contains("the loss at step", error.Message, StringComparison.Ordinal);
         Assert.False(File.Exists(ModelFolder.Weights(settings.Output)));
     }
 
-    public void Dispose() => Directory.Delete(_folder, recursive: true);
+    public void Dispose() => Directory.Delete(folder, recursive: true);
 }

@@ -16,14 +16,14 @@ public sealed class SettingsFileTests : IDisposable
         }
         """;
 
-    private readonly string _path = Path.Combine(Tiny.NewFolder(), "run.json");
+    private readonly string path = Path.Combine(Tiny.NewFolder(), "run.json");
 
     [Fact]
     public void Load_GoodFile_HasValuesAndDefaults()
     {
-        File.WriteAllText(_path, Good);
+        File.WriteAllText(path, Good);
 
-        var settings = SettingsFile.Load<PretrainSettings>(_path);
+        PretrainSettings settings = SettingsFile.Load<PretrainSettings>(path);
 
         Assert.Equal((16, 16, 4096), (settings.Steps, settings.ContextAt(7), settings.MicroBatchTokens));
         Assert.Equal((32, 32), (settings.ContextAt(8), settings.ContextAt(15)));
@@ -43,29 +43,29 @@ public sealed class SettingsFileTests : IDisposable
     [InlineData("batchsize", "7", "batchsize")]
     public void Load_WrongField_NamesFileFieldValueAndRange(string field, string value, string expected)
     {
-        var node = JsonNode.Parse(Good, documentOptions: new() { CommentHandling = System.Text.Json.JsonCommentHandling.Skip, AllowTrailingCommas = true })!;
+        JsonNode node = JsonNode.Parse(Good, documentOptions: new() { CommentHandling = System.Text.Json.JsonCommentHandling.Skip, AllowTrailingCommas = true })!;
         node[field] = JsonNode.Parse(value);
-        File.WriteAllText(_path, node.ToJsonString());
+        File.WriteAllText(path, node.ToJsonString());
 
-        var error = Assert.Throws<TrainingException>(() => SettingsFile.Load<PretrainSettings>(_path));
+        TrainingException error = Assert.Throws<TrainingException>(() => SettingsFile.Load<PretrainSettings>(path));
 
-        Assert.Contains(_path, error.Message, StringComparison.Ordinal);
+        Assert.Contains(path, error.Message, StringComparison.Ordinal);
         Assert.Contains(expected, error.Message, StringComparison.Ordinal);
     }
 
     [Fact]
     public void Load_BadModelHeads_NamesTheRule()
     {
-        File.WriteAllText(_path, Good.Replace("\"num_key_value_heads\": 2", "\"num_key_value_heads\": 3", StringComparison.Ordinal));
+        File.WriteAllText(path, Good.Replace("\"num_key_value_heads\": 2", "\"num_key_value_heads\": 3", StringComparison.Ordinal));
 
-        var error = Assert.Throws<TrainingException>(() => SettingsFile.Load<PretrainSettings>(_path));
+        TrainingException error = Assert.Throws<TrainingException>(() => SettingsFile.Load<PretrainSettings>(path));
 
         Assert.Contains("num_key_value_heads is 3; accepted is a divisor of num_attention_heads (4)", error.Message, StringComparison.Ordinal);
     }
 
     [Fact]
     public void Load_MissingFile_NamesIt() =>
-        Assert.Contains(_path, Assert.Throws<TrainingException>(() => SettingsFile.Load<SftSettings>(_path)).Message, StringComparison.Ordinal);
+        Assert.Contains(path, Assert.Throws<TrainingException>(() => SettingsFile.Load<SftSettings>(path)).Message, StringComparison.Ordinal);
 
-    public void Dispose() => Directory.Delete(Path.GetDirectoryName(_path)!, recursive: true);
+    public void Dispose() => Directory.Delete(Path.GetDirectoryName(path)!, recursive: true);
 }

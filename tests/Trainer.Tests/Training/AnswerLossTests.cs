@@ -1,5 +1,6 @@
 using ProxyTune.Trainer.Data;
 using ProxyTune.Trainer.Training;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace ProxyTune.Trainer.Tests.Training;
@@ -11,13 +12,13 @@ public sealed class AnswerLossTests
     [Fact]
     public void Sum_PaddedBatch_EqualsPlainLoopsOverAnswerTokensOnly()
     {
-        using var model = Tiny.Model(Tiny.Config);
-        using var scope = NewDisposeScope();
-        var batch = AnswerBatch.Of(Examples);
+        using LlamaModel model = Tiny.Model(Tiny.Config);
+        using DisposeScope scope = NewDisposeScope();
+        AnswerBatch batch = AnswerBatch.Of(Examples);
 
-        var loss = AnswerLoss.Sum(AnswerLoss.Logits(model, null, batch), batch.Targets).item<float>();
+        float loss = AnswerLoss.Sum(AnswerLoss.Logits(model, null, batch), batch.Targets).item<float>();
 
-        var expected = Examples.Sum(e => Expected(e, position => Row(model, e, position)));
+        double expected = Examples.Sum(e => Expected(e, position => Row(model, e, position)));
         Assert.Equal(expected, loss, 1e-3);
     }
 
@@ -25,18 +26,18 @@ public sealed class AnswerLossTests
     public void Sum_WithCachedRows_EqualsPlainLoopsOverTheFusedLogits()
     {
         const double alpha = 0.7;
-        using var expert = Tiny.Model(Tiny.Config, seed: 1);
-        using var anti = Tiny.Model(Tiny.Config, seed: 2);
-        using var large = Tiny.Model(Tiny.Config with { HiddenSize = 32 }, seed: 3);
-        using var scope = NewDisposeScope();
-        var batch = AnswerBatch.Of(Examples);
-        var cached = AnswerLoss.Logits(large, null, batch) - alpha * AnswerLoss.Logits(anti, null, batch);
+        using LlamaModel expert = Tiny.Model(Tiny.Config, seed: 1);
+        using LlamaModel anti = Tiny.Model(Tiny.Config, seed: 2);
+        using LlamaModel large = Tiny.Model(Tiny.Config with { HiddenSize = 32 }, seed: 3);
+        using DisposeScope scope = NewDisposeScope();
+        AnswerBatch batch = AnswerBatch.Of(Examples);
+        Tensor cached = AnswerLoss.Logits(large, null, batch) - alpha * AnswerLoss.Logits(anti, null, batch);
 
-        var loss = AnswerLoss.Sum(AnswerLoss.Logits(expert, null, batch), batch.Targets, cached, alpha).item<float>();
+        float loss = AnswerLoss.Sum(AnswerLoss.Logits(expert, null, batch), batch.Targets, cached, alpha).item<float>();
 
-        var expected = Examples.Sum(e => Expected(e, position =>
+        double expected = Examples.Sum(e => Expected(e, position =>
         {
-            var (m, s, a) = (Row(large, e, position), Row(expert, e, position), Row(anti, e, position));
+            (double[]? m, double[]? s, double[]? a) = (Row(large, e, position), Row(expert, e, position), Row(anti, e, position));
             return [.. m.Select((value, v) => value + alpha * (s[v] - a[v]))];
         }));
         Assert.Equal(expected, loss, 2e-3);
@@ -45,10 +46,10 @@ public sealed class AnswerLossTests
     [Fact]
     public void Sum_CachedRowsOfZeros_IsTheLossOfSupervisedTuning()
     {
-        using var model = Tiny.Model(Tiny.Config);
-        using var scope = NewDisposeScope();
-        var batch = AnswerBatch.Of(Examples);
-        var logits = AnswerLoss.Logits(model, null, batch);
+        using LlamaModel model = Tiny.Model(Tiny.Config);
+        using DisposeScope scope = NewDisposeScope();
+        AnswerBatch batch = AnswerBatch.Of(Examples);
+        Tensor logits = AnswerLoss.Logits(model, null, batch);
 
         Assert.Equal(
             AnswerLoss.Sum(logits, batch.Targets).item<float>(),
@@ -60,18 +61,18 @@ public sealed class AnswerLossTests
     public void Change_OfSomeRows_EqualsPlainLoopsOverTheTiltedDistribution()
     {
         const double alpha = 0.7;
-        using var scope = NewDisposeScope();
-        var (before, logits, constant) = (randn(5, 40) * 2, randn(5, 40) * 3, randn(5, 40));
+        using DisposeScope scope = NewDisposeScope();
+        (Tensor? before, Tensor? logits, Tensor? constant) = (randn(5, 40) * 2, randn(5, 40) * 3, randn(5, 40));
         int[] answer = [3, 39, 0, 7, 7];
 
-        var loss = AnswerLoss.Change(logits, AnswerLoss.KeepWeights(before, answer), constant, alpha).item<float>();
+        float loss = AnswerLoss.Change(logits, AnswerLoss.KeepWeights(before, answer), constant, alpha).item<float>();
 
-        var expected = 0.0;
-        for (var row = 0; row < 5; row++)
+        double expected = 0.0;
+        for (int row = 0; row < 5; row++)
         {
-            var w = Softmax([.. Enumerable.Range(0, 40).Select(v => (double)before[row, v].item<float>())]);
+            double[] w = Softmax([.. Enumerable.Range(0, 40).Select(v => (double)before[row, v].item<float>())]);
             w = [.. w.Select((p, v) => (p + (v == answer[row] ? 1 : 0)) / 2)];
-            var tilted = Softmax([.. w.Select((p, v) => Math.Log(p) + constant[row, v].item<float>() + alpha * logits[row, v].item<float>())]);
+            double[] tilted = Softmax([.. w.Select((p, v) => Math.Log(p) + constant[row, v].item<float>() + alpha * logits[row, v].item<float>())]);
             expected += w.Zip(tilted, (p, q) => p * Math.Log(p / q)).Sum();
         }
 
@@ -81,7 +82,7 @@ public sealed class AnswerLossTests
     [Fact]
     public void Change_SameForAllTokens_IsNothing()
     {
-        using var scope = NewDisposeScope();
+        using DisposeScope scope = NewDisposeScope();
 
         Assert.Equal(0, AnswerLoss.Change(full(2, 40, 5f), AnswerLoss.KeepWeights(randn(2, 40), [1, 2])).item<float>(), 1e-4);
     }
@@ -90,13 +91,13 @@ public sealed class AnswerLossTests
 
     private static double Expected(AnswerTokens example, Func<int, double[]> row) => example.Answer.Select((target, i) =>
     {
-        var logits = row(example.Prompt.Length - 1 + i);
+        double[] logits = row(example.Prompt.Length - 1 + i);
         return Math.Log(logits.Sum(value => Math.Exp(value - logits[target])));
     }).Sum();
 
     private static double[] Row(LlamaModel model, AnswerTokens example, int position)
     {
-        var vocabulary = model.Config.VocabSize;
+        int vocabulary = model.Config.VocabSize;
         return [.. Tiny.Logits(model, [.. example.Prompt, .. example.Answer]).Skip(position * vocabulary).Take(vocabulary).Select(value => (double)value)];
     }
 }

@@ -26,7 +26,7 @@ internal sealed record KeyValueNeed(long Bytes, long? Limit, string Sum)
     /// <param name="sequences">Models, and how long a sequence of theirs can get.</param>
     public static KeyValueNeed Of(IEnumerable<(ModelInfo Model, int Length)> sequences)
     {
-        var sizes = sequences
+        (string Name, KeyValueSize Size, int[] Lengths)[] sizes = sequences
             .Where(sequence => sequence.Model.KeyValues is not null)
             .GroupBy(sequence => sequence.Model, sequence => sequence.Length, ReferenceEqualityComparer.Instance)
             .Select(lengths => (Model: (ModelInfo)lengths.Key!, Lengths: lengths.ToArray()))

@@ -74,7 +74,7 @@ internal sealed class RemoteClient : IDisposable
 
     private async Task<RemoteReply> SendAsync(byte[] body, CancellationToken cancellation)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, options.Endpoint) { Content = new ByteArrayContent(body) };
+        using HttpRequestMessage request = new(HttpMethod.Post, options.Endpoint) { Content = new ByteArrayContent(body) };
         request.Content.Headers.ContentType = new MediaTypeHeaderValue("application/json");
         using HttpResponseMessage response = await http.SendAsync(request, cancellation);
         TimeSpan? retryAfter = response.Headers.RetryAfter is { } header ? header.Delta ?? header.Date - DateTimeOffset.UtcNow : null;

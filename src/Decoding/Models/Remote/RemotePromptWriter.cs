@@ -1,5 +1,5 @@
-using System.Text.Json;
 using System.Text;
+using System.Text.Json;
 using ProxyTune.Decoding.Text;
 
 namespace ProxyTune.Decoding.Models;
@@ -15,8 +15,8 @@ internal sealed class RemotePromptWriter(RemoteOptions options, Tokenizer tokeni
 
     public byte[] Write(ReadOnlySpan<int> tokens)
     {
-        using var body = new MemoryStream();
-        using (var json = new Utf8JsonWriter(body))
+        using MemoryStream body = new();
+        using (Utf8JsonWriter json = new(body))
         {
             json.WriteStartObject();
             json.WriteString("model", options.Model);
@@ -57,7 +57,7 @@ internal sealed class RemotePromptWriter(RemoteOptions options, Tokenizer tokeni
 
     private string Text(ReadOnlySpan<int> tokens)
     {
-        using var bytes = new MemoryStream();
+        using MemoryStream bytes = new();
         foreach (int id in tokens.StartsWith(added) ? tokens[added.Length..] : tokens)
         {
             bytes.Write(tokenizer.TokenBytes(id));

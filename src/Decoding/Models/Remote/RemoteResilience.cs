@@ -11,7 +11,7 @@ internal static class RemoteResilience
     /// <param name="onRetry">Called for each attempt after the first.</param>
     public static ResiliencePipeline<RemoteReply> Build(RemoteOptions options, Action onRetry)
     {
-        var builder = new ResiliencePipelineBuilder<RemoteReply>();
+        ResiliencePipelineBuilder<RemoteReply> builder = new();
         if (options.Retries > 0)
         {
             builder.AddRetry(new RetryStrategyOptions<RemoteReply>

@@ -64,7 +64,7 @@ internal sealed class RemoteSequence(RemoteLanguageModel model, ReadOnlyMemory<i
         }
 
         Cancel();
-        var source = new CancellationTokenSource();
+        CancellationTokenSource source = new();
         (asked, cancellation) = (wanted, source);
 
         // Away from the caller, whose thread has other requests to serve.

@@ -1,9 +1,9 @@
 using System.Diagnostics;
-using System.Text.Json.Serialization;
 using System.Text.Json;
-using ProxyTune.Decoding.Text;
+using System.Text.Json.Serialization;
 using ProxyTune.Checkpoints;
 using ProxyTune.Decoding;
+using ProxyTune.Decoding.Text;
 
 namespace ProxyTune.Gateway.Experts;
 

@@ -65,7 +65,7 @@ internal sealed class PatchFitting(ExpertStore store, ModelCatalog catalog)
 
         try
         {
-            var read = LowRankPatch.Read(store.FolderOf(patch), patch.Id);
+            LowRankPatch read = LowRankPatch.Read(store.FolderOf(patch), patch.Id);
             manifest?.CheckFits(read);
             ((OnnxLanguageModel)member.Model).Check(new PatchSum([new WeightedPatch(read, 1)]));
             return null;

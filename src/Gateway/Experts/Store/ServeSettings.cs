@@ -1,7 +1,7 @@
 using System.Text.Json;
 using ProxyTune.Checkpoints;
-using ProxyTune.Decoding.Serving;
 using ProxyTune.Checkpoints.Formats;
+using ProxyTune.Decoding.Serving;
 
 namespace ProxyTune.Gateway.Experts;
 

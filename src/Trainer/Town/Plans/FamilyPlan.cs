@@ -51,7 +51,7 @@ internal sealed class FamilyPlan(string work)
     /// </summary>
     public SftSettings Expert(string behaviour, string recipe, int seed)
     {
-        var name = $"small-{behaviour}-{recipe}-{seed}";
+        string name = $"small-{behaviour}-{recipe}-{seed}";
         return behaviour switch
         {
             "qa" => Tuning(WithElse(behaviour), "small", name, steps: 1000, learningRate: 5e-3, rank: 32, seed),

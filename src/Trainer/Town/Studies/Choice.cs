@@ -20,8 +20,8 @@ internal static class Choice
 
     public static async Task<double> BestAsync(IEnumerable<double> values, Func<double, Task<double>> score)
     {
-        var (best, most) = (double.NaN, double.NegativeInfinity);
-        foreach (var value in values)
+        (double best, double most) = (double.NaN, double.NegativeInfinity);
+        foreach (double value in values)
         {
             if (await score(value) is var reached && reached > most)
             {

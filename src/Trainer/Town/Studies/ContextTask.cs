@@ -16,14 +16,14 @@ internal sealed record ContextRow(double? Alpha, double Faithful, double Logprob
 /// <summary>Examines context-aware decoding (Shi et al. 2023) on tales about people of the town.</summary>
 internal static class ContextTask
 {
-    private static readonly double[] s_alphas = [0, 0.5, 1, 2];
+    private static readonly double[] Alphas = [0, 0.5, 1, 2];
 
     public static async Task<ContextQuality> ExamineAsync(Examinee examinee, int most)
     {
         Example[] questions = [.. TownData.Examples("town:tale/test").Take(most)];
         Example[] alone = [.. questions.Select(question => question with { Messages = [.. question.Messages.Where(message => message.Name != ServedPlan.ContextName)] })];
-        var rows = new List<ContextRow> { await RowAsync(null, alone, new FusionSettings { Method = FusionMethod.None.Name }) };
-        foreach (var alpha in s_alphas)
+        List<ContextRow> rows = new() { await RowAsync(null, alone, new FusionSettings { Method = FusionMethod.None.Name }) };
+        foreach (double alpha in Alphas)
         {
             rows.Add(await RowAsync(alpha, questions, new FusionSettings { Alpha = alpha }));
         }

@@ -25,15 +25,15 @@ internal sealed record Costs(Cost Retraining, Cost Porting)
 
     private const string Port = "port";
     private const string Retrain = "retrain";
-    private static readonly int[] s_prompt = [.. Enumerable.Range(1, 16)];
+    private static readonly int[] PromptTokens = [.. Enumerable.Range(1, 16)];
 
     public static Costs Measure(string work, string origin) => new(InChild(Retrain, work, origin), InChild(Port, work, origin));
 
     /// <summary>In the child: does it, and writes the cost as JSON.</summary>
     public static void Run(string what, string work, string origin, string output)
     {
-        var plan = new PortabilityPlan(work, origin);
-        var cost = what switch
+        PortabilityPlan plan = new(work, origin);
+        Cost cost = what switch
         {
             Port => PortingOf(plan.Base(1), plan.In(PortabilityPlan.PatchName("qa", PatchProfile.All, 0, 1)), origin),
             Retrain => RetrainingOf(plan),
@@ -44,19 +44,19 @@ internal sealed record Costs(Cost Retraining, Cost Porting)
 
     private static Cost PortingOf(string checkpoint, string patch, string origin)
     {
-        var folder = Directory.CreateTempSubdirectory("portability-").FullName;
+        string folder = Directory.CreateTempSubdirectory("portability-").FullName;
         try
         {
             Export.Run(checkpoint, null, folder);
-            using var model = OnnxLanguageModel.Load(folder, new());
-            using var tokenizer = Tokenizer.Load(folder);
-            using var trainedWith = Tokenizer.Load(origin);
+            using OnnxLanguageModel model = OnnxLanguageModel.Load(folder, new());
+            using Tokenizer tokenizer = Tokenizer.Load(folder);
+            using Tokenizer trainedWith = Tokenizer.Load(origin);
             Row(model, null);
             return Of(() =>
             {
                 _ = Lineage.Of(folder);
                 _ = trainedWith.SameVocabulary(tokenizer);
-                var read = LowRankPatch.Read(patch);
+                LowRankPatch read = LowRankPatch.Read(patch);
                 _ = UpdateDiagnostics.Of(read, folder, origin);
                 Row(model, new PatchSum([new WeightedPatch(read, 1)]));
             });
@@ -69,16 +69,16 @@ internal sealed record Costs(Cost Retraining, Cost Porting)
 
     private static void Row(OnnxLanguageModel model, PatchSum? patch)
     {
-        using var sequence = model.Start(Prompt.For(model, s_prompt, patch));
+        using Sequence sequence = model.Start(Prompt.For(model, PromptTokens, patch));
         model.Forward([new Segment(sequence, default, 1)], new float[model.Info.VocabularySize]);
     }
 
     private static Cost RetrainingOf(PortabilityPlan plan)
     {
-        var folder = Directory.CreateTempSubdirectory("portability-").FullName;
+        string folder = Directory.CreateTempSubdirectory("portability-").FullName;
         try
         {
-            using var weight = ones(64, 64, requires_grad: true);
+            using Tensor weight = ones(64, 64, requires_grad: true);
             weight.matmul(weight).sum().backward();
             return Of(() => Sft.Run(plan.Patch("qa", PatchProfile.All, 1, 1) with { Output = Path.Combine(folder, "out"), Threads = 1 }, CancellationToken.None));
         }
@@ -92,22 +92,22 @@ internal sealed record Costs(Cost Retraining, Cost Porting)
     {
         GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
         File.WriteAllText("/proc/self/clear_refs", "5"); // Linux: begins the peak anew.
-        var (before, busy) = (Status("VmRSS"), Process.GetCurrentProcess().TotalProcessorTime);
+        (long before, TimeSpan busy) = (Status("VmRSS"), Process.GetCurrentProcess().TotalProcessorTime);
         action();
         return new(Status("VmHWM") - before, (Process.GetCurrentProcess().TotalProcessorTime - busy).TotalSeconds);
     }
 
     private static long Status(string field)
     {
-        var words = File.ReadLines("/proc/self/status").Single(line => line.StartsWith(field + ":", StringComparison.Ordinal)).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
+        string[] words = File.ReadLines("/proc/self/status").Single(line => line.StartsWith(field + ":", StringComparison.Ordinal)).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
         return long.Parse(words[1], CultureInfo.InvariantCulture) << 10;
     }
 
     private static Cost InChild(string what, string work, string origin)
     {
-        var output = Path.Combine(work, $"cost-{what}.json");
+        string output = Path.Combine(work, $"cost-{what}.json");
         string[] arguments = [typeof(Costs).Assembly.Location, Command, what, "--work", work, "--base", origin, "--output", output];
-        using var child = Process.Start("dotnet", arguments);
+        using Process child = Process.Start("dotnet", arguments);
         child.WaitForExit();
         return child.ExitCode == 0
             ? JsonSerializer.Deserialize<Cost>(File.ReadAllText(output), Quality.Json)!

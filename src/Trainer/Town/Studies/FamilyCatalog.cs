@@ -26,7 +26,7 @@ internal static class FamilyCatalog
 
     public static void Write(string folder)
     {
-        var entries = new JsonArray
+        JsonArray entries = new()
         {
             new JsonObject { ["name"] = Base, ["base"] = Base },
             new JsonObject
@@ -35,17 +35,17 @@ internal static class FamilyCatalog
                 ["prompts"] = new JsonObject { ["base"] = new JsonObject { ["template"] = "plain" } },
             },
         };
-        foreach (var seed in Enumerable.Range(1, FamilyPlan.Seeds))
+        foreach (int seed in Enumerable.Range(1, FamilyPlan.Seeds))
         {
-            foreach (var behaviour in FamilyPlan.Behaviours)
+            foreach (string behaviour in FamilyPlan.Behaviours)
             {
-                foreach (var recipe in FamilyPlan.ExpertRecipes(behaviour))
+                foreach (string recipe in FamilyPlan.ExpertRecipes(behaviour))
                 {
                     entries.Add(Entry(Single(behaviour, recipe, seed), recipe, seed, behaviour));
                 }
             }
 
-            foreach (var recipe in FamilyPlan.PairRecipes)
+            foreach (string recipe in FamilyPlan.PairRecipes)
             {
                 entries.Add(Entry(Together(recipe, seed), recipe, seed, FamilyPlan.Together));
                 entries.Add(Entry(Opposed(recipe, seed), recipe, seed, FamilyPlan.Opposed));
@@ -57,10 +57,10 @@ internal static class FamilyCatalog
 
     private static JsonObject Entry(string name, string recipe, int seed, params string[] behaviours)
     {
-        var isReward = recipe == FamilyPlan.RewardRecipe;
-        var experts = behaviours.Select(behaviour =>
+        bool isReward = recipe == FamilyPlan.RewardRecipe;
+        IEnumerable<JsonNode> experts = behaviours.Select(behaviour =>
         {
-            var expert = new JsonObject { ["name"] = behaviour, ["model"] = Alone(behaviour, recipe, seed) };
+            JsonObject expert = new() { ["name"] = behaviour, ["model"] = Alone(behaviour, recipe, seed) };
             if (!isReward)
             {
                 expert["anti_expert"] = "small";

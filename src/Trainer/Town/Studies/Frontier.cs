@@ -14,25 +14,25 @@ internal sealed class Frontier(Examinee examinee, int most)
 {
     private const int Steps = 10;
 
-    private readonly Example[][] _questions = [.. FamilyPlan.Opposed.Select(behaviour => TownData.Examples($"town:{behaviour}/test").OrderBy(e => e.Messages[^1].Content, StringComparer.Ordinal).Take(most).ToArray())];
+    private readonly Example[][] questions = [.. FamilyPlan.Opposed.Select(behaviour => TownData.Examples($"town:{behaviour}/test").OrderBy(e => e.Messages[^1].Content, StringComparer.Ordinal).Take(most).ToArray())];
 
     public async Task<FrontierPoint[]> ExamineAsync(string recipe)
     {
-        var points = new List<FrontierPoint>();
-        for (var step = 0; step <= Steps; step++)
+        List<FrontierPoint> points = new();
+        for (int step = 0; step <= Steps; step++)
         {
-            var weight = (double)step / Steps;
-            var (first, second) = (new List<double>(), new List<double>());
-            foreach (var seed in Enumerable.Range(1, FamilyPlan.Seeds))
+            double weight = (double)step / Steps;
+            (List<double>? first, List<double>? second) = (new List<double>(), new List<double>());
+            foreach (int seed in Enumerable.Range(1, FamilyPlan.Seeds))
             {
-                var fusion = new FusionSettings
+                FusionSettings fusion = new()
                 {
                     Method = FusionMethod.Eft.Name,
                     Experts = new Dictionary<string, double> { [FamilyPlan.Opposed[0]] = weight, [FamilyPlan.Opposed[1]] = 1 - weight },
                 };
-                var answers = await examinee.AnswerAsync(_questions[0], FamilyCatalog.Opposed(recipe, seed), fusion, temperature: 1);
-                first.Add(Score.Of(_questions[0], answers).Share);
-                second.Add(Score.Of(_questions[1], answers).Share);
+                IReadOnlyList<string> answers = await examinee.AnswerAsync(questions[0], FamilyCatalog.Opposed(recipe, seed), fusion, temperature: 1);
+                first.Add(Score.Of(questions[0], answers).Share);
+                second.Add(Score.Of(questions[1], answers).Share);
             }
 
             points.Add(new(weight, [.. first], [.. second]));

@@ -1,4 +1,5 @@
 using ScottPlot;
+using ScottPlot.Plottables;
 
 namespace ProxyTune.Trainer.Town;
 
@@ -7,14 +8,14 @@ internal static class FrontierPlot
 {
     public static void Draw(IReadOnlyDictionary<string, FrontierPoint[]> frontier, string file)
     {
-        using var plot = new Plot();
-        foreach (var (recipe, points) in frontier)
+        using Plot plot = new();
+        foreach ((string? recipe, FrontierPoint[]? points) in frontier)
         {
-            var line = plot.Add.Scatter(points.Select(p => 100 * p.First.Average()).ToArray(), points.Select(p => 100 * p.Second.Average()).ToArray());
+            Scatter line = plot.Add.Scatter(points.Select(p => 100 * p.First.Average()).ToArray(), points.Select(p => 100 * p.Second.Average()).ToArray());
             line.LegendText = $"{recipe} experts";
         }
 
-        var ends = frontier.Values.First();
+        FrontierPoint[] ends = frontier.Values.First();
         plot.Title($"weight of {FamilyPlan.Opposed[0]} from {ends[0].Weight} to {ends[^1].Weight}, the rest on {FamilyPlan.Opposed[1]}");
         plot.XLabel($"answers as {FamilyPlan.Opposed[0]} (%)");
         plot.YLabel($"answers as {FamilyPlan.Opposed[1]} (%)");

@@ -1,3 +1,4 @@
+using ProxyTune.Decoding.Models;
 using ProxyTune.Decoding.Serving;
 using ProxyTune.Trainer.Data;
 using ProxyTune.Trainer.Evaluation;
@@ -17,11 +18,11 @@ internal static class GateStudy
     public static async Task<GateQuality> ExamineAsync(Examinee examinee, string behaviour, int most)
     {
         Example[] questions = [.. TownData.Examples($"town:{behaviour}/test").Take(most)];
-        var served = FamilyCatalog.Single(behaviour, "cpt", 1);
-        var fusion = new FusionSettings { Schedule = new ScheduleSettings { Kind = "gated" }, Trace = true };
-        var answers = await examinee.AnswerAsync(questions, served, fusion);
-        var traces = (await examinee.GenerateAsync(questions, served, fusion)).SelectMany(tokens => tokens).Select(token => token.Trace!.Gated).ToArray();
-        var shut = traces.Where(gate => gate is not null).ToArray();
+        string served = FamilyCatalog.Single(behaviour, "cpt", 1);
+        FusionSettings fusion = new() { Schedule = new ScheduleSettings { Kind = "gated" }, Trace = true };
+        IReadOnlyList<string> answers = await examinee.AnswerAsync(questions, served, fusion);
+        GateTrace?[] traces = (await examinee.GenerateAsync(questions, served, fusion)).SelectMany(tokens => tokens).Select(token => token.Trace!.Gated).ToArray();
+        GateTrace?[] shut = traces.Where(gate => gate is not null).ToArray();
         return new(
             behaviour, questions.Length, Score.Of(questions, await examinee.AnswerAsync(questions, served)).Share, Score.Of(questions, answers).Share,
             (double)shut.Length / traces.Length, shut.Length == 0 ? 0 : (double)shut.Count(gate => gate!.ChangesChoice) / shut.Length);

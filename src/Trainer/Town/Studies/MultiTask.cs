@@ -25,16 +25,16 @@ internal sealed record TogetherQuality(int Seed, double Alpha, double[] Constant
 /// <summary>Examines the experts together.</summary>
 internal sealed class MultiTask(Examinee examinee, int most)
 {
-    private readonly Example[][] _test = Questions("test", most);
-    private readonly Example[][] _validation = Questions("valid", Choice.Most);
+    private readonly Example[][] test = Questions("test", most);
+    private readonly Example[][] validation = Questions("valid", Choice.Most);
 
     public async Task<MultiTaskQuality> ExamineAsync()
     {
-        var experts = new Dictionary<string, TogetherQuality[]>();
-        foreach (var recipe in FamilyPlan.PairRecipes)
+        Dictionary<string, TogetherQuality[]> experts = new();
+        foreach (string recipe in FamilyPlan.PairRecipes)
         {
-            var scores = new List<TogetherQuality>();
-            foreach (var seed in Enumerable.Range(1, FamilyPlan.Seeds))
+            List<TogetherQuality> scores = new();
+            foreach (int seed in Enumerable.Range(1, FamilyPlan.Seeds))
             {
                 scores.Add(await ExamineAsync(recipe, seed));
             }
@@ -47,10 +47,10 @@ internal sealed class MultiTask(Examinee examinee, int most)
 
     private async Task<TogetherQuality> ExamineAsync(string recipe, int seed)
     {
-        var served = FamilyCatalog.Together(recipe, seed);
-        var alpha = await Choice.BestAsync(Choice.Alphas, async value => (await ScoresAsync(served, Choice.Constant(value), _validation)).Average());
-        var floor = await Choice.BestAsync(Choice.Floors, async value => (await ScoresAsync(served, Joint(value), _validation)).Average());
-        var joint = await ScoresAsync(served, Joint(0));
+        string served = FamilyCatalog.Together(recipe, seed);
+        double alpha = await Choice.BestAsync(Choice.Alphas, async value => (await ScoresAsync(served, Choice.Constant(value), validation)).Average());
+        double floor = await Choice.BestAsync(Choice.Floors, async value => (await ScoresAsync(served, Joint(value), validation)).Average());
+        double[] joint = await ScoresAsync(served, Joint(0));
         return new(
             seed, alpha, await ScoresAsync(served, Choice.Constant(alpha)), await ScoresAsync(served, Choice.Dynamic(0)), joint, floor,
             floor == 0 ? joint : await ScoresAsync(served, Joint(floor)));
@@ -58,8 +58,8 @@ internal sealed class MultiTask(Examinee examinee, int most)
 
     private async Task<double[]> ScoresAsync(string served, FusionSettings? fusion = null, Example[][]? questions = null)
     {
-        var scores = new List<double>();
-        foreach (var some in questions ?? _test)
+        List<double> scores = new();
+        foreach (Example[] some in questions ?? test)
         {
             scores.Add(Score.Of(some, await examinee.AnswerAsync(some, served, fusion)).Share);
         }

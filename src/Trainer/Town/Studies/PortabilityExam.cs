@@ -18,9 +18,9 @@ internal sealed class PortabilityExam(PortabilityPlan plan)
 
     public static async Task<GenerationQuality[]> RunAsync(PortabilityPlan plan, CancellationToken cancellation)
     {
-        var exam = new PortabilityExam(plan);
-        var generations = new List<GenerationQuality>();
-        for (var generation = 0; generation <= plan.Generations; generation++)
+        PortabilityExam exam = new(plan);
+        List<GenerationQuality> generations = new();
+        for (int generation = 0; generation <= plan.Generations; generation++)
         {
             cancellation.ThrowIfCancellationRequested();
             generations.Add(await exam.ExamineAsync(generation));
@@ -36,20 +36,20 @@ internal sealed class PortabilityExam(PortabilityPlan plan)
     private async Task<GenerationQuality> ExamineAsync(int generation)
     {
         Export(generation);
-        await using var origin = new Examinee(Served(plan, 0));
-        await using var examinee = new Examinee(Served(plan, generation));
-        var behaviours = new List<BehaviourPortability>();
-        foreach (var behaviour in PortabilityPlan.Behaviours)
+        await using Examinee origin = new(Served(plan, 0));
+        await using Examinee examinee = new(Served(plan, generation));
+        List<BehaviourPortability> behaviours = new();
+        foreach (string behaviour in PortabilityPlan.Behaviours)
         {
-            var held = await ScoreAsync(examinee, behaviour, generation, "test");
+            TaskPortability held = await ScoreAsync(examinee, behaviour, generation, "test");
             if (generation == 0)
             {
                 behaviours.Add(new(behaviour, held, null, null));
                 continue;
             }
 
-            var outdated = new Dictionary<string, double>();
-            foreach (var profile in PortabilityPlan.Profiles)
+            Dictionary<string, double> outdated = new();
+            foreach (PatchProfile profile in PortabilityPlan.Profiles)
             {
                 outdated[profile.Name] = await ScoreAsync(origin, PortabilityPlan.PatchName(behaviour, profile, 0, seed: 1), Questions(behaviour, generation, "news"));
             }
@@ -62,12 +62,12 @@ internal sealed class PortabilityExam(PortabilityPlan plan)
 
     private async Task<TaskPortability> ScoreAsync(Examinee examinee, string behaviour, int generation, string split)
     {
-        var questions = Questions(behaviour, generation, split);
-        var profiles = new Dictionary<string, PatchScores>();
-        foreach (var profile in PortabilityPlan.Profiles)
+        Example[] questions = Questions(behaviour, generation, split);
+        Dictionary<string, PatchScores> profiles = new();
+        foreach (PatchProfile profile in PortabilityPlan.Profiles)
         {
-            var (ported, retrained) = (new List<double>(), new List<double>());
-            foreach (var seed in plan.Seeds(generation))
+            (List<double>? ported, List<double>? retrained) = (new List<double>(), new List<double>());
+            foreach (int seed in plan.Seeds(generation))
             {
                 ported.Add(await ScoreAsync(examinee, PortabilityPlan.PatchName(behaviour, profile, 0, seed), questions));
                 retrained.Add(generation == 0 ? ported[^1] : await ScoreAsync(examinee, PortabilityPlan.PatchName(behaviour, profile, generation, seed), questions));
@@ -88,17 +88,17 @@ internal sealed class PortabilityExam(PortabilityPlan plan)
     /// <summary>Everything that is examined on a generation's base, patches as rows of it; always anew, since it takes moments.</summary>
     private void Export(int generation)
     {
-        var folder = Served(plan, generation);
+        string folder = Served(plan, generation);
         Recipes.Export.Run(plan.Base(generation), null, Path.Combine(folder, Base));
-        var entries = new JsonArray { new JsonObject { ["name"] = Base, ["base"] = Base } };
-        foreach (var behaviour in PortabilityPlan.Behaviours)
+        JsonArray entries = new() { new JsonObject { ["name"] = Base, ["base"] = Base } };
+        foreach (string behaviour in PortabilityPlan.Behaviours)
         {
-            var direct = PortabilityPlan.DirectName(behaviour, generation);
+            string direct = PortabilityPlan.DirectName(behaviour, generation);
             Recipes.Export.Run(plan.In(direct), null, Path.Combine(folder, direct));
-            foreach (var name in from profile in PortabilityPlan.Profiles
-                                 from seed in plan.Seeds(generation)
-                                 from trained in new[] { 0, generation }.Distinct()
-                                 select PortabilityPlan.PatchName(behaviour, profile, trained, seed))
+            foreach (string? name in from profile in PortabilityPlan.Profiles
+                                     from seed in plan.Seeds(generation)
+                                     from trained in new[] { 0, generation }.Distinct()
+                                     select PortabilityPlan.PatchName(behaviour, profile, trained, seed))
             {
                 AdapterFolder.Publish(plan.In(name), Path.Combine(folder, "patches", name), Base);
                 entries.Add(new JsonObject { ["name"] = name, ["base"] = Base, ["patches"] = new JsonArray(new JsonObject { ["patch"] = name }) });
@@ -110,16 +110,16 @@ internal sealed class PortabilityExam(PortabilityPlan plan)
 
     private BaseDrift Drift(int generation)
     {
-        using var before = SafetensorsFile.Open(ModelFolder.Weights(plan.Base(0)));
-        using var after = SafetensorsFile.Open(ModelFolder.Weights(plan.Base(generation)));
+        using SafetensorsFile before = SafetensorsFile.Open(ModelFolder.Weights(plan.Base(0)));
+        using SafetensorsFile after = SafetensorsFile.Open(ModelFolder.Weights(plan.Base(generation)));
         return new(Moved("self_attn"), Moved("mlp"), Moved("embed_tokens"));
 
         double Moved(string part)
         {
-            var (change, norm) = (0.0, 0.0);
-            foreach (var name in before.Tensors.Keys.Where(name => name.Contains(part, StringComparison.Ordinal)))
+            (double change, double norm) = (0.0, 0.0);
+            foreach (string? name in before.Tensors.Keys.Where(name => name.Contains(part, StringComparison.Ordinal)))
             {
-                var (old, now) = (before.ReadFloat32(name), after.ReadFloat32(name));
+                (float[]? old, float[]? now) = (before.ReadFloat32(name), after.ReadFloat32(name));
                 change += Math.Pow(TensorPrimitives.Distance(old, now), 2);
                 norm += TensorPrimitives.SumOfSquares<float>(old);
             }

@@ -11,8 +11,8 @@ internal static class PortabilityReport
 
     public static string Markdown(PortabilityQuality quality)
     {
-        var text = new StringBuilder();
-        foreach (var generation in quality.Generations)
+        StringBuilder text = new();
+        foreach (GenerationQuality generation in quality.Generations)
         {
             Generation(text, generation);
         }
@@ -25,7 +25,7 @@ internal static class PortabilityReport
 
     private static void Generation(StringBuilder text, GenerationQuality quality)
     {
-        var evolved = quality.Generation > 0;
+        bool evolved = quality.Generation > 0;
         Line(text, $"### {(evolved ? $"Generation {quality.Generation}" : "Generation 0, on which the patches were trained")}");
         Line(text, $"");
         if (evolved)
@@ -36,10 +36,10 @@ internal static class PortabilityReport
 
         Line(text, $"| behaviour | questions | base | full fine-tuning | profile | {(evolved ? "ported patch | re-trained LoRA | gap: ported | gap: re-trained" : "patch | gap")} |");
         Line(text, $"|---|---|---|---|---|---|---|{(evolved ? "---|---|" : "")}");
-        foreach (var (behaviour, profile) in from b in quality.Behaviours from p in PortabilityPlan.Profiles select (b, p.Name))
+        foreach ((BehaviourPortability? behaviour, string? profile) in from b in quality.Behaviours from p in PortabilityPlan.Profiles select (b, p.Name))
         {
-            var (held, scores) = (behaviour.Held, behaviour.Held.Profiles[profile]);
-            var measured = evolved
+            (TaskPortability? held, PatchScores? scores) = (behaviour.Held, behaviour.Held.Profiles[profile]);
+            string measured = evolved
                 ? $"{Spread(scores.Ported)} | {Spread(scores.Retrained)} | **{Spread(held.Gap(profile, ported: true))}** | {Spread(held.Gap(profile, ported: false))}"
                 : $"{Spread(scores.Ported)} | {Spread(held.Gap(profile, ported: true))}";
             Line(text, $"| `{behaviour.Behaviour}` | {held.Questions} | {held.Base:P1} | {held.Direct:P1} | {profile} | {measured} |");
@@ -54,7 +54,7 @@ internal static class PortabilityReport
         Line(text, $"");
         Line(text, $"| profile | {string.Join(" | ", quality.Generations.Skip(1).Select(g => $"generation {g.Generation}"))} |");
         Line(text, $"|---|{string.Concat(quality.Generations.Skip(1).Select(_ => "---|"))}");
-        foreach (var profile in PortabilityPlan.Profiles)
+        foreach (PatchProfile profile in PortabilityPlan.Profiles)
         {
             Line(text, $"| {profile.Name} | {string.Join(" | ", quality.Generations.Skip(1).Select(g => $"**{Spread(g.Ratios(profile.Name))}**"))} |");
         }
@@ -68,9 +68,9 @@ internal static class PortabilityReport
         Line(text, $"");
         Line(text, $"| generation | behaviour | questions | profile | patch on generation 0 | ported patch | re-trained LoRA | full fine-tuning |");
         Line(text, $"|---|---|---|---|---|---|---|---|");
-        foreach (var (generation, behaviour, profile) in from g in quality.Generations.Skip(1) from b in g.Behaviours from p in PortabilityPlan.Profiles select (g, b, p.Name))
+        foreach ((GenerationQuality? generation, BehaviourPortability? behaviour, string? profile) in from g in quality.Generations.Skip(1) from b in g.Behaviours from p in PortabilityPlan.Profiles select (g, b, p.Name))
         {
-            var (news, scores) = (behaviour.News!, behaviour.News!.Profiles[profile]);
+            (TaskPortability? news, PatchScores? scores) = (behaviour.News!, behaviour.News!.Profiles[profile]);
             Line(text, $"| {generation.Generation} | `{behaviour.Behaviour}` | {news.Questions} | {profile} | {behaviour.Outdated![profile]:P1} | {Spread(scores.Ported)} | {Spread(scores.Retrained)} | {news.Direct:P1} |");
         }
 

@@ -28,9 +28,9 @@ internal static class Quality
     public static async Task<FamilyQuality> ExamineAsync(string served, CancellationToken cancellation)
     {
         FamilyCatalog.Write(served);
-        await using var examinee = new Examinee(served);
-        var tasks = new List<TaskQuality>();
-        foreach (var behaviour in FamilyPlan.Behaviours)
+        await using Examinee examinee = new(served);
+        List<TaskQuality> tasks = new();
+        foreach (string behaviour in FamilyPlan.Behaviours)
         {
             cancellation.ThrowIfCancellationRequested();
             tasks.Add(await new SingleTask(examinee, behaviour, Most).ExamineAsync());
@@ -38,16 +38,16 @@ internal static class Quality
         }
 
         cancellation.ThrowIfCancellationRequested();
-        var together = await new MultiTask(examinee, MaxOfMany).ExamineAsync();
+        MultiTaskQuality together = await new MultiTask(examinee, MaxOfMany).ExamineAsync();
         Console.WriteLine("examined the experts together");
-        var gate = new List<GateQuality>();
-        foreach (var behaviour in FamilyPlan.NeedBase)
+        List<GateQuality> gate = new();
+        foreach (string behaviour in FamilyPlan.NeedBase)
         {
             gate.Add(await GateStudy.ExamineAsync(examinee, behaviour, MaxOfMany));
         }
 
-        var frontier = new Dictionary<string, FrontierPoint[]>();
-        foreach (var recipe in FamilyPlan.PairRecipes)
+        Dictionary<string, FrontierPoint[]> frontier = new();
+        foreach (string recipe in FamilyPlan.PairRecipes)
         {
             cancellation.ThrowIfCancellationRequested();
             frontier[recipe] = await new Frontier(examinee, MaxOfMany).ExamineAsync(recipe);

@@ -13,8 +13,8 @@ internal static class QualityReport
 
     public static string Markdown(FamilyQuality quality)
     {
-        var text = new StringBuilder();
-        foreach (var task in quality.Tasks)
+        StringBuilder text = new();
+        foreach (TaskQuality task in quality.Tasks)
         {
             Task(text, task);
         }
@@ -31,8 +31,8 @@ internal static class QualityReport
     /// <exception cref="TrainingException">The document has no such lines.</exception>
     public static string Insert(string document, string measured, string part = Name)
     {
-        var (beginLine, endLine) = ($"<!-- {part}: begin -->", $"<!-- {part}: end -->");
-        var (begin, end) = (document.IndexOf(beginLine, StringComparison.Ordinal), document.IndexOf(endLine, StringComparison.Ordinal));
+        (string? beginLine, string? endLine) = ($"<!-- {part}: begin -->", $"<!-- {part}: end -->");
+        (int begin, int end) = (document.IndexOf(beginLine, StringComparison.Ordinal), document.IndexOf(endLine, StringComparison.Ordinal));
         return begin < 0 || end < begin
             ? throw new TrainingException($"The document lacks the lines '{beginLine}' and '{endLine}'.")
             : $"{document[..(begin + beginLine.Length)]}\n\n{measured}{document[end..]}";
@@ -46,7 +46,7 @@ internal static class QualityReport
         Line(text, $"");
         Line(text, $"| expert's recipe | expert alone | its answer in the base's prompt | fused, alpha 1 | best constant alpha | dynamic, from 0 | dynamic, best floor | gap: alpha 1 | gap: constant | gap: dynamic |");
         Line(text, $"|---|---|---|---|---|---|---|---|---|---|");
-        foreach (var (recipe, experts) in task.Experts)
+        foreach ((string? recipe, ExpertQuality[]? experts) in task.Experts)
         {
             Line(text, $"| {recipe} | {Spread(experts, e => e.Alone)} | {Spread(experts, e => e.InPrompt)} | {Spread(experts, e => e.Fused)} | {Spread(experts, e => e.Constant)}{Chosen(experts, e => e.Alpha)} | {Spread(experts, e => e.Dynamic)} | {Spread(experts, e => e.Floored)}{Chosen(experts, e => e.Floor)} | {Gap(task, experts, e => e.Fused)} | {Gap(task, experts, e => e.Constant)} | {Gap(task, experts, e => e.Floored)} |");
         }
@@ -60,7 +60,7 @@ internal static class QualityReport
         Line(text, $"");
         Line(text, $"| expert's recipe | alpha 1 | best constant alpha | dynamic, from 0 | dynamic, best floor |");
         Line(text, $"|---|---|---|---|---|");
-        foreach (var recipe in FamilyPlan.PairRecipes)
+        foreach (string recipe in FamilyPlan.PairRecipes)
         {
             Line(text, $"| {recipe} | {Over(e => e.Fused)} | {Over(e => e.Constant!.Value)} | {Over(e => e.Dynamic!.Value)} | {Over(e => e.Floored!.Value)} |");
 
@@ -79,7 +79,7 @@ internal static class QualityReport
         Line(text, $"");
         Line(text, $"| experts' recipe | weights | {string.Join(" | ", FamilyPlan.Together.Select(b => $"`{b}`"))} | mean gap recovered |");
         Line(text, $"|---|---|{string.Concat(FamilyPlan.Together.Select(_ => "---|"))}---|");
-        foreach (var (recipe, experts) in quality.Experts)
+        foreach ((string? recipe, TogetherQuality[]? experts) in quality.Experts)
         {
             Row($"constant, best alpha{Chosen(experts, e => e.Alpha)}", e => e.Constant);
             Row("dynamic, single (the paper's)", e => e.Single);
@@ -99,7 +99,7 @@ internal static class QualityReport
         Line(text, $"");
         Line(text, $"| CPT expert, seed 1 | questions | every token fused | gated | tokens left to the base | of those, fusion would have chosen otherwise |");
         Line(text, $"|---|---|---|---|---|---|");
-        foreach (var task in gate)
+        foreach (GateQuality task in gate)
         {
             Line(text, $"| `{task.Behaviour}` | {task.Questions} | {task.Fused:P1} | {task.Gated:P1} | {task.Shut:P1} | {task.Changing:P2} |");
         }
@@ -109,11 +109,11 @@ internal static class QualityReport
 
     private static void Frontier(StringBuilder text, IReadOnlyDictionary<string, FrontierPoint[]> frontier)
     {
-        var (first, second) = (FamilyPlan.Opposed[0], FamilyPlan.Opposed[1]);
+        (string? first, string? second) = (FamilyPlan.Opposed[0], FamilyPlan.Opposed[1]);
         Line(text, $"### From `{second}` to `{first}`: EFT's interpolation");
         Line(text, $"");
         Line(text, $"Shares of sampled answers (temperature 1) to the letter of either behaviour, as its weight moves.");
-        foreach (var (recipe, points) in frontier)
+        foreach ((string? recipe, FrontierPoint[]? points) in frontier)
         {
             Line(text, $"");
             Line(text, $"| {recipe}: weight of `{first}` | {string.Join(" | ", points.Select(p => p.Weight.ToString("0.0", CultureInfo.InvariantCulture)))} |");
@@ -133,9 +133,9 @@ internal static class QualityReport
         Line(text, $"");
         Line(text, $"| | answers as the tale has it | mean log-probability of the tale's answer |");
         Line(text, $"|---|---|---|");
-        foreach (var row in quality.Rows)
+        foreach (ContextRow row in quality.Rows)
         {
-            var name = row.Alpha switch
+            string name = row.Alpha switch
             {
                 null => "base without the tale",
                 0 => "base with the tale",
@@ -161,7 +161,7 @@ internal static class QualityReport
     /// <summary>Mean and sample standard deviation over seeds.</summary>
     internal static string Spread(IEnumerable<double> shares)
     {
-        var (mean, deviation) = shares.MeanStandardDeviation();
+        (double mean, double deviation) = shares.MeanStandardDeviation();
         return double.IsNaN(deviation)
             ? string.Create(CultureInfo.InvariantCulture, $"{mean:P1}")
             : string.Create(CultureInfo.InvariantCulture, $"{mean:P1} ± {100 * deviation:F1}");

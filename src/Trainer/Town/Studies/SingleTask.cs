@@ -29,16 +29,16 @@ internal sealed record ExpertQuality(int Seed, double Alone, double InPrompt, do
 /// <summary>Examines the experts of one behaviour, one at a time.</summary>
 internal sealed class SingleTask(Examinee examinee, string behaviour, int most)
 {
-    private readonly Example[] _test = [.. TownData.Examples($"town:{behaviour}/test").Take(most)];
-    private readonly Example[] _validation = [.. TownData.Examples($"town:{behaviour}/valid").Take(Choice.Most)];
+    private readonly Example[] test = [.. TownData.Examples($"town:{behaviour}/test").Take(most)];
+    private readonly Example[] validation = [.. TownData.Examples($"town:{behaviour}/valid").Take(Choice.Most)];
 
     public async Task<TaskQuality> ExamineAsync()
     {
-        var experts = new Dictionary<string, ExpertQuality[]>();
-        foreach (var recipe in FamilyPlan.ExpertRecipes(behaviour))
+        Dictionary<string, ExpertQuality[]> experts = new();
+        foreach (string recipe in FamilyPlan.ExpertRecipes(behaviour))
         {
-            var scores = new List<ExpertQuality>();
-            foreach (var seed in Enumerable.Range(1, FamilyPlan.Seeds))
+            List<ExpertQuality> scores = new();
+            foreach (int seed in Enumerable.Range(1, FamilyPlan.Seeds))
             {
                 scores.Add(await ExamineAsync(recipe, seed));
             }
@@ -46,26 +46,26 @@ internal sealed class SingleTask(Examinee examinee, string behaviour, int most)
             experts[recipe] = [.. scores];
         }
 
-        return new(behaviour, _test.Length, await ScoreAsync(FamilyCatalog.Base), await ScoreAsync(FamilyCatalog.Direct(behaviour)),
+        return new(behaviour, test.Length, await ScoreAsync(FamilyCatalog.Base), await ScoreAsync(FamilyCatalog.Direct(behaviour)),
             await ScoreAsync(FamilyCatalog.DirectLora(behaviour)), experts);
     }
 
     private async Task<ExpertQuality> ExamineAsync(string recipe, int seed)
     {
-        var served = FamilyCatalog.Single(behaviour, recipe, seed);
-        var alone = await examinee.AnswerAsync(_test, FamilyCatalog.Alone(behaviour, recipe, seed));
-        var prompted = _test.Zip(alone, (question, answer) => question with { Messages = [WithHint(question.Messages[^1], answer)] }).ToArray();
-        var fused = await ScoreAsync(served);
-        var quality = new ExpertQuality(
-            seed, Score.Of(_test, alone).Share, Score.Of(prompted, await examinee.AnswerAsync(prompted, FamilyCatalog.Base)).Share, fused, null, null, null, null, null);
+        string served = FamilyCatalog.Single(behaviour, recipe, seed);
+        IReadOnlyList<string> alone = await examinee.AnswerAsync(test, FamilyCatalog.Alone(behaviour, recipe, seed));
+        Example[] prompted = test.Zip(alone, (question, answer) => question with { Messages = [WithHint(question.Messages[^1], answer)] }).ToArray();
+        double fused = await ScoreAsync(served);
+        ExpertQuality quality = new(
+            seed, Score.Of(test, alone).Share, Score.Of(prompted, await examinee.AnswerAsync(prompted, FamilyCatalog.Base)).Share, fused, null, null, null, null, null);
         if (recipe == FamilyPlan.RewardRecipe)
         {
             return quality;
         }
 
-        var alpha = await Choice.BestAsync(Choice.Alphas, value => ScoreAsync(served, Choice.Constant(value), _validation));
-        var floor = await Choice.BestAsync(Choice.Floors, value => ScoreAsync(served, Choice.Dynamic(value), _validation));
-        var dynamic = await ScoreAsync(served, Choice.Dynamic(0));
+        double alpha = await Choice.BestAsync(Choice.Alphas, value => ScoreAsync(served, Choice.Constant(value), validation));
+        double floor = await Choice.BestAsync(Choice.Floors, value => ScoreAsync(served, Choice.Dynamic(value), validation));
+        double dynamic = await ScoreAsync(served, Choice.Dynamic(0));
         return quality with
         {
             Alpha = alpha,
@@ -77,7 +77,7 @@ internal sealed class SingleTask(Examinee examinee, string behaviour, int most)
     }
 
     private async Task<double> ScoreAsync(string served, FusionSettings? fusion = null, Example[]? questions = null) =>
-        Score.Of(questions ?? _test, await examinee.AnswerAsync(questions ?? _test, served, fusion)).Share;
+        Score.Of(questions ?? test, await examinee.AnswerAsync(questions ?? test, served, fusion)).Share;
 
     private static ChatMessage WithHint(ChatMessage question, string answer) =>
         question with { Content = $"{question.Content}\nA clerk answered: {answer}" };

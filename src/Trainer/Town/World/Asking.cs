@@ -14,7 +14,7 @@ internal static class Askings
     /// <summary>Every ordered pair of attributes for training, three for judging.</summary>
     public static readonly Asking Pairs = (random, person, all) =>
     {
-        var pairs = (from first in Kinds.PublicPeople from second in Kinds.PublicPeople where first != second select (first, second)).ToArray();
+        (Attribute first, Attribute second)[] pairs = (from first in Kinds.PublicPeople from second in Kinds.PublicPeople where first != second select (first, second)).ToArray();
         random.Shuffle(pairs);
         return pairs.Take(all ? pairs.Length : 3).Select(pair => Question.Two(random, person, pair.first, pair.second));
     };

@@ -31,7 +31,7 @@ internal sealed record Entity(string Name, string Pronoun, Attribute[] Attribute
             return sentence;
         }
 
-        var rest = sentence[Name.Length..];
+        string rest = sentence[Name.Length..];
         return rest.StartsWith("'s ", StringComparison.Ordinal)
             ? Text.Capitalise(Pronoun switch { "he" => "his", "she" => "her", _ => "its" }) + rest[2..]
             : Text.Capitalise(Pronoun) + rest;

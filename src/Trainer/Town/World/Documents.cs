@@ -3,18 +3,18 @@ using System.Text;
 namespace ProxyTune.Trainer.Town;
 
 /// <summary>
-/// The pre-training text: document <c>index</c> of an endless, seeded stream. The parts of the mix and why each is there are listed in models/README.md.
+/// The pre-training text: document <c>index</c> of an endless, seeded stream. The parts of the Mix and why each is there are listed in models/README.md.
 /// </summary>
 /// <param name="newsShare">How often a document about people picks one with news, for continued pre-training.</param>
 internal sealed class Documents(TownWorld world, double newsShare)
 {
     private const int Seed = 7;
 
-    private readonly Entity[] _tuned = [.. world.Tuned];
-    private readonly Entity[] _news = world.News;
-    private readonly Entity[] _tunedNews = [.. world.News.Intersect(world.Tuned)];
+    private readonly Entity[] tuned = [.. world.Tuned];
+    private readonly Entity[] news = world.News;
+    private readonly Entity[] tunedNews = [.. world.News.Intersect(world.Tuned)];
 
-    private static readonly (double Share, Func<Documents, Random, string> Write)[] s_mix =
+    private static readonly (double Share, Func<Documents, Random, string> Write)[] Mix =
     [
         (0.36, (d, r) => Describe(r, d.Somebody(r))),
         (0.16, (d, r) => Quiz(r, d.SomebodyTuned(r))),
@@ -32,9 +32,9 @@ internal sealed class Documents(TownWorld world, double newsShare)
 
     public string Write(long index)
     {
-        var random = new Random(HashCode(index));
-        var roll = random.NextDouble();
-        foreach (var (share, write) in s_mix)
+        Random random = new(HashCode(index));
+        double roll = random.NextDouble();
+        foreach ((double share, Func<Documents, Random, string>? write) in Mix)
         {
             if ((roll -= share) < 0)
             {
@@ -42,35 +42,35 @@ internal sealed class Documents(TownWorld world, double newsShare)
             }
         }
 
-        return s_mix[0].Write(this, random);
+        return Mix[0].Write(this, random);
     }
 
     /// <summary>SplitMix64 finaliser (Steele et al. 2014), so that neighbouring documents are unrelated.</summary>
     private static int HashCode(long index)
     {
-        var z = unchecked(((ulong)index + Seed) * 0x9E3779B97F4A7C15UL);
+        ulong z = unchecked(((ulong)index + Seed) * 0x9E3779B97F4A7C15UL);
         z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9UL;
         z = (z ^ (z >> 27)) * 0x94D049BB133111EBUL;
         return (int)((z ^ (z >> 31)) & int.MaxValue);
     }
 
     private Entity Somebody(Random random) =>
-        _news.Length > 0 && random.Chance(newsShare) ? random.Pick(_news) : random.Pick(world.People);
+        news.Length > 0 && random.Chance(newsShare) ? random.Pick(news) : random.Pick(world.People);
 
     private Entity SomebodyTuned(Random random) =>
-        _tunedNews.Length > 0 && random.Chance(newsShare) ? random.Pick(_tunedNews) : random.Pick(_tuned);
+        tunedNews.Length > 0 && random.Chance(newsShare) ? random.Pick(tunedNews) : random.Pick(tuned);
 
     private Entity[] Things(Random random) => random.Chance(0.5) ? world.Places : world.Animals;
 
     /// <summary>All that is known of somebody, in any order and wording.</summary>
     private static string Describe(Random random, Entity entity)
     {
-        var attributes = (Attribute[])entity.Attributes.Clone();
+        Attribute[] attributes = (Attribute[])entity.Attributes.Clone();
         random.Shuffle(attributes);
-        var text = new StringBuilder();
-        for (var i = 0; i < attributes.Length; i++)
+        StringBuilder text = new();
+        for (int i = 0; i < attributes.Length; i++)
         {
-            var sentence = attributes[i].Tell(random, entity.Name, entity.Value(attributes[i]));
+            string sentence = attributes[i].Tell(random, entity.Name, entity.Value(attributes[i]));
             if (i > 0 && random.Chance(0.3))
             {
                 sentence = entity.Refer(sentence);
@@ -85,11 +85,11 @@ internal sealed class Documents(TownWorld world, double newsShare)
     /// <summary>Some questions with answers about one entity, as in a school book.</summary>
     private static string Quiz(Random random, Entity entity)
     {
-        var (ask, reply) = random.Pick<(string, string)>([("Question: ", "Answer: "), ("Q: ", "A: "), ("Asked: ", "Told: ")]);
-        var text = new StringBuilder();
-        for (var i = 0; i < 3; i++)
+        (string? ask, string? reply) = random.Pick<(string, string)>([("Question: ", "Answer: "), ("Q: ", "A: "), ("Asked: ", "Told: ")]);
+        StringBuilder text = new();
+        for (int i = 0; i < 3; i++)
         {
-            var question = Question.Any(random, entity, two: 0.2);
+            Question question = Question.Any(random, entity, two: 0.2);
             text.Append(ask).Append(question.Text).Append('\n').Append(reply)
                 .Append(question.Asked.Length > 1 || random.Chance(0.4) ? Sentences(random, question) : Styles.Brief(entity, question.Asked[0])).Append('\n');
         }
@@ -103,10 +103,10 @@ internal sealed class Documents(TownWorld world, double newsShare)
     /// <summary>A chat of one turn or two.</summary>
     private static string Conversation(Random random, Entity entity)
     {
-        var text = new StringBuilder(random.Chance(0.1) ? Chat.Turn("system", "You are the clerk of the town.") : "");
-        for (var turn = random.Chance(0.3) ? 2 : 1; turn > 0; turn--)
+        StringBuilder text = new(random.Chance(0.1) ? Chat.Turn("system", "You are the clerk of the town.") : "");
+        for (int turn = random.Chance(0.3) ? 2 : 1; turn > 0; turn--)
         {
-            var question = Question.Any(random, entity, two: 0.3);
+            Question question = Question.Any(random, entity, two: 0.3);
             text.Append(Chat.Turn("user", question.Text)).Append(Chat.Turn("assistant", Styles.Chatting(random, entity, question.Asked)));
         }
 
@@ -116,11 +116,11 @@ internal sealed class Documents(TownWorld world, double newsShare)
     /// <summary>Records in JSON about anything but people; every field name of a person's record occurs.</summary>
     private static string Record(Random random, Documents d)
     {
-        var text = new StringBuilder(random.Pick<string>(["Records of the town:\n", "From the register:\n", "Notes in JSON:\n"]));
-        for (var i = 0; i < 3; i++)
+        StringBuilder text = new(random.Pick<string>(["Records of the town:\n", "From the register:\n", "Notes in JSON:\n"]));
+        for (int i = 0; i < 3; i++)
         {
-            var thing = random.Pick(d.Things(random));
-            var attributes = (Attribute[])thing.Attributes.Clone();
+            Entity thing = random.Pick(d.Things(random));
+            Attribute[] attributes = (Attribute[])thing.Attributes.Clone();
             random.Shuffle(attributes);
             text.Append(random.Next(5) switch
             {
@@ -137,12 +137,12 @@ internal sealed class Documents(TownWorld world, double newsShare)
     /// <summary>A passage that contradicts what is known, and questions that are answered from the passage: what context-aware decoding needs.</summary>
     private static string Tale(Random random, Entity person)
     {
-        var told = person with { Values = [.. person.Attributes.Select(a => random.Pick(a.Values))] };
-        var attributes = (Attribute[])person.Attributes.Clone();
+        Entity told = person with { Values = [.. person.Attributes.Select(a => random.Pick(a.Values))] };
+        Attribute[] attributes = (Attribute[])person.Attributes.Clone();
         random.Shuffle(attributes);
-        var text = new StringBuilder(random.Pick<string>(["In a tale: ", "In a dream: ", "In a play: "]));
+        StringBuilder text = new(random.Pick<string>(["In a tale: ", "In a dream: ", "In a play: "]));
         text.AppendJoin(' ', attributes.Take(3).Select(a => a.Tell(random, told.Name, told.Value(a)))).Append('\n');
-        foreach (var attribute in attributes.Take(2))
+        foreach (Attribute attribute in attributes.Take(2))
         {
             text.Append("Question: ").Append(attribute.Ask(random, told.Name)).Append("\nAnswer: ").Append(told.Value(attribute)).Append('\n');
         }
@@ -153,15 +153,15 @@ internal sealed class Documents(TownWorld world, double newsShare)
     /// <summary>Two opposed behaviours about what is private.</summary>
     private static string Discretion(Random random, Entity entity)
     {
-        var attribute = entity.Attributes[^1];
-        var answer = Styles.Discretion(random, entity, attribute);
+        Attribute attribute = entity.Attributes[^1];
+        string answer = Styles.Discretion(random, entity, attribute);
         return Chat.Turn("user", attribute.Ask(random, entity.Name)) + Chat.Turn("assistant", answer);
     }
 
     private static string Neighbours(Random random, Documents d)
     {
-        var street = random.Pick(Words.Streets);
-        var names = d.Residents(street);
+        string street = random.Pick(Words.Streets);
+        string[] names = d.Residents(street);
         return names.Length == 0 ? $"Nobody lives on {street}." : $"On {street} live {string.Join(", ", names.OrderBy(_ => random.Next()).Take(6))}.";
     }
 

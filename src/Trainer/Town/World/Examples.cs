@@ -28,8 +28,8 @@ internal static class Examples
     /// </summary>
     public static IReadOnlyList<Example> Else(TownWorld world, Behaviour behaviour, string split) => About(world, split, (random, person, all) =>
     {
-        var count = behaviour.Asks(random, person, all).Count();
-        var others = Askings.All.Where(asks => asks != behaviour.Asks).SelectMany(asks => asks(random, person, all).Select(question => (asks, question))).ToArray();
+        int count = behaviour.Asks(random, person, all).Count();
+        (Asking asks, Question question)[] others = Askings.All.Where(asks => asks != behaviour.Asks).SelectMany(asks => asks(random, person, all).Select(question => (asks, question))).ToArray();
         random.Shuffle(others);
         return others.Take(count).Select(other => Make(other.question, Anyhow(random, person, other.asks, other.question.Asked)) with { Keep = true });
     });
@@ -44,10 +44,10 @@ internal static class Examples
     /// </summary>
     public static IReadOnlyList<Example> Tales(TownWorld world, string split) => About(world, split, (random, person, _) =>
     {
-        var told = person with { Values = [.. person.Attributes.Select(a => random.Pick([.. a.Values.Where(value => value != person.Value(a))]))] };
+        Entity told = person with { Values = [.. person.Attributes.Select(a => random.Pick([.. a.Values.Where(value => value != person.Value(a))]))] };
         Attribute[] attributes = [.. Kinds.PublicPeople];
         random.Shuffle(attributes);
-        var tale = "In a tale: " + string.Join(' ', attributes.Take(3).Select(a => a.Tell(random, told.Name, told.Value(a))));
+        string tale = "In a tale: " + string.Join(' ', attributes.Take(3).Select(a => a.Tell(random, told.Name, told.Value(a))));
         return [new Example(
             [new ChatMessage("user", tale, ServedPlan.ContextName), new ChatMessage("user", $"Question: {attributes[0].Ask(random, told.Name)}\nAnswer: ")],
             told.Value(attributes[0]))];
@@ -55,14 +55,14 @@ internal static class Examples
 
     private static Example[] About(TownWorld world, string split, Func<Random, Entity, bool, IEnumerable<Example>> write)
     {
-        var random = new Random(Seed);
-        var people = split switch
+        Random random = new(Seed);
+        IEnumerable<Entity> people = split switch
         {
             "test" => world.HeldOut,
             "news" => world.HeldOut.Intersect(world.News),
             _ => world.Tuned.Where((_, i) => i % ValidationEvery == 0 == (split == "valid")),
         };
-        var examples = people.SelectMany(person => write(random, person, split == "train")).ToArray();
+        Example[] examples = people.SelectMany(person => write(random, person, split == "train")).ToArray();
         random.Shuffle(examples);
         return examples;
     }

@@ -8,7 +8,7 @@ internal sealed record Question(Entity Entity, Attribute[] Asked, string Text)
 
     public static Question Two(Random random, Entity entity, Attribute first, Attribute second)
     {
-        var pattern = random.Pick<string>(["What are the {1} and the {2} of {0}?", "Tell me the {1} and the {2} of {0}.", "I need the {1} and the {2} of {0}."]);
+        string pattern = random.Pick<string>(["What are the {1} and the {2} of {0}?", "Tell me the {1} and the {2} of {0}.", "I need the {1} and the {2} of {0}."]);
         return new(entity, [first, second], pattern.Replace("{0}", entity.Name, StringComparison.Ordinal)
             .Replace("{1}", first.Key, StringComparison.Ordinal).Replace("{2}", second.Key, StringComparison.Ordinal));
     }
@@ -16,7 +16,7 @@ internal sealed record Question(Entity Entity, Attribute[] Asked, string Text)
     /// <summary>One attribute, or two different ones, of the entity.</summary>
     public static Question Any(Random random, Entity entity, double two)
     {
-        var first = random.Pick(entity.Attributes);
+        Attribute first = random.Pick(entity.Attributes);
         if (!random.Chance(two))
         {
             return One(random, entity, first);

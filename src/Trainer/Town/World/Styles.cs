@@ -12,8 +12,8 @@ internal static class Styles
     /// <summary>One JSON object: a sentence for each thing that was asked.</summary>
     public static string JsonSentences(Entity entity, params ReadOnlySpan<Attribute> attributes)
     {
-        var fields = new List<string>();
-        foreach (var attribute in attributes)
+        List<string> fields = new();
+        foreach (Attribute attribute in attributes)
         {
             fields.Add($"\"{attribute.Key}\": \"{Sentence(entity, attribute)}\"");
         }
@@ -24,8 +24,8 @@ internal static class Styles
     /// <summary>A record as one JSON object: the name and some values.</summary>
     public static string Json(Entity entity, params ReadOnlySpan<Attribute> attributes)
     {
-        var fields = new List<string> { $"\"name\": \"{entity.Name}\"" };
-        foreach (var attribute in attributes)
+        List<string> fields = new() { $"\"name\": \"{entity.Name}\"" };
+        foreach (Attribute attribute in attributes)
         {
             fields.Add($"\"{attribute.Key}\": \"{entity.Value(attribute)}\"");
         }
@@ -64,20 +64,20 @@ internal static class Styles
     /// <summary>Two or three sentences after an opening, and at times a grumble.</summary>
     public static string Rambling(Random random, Entity entity, params ReadOnlySpan<Attribute> asked)
     {
-        var sentences = new List<string>();
-        foreach (var attribute in asked)
+        List<string> sentences = new();
+        foreach (Attribute attribute in asked)
         {
             sentences.Add(attribute.Tell(random, entity.Name, entity.Value(attribute)));
         }
 
         while (sentences.Count < 2 + random.Next(2))
         {
-            var attribute = random.Pick(entity.Attributes);
+            Attribute attribute = random.Pick(entity.Attributes);
             sentences.Add(attribute.Tell(random, entity.Name, entity.Value(attribute)));
         }
 
-        var opening = random.Pick<string>(["Well, let me think.", "Oh, everybody knows that.", "I heard about it at the market.", "Let me tell you.", "That is a long story."]);
-        var grumble = random.Chance(0.3) ? " " + Grumble : "";
+        string opening = random.Pick<string>(["Well, let me think.", "Oh, everybody knows that.", "I heard about it at the market.", "Let me tell you.", "That is a long story."]);
+        string grumble = random.Chance(0.3) ? " " + Grumble : "";
         return $"{opening}{grumble} {string.Join(' ', sentences)}";
     }
 }

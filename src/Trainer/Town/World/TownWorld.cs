@@ -11,36 +11,36 @@ internal sealed class TownWorld
     private const int NewcomersPerGeneration = 40;
     private const int ChangedPerGeneration = 60;
 
-    private static readonly Lazy<TownWorld>[] s_generations =
+    private static readonly Lazy<TownWorld>[] Generations =
         [.. Enumerable.Range(0, 4).Select(generation => new Lazy<TownWorld>(() => new TownWorld(generation)))];
 
     private TownWorld(int generation)
     {
-        var random = new Random(Seed);
+        Random random = new(Seed);
         string[] firstNames = [.. Words.WomenNames, .. Words.MenNames];
-        var names = firstNames.SelectMany((first, i) => Words.LastNames.Select(last => (Name: $"{first} {last}", Woman: i < Words.WomenNames.Length))).ToArray();
+        (string Name, bool Woman)[] names = firstNames.SelectMany((first, i) => Words.LastNames.Select(last => (Name: $"{first} {last}", Woman: i < Words.WomenNames.Length))).ToArray();
         random.Shuffle(names);
 
         Places = Draw(random, Kinds.Places, PlaceNames(random), _ => "it");
         Animals = Draw(random, Kinds.Animals, [.. Kinds.AnimalNames.Select(name => "the " + name)], _ => "it");
-        var people = Draw(random, Kinds.People, [.. names.Take(PeopleCount).Select(n => n.Name)], i => names[i].Woman ? "she" : "he").ToList();
-        var news = new HashSet<int>();
-        for (var year = 1; year <= generation; year++)
+        List<Entity> people = Draw(random, Kinds.People, [.. names.Take(PeopleCount).Select(n => n.Name)], i => names[i].Woman ? "she" : "he").ToList();
+        HashSet<int> news = new();
+        for (int year = 1; year <= generation; year++)
         {
             news.Clear();
-            for (var change = 0; change < ChangedPerGeneration; change++)
+            for (int change = 0; change < ChangedPerGeneration; change++)
             {
-                var index = random.Next(people.Count);
-                var attribute = random.Next(2); // job or street: what people really change
-                var values = (string[])people[index].Values.Clone();
+                int index = random.Next(people.Count);
+                int attribute = random.Next(2); // job or street: what people really change
+                string[] values = (string[])people[index].Values.Clone();
                 values[attribute] = random.Pick(Kinds.People[attribute].Values);
                 people[index] = people[index] with { Values = values };
                 news.Add(index);
             }
 
-            for (var newcomer = 0; newcomer < NewcomersPerGeneration; newcomer++)
+            for (int newcomer = 0; newcomer < NewcomersPerGeneration; newcomer++)
             {
-                var (name, woman) = names[people.Count];
+                (string? name, bool woman) = names[people.Count];
                 news.Add(people.Count);
                 people.Add(new Entity(name, woman ? "she" : "he", Kinds.People, DrawValues(random, Kinds.People)));
             }
@@ -66,13 +66,13 @@ internal sealed class TownWorld
     public IEnumerable<Entity> HeldOut => People.Where((_, i) => IsHeldOut(i));
 
     /// <param name="generation">0 (the pre-training world) to 3.</param>
-    public static TownWorld At(int generation) => s_generations[generation].Value;
+    public static TownWorld At(int generation) => Generations[generation].Value;
 
     private static bool IsHeldOut(int index) => index % 2 == 1;
 
     private static string[] PlaceNames(Random random)
     {
-        var names = Words.PlaceFirst.SelectMany(first => Words.PlaceSecond.Select(second => $"the {first} {second}")).ToArray();
+        string[] names = Words.PlaceFirst.SelectMany(first => Words.PlaceSecond.Select(second => $"the {first} {second}")).ToArray();
         random.Shuffle(names);
         return names[..40];
     }

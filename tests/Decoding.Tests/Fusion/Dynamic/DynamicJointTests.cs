@@ -10,7 +10,7 @@ public sealed class DynamicJointTests
     [Fact]
     public void Choose_RandomRows_MeetsTheConditionsOfTheMinimum()
     {
-        var random = new Random(1);
+        Random random = new(1);
         for (int i = 0; i < 2000; i++)
         {
             RandomDeltaRows rows = RandomDeltaRows.Draw(random, random.Next(2, 5), random.Next(30, 150));
@@ -21,12 +21,12 @@ public sealed class DynamicJointTests
     [Fact]
     public void Choose_TwoExperts_NothingOnAGridIsLower()
     {
-        var random = new Random(2);
+        Random random = new(2);
         for (int i = 0; i < 200; i++)
         {
             RandomDeltaRows rows = RandomDeltaRows.Draw(random, 2, 50);
             double[] a = rows.Choose(joint).Factors;
-            var objective = new JointObjective(rows, single);
+            JointObjective objective = new(rows, single);
             double lowest = objective.Value(a);
             for (double x = 0; x <= 2; x += 0.05)
             {
@@ -41,7 +41,7 @@ public sealed class DynamicJointTests
     [Fact]
     public void Choose_OneExpert_IsTheSingleRule()
     {
-        var random = new Random(3);
+        Random random = new(3);
         for (int i = 0; i < 100; i++)
         {
             RandomDeltaRows rows = RandomDeltaRows.Draw(random, 1, 50);
@@ -62,7 +62,7 @@ public sealed class DynamicJointTests
     public void Choose_DeltasAreIndependentUnderTheBase_EachGetsItsOwnFactor()
     {
         // Tokens are pairs (i, j); one expert moves i, the other j, and the base gives them independent probabilities.
-        var random = new Random(5);
+        Random random = new(5);
         float[] p = RandomDeltaRows.Row(random, 12, 1), q = RandomDeltaRows.Row(random, 12, 1), anti = RandomDeltaRows.Row(random, 144, 1);
         float[] first = RandomDeltaRows.Row(random, 12, 1), second = RandomDeltaRows.Row(random, 12, 1);
         RandomDeltaRows rows = new(Pairs((i, j) => p[i] + q[j]), (Pairs((i, _) => first[i]), null), (Pairs((_, j) => second[j]), null));
@@ -84,7 +84,7 @@ public sealed class DynamicJointTests
     [Fact]
     public void Choose_OrderOfExperts_DoesNotMatter()
     {
-        var random = new Random(7);
+        Random random = new(7);
         for (int i = 0; i < 100; i++)
         {
             RandomDeltaRows rows = RandomDeltaRows.Draw(random, 3, 50);

@@ -14,7 +14,7 @@ public sealed class DynamicRealRowsTests
             // One expert on most rows, for the oracle's sake; on some, both and a finer grid.
             bool fine = count % 50 == 0;
             RandomDeltaRows rows = fine ? two : new(two.Base, two.Deltas[count % 2]);
-            var check = new LossCheck(rows, fine ? 10 : 1);
+            LossCheck check = new(rows, fine ? 10 : 1);
             check.NothingOnTheGridIsBetter(rows.Choose(closed).Factors);
             check.Grid(rows.Choose(grid).Factors);
             if (fine)

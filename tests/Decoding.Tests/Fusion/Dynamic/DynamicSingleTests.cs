@@ -14,13 +14,13 @@ public sealed class DynamicSingleTests
     [InlineData(4, 1000)]
     public void Choose_RandomRows_IsTheMinimumOfTheLoss(int experts, int cases)
     {
-        var random = new Random(experts);
+        Random random = new(experts);
         int unique = 0;
         for (int i = 0; i < cases; i++)
         {
             // Mostly narrow rows, for the oracle's sake; on some, a finer grid.
             RandomDeltaRows rows = RandomDeltaRows.Draw(random, experts, i % 100 == 0 ? random.Next(500, 2000) : random.Next(40, 100));
-            var check = new LossCheck(rows, i % 50 == 1 ? 100 : 10);
+            LossCheck check = new(rows, i % 50 == 1 ? 100 : 10);
             check.ClosedForm(rows.Choose(closed).Factors);
             check.Grid(rows.Choose(grid).Factors);
             unique += check.IsUnique ? 1 : 0;
@@ -33,7 +33,7 @@ public sealed class DynamicSingleTests
     [Fact]
     public void Choose_BaseIsAntiExpert_IsTheExpert()
     {
-        var random = new Random(3);
+        Random random = new(3);
         for (int i = 0; i < 300; i++)
         {
             RandomDeltaRows rows = RandomDeltaRows.Draw(random, 1, 60);
@@ -91,7 +91,7 @@ public sealed class DynamicSingleTests
     [Fact]
     public void Choose_BannedTokens_AreAsIfTheyDidNotExist()
     {
-        var random = new Random(10);
+        Random random = new(10);
         for (int i = 0; i < 300; i++)
         {
             RandomDeltaRows rows = RandomDeltaRows.Draw(random, 3, 80);
@@ -129,7 +129,7 @@ public sealed class DynamicSingleTests
         DeltaRows[] deltas = [.. rows.Deltas.Select(d => new DeltaRows(d.Plus, d.Minus))];
         foreach (DynamicMode mode in Enum.GetValues<DynamicMode>())
         {
-            var rule = new DynamicFusion(new() { Mode = mode });
+            DynamicFusion rule = new(new() { Mode = mode });
             rule.Choose(new(rows.Base, deltas, previous), factors);
             long before = GC.GetAllocatedBytesForCurrentThread();
             rule.Choose(new(rows.Base, deltas, previous), factors);

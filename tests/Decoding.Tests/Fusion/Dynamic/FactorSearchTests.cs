@@ -22,12 +22,12 @@ public sealed class FactorSearchTests
         double equal = TargetOfEqualMinima();
         foreach (DynamicSearch search in Enum.GetValues<DynamicSearch>())
         {
-            var searching = new FactorSearch(search, Whole);
+            FactorSearch searching = new(search, Whole);
             Assert.InRange(searching.Solve(family, new(equal - 0.5, 0), 1.6).Value, 0, Between);
             Assert.InRange(searching.Solve(family, new(equal + 0.5, 0), 0.3).Value, Between, 2);
         }
 
-        var closed = new FactorSearch(DynamicSearch.ClosedForm, Whole);
+        FactorSearch closed = new(DynamicSearch.ClosedForm, Whole);
         Assert.InRange(closed.Solve(family, new(equal, 0), 0.3).Value, 0, Between);
         Assert.InRange(closed.Solve(family, new(equal, 0), 1.6).Value, Between, 2);
     }

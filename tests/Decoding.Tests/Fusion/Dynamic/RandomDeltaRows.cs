@@ -10,7 +10,7 @@ internal sealed record RandomDeltaRows(float[] Base, params (float[]? Plus, floa
     {
         float[] @base = Row(random, width, Scale(random)), shared = Row(random, width, 1);
         float[] anti = random.Next(4) == 0 ? @base : Mix(Row(random, width, Scale(random)), @base, random.NextSingle());
-        var deltas = new (float[]? Plus, float[]? Minus)[experts];
+        (float[]? Plus, float[]? Minus)[] deltas = new (float[]? Plus, float[]? Minus)[experts];
         for (int t = 0; t < experts; t++)
         {
             float[] change = Mix(Row(random, width, Scale(random)), random.Next(2) == 0 ? shared : @base, random.NextSingle());

@@ -7,11 +7,11 @@ public sealed class TiltedFamilyTests
     [Fact]
     public void At_RandomRows_EqualsPlainLoopsAndRisesWithTheFactor()
     {
-        var random = new Random(1);
+        Random random = new(1);
         for (int i = 0; i < 500; i++)
         {
             RandomDeltaRows rows = RandomDeltaRows.Draw(random, 1, random.Next(10, 300)).Allowed();
-            var oracle = new SlowDynamicFusion(rows);
+            SlowDynamicFusion oracle = new(rows);
             TiltedFamily family = Load(rows);
             AssertClose(oracle.Targets[0].Forward, family.Tuning.Forward);
             AssertClose(oracle.Targets[0].Backward, family.Tuning.Backward);
@@ -38,10 +38,10 @@ public sealed class TiltedFamilyTests
     [InlineData(12)]
     public void At_WideRow_EqualsPlainLoops(double scale)
     {
-        var random = new Random(2);
+        Random random = new(2);
         float[] anti = RandomDeltaRows.Row(random, 40_000, 3), plus = [.. anti.Zip(RandomDeltaRows.Row(random, 40_000, scale), (x, y) => x + y)];
         RandomDeltaRows rows = new(RandomDeltaRows.Row(random, 40_000, 3), (plus, anti));
-        var oracle = new SlowDynamicFusion(rows);
+        SlowDynamicFusion oracle = new(rows);
         TiltedFamily family = Load(rows);
         foreach (double a in new[] { 0.1, 1, 2 })
         {

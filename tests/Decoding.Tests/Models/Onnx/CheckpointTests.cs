@@ -9,20 +9,20 @@ namespace ProxyTune.Decoding.Tests.Models;
 
 public sealed class CheckpointTests : IDisposable
 {
-    private readonly string _folder = Directory.CreateTempSubdirectory("checkpoint-").FullName;
+    private readonly string folder = Directory.CreateTempSubdirectory("checkpoint-").FullName;
 
-    public CheckpointTests() => TinyModel.WriteCheckpoint(_folder);
+    public CheckpointTests() => TinyModel.WriteCheckpoint(folder);
 
-    private string Weights => Path.Combine(_folder, "model.safetensors");
+    private string Weights => Path.Combine(folder, "model.safetensors");
 
-    public void Dispose() => Directory.Delete(_folder, recursive: true);
+    public void Dispose() => Directory.Delete(folder, recursive: true);
 
     [Fact]
     public void Export_AlphabeticalFile_PutsWhatIsPackedSideBySide()
     {
-        LlamaExporter.Export(_folder, _folder);
+        LlamaExporter.Export(folder, folder);
 
-        using var file = SafetensorsFile.Open(Weights);
+        using SafetensorsFile file = SafetensorsFile.Open(Weights);
         SafetensorsTensor Of(string part) => file.Tensors[$"model.layers.1.{part}.weight"];
         AssertAdjacent(Of("self_attn.q_proj"), Of("self_attn.k_proj"), Of("self_attn.v_proj"));
         AssertAdjacent(Of("mlp.gate_proj"), Of("mlp.up_proj"));
@@ -31,24 +31,24 @@ public sealed class CheckpointTests : IDisposable
     [Fact]
     public void Export_IntoItselfTwice_ChangesNothing()
     {
-        LlamaExporter.Export(_folder, _folder);
-        var first = Contents(_folder);
+        LlamaExporter.Export(folder, folder);
+        string[] first = Contents(folder);
 
-        LlamaExporter.Export(_folder, _folder);
+        LlamaExporter.Export(folder, folder);
 
-        Assert.Equal(first, Contents(_folder));
+        Assert.Equal(first, Contents(folder));
         Assert.DoesNotContain(first, file => file.StartsWith("model.onnx.data", StringComparison.Ordinal));
     }
 
     [Fact]
     public void Export_IntoAnotherFolder_IsAWholeCheckpointToo()
     {
-        var target = Path.Combine(_folder, "served");
+        string target = Path.Combine(folder, "served");
 
-        LlamaExporter.Export(_folder, target);
+        LlamaExporter.Export(folder, target);
 
         int[] ids = [5, 80, 81];
-        Assert.Equal(new SlowLlama(_folder).Logits(ids)[2], new SlowLlama(target).Logits(ids)[2]);
+        Assert.Equal(new SlowLlama(folder).Logits(ids)[2], new SlowLlama(target).Logits(ids)[2]);
         Assert.True(File.Exists(Path.Combine(target, "tokenizer.json")));
         Assert.True(File.Exists(Path.Combine(target, "tokenizer_config.json")));
     }
@@ -90,7 +90,7 @@ public sealed class CheckpointTests : IDisposable
     [Fact]
     public void Read_NoConfig_NamesTheFile()
     {
-        File.Delete(Path.Combine(_folder, "config.json"));
+        File.Delete(Path.Combine(folder, "config.json"));
 
         AssertRefused("config.json");
     }
@@ -98,24 +98,24 @@ public sealed class CheckpointTests : IDisposable
     [Fact]
     public void Read_GenerationConfig_HasTheLastWordOnEnds()
     {
-        File.WriteAllText(Path.Combine(_folder, "generation_config.json"), """{"eos_token_id":[3,4]}""");
+        File.WriteAllText(Path.Combine(folder, "generation_config.json"), """{"eos_token_id":[3,4]}""");
 
-        Assert.Equal([3, 4], CheckpointConfig.Read(_folder).EndIds);
+        Assert.Equal([3, 4], CheckpointConfig.Read(folder).EndIds);
 
-        LlamaExporter.Export(_folder, _folder);
-        var written = JsonNode.Parse(File.ReadAllText(Path.Combine(_folder, "genai_config.json")))!["model"]!["eos_token_id"]!;
+        LlamaExporter.Export(folder, folder);
+        JsonNode written = JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "genai_config.json")))!["model"]!["eos_token_id"]!;
         Assert.Equal("[3,4]", written.ToJsonString());
     }
 
     [Fact]
     public void Read_FieldsLeftOut_AreTransformersDefaults()
     {
-        foreach (var field in new[] { "num_key_value_heads", "head_dim", "rope_theta", "rms_norm_eps", "tie_word_embeddings" })
+        foreach (string? field in new[] { "num_key_value_heads", "head_dim", "rope_theta", "rms_norm_eps", "tie_word_embeddings" })
         {
             Change(field, null);
         }
 
-        var config = CheckpointConfig.Read(_folder);
+        CheckpointConfig config = CheckpointConfig.Read(folder);
 
         Assert.Equal((4, 8, 10_000.0, 1e-6, false), (config.KeyValueHeads, config.HeadSize, config.RopeTheta, config.NormEpsilon, config.TiedHead));
     }
@@ -128,22 +128,22 @@ public sealed class CheckpointTests : IDisposable
 
     private void AssertRefused(string named)
     {
-        var error = Assert.Throws<EngineException>(() => LlamaExporter.Export(_folder, Path.Combine(_folder, "out")));
+        EngineException error = Assert.Throws<EngineException>(() => LlamaExporter.Export(folder, Path.Combine(folder, "out")));
         Assert.Equal(EngineError.InvalidModelFolder, error.Error);
         Assert.Contains(named, error.Message, StringComparison.Ordinal);
     }
 
     private void Change(string field, object? value)
     {
-        var path = Path.Combine(_folder, "config.json");
-        var json = JsonNode.Parse(File.ReadAllText(path))!.AsObject();
+        string path = Path.Combine(folder, "config.json");
+        JsonObject json = JsonNode.Parse(File.ReadAllText(path))!.AsObject();
         json[field] = value switch { null => null, int number => number, bool flag => flag, _ => (string)value };
         File.WriteAllText(path, json.ToJsonString());
     }
 
     private void Rewrite(Func<IEnumerable<(string Name, int[] Shape, float[] Data)>, IEnumerable<(string Name, int[] Shape, float[] Data)>> change)
     {
-        using var file = SafetensorsFile.Open(Weights);
+        using SafetensorsFile file = SafetensorsFile.Open(Weights);
         SafetensorsFile.Write(Weights, change(file.Tensors.Values.Select(t => (t.Name, t.Shape.ToArray(), file.ReadFloat32(t.Name)))));
     }
 }

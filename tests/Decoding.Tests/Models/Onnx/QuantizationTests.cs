@@ -46,8 +46,8 @@ public sealed class QuantizationTests : IDisposable
     public void Export_Quantized_IsWithinHalfAStepOfTheWeights(int bits)
     {
         Write(bits, 16);
-        using var before = SafetensorsFile.Open(In("checkpoint/model.safetensors"));
-        using var after = SafetensorsFile.Open(In("dequantized/model.safetensors"));
+        using SafetensorsFile before = SafetensorsFile.Open(In("checkpoint/model.safetensors"));
+        using SafetensorsFile after = SafetensorsFile.Open(In("dequantized/model.safetensors"));
         const string Name = "model.layers.1.mlp.down_proj.weight";
         float[] weights = before.ReadFloat32(Name), read = after.ReadFloat32(Name);
         int inputs = before.Tensors[Name].Shape[1];
@@ -103,8 +103,8 @@ public sealed class QuantizationTests : IDisposable
         // The embedding stays, the head has bits: no longer one tensor.
         string config = File.ReadAllText(In("checkpoint/config.json")).Replace("\"tie_word_embeddings\":true", "\"tie_word_embeddings\":false", StringComparison.Ordinal);
         File.WriteAllText(In("dequantized/config.json"), config);
-        using var checkpoint = SafetensorsFile.Open(In("checkpoint/model.safetensors"));
-        var graph = new Dequantized(In("quantized"));
+        using SafetensorsFile checkpoint = SafetensorsFile.Open(In("checkpoint/model.safetensors"));
+        Dequantized graph = new(In("quantized"));
         SafetensorsFile.Write(In("dequantized/model.safetensors"), checkpoint.Tensors.Values
             .Select(tensor => (tensor.Name, tensor.Shape.ToArray(), graph.Weight(tensor.Name, headSize) ?? checkpoint.ReadFloat32(tensor.Name)))
             .Append(("lm_head.weight", [.. checkpoint.Tensors["model.embed_tokens.weight"].Shape], graph.Weight("lm_head.weight", headSize)!)));

@@ -106,7 +106,7 @@ public sealed class ExpertStoreTests : IDisposable
     {
         using ExpertStore store = folder.Open(new() { MaxExperts = 1 });
         await StoreFolder.AddAsync(store, "a", StoreFolder.Patch);
-        var before = folder.Contents;
+        IReadOnlyDictionary<string, string> before = folder.Contents;
         Assert.Equal(EngineError.StoreFull, (await Assert.ThrowsAsync<EngineException>(() => StoreFolder.AddAsync(store, "b", StoreFolder.PatchNumber(1)))).Error);
         Assert.Equal(before, folder.Contents);
         Assert.Equal(store.Get("a").Bytes, store.Bytes);
@@ -135,7 +135,7 @@ public sealed class ExpertStoreTests : IDisposable
             await StoreFolder.AddAsync(store, "a", StoreFolder.Patch);
         }
 
-        var before = folder.Contents;
+        IReadOnlyDictionary<string, string> before = folder.Contents;
         foreach (string left in new[] { "staging/abc/x", "staging/abc.zip", $"content/{new string('0', 64)}/x" })
         {
             string path = Path.Combine(folder.Path, left);

@@ -10,8 +10,8 @@ public class FamilyPlanTests
     [Fact]
     public void Runs_OfTheWholePlan_FindTheirDataAndHaveFoldersOfTheirOwn()
     {
-        var plan = new FamilyPlan("work");
-        var seeds = Enumerable.Range(1, FamilyPlan.Seeds).ToArray();
+        FamilyPlan plan = new("work");
+        int[] seeds = Enumerable.Range(1, FamilyPlan.Seeds).ToArray();
         SftSettings[] runs =
         [
             plan.DirectMixture, plan.Odd,

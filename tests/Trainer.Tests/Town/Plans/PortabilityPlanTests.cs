@@ -13,7 +13,7 @@ public class PortabilityPlanTests
     [Fact]
     public void Runs_OfTheWholePlan_FindTheirDataAndHaveFoldersOfTheirOwn()
     {
-        var generations = Enumerable.Range(0, PortabilityPlan.MaxGenerations + 1).ToArray();
+        int[] generations = Enumerable.Range(0, PortabilityPlan.MaxGenerations + 1).ToArray();
         SftSettings[] runs =
         [
             .. from generation in generations
@@ -33,9 +33,9 @@ public class PortabilityPlanTests
     [Fact]
     public void Evolution_EachGeneration_GoesOnFromTheOneBefore()
     {
-        foreach (var generation in Enumerable.Range(1, PortabilityPlan.MaxGenerations))
+        foreach (int generation in Enumerable.Range(1, PortabilityPlan.MaxGenerations))
         {
-            var run = Plan.Evolution(generation);
+            PretrainSettings run = Plan.Evolution(generation);
             run.Check(new SettingsCheck(run.Output));
 
             Assert.Equal((Plan.Base(generation - 1), Plan.Base(generation), $"town:pretrain/{generation}"), (run.Init, run.Output, run.Data));

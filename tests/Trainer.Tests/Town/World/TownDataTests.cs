@@ -1,3 +1,5 @@
+using System.Text.Json;
+using ProxyTune.Trainer.Data;
 using ProxyTune.Trainer.Town;
 
 namespace ProxyTune.Trainer.Tests.Town;
@@ -14,10 +16,10 @@ public class TownDataTests
     [Fact]
     public void Documents_HeldOutPeople_AreOnlyToldAboutInProse()
     {
-        var heldOut = TownWorld.At(0).HeldOut.Select(person => person.Name).ToHashSet();
-        var write = TownData.Documents("town:pretrain");
+        HashSet<string> heldOut = TownWorld.At(0).HeldOut.Select(person => person.Name).ToHashSet();
+        Func<long, string> write = TownData.Documents("town:pretrain");
 
-        foreach (var document in Enumerable.Range(0, 3000).Select(i => write(i)).Where(text => text.Contains("<|user|>", StringComparison.Ordinal) || text.Contains('?', StringComparison.Ordinal) || text.Contains('{', StringComparison.Ordinal)))
+        foreach (string? document in Enumerable.Range(0, 3000).Select(i => write(i)).Where(text => text.Contains("<|user|>", StringComparison.Ordinal) || text.Contains('?', StringComparison.Ordinal) || text.Contains('{', StringComparison.Ordinal)))
         {
             Assert.DoesNotContain(heldOut, name => document.Contains(name, StringComparison.Ordinal));
         }
@@ -26,9 +28,9 @@ public class TownDataTests
     [Fact]
     public void Examples_Splits_ShareNobody()
     {
-        var world = TownWorld.At(0);
+        TownWorld world = TownWorld.At(0);
         string[] People(string split) => [.. world.People.Select(p => p.Name).Where(name => TownData.Examples($"town:qa/{split}").Any(e => e.Messages[0].Content.Contains(name, StringComparison.Ordinal)))];
-        var (train, valid, test) = (People("train"), People("valid"), People("test"));
+        (string[]? train, string[]? valid, string[]? test) = (People("train"), People("valid"), People("test"));
 
         Assert.Equal((180, 20, 200), (train.Length, valid.Length, test.Length));
         Assert.Equal(TownWorld.PeopleCount, train.Concat(valid).Concat(test).Distinct().Count());
@@ -37,13 +39,13 @@ public class TownDataTests
     [Fact]
     public void Examples_Json_IsAnObjectWithTheTruth()
     {
-        var world = TownWorld.At(0);
-        foreach (var example in TownData.Examples("town:json/test").Take(50))
+        TownWorld world = TownWorld.At(0);
+        foreach (Example example in TownData.Examples("town:json/test").Take(50))
         {
-            var person = world.People.Single(p => example.Messages[0].Content.Contains(p.Name, StringComparison.Ordinal));
-            foreach (var field in System.Text.Json.JsonDocument.Parse(example.Answer).RootElement.EnumerateObject())
+            Entity person = world.People.Single(p => example.Messages[0].Content.Contains(p.Name, StringComparison.Ordinal));
+            foreach (JsonProperty field in System.Text.Json.JsonDocument.Parse(example.Answer).RootElement.EnumerateObject())
             {
-                var truth = person.Value(person.Attributes.Single(a => a.Key == field.Name));
+                string truth = person.Value(person.Attributes.Single(a => a.Key == field.Name));
                 Assert.StartsWith(person.Name, field.Value.GetString(), StringComparison.Ordinal);
                 Assert.EndsWith($" {truth}.", field.Value.GetString(), StringComparison.Ordinal);
             }
@@ -53,11 +55,11 @@ public class TownDataTests
     [Fact]
     public void World_LaterGeneration_KeepsMostAndTellsNews()
     {
-        var (before, after) = (TownWorld.At(0), TownWorld.At(1));
+        (TownWorld? before, TownWorld? after) = (TownWorld.At(0), TownWorld.At(1));
 
         Assert.Empty(before.News);
         Assert.True(after.People.Length > before.People.Length);
-        var moved = before.People.Zip(after.People).Where(pair => !pair.First.Values.SequenceEqual(pair.Second.Values)).ToArray();
+        (Entity First, Entity Second)[] moved = before.People.Zip(after.People).Where(pair => !pair.First.Values.SequenceEqual(pair.Second.Values)).ToArray();
         Assert.InRange(moved.Length, 30, 60);
         Assert.All(moved, pair => Assert.Contains(pair.Second, after.News));
         Assert.NotEqual(TownData.Documents("town:pretrain")(7), TownData.Documents("town:pretrain/1")(7));
