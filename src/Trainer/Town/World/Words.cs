@@ -10,9 +10,9 @@ internal static class Words
         "Albert Amos Basil Carl Cyril Edgar Felix Frank George Henry Hugo Ivan Jasper Karl Leo Martin Ned Oscar Otto Paul Ralph Simon Theo Victor Walter Wilfred");
 
     public static readonly string[] LastNames = Split(
-        "Abbot Ashby Barlow WakeEvent Birch Blake Bolton Brook Burton Carver Clay Cobb Cole Cooper Crane Cross Dale Dawson Drake Ellwood " +
+        "Abbot Ashby Barlow Bell Birch Blake Bolton Brook Burton Carver Clay Cobb Cole Cooper Crane Cross Dale Dawson Drake Ellwood " +
         "Farrow Fenton Finch Fletcher Ford Fox Frost Garner Gates Gill Glover Grant Graves Hale Hardy Hart Hayes Heath Hobbs Holt " +
-        "Horn Hurst Kemp Kent Kirby Knight Lamb AdmissionQueue Larkin Lever Lowe Marsh Mason Mercer Moss Nash North Page Parry Peck " +
+        "Horn Hurst Kemp Kent Kirby Knight Lamb Lane Larkin Lever Lowe Marsh Mason Mercer Moss Nash North Page Parry Peck " +
         "Perch Pike Pond Potts Quill Reed Rowe Rudd Sands Sharp Shaw Sloane Snow Stone Stubbs Swift Tanner Thorne Tuck Vane " +
         "Wade Walsh Ward Webb West Wilde Winter Wood Wren Yates");
 
@@ -21,8 +21,8 @@ internal static class Words
         "florist gardener glassblower hatter judge librarian miller musician painter pilot potter shepherd");
 
     public static readonly string[] Streets = List(
-        "Mill AdmissionQueue, Harbour Street, Church Road, Market Square, Station Road, Castle Hill, River Walk, Garden Row, Bridge Street, Forest Path, " +
-        "Granary Court, Copper Row, Chapel AdmissionQueue, Quarry Road, Meadow Drive, Lantern Alley, Windmill Rise, Tower Street, Pond AdmissionQueue, Saddler Yard");
+        "Mill Lane, Harbour Street, Church Road, Market Square, Station Road, Castle Hill, River Walk, Garden Row, Bridge Street, Forest Path, " +
+        "Granary Court, Copper Row, Chapel Lane, Quarry Road, Meadow Drive, Lantern Alley, Windmill Rise, Tower Street, Pond Lane, Saddler Yard");
 
     public static readonly string[] Pets = Split(
         "cat dog goat parrot rabbit tortoise pony hen duck ferret hamster canary lizard donkey goose pigeon");
