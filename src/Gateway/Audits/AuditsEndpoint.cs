@@ -14,6 +14,7 @@ internal static class AuditsEndpoint
 {
     public static void Map(IEndpointRouteBuilder routes) =>
         routes.MapPost("/v1/audits", HandleAsync)
+            .WithTags("Audits")
             .WithName("createAudit")
             .WithSummary("Finds the texts that show most what an expert learned beyond its anti-expert. For operators.")
             .Accepts<AuditRequest>("application/json")

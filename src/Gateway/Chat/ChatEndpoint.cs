@@ -16,6 +16,7 @@ internal static class ChatEndpoint
 
     public static void Map(IEndpointRouteBuilder routes) =>
         routes.MapPost("/v1/chat/completions", HandleAsync)
+            .WithTags("Chat")
             .WithName("createChatCompletion")
             .WithSummary("Answers a conversation, whole or as server-sent events (chat.completion.chunk) where stream is true.")
             .Accepts<ChatCompletionRequest>("application/json")

@@ -13,6 +13,7 @@ internal static class CompletionsEndpoint
 {
     public static void Map(IEndpointRouteBuilder routes) =>
         routes.MapPost("/v1/completions", HandleAsync)
+            .WithTags("Completions")
             .WithName("createCompletion")
             .WithSummary("Continues a text or token ids, whole or as server-sent events (text_completion) where stream is true; scores them where echo is true.")
             .Accepts<CompletionRequest>("application/json")

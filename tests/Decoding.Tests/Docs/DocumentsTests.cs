@@ -24,21 +24,17 @@ public partial class DocumentsTests
     }
 
     [Fact]
-    public void Readme_Tree_NamesFoldersThatExist()
+    public void Contributing_Rooms_NameFoldersThatExist()
     {
-        string readme = File.ReadAllText(Path.Combine(Repository.Root, "README.md"));
-        string parent = "";
-        int found = 0;
-        foreach (Match line in TreeLines().Matches(readme[readme.IndexOf("## The tree", StringComparison.Ordinal)..]))
-        {
-            string name = line.Groups[2].Value;
-            parent = line.Groups[1].Length == 4 ? name : parent;
-            string folder = line.Groups[1].Length == 4 ? name : parent + name;
-            Assert.True(Directory.Exists(Path.Combine(Repository.Root, folder)), folder);
-            found++;
-        }
+        string contributing = File.ReadAllText(Path.Combine(Repository.Root, "CONTRIBUTING.md"));
+        string[] folders =
+        [
+            .. Projects().Matches(contributing).SelectMany(line => Rooms().Matches(line.Groups[2].Value).SelectMany(room =>
+                room.Groups[2].Value.Split(", ", StringSplitOptions.RemoveEmptyEntries).Prepend("").Select(inner => Path.Combine("src", line.Groups[1].Value, room.Groups[1].Value, inner)))),
+        ];
 
-        Assert.True(found > 10, "The tree was not found.");
+        Assert.True(folders.Length > 30, "The list of rooms was not found.");
+        Assert.DoesNotContain(folders, folder => !Directory.Exists(Path.Combine(Repository.Root, folder)));
     }
 
     [GeneratedRegex(@"\]\((?!https?:|#)([^)#]+)")]
@@ -47,6 +43,9 @@ public partial class DocumentsTests
     [GeneratedRegex(@"`((?:src|tests|docs|models|bench|openapi)/[A-Za-z0-9_./-]+)`")]
     private static partial Regex Paths();
 
-    [GeneratedRegex(@"^( {4}| {6})([A-Za-z/]+/) ", RegexOptions.Multiline)]
-    private static partial Regex TreeLines();
+    [GeneratedRegex(@"^- (\w+): (.+)$", RegexOptions.Multiline)]
+    private static partial Regex Projects();
+
+    [GeneratedRegex(@"(\w+)(?: \(([^)]+)\))?")]
+    private static partial Regex Rooms();
 }

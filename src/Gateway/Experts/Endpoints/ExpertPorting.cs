@@ -13,6 +13,7 @@ internal static class ExpertPorting
     public static void Map(IEndpointRouteBuilder routes)
     {
         routes.MapPost("/v1/experts/{id}/port", PortAsync)
+            .WithTags("Experts")
             .WithName("portExpert")
             .WithSummary("Judges a patch on another base by the questions of a task, and remembers whether it may be served there. For operators.")
             .Accepts<PortForm>("multipart/form-data")
@@ -21,6 +22,7 @@ internal static class ExpertPorting
             .ProducesErrors(400, 403, 404, 409, 413, 415);
 
         routes.MapPost("/v1/experts/{id}/rollback", RollBackAsync)
+            .WithTags("Experts")
             .WithName("rollBackExpert")
             .WithSummary("Undoes the last port of a patch: what it moved is moved back. For operators.")
             .Produces<PortObject>()

@@ -11,6 +11,7 @@ internal static class ExpertServing
     public static void Map(IEndpointRouteBuilder routes)
     {
         routes.MapPost("/v1/experts/{id}/serve", ServeAsync)
+            .WithTags("Experts")
             .WithName("serveExpert")
             .WithSummary("Serves an expert under a name, at once and after restarts too. For operators.")
             .Accepts<ServeRequest>("application/json")
@@ -18,6 +19,7 @@ internal static class ExpertServing
             .ProducesErrors(400, 403, 404, 409, 413, 415);
 
         routes.MapPost("/v1/experts/{id}/retire", RetireAsync)
+            .WithTags("Experts")
             .WithName("retireExpert")
             .WithSummary("Stops serving a name of an expert, or all of them; running requests are not touched. For operators.")
             .Accepts<RetireRequest>("application/json")

@@ -18,6 +18,7 @@ internal static class ExpertUploads
     public static void Map(IEndpointRouteBuilder routes)
     {
         routes.MapPost("/v1/experts", UploadAsync)
+            .WithTags("Experts")
             .WithName("uploadExpert")
             .WithSummary("Uploads a patch in PEFT's layout or a model in onnxruntime-genai's, as files, as one .zip, or as blobs. For operators.")
             .Accepts<ExpertForm>("multipart/form-data")
@@ -25,12 +26,14 @@ internal static class ExpertUploads
             .ProducesErrors(400, 403, 404, 409, 413, 415, 507);
 
         routes.MapMethods("/v1/experts/blobs/{sha256}", [HttpMethods.Head], Head)
+            .WithTags("Experts")
             .WithName("getBlobOffset")
             .WithSummary($"How many bytes of a file are here, in the header {Offset}. For operators.")
             .Produces(StatusCodes.Status200OK)
             .ProducesErrors(403, 404);
 
         routes.MapPatch("/v1/experts/blobs/{sha256}", PatchAsync)
+            .WithTags("Experts")
             .WithName("appendBlob")
             .WithSummary($"Adds the body to a file, whose SHA-256 is its name, at the header {Offset}; {Length} says how long it will be. For operators.")
             .Produces(StatusCodes.Status204NoContent)

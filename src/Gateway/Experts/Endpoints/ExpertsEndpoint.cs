@@ -10,18 +10,21 @@ internal static class ExpertsEndpoint
     public static void Map(IEndpointRouteBuilder routes)
     {
         routes.MapGet("/v1/experts", List)
+            .WithTags("Experts")
             .WithName("listExperts")
             .WithSummary("All uploaded experts, and what is served of them. For operators.")
             .Produces<ExpertList>()
             .ProducesErrors(403);
 
         routes.MapGet("/v1/experts/{id}", Get)
+            .WithTags("Experts")
             .WithName("getExpert")
             .WithSummary("One uploaded expert, and how it stands to each base. For operators.")
             .Produces<ExpertObject>()
             .ProducesErrors(403, 404);
 
         routes.MapDelete("/v1/experts/{id}", Delete)
+            .WithTags("Experts")
             .WithName("deleteExpert")
             .WithSummary("Removes an expert that is not served. For operators.")
             .Produces<ExpertDeleted>()
