@@ -3,8 +3,6 @@ using System.Threading.Channels;
 using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Decoding.Models;
-using ProxyTune.Gateway.Chat;
-using ProxyTune.Gateway.Requests;
 
 namespace ProxyTune.Gateway.Answers;
 

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Serving;
 using ProxyTune.Gateway.Requests;
@@ -63,7 +64,7 @@ internal static class FusionRequest
         if (asked is not { Mask: null, Schedule: null, Prompts: null })
         {
             // The default encoder writes ASCII, as a header must be.
-            string json = JsonSerializer.Serialize(settled, Wire.Default.FusionSettings);
+            string json = JsonSerializer.Serialize(settled, FusionWire.Default.FusionSettings);
             if (json.Length <= LongestHeader)
             {
                 return json;
@@ -94,7 +95,7 @@ internal static class FusionRequest
     {
         try
         {
-            return JsonSerializer.Deserialize(header, Wire.Json.FusionSettings)!;
+            return JsonSerializer.Deserialize(header, FusionWire.Json.FusionSettings)!;
         }
         catch (JsonException)
         {
@@ -155,4 +156,12 @@ internal static class FusionRequest
 
     private static EngineException Refused(string header) =>
         new(EngineError.InvalidValue, $"The header {Header} is '{header}'; accepted is {HeaderForm}.", Header);
+}
+
+/// <summary>JSON of this slice.</summary>
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+[JsonSerializable(typeof(FusionSettings))]
+internal sealed partial class FusionWire : JsonSerializerContext
+{
+    public static FusionWire Json { get; } = new(Wire.NewOptions());
 }

@@ -2,7 +2,6 @@ using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Decoding.Models;
 using ProxyTune.Decoding.Sampling;
-using ProxyTune.Gateway.Requests;
 
 namespace ProxyTune.Gateway.Answers;
 

@@ -1,7 +1,6 @@
 using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Serving;
 using ProxyTune.Gateway.Access;
-using ProxyTune.Gateway.Requests;
 
 namespace ProxyTune.Gateway.Answers;
 

@@ -1,3 +1,6 @@
+using System.Text.Json.Serialization;
+using ProxyTune.Gateway.Requests;
+
 namespace ProxyTune.Gateway.Audits;
 
 /// <summary>What an audit found, the most telling text first.</summary>
@@ -19,3 +22,12 @@ internal sealed record AuditRun(IReadOnlyList<string>? Prompts, int Texts, int M
 internal sealed record AuditedText(string Text, string Prompt, double Score, double ScorePerToken, int Tokens, AuditedToken Strongest, int Order);
 
 internal sealed record AuditedToken(string Token, int Id, float Contrast);
+
+/// <summary>JSON of this slice.</summary>
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+[JsonSerializable(typeof(AuditRequest))]
+[JsonSerializable(typeof(AuditReport))]
+internal sealed partial class AuditsWire : JsonSerializerContext
+{
+    public static AuditsWire Json { get; } = new(Wire.NewOptions());
+}

@@ -24,7 +24,7 @@ internal static class AuditsEndpoint
     private static async Task HandleAsync(HttpContext http, ServedModels served, Operators operators, DecodeScheduler scheduler)
     {
         operators.Require(http, "Auditing");
-        AuditRequest request = await RequestBody.ReadAsync(http.Request, Wire.Json.AuditRequest);
+        AuditRequest request = await RequestBody.ReadAsync(http.Request, AuditsWire.Json.AuditRequest);
         ServedModel model = served.Get(request.Model!);
         using IDisposable use = model.Use();
         AuditRun run = Settle(request);
@@ -47,7 +47,7 @@ internal static class AuditsEndpoint
             audit.Untuned,
             run,
             [.. found.OrderByDescending(text => text.Contrast).Select(text => Describe(text, model.Tokenizer))]);
-        await http.Response.WriteAsJsonAsync(report, Wire.Json.AuditReport, cancellationToken: http.RequestAborted);
+        await http.Response.WriteAsJsonAsync(report, AuditsWire.Json.AuditReport, cancellationToken: http.RequestAborted);
     }
 
     private static AuditRun Settle(AuditRequest request)

@@ -1,6 +1,7 @@
 using System.Text.Json.Serialization;
 using ProxyTune.Decoding.Serving;
 using ProxyTune.Gateway.Answers;
+using ProxyTune.Gateway.Requests;
 
 namespace ProxyTune.Gateway.Chat;
 
@@ -57,11 +58,12 @@ internal sealed record ChunkDelta
     public string? Content { get; init; }
 }
 
-/// <summary>Tokens are counted with the end-of-text token; a prompt counts once however many choices it has.</summary>
-internal sealed record Usage(int PromptTokens, int CompletionTokens, PromptTokensDetails PromptTokensDetails)
+/// <summary>JSON of this slice.</summary>
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+[JsonSerializable(typeof(ChatCompletionRequest))]
+[JsonSerializable(typeof(ChatCompletion))]
+[JsonSerializable(typeof(ChatCompletionChunk))]
+internal sealed partial class ChatWire : JsonSerializerContext
 {
-    public int TotalTokens => PromptTokens + CompletionTokens;
+    public static ChatWire Json { get; } = new(Wire.NewOptions());
 }
-
-/// <param name="CachedTokens">Those that need not be computed, since an earlier prompt or answer began with them.</param>
-internal sealed record PromptTokensDetails(int CachedTokens);

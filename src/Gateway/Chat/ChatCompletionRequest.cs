@@ -1,6 +1,8 @@
 using System.ComponentModel;
 using System.ComponentModel.DataAnnotations;
+using System.Text.Json;
 using System.Text.Json.Serialization;
+using ProxyTune.Gateway.Answers;
 using ProxyTune.Gateway.Requests;
 
 namespace ProxyTune.Gateway.Chat;
@@ -36,4 +38,27 @@ internal sealed record RequestMessage
     [JsonConverter(typeof(TextContentConverter))]
     [Description("a string or an array of text parts")]
     public string? Content { get; init; }
+}
+
+/// <summary><c>"a"</c> or <c>[{"type": "text", "text": "a"}]</c>; parts are joined.</summary>
+internal sealed class TextContentConverter : JsonConverter<string>
+{
+    public override string Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
+    {
+        using JsonDocument value = JsonDocument.ParseValue(ref reader);
+        return value.RootElement.ValueKind switch
+        {
+            JsonValueKind.String => value.RootElement.GetString()!,
+            JsonValueKind.Array => string.Concat(value.RootElement.EnumerateArray().Select(Part)),
+            _ => throw new JsonException(),
+        };
+    }
+
+    public override void Write(Utf8JsonWriter writer, string value, JsonSerializerOptions options) => writer.WriteStringValue(value);
+
+    private static string Part(JsonElement part) =>
+        part.ValueKind == JsonValueKind.Object && part.TryGetProperty("type", out JsonElement type) && type.ValueKind == JsonValueKind.String
+            && type.ValueEquals("text") && part.TryGetProperty("text", out JsonElement text)
+            ? Wire.Text(text)
+            : throw new JsonException();
 }

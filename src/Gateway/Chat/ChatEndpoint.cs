@@ -25,7 +25,7 @@ internal static class ChatEndpoint
 
     private static async Task HandleAsync(HttpContext http, ServedModels served, Operators operators, DecodeScheduler scheduler)
     {
-        ChatCompletionRequest request = await RequestBody.ReadAsync(http.Request, Wire.Json.ChatCompletionRequest);
+        ChatCompletionRequest request = await RequestBody.ReadAsync(http.Request, ChatWire.Json.ChatCompletionRequest);
         ModelCall call = ModelCall.Resolve(served, operators, request, http);
         GenerationRequestTemplate template = new(
             request, call.Model.VocabularySize, request.MaxCompletionTokens ?? request.MaxTokens, TopLogprobs(request));
@@ -38,7 +38,7 @@ internal static class ChatEndpoint
         else
         {
             ChatCompletion whole = await chat.CollectAsync(http.RequestAborted);
-            await http.Response.WriteAsJsonAsync(whole, Wire.Json.ChatCompletion, cancellationToken: http.RequestAborted);
+            await http.Response.WriteAsJsonAsync(whole, ChatWire.Json.ChatCompletion, cancellationToken: http.RequestAborted);
         }
     }
 

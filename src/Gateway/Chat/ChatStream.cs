@@ -1,5 +1,4 @@
 using ProxyTune.Gateway.Answers;
-using ProxyTune.Gateway.Requests;
 
 namespace ProxyTune.Gateway.Chat;
 
@@ -29,7 +28,7 @@ internal sealed class ChatStream(ModelCall call, AnswerSet answers, bool logprob
         {
             ChunkDelta role = new() { Role = "assistant", Content = "" };
             await stream.SendAsync(
-                Chunk([new ChunkChoice(answer.Index, role, null, null)]) with { Fusion = call.Applied }, Wire.Json.ChatCompletionChunk);
+                Chunk([new ChunkChoice(answer.Index, role, null, null)]) with { Fusion = call.Applied }, ChatWire.Json.ChatCompletionChunk);
         }
 
         await foreach ((Answer answer, AnswerDelta delta) in answers.ReadAsync(cancellation))
@@ -47,14 +46,14 @@ internal sealed class ChatStream(ModelCall call, AnswerSet answers, bool logprob
 
         if (includeUsage)
         {
-            await stream.SendAsync(Chunk([]) with { Usage = answers.Usage }, Wire.Json.ChatCompletionChunk);
+            await stream.SendAsync(Chunk([]) with { Usage = answers.Usage }, ChatWire.Json.ChatCompletionChunk);
         }
     }
 
     private ChatChoice Choice(WholeAnswer answer) =>
         new(answer.Index, new AnswerMessage(answer.Text), Logprobs(answer.Tokens), answer.Finish) { FusionTrace = Trace(answer.Tokens, answer.Trace) };
 
-    private Task SendAsync(EventStream stream, ChunkChoice choice) => stream.SendAsync(Chunk([choice]), Wire.Json.ChatCompletionChunk);
+    private Task SendAsync(EventStream stream, ChunkChoice choice) => stream.SendAsync(Chunk([choice]), ChatWire.Json.ChatCompletionChunk);
 
     private ChatCompletionChunk Chunk(IReadOnlyList<ChunkChoice> choices) =>
         new(id, call.Created, call.Model.Name, call.Model.Fingerprint, choices);

@@ -67,14 +67,14 @@ internal static class ExpertsCommand
                 Ungated = arguments.GetValue(ungated) ? true : null,
                 Entry = arguments.GetValue(entry) is { } json ? JsonElement.Parse(json) : null,
             },
-            Wire.Json.ServeRequest)), name, @base, weight, entry, ungated);
+            ExpertsWire.Json.ServeRequest)), name, @base, weight, entry, ungated);
     }
 
     private static Command Retire()
     {
         Option<string?> name = new("--name") { Description = "One name; all of the expert's where absent.", HelpName = "NAME" };
         return Call("retire", "Stop serving an expert; running requests are not touched.", Id, (server, arguments) =>
-            server.PostAsync($"{arguments.GetValue(Id)}/retire", JsonContent.Create(new RetireRequest { Name = arguments.GetValue(name) }, Wire.Json.RetireRequest)), name);
+            server.PostAsync($"{arguments.GetValue(Id)}/retire", JsonContent.Create(new RetireRequest { Name = arguments.GetValue(name) }, ExpertsWire.Json.RetireRequest)), name);
     }
 
     private static Command Port()

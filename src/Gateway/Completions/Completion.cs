@@ -1,7 +1,7 @@
 using System.Text.Json.Serialization;
 using ProxyTune.Decoding.Serving;
 using ProxyTune.Gateway.Answers;
-using ProxyTune.Gateway.Chat;
+using ProxyTune.Gateway.Requests;
 
 namespace ProxyTune.Gateway.Completions;
 
@@ -22,4 +22,13 @@ internal sealed record CompletionChoice(int Index, string Text, CompletionLogpro
 {
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public FusionTrace? FusionTrace { get; init; }
+}
+
+/// <summary>JSON of this slice.</summary>
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+[JsonSerializable(typeof(CompletionRequest))]
+[JsonSerializable(typeof(Completion))]
+internal sealed partial class CompletionsWire : JsonSerializerContext
+{
+    public static CompletionsWire Json { get; } = new(Wire.NewOptions());
 }

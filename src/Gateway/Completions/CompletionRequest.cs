@@ -1,6 +1,8 @@
 using System.ComponentModel;
 using System.ComponentModel.DataAnnotations;
+using System.Text.Json;
 using System.Text.Json.Serialization;
+using ProxyTune.Gateway.Answers;
 using ProxyTune.Gateway.Requests;
 
 namespace ProxyTune.Gateway.Completions;
@@ -36,3 +38,40 @@ internal sealed record CompletionRequest : RequestFields
 
 /// <summary>One prompt: text, or token ids where <paramref name="Tokens"/> is not null.</summary>
 internal sealed record PromptItem(string? Text, int[]? Tokens);
+
+/// <summary>The four shapes of a completion's prompt.</summary>
+internal sealed class PromptConverter : JsonConverter<IReadOnlyList<PromptItem>>
+{
+    public override IReadOnlyList<PromptItem> Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
+    {
+        using JsonDocument document = JsonDocument.ParseValue(ref reader);
+        JsonElement value = document.RootElement;
+        if (value.ValueKind == JsonValueKind.String)
+        {
+            return [new PromptItem(value.GetString(), null)];
+        }
+
+        if (value.ValueKind != JsonValueKind.Array || value.GetArrayLength() == 0)
+        {
+            throw new JsonException();
+        }
+
+        return value[0].ValueKind switch
+        {
+            JsonValueKind.String => [.. value.EnumerateArray().Select(item => new PromptItem(Wire.Text(item), null))],
+            JsonValueKind.Number => [new PromptItem(null, Tokens(value))],
+            _ => [.. value.EnumerateArray().Select(item => new PromptItem(null, Tokens(item)))],
+        };
+    }
+
+    public override void Write(Utf8JsonWriter writer, IReadOnlyList<PromptItem> value, JsonSerializerOptions options) =>
+        throw new NotSupportedException("Requests are only read.");
+
+    private static int[] Tokens(JsonElement array) =>
+        array.ValueKind == JsonValueKind.Array && array.GetArrayLength() > 0
+            ? [.. array.EnumerateArray().Select(Token)]
+            : throw new JsonException();
+
+    private static int Token(JsonElement id) =>
+        id.ValueKind == JsonValueKind.Number && id.TryGetInt32(out int value) ? value : throw new JsonException();
+}

@@ -1,5 +1,4 @@
 using ProxyTune.Gateway.Answers;
-using ProxyTune.Gateway.Requests;
 
 namespace ProxyTune.Gateway.Completions;
 
@@ -19,12 +18,12 @@ internal sealed class CompletionStream(ModelCall call, AnswerSet answers, Func<i
     {
         await foreach ((Answer answer, AnswerDelta delta) in answers.ReadAsync(cancellation))
         {
-            await stream.SendAsync(Event([Choice(answer.Index, delta.Text, delta.Tokens, delta.Finish, delta.Trace)]), Wire.Json.Completion);
+            await stream.SendAsync(Event([Choice(answer.Index, delta.Text, delta.Tokens, delta.Finish, delta.Trace)]), CompletionsWire.Json.Completion);
         }
 
         if (includeUsage)
         {
-            await stream.SendAsync(Event([]) with { Usage = answers.Usage }, Wire.Json.Completion);
+            await stream.SendAsync(Event([]) with { Usage = answers.Usage }, CompletionsWire.Json.Completion);
         }
     }
 

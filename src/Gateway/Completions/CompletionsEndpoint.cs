@@ -22,7 +22,7 @@ internal static class CompletionsEndpoint
 
     private static async Task HandleAsync(HttpContext http, ServedModels served, Operators operators, DecodeScheduler scheduler)
     {
-        CompletionRequest request = await RequestBody.ReadAsync(http.Request, Wire.Json.CompletionRequest);
+        CompletionRequest request = await RequestBody.ReadAsync(http.Request, CompletionsWire.Json.CompletionRequest);
         ModelCall call = ModelCall.Resolve(served, operators, request, http);
         Prompt[] prompts = [.. request.Prompt!.Select(item => item.Tokens is { } tokens
             ? call.Plan.Render(tokens)
@@ -46,7 +46,7 @@ internal static class CompletionsEndpoint
         else
         {
             Completion whole = await completion.CollectAsync(http.RequestAborted);
-            await http.Response.WriteAsJsonAsync(whole, Wire.Json.Completion, cancellationToken: http.RequestAborted);
+            await http.Response.WriteAsJsonAsync(whole, CompletionsWire.Json.Completion, cancellationToken: http.RequestAborted);
         }
     }
 }

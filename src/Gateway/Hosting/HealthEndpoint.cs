@@ -1,4 +1,4 @@
-using ProxyTune.Gateway.Models;
+using System.Text.Json.Serialization;
 using ProxyTune.Gateway.Requests;
 
 namespace ProxyTune.Gateway.Hosting;
@@ -8,19 +8,30 @@ internal static class HealthEndpoint
 {
     public static void Map(IEndpointRouteBuilder routes)
     {
-        routes.MapGet("/healthz", () => TypedResults.Json(new HealthBody("ok"), Wire.Json.HealthBody))
+        routes.MapGet("/healthz", () => TypedResults.Json(new HealthBody("ok"), HealthWire.Json.HealthBody))
             .WithTags("Health")
             .WithName("health")
             .WithSummary("The process answers.")
             .Produces<HealthBody>();
 
         routes.MapGet("/readyz", (IHostApplicationLifetime lifetime) => lifetime.ApplicationStopping.IsCancellationRequested
-                ? TypedResults.Json(new HealthBody("stopping"), Wire.Json.HealthBody, statusCode: StatusCodes.Status503ServiceUnavailable)
-                : TypedResults.Json(new HealthBody("ready"), Wire.Json.HealthBody))
+                ? TypedResults.Json(new HealthBody("stopping"), HealthWire.Json.HealthBody, statusCode: StatusCodes.Status503ServiceUnavailable)
+                : TypedResults.Json(new HealthBody("ready"), HealthWire.Json.HealthBody))
             .WithTags("Health")
             .WithName("ready")
             .WithSummary("Models are loaded and requests are taken; 503 while the server stops.")
             .Produces<HealthBody>()
             .Produces<HealthBody>(StatusCodes.Status503ServiceUnavailable);
     }
+}
+
+/// <param name="Status">ok, ready or stopping.</param>
+internal sealed record HealthBody(string Status);
+
+/// <summary>JSON of this slice.</summary>
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+[JsonSerializable(typeof(HealthBody))]
+internal sealed partial class HealthWire : JsonSerializerContext
+{
+    public static HealthWire Json { get; } = new(Wire.NewOptions());
 }

@@ -1,5 +1,6 @@
 using System.Text.Json.Serialization;
 using ProxyTune.Decoding.Serving;
+using ProxyTune.Gateway.Requests;
 
 namespace ProxyTune.Gateway.Models;
 
@@ -28,4 +29,10 @@ internal sealed record FusionLimits(
 
 internal sealed record WeightLimit(double Default, double Minimum, double Maximum);
 
-internal sealed record HealthBody(string Status);
+/// <summary>JSON of this slice.</summary>
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+[JsonSerializable(typeof(ModelList))]
+internal sealed partial class ModelsWire : JsonSerializerContext
+{
+    public static ModelsWire Json { get; } = new(Wire.NewOptions());
+}

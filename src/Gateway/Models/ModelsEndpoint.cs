@@ -8,14 +8,14 @@ internal static class ModelsEndpoint
 {
     public static void Map(IEndpointRouteBuilder routes)
     {
-        routes.MapGet("/v1/models", (ServedModels served) => TypedResults.Json(new ModelList([.. served.All.Select(Describe)]), Wire.Json.ModelList))
+        routes.MapGet("/v1/models", (ServedModels served) => TypedResults.Json(new ModelList([.. served.All.Select(Describe)]), ModelsWire.Json.ModelList))
             .WithTags("Models")
             .WithName("listModels")
             .WithSummary("Every served model with its fusion's defaults and limits.")
             .Produces<ModelList>();
 
         // A served model's name may hold slashes.
-        routes.MapGet("/v1/models/{**id}", (string id, ServedModels served) => TypedResults.Json(Describe(served.Get(id)), Wire.Json.ModelObject))
+        routes.MapGet("/v1/models/{**id}", (string id, ServedModels served) => TypedResults.Json(Describe(served.Get(id)), ModelsWire.Json.ModelObject))
             .WithTags("Models")
             .WithName("retrieveModel")
             .WithSummary("One served model.")

@@ -47,19 +47,19 @@ internal static class ExpertPorting
 
         if (!waits)
         {
-            return TypedResults.Json(PortObject.Running(id, settings.Base), Wire.Json.PortObject, statusCode: StatusCodes.Status202Accepted);
+            return TypedResults.Json(PortObject.Running(id, settings.Base), ExpertsWire.Json.PortObject, statusCode: StatusCodes.Status202Accepted);
         }
 
         PortOutcome outcome = await port.WaitAsync(http.RequestAborted);
         return outcome.Port is { } judged
-            ? TypedResults.Json(PortObject.Of(judged), Wire.Json.PortObject)
+            ? TypedResults.Json(PortObject.Of(judged), ExpertsWire.Json.PortObject)
             : throw new EngineException(EngineError.EvaluationFailed, outcome.Failure!);
     }
 
     private static async Task<IResult> RollBackAsync(string id, HttpContext http, ExpertRegistry registry, Operators operators)
     {
         operators.Require(http, "Rolling back");
-        return TypedResults.Json(PortObject.Of(await registry.RollBackAsync(id)), Wire.Json.PortObject);
+        return TypedResults.Json(PortObject.Of(await registry.RollBackAsync(id)), ExpertsWire.Json.PortObject);
     }
 
     private static async Task<(PortSettings Settings, bool Waits)> ReadAsync(HttpContext http, ExpertStore store)

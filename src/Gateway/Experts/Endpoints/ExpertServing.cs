@@ -30,7 +30,7 @@ internal static class ExpertServing
     private static async Task<IResult> ServeAsync(string id, HttpContext http, ExpertRegistry registry, Operators operators)
     {
         operators.Require(http, "Serving experts");
-        ServeRequest request = await RequestBody.ReadAsync(http.Request, Wire.Json.ServeRequest);
+        ServeRequest request = await RequestBody.ReadAsync(http.Request, ExpertsWire.Json.ServeRequest);
         ServedModel model = await registry.ServeAsync(id, new ServeSettings
         {
             Name = request.Name,
@@ -40,13 +40,13 @@ internal static class ExpertServing
             Ungated = request.Ungated == true,
             Entry = request.Entry,
         });
-        return TypedResults.Json(ModelsEndpoint.Describe(model), Wire.Json.ModelObject);
+        return TypedResults.Json(ModelsEndpoint.Describe(model), ModelsWire.Json.ModelObject);
     }
 
     private static async Task<IResult> RetireAsync(string id, HttpContext http, ExpertRegistry registry, Operators operators)
     {
         operators.Require(http, "Retiring experts");
-        RetireRequest request = await RequestBody.ReadAsync(http.Request, Wire.Json.RetireRequest);
-        return TypedResults.Json(new RetireAnswer(id, await registry.RetireAsync(id, request.Name)), Wire.Json.RetireAnswer);
+        RetireRequest request = await RequestBody.ReadAsync(http.Request, ExpertsWire.Json.RetireRequest);
+        return TypedResults.Json(new RetireAnswer(id, await registry.RetireAsync(id, request.Name)), ExpertsWire.Json.RetireAnswer);
     }
 }

@@ -67,7 +67,7 @@ internal static class ExpertUploads
 
         registry.RequireFree(id);
         ExpertRecord expert = await upload.CommitAsync(id, http.RequestAborted);
-        return TypedResults.Json(ExpertObject.Of(expert, registry), Wire.Json.ExpertObject, statusCode: StatusCodes.Status201Created);
+        return TypedResults.Json(ExpertObject.Of(expert, registry), ExpertsWire.Json.ExpertObject, statusCode: StatusCodes.Status201Created);
     }
 
     private static Ok Head(string sha256, HttpContext http, ExpertStore store, Operators operators)

@@ -34,7 +34,7 @@ internal static class ExpertsEndpoint
     private static JsonHttpResult<ExpertList> List(HttpContext http, ExpertStore store, ExpertRegistry registry, Operators operators)
     {
         operators.Require(http, "Listing experts");
-        return TypedResults.Json(new ExpertList([.. store.Experts.Select(expert => ExpertObject.Of(expert, registry))], store.Bytes, store.Options.MaxBytes), Wire.Json.ExpertList);
+        return TypedResults.Json(new ExpertList([.. store.Experts.Select(expert => ExpertObject.Of(expert, registry))], store.Bytes, store.Options.MaxBytes), ExpertsWire.Json.ExpertList);
     }
 
     private static JsonHttpResult<ExpertObject> Get(string id, HttpContext http, ExpertStore store, ExpertRegistry registry, Porting porting, Operators operators)
@@ -43,13 +43,13 @@ internal static class ExpertsEndpoint
         ExpertObject expert = ExpertObject.Of(store.Get(id), registry);
         return TypedResults.Json(
             expert with { Fits = [.. registry.Fits(id).Select(ExpertFit.Of)], Checking = porting.IsRunning(id), Failure = porting.LastOf(id)?.Failure },
-            Wire.Json.ExpertObject);
+            ExpertsWire.Json.ExpertObject);
     }
 
     private static JsonHttpResult<ExpertDeleted> Delete(string id, HttpContext http, ExpertRegistry registry, Operators operators)
     {
         operators.Require(http, "Deleting experts");
         registry.Delete(id);
-        return TypedResults.Json(new ExpertDeleted(id), Wire.Json.ExpertDeleted);
+        return TypedResults.Json(new ExpertDeleted(id), ExpertsWire.Json.ExpertDeleted);
     }
 }

@@ -1,9 +1,11 @@
 using System.ComponentModel;
 using System.ComponentModel.DataAnnotations;
+using System.Text.Json;
 using System.Text.Json.Serialization;
 using ProxyTune.Decoding.Serving;
+using ProxyTune.Gateway.Requests;
 
-namespace ProxyTune.Gateway.Requests;
+namespace ProxyTune.Gateway.Answers;
 
 /// <summary>What both completion endpoints accept. Ranges and descriptions also write the error messages and the OpenAPI document.</summary>
 internal abstract record RequestFields
@@ -62,3 +64,24 @@ internal abstract record RequestFields
 }
 
 internal sealed record StreamOptions(bool? IncludeUsage);
+
+/// <summary><c>"a"</c> or <c>["a", "b"]</c>.</summary>
+internal sealed class StopConverter : JsonConverter<IReadOnlyList<string>>
+{
+    private const int MaxStops = 4;
+
+    public override IReadOnlyList<string> Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
+    {
+        using JsonDocument value = JsonDocument.ParseValue(ref reader);
+        string[] stops = value.RootElement.ValueKind switch
+        {
+            JsonValueKind.String => [value.RootElement.GetString()!],
+            JsonValueKind.Array => [.. value.RootElement.EnumerateArray().Select(Wire.Text)],
+            _ => throw new JsonException(),
+        };
+        return stops.Length <= MaxStops && stops.All(stop => stop.Length > 0) ? stops : throw new JsonException();
+    }
+
+    public override void Write(Utf8JsonWriter writer, IReadOnlyList<string> value, JsonSerializerOptions options) =>
+        throw new NotSupportedException("Requests are only read.");
+}
