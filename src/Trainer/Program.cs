@@ -64,8 +64,8 @@ Command EvaluateCommand()
     Option<string> served = new("--served") { Description = "Name of a served model.", Required = true, HelpName = "NAME" };
     Option<string?> fusion = new("--fusion") { Description = "What to change of its fusion, as in a request.", HelpName = "JSON" };
     Option<string> data = new("--data") { Description = "Examples, such as town:qa/test or a .jsonl file.", Required = true, HelpName = "SOURCE" };
-    Option<bool> json = new("--json") { Description = """Print {"right": ..., "total": ...} and nothing else.""" };
-    Command command = new("evaluate", "Ask a served model and count the answers that are right to the letter.") { models, url, served, fusion, data, json };
+    Option<bool> json = new("--json") { Description = """Print {"right": ..., "total": ..., "degenerate": ...} and nothing else.""" };
+    Command command = new("evaluate", "Ask a served model and count the answers that are right to the letter, and those that loop or are cut off.") { models, url, served, fusion, data, json };
     command.SetAction(arguments => Guard(() => Evaluate.Run(
         new(arguments.GetValue(models)!, arguments.GetValue(url), arguments.GetValue(served)!, arguments.GetValue(fusion), arguments.GetValue(data)!, arguments.GetValue(json)),
         interrupted.Token)));

@@ -25,10 +25,14 @@ internal sealed class Examinee : IAsyncDisposable
     /// <summary>Answers, greedy unless a temperature says otherwise.</summary>
     /// <param name="served">Name of a served model.</param>
     /// <param name="fusion">What to change of its fusion; negative weights are allowed.</param>
-    public async Task<IReadOnlyList<string>> AnswerAsync(IEnumerable<Example> questions, string served, FusionSettings? fusion = null, float temperature = 0)
+    public async Task<IReadOnlyList<Answer>> AnswerAsync(IEnumerable<Example> questions, string served, FusionSettings? fusion = null, float temperature = 0)
     {
         Tokenizer tokenizer = catalog.Get(served).Tokenizer;
-        return [.. (await GenerateAsync(questions, served, fusion, temperature)).Select(tokens => tokenizer.Decode([.. tokens.Select(token => token.Id)]).Trim())];
+        return
+        [
+            .. (await GenerateAsync(questions, served, fusion, temperature)).Select(tokens =>
+                new Answer(tokenizer.Decode([.. tokens.Select(token => token.Id)]).Trim(), tokens[^1].Finish == FinishReason.Length)),
+        ];
     }
 
     /// <summary>Natural logarithm of the fused probability of each expected answer's first token.</summary>

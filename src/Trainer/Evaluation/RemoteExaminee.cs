@@ -24,16 +24,16 @@ internal sealed class RemoteExaminee(Uri url, string? key)
     /// <param name="served">What the server calls the model.</param>
     /// <param name="fusion">A JSON object for the request's field of that name, or null for none.</param>
     /// <exception cref="TrainingException">No connection, or an answer that is none; names URL, model and what the server said.</exception>
-    public async Task<IReadOnlyList<string>> AnswerAsync(IReadOnlyList<Example> questions, string served, string? fusion, CancellationToken cancellation)
+    public async Task<IReadOnlyList<Answer>> AnswerAsync(IReadOnlyList<Example> questions, string served, string? fusion, CancellationToken cancellation)
     {
         ChatClient client = new(served, new ApiKeyCredential(string.IsNullOrEmpty(key) ? NoKey : key), options);
-        ConcurrentDictionary<int, string> answers = new();
+        ConcurrentDictionary<int, Answer> answers = new();
         try
         {
             await Parallel.ForEachAsync(questions.Index(), new ParallelOptions { MaxDegreeOfParallelism = AtATime, CancellationToken = cancellation }, async (question, stop) =>
             {
                 ChatCompletion answer = await client.CompleteChatAsync(question.Item.Messages.Select(Message), Options(fusion), stop);
-                answers[question.Index] = string.Concat(answer.Content.Select(part => part.Text)).Trim();
+                answers[question.Index] = new(string.Concat(answer.Content.Select(part => part.Text)).Trim(), answer.FinishReason == ChatFinishReason.Length);
             });
         }
         catch (Exception error) when (error is ClientResultException or HttpRequestException or AggregateException or InvalidOperationException)

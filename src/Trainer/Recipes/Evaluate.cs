@@ -8,13 +8,13 @@ using ProxyTune.Trainer.Settings;
 
 namespace ProxyTune.Trainer.Recipes;
 
-/// <summary>Whom <c>evaluate</c> asks what.</summary>
-/// <param name="Models">A models folder, where there is no <paramref name="Url"/>.</param>
+/// <summary>What <c>evaluate</c> asks, and which model.</summary>
+/// <param name="Models">A models folder; not read when there is a <paramref name="Url"/>.</param>
 /// <param name="Url">Where an OpenAI-compatible API begins that serves the model; null to load it here.</param>
 /// <param name="Served">Name of a served model.</param>
 /// <param name="Fusion">As a request's fusion, or null.</param>
 /// <param name="Data">Examples, see <see cref="Sources.Examples"/>.</param>
-/// <param name="AsJson">Nothing on standard output but one object, {"right", "total"}.</param>
+/// <param name="AsJson">Nothing on standard output but one object, {"right", "total", "degenerate"}.</param>
 internal sealed record EvaluateSettings(string Models, string? Url, string Served, string? Fusion, string Data, bool AsJson = false);
 
 /// <summary>Greedy answers of a served model, compared to the letter.</summary>
@@ -32,23 +32,23 @@ internal static class Evaluate
     public static void Run(EvaluateSettings settings, CancellationToken cancellation)
     {
         IReadOnlyList<Example> questions = Sources.Examples(settings.Data);
-        IReadOnlyList<string> answers = AnswersAsync(settings, questions, cancellation).GetAwaiter().GetResult();
+        IReadOnlyList<Answer> answers = AnswersAsync(settings, questions, cancellation).GetAwaiter().GetResult();
         Score score = Score.Of(questions, answers);
         if (settings.AsJson)
         {
-            Console.WriteLine(JsonSerializer.Serialize(new { right = score.Right, total = score.Total }));
+            Console.WriteLine(JsonSerializer.Serialize(new { right = score.Right, total = score.Total, degenerate = score.Degenerate }));
             return;
         }
 
-        foreach ((Example? question, string? answer) in questions.Zip(answers).Where(pair => pair.First.Answer != pair.Second).Take(MistakesShown))
+        foreach ((Example question, Answer answer) in questions.Zip(answers).Where(pair => pair.First.Answer != pair.Second.Text).Take(MistakesShown))
         {
-            Console.WriteLine($"wrong: {question.Messages[^1].Content}\n  wanted: {question.Answer}\n  got:    {answer}");
+            Console.WriteLine($"wrong: {question.Messages[^1].Content}\n  wanted: {question.Answer}\n  got:    {answer.Text}");
         }
 
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{score.Right} of {score.Total} right ({score.Share:P1})"));
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{score.Right} of {score.Total} right ({score.Share:P1}), {score.Degenerate} degenerate ({score.DegenerateShare:P1}): looping or cut off after {Examinee.MaxAnswerTokens} tokens"));
     }
 
-    private static async Task<IReadOnlyList<string>> AnswersAsync(EvaluateSettings settings, IReadOnlyList<Example> questions, CancellationToken cancellation)
+    private static async Task<IReadOnlyList<Answer>> AnswersAsync(EvaluateSettings settings, IReadOnlyList<Example> questions, CancellationToken cancellation)
     {
         FusionSettings? fusion = Parse(settings.Fusion);
         if (settings.Url is { } text)

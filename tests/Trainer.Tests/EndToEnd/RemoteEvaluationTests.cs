@@ -57,7 +57,7 @@ public sealed class RemoteEvaluationTests : IAsyncLifetime
 
         Assert.Equal((0, ""), (code, error));
         JsonElement counts = JsonDocument.Parse(output).RootElement;
-        Assert.Equal("""{"right":18,"total":20}""", counts.GetRawText());
+        Assert.Equal("""{"right":18,"total":20,"degenerate":0}""", counts.GetRawText());
     }
 
     /// <summary>What only operators may ask for: the key of the environment is sent.</summary>
@@ -69,7 +69,7 @@ public sealed class RemoteEvaluationTests : IAsyncLifetime
         (int code, string? output, string? error) = await RunAsync(Url, key, "--fusion", """{ "alpha": -1 }""");
 
         Assert.Equal(expected, code);
-        Assert.Equal(expected == 0 ? """{"right":0,"total":20}""" : "", output.Trim());
+        Assert.Equal(expected == 0 ? """{"right":0,"total":20,"degenerate":0}""" : "", output.Trim());
         Assert.Equal(expected != 0, error.Contains("403", StringComparison.Ordinal));
     }
 

@@ -32,7 +32,11 @@ internal static class ContextTask
 
         async Task<ContextRow> RowAsync(double? alpha, Example[] some, FusionSettings fusion) => new(
             alpha,
-            Score.Of(some, [.. (await examinee.AnswerAsync(some, FamilyCatalog.Tales, fusion)).Select(answer => answer.Split('\n')[0].Trim())]).Share,
+            Score.Of(some, [.. (await examinee.AnswerAsync(some, FamilyCatalog.Tales, fusion)).Select(FirstLine)]).Share,
             (await examinee.LogprobsAsync(some, FamilyCatalog.Tales, fusion)).Average());
     }
+
+    /// <summary>A base goes on with questions of its own behind its answer, up to the limit of tokens. What it writes there is not its answer.</summary>
+    private static Answer FirstLine(Answer answer) =>
+        answer.Text.Split('\n') is [var first, _, ..] ? new(first.Trim(), Truncated: false) : answer;
 }

@@ -30,7 +30,7 @@ internal sealed class Frontier(Examinee examinee, int most)
                     Method = FusionMethod.Eft.Name,
                     Experts = new Dictionary<string, double> { [FamilyPlan.Opposed[0]] = weight, [FamilyPlan.Opposed[1]] = 1 - weight },
                 };
-                IReadOnlyList<string> answers = await examinee.AnswerAsync(questions[0], FamilyCatalog.Opposed(recipe, seed), fusion, temperature: 1);
+                IReadOnlyList<Answer> answers = await examinee.AnswerAsync(questions[0], FamilyCatalog.Opposed(recipe, seed), fusion, temperature: 1);
                 first.Add(Score.Of(questions[0], answers).Share);
                 second.Add(Score.Of(questions[1], answers).Share);
             }

@@ -53,8 +53,8 @@ internal sealed class SingleTask(Examinee examinee, string behaviour, int most)
     private async Task<ExpertQuality> ExamineAsync(string recipe, int seed)
     {
         string served = FamilyCatalog.Single(behaviour, recipe, seed);
-        IReadOnlyList<string> alone = await examinee.AnswerAsync(test, FamilyCatalog.Alone(behaviour, recipe, seed));
-        Example[] prompted = test.Zip(alone, (question, answer) => question with { Messages = [WithHint(question.Messages[^1], answer)] }).ToArray();
+        IReadOnlyList<Answer> alone = await examinee.AnswerAsync(test, FamilyCatalog.Alone(behaviour, recipe, seed));
+        Example[] prompted = test.Zip(alone, (question, answer) => question with { Messages = [WithHint(question.Messages[^1], answer.Text)] }).ToArray();
         double fused = await ScoreAsync(served);
         ExpertQuality quality = new(
             seed, Score.Of(test, alone).Share, Score.Of(prompted, await examinee.AnswerAsync(prompted, FamilyCatalog.Base)).Share, fused, null, null, null, null, null);

@@ -30,7 +30,7 @@ public class QualityReportTests
     {
         Example[] examples = [new([], "a cat"), new([], "b"), new([], "c")];
 
-        Assert.Equal(new Score(1, 3), Score.Of(examples, ["a cat", "B", "c."]));
+        Assert.Equal(new Score(1, 3, 0), Score.Of(examples, [new("a cat", false), new("B", false), new("c.", false)]));
     }
 
     [Fact]
