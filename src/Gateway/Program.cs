@@ -65,7 +65,8 @@ internal static class Program
         Metrics.Add(builder.Services);
         builder.Services.AddOpenApi(OpenApiDocument.Configure);
         builder.Services.AddSingleton(new Operators(options.Operator.Key));
-        builder.Services.AddSingleton(_ => ModelCatalog.Load(ModelsFor(options), options.Engine));
+        builder.Services.AddSingleton(services => ModelCatalog.Load(
+            ModelsFor(options), options.Engine, new StoredUploads(services.GetRequiredService<ExpertStore>()), services.GetRequiredService<TemplateWorker>()));
 
         // What is served changes at run time; a request keeps what it found.
         builder.Services.AddHttpContextAccessor();
@@ -75,7 +76,7 @@ internal static class Program
         builder.Services.AddSingleton(services => ExpertStore.Open(options.ExpertsFolder ?? Path.Combine(ModelsFor(options), "experts"), options.Experts, new ChildTrial(Self, new(options.Experts.MaxTrialTime, options.Experts.MaxTrialBytes)).RunAsync));
         builder.Services.AddSingleton(_ => new TemplateWorker(Self, TemplateWorker.UsualLimits with { Time = options.Experts.MaxTemplateTime }));
         builder.Services.AddSingleton(services => ExpertRegistry.OpenAsync(
-            services.GetRequiredService<ExpertStore>(), services.GetRequiredService<ModelCatalog>(), services.GetRequiredService<DecodeScheduler>(), services.GetRequiredService<TemplateWorker>()).GetAwaiter().GetResult());
+            services.GetRequiredService<ExpertStore>(), services.GetRequiredService<ModelCatalog>(), services.GetRequiredService<DecodeScheduler>()).GetAwaiter().GetResult());
         builder.Services.AddSingleton(services => new Gate(options.Gate, services.GetRequiredService<IServer>(), options.Operator.Key));
         builder.Services.AddSingleton<Porting>();
 

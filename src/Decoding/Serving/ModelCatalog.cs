@@ -12,19 +12,16 @@ public sealed class ModelCatalog : IDisposable
 {
     private readonly MemberPool members;
     private readonly ServedModelBuilder builder;
-    private readonly CatalogCheck check;
     private readonly FusedModel ensemble;
     private volatile ServedModels served;
     private ImmutableHashSet<CatalogMember> arrived = [];
 
-    private ModelCatalog(IReadOnlyList<ServedModel> models, MemberPool members, ServedModelBuilder builder, CatalogCheck check)
+    private ModelCatalog(IReadOnlyList<ServedModel> models, MemberPool members, ServedModelBuilder builder)
     {
         this.members = members;
         this.builder = builder;
-        this.check = check;
         served = new(models);
         ensemble = new("ensemble", [.. members.Loaded.Select(member => member.Model)]);
-        members.MayMerge = false;
     }
 
     /// <summary>What is served now.</summary>
@@ -45,17 +42,20 @@ public sealed class ModelCatalog : IDisposable
     /// Reads catalog.json (where present) and every model folder that a served model needs. Folders that no entry has as its base are served
     /// under their own name, without experts; a folder that is itself a model is served alone.
     /// </summary>
+    /// <param name="uploads">What entries at run time may name beside the models folder; null for nothing.</param>
+    /// <param name="templates">Renders the chat templates of uploaded models; null renders them in this process, which a malicious template may stop.</param>
     /// <exception cref="EngineException">InvalidCatalog or InvalidModelFolder; the message names file and entry.</exception>
-    public static ModelCatalog Load(string modelsFolder, EngineOptions options)
+    public static ModelCatalog Load(string modelsFolder, EngineOptions options, IUploadedExperts? uploads = null, ITemplateRenderer? templates = null)
     {
         if (!Directory.Exists(modelsFolder))
         {
             throw new EngineException(EngineError.InvalidCatalog, $"The models folder {modelsFolder} does not exist.");
         }
 
-        CatalogCheck check = new(Path.Combine(modelsFolder, CatalogFile.FileName));
+        EntrySource source = EntrySource.Catalog(Path.Combine(modelsFolder, CatalogFile.FileName));
+        uploads ??= new NoUploads();
         IReadOnlyList<ServedModelEntry> written = CatalogFile.Read(modelsFolder).ServedModels ?? [];
-        check.Entries(written);
+        CatalogCheck.Entries(source, written);
         SortedDictionary<string, string> folders = ModelFolders(modelsFolder);
         IReadOnlyList<ServedModelEntry> entries = [.. written, .. Unwritten(folders.Keys, written)];
         if (entries.Count == 0)
@@ -66,11 +66,11 @@ public sealed class ModelCatalog : IDisposable
         }
 
         OnnxEnvironment.EnsureCreated(options.Threads);
-        MemberPool members = new(folders, new PatchStore(modelsFolder, check), check, options);
+        MemberPool members = new(folders, new PatchStore(modelsFolder, uploads), uploads, templates, options);
         try
         {
-            ServedModelBuilder builder = new(modelsFolder, check, members);
-            return new ModelCatalog([.. entries.Select(builder.Build)], members, builder, check);
+            ServedModelBuilder builder = new(modelsFolder, members);
+            return new ModelCatalog([.. entries.Select(entry => builder.Build(entry, source))], members, builder);
         }
         catch
         {
@@ -84,24 +84,22 @@ public sealed class ModelCatalog : IDisposable
         }
     }
 
-    /// <summary>Makes a model of an entry and loads what it needs and nobody has loaded; one at a time. Nobody sees it yet.</summary>
-    /// <returns>With the members that were loaded for it, which have to <see cref="Join"/> or be given to <see cref="Discard"/>.</returns>
+    /// <summary>Makes a model of an entry and loads what is missing; one at a time. No request sees it yet.</summary>
+    /// <returns>The model, and the members that were loaded for it: <see cref="Join"/> or <see cref="Discard"/> each.</returns>
     /// <exception cref="EngineException">InvalidValue: the entry is wrong; InvalidModelFolder: what it names is.</exception>
     internal (ServedModel Model, IReadOnlyList<CatalogMember> Arrived) Build(ServedModelEntry entry)
     {
         IReadOnlyList<CatalogMember> before = members.Loaded;
         try
         {
-            check.Entries([entry]);
-            ServedModel model = builder.Build(entry);
+            CatalogCheck.Entries(EntrySource.Request, [entry]);
+            ServedModel model = builder.Build(entry, EntrySource.Request);
             return (model, [.. members.Loaded.Except(before)]);
         }
-        catch (Exception error)
+        catch
         {
             members.Loaded.Except(before).ToList().ForEach(Discard);
-            throw error is EngineException { Error: EngineError.InvalidCatalog } wrong
-                ? new EngineException(EngineError.InvalidValue, check.WithoutFile(wrong.Message), wrong.Field, wrong)
-                : error;
+            throw;
         }
     }
 
@@ -142,12 +140,6 @@ public sealed class ModelCatalog : IDisposable
 
     /// <summary>Whether the models folder has a model or a patch of that name.</summary>
     internal bool Owns(string name) => members.Owns(name);
-
-    /// <summary>Makes the folder of a model that an operator brought known by a name; null forgets it.</summary>
-    internal void SetFolder(string name, string? folder) => members.SetFolder(name, folder);
-
-    /// <summary>Says where patches that operators brought are found.</summary>
-    internal void SetUploads(Func<string, UploadedPatch?> find, ITemplateRenderer? templates = null) => (members.Shelf.Uploaded, members.Templates) = (find, templates);
 
     /// <exception cref="EngineException">UnknownModel; the message lists names that there are.</exception>
     public ServedModel Get(string name) => served.Get(name);

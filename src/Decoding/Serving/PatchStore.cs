@@ -3,45 +3,32 @@ using ProxyTune.Checkpoints.Patches;
 
 namespace ProxyTune.Decoding.Serving;
 
-/// <summary>The patches that entries can name: those of a models folder, each in a folder of its own under patches, and those that operators brought.</summary>
-internal sealed class PatchStore(string modelsFolder, CatalogCheck check)
+/// <summary>
+/// The patches that entries can name: those of the models folder, each in a folder of its own under patches, and, once the server runs, those
+/// that operators uploaded. A name of the models folder comes first.
+/// </summary>
+internal sealed class PatchStore(string modelsFolder, IUploadedExperts uploads)
 {
     public const string FolderName = "patches";
 
     private readonly string folder = Path.Combine(modelsFolder, FolderName);
 
-    /// <summary>Finds what operators brought; null for an unknown name.</summary>
-    public Func<string, UploadedPatch?> Uploaded { get; set; } = _ => null;
-
     /// <summary>Whether the models folder has a patch of that name.</summary>
     public bool Owns(string name) => IsPatch(Path.Combine(folder, name));
 
-    /// <param name="label">The entry that names the patches, for messages.</param>
-    /// <exception cref="EngineException">InvalidCatalog for an unknown name; InvalidModelFolder for a broken patch.</exception>
-    public IReadOnlyList<WeightedPatch> Get(IReadOnlyList<PatchEntry> entries, string label) =>
-        [.. entries.Select(entry => new WeightedPatch(Read(entry.Patch!, label), Weight(entry)))];
-
-    /// <summary>What a sum of patches is known by without reading them; null where one of them can be changed by others than this server, and must be read.</summary>
-    public string? HashOf(IReadOnlyList<PatchEntry> entries)
-    {
-        string?[] hashes = [.. entries.Select(entry => Uploaded(entry.Patch!) is { } patch ? FormattableString.Invariant($"{Weight(entry)} {patch.Content}") : null)];
-        return hashes.Contains(null) ? null : string.Join(" + ", hashes.Order(StringComparer.Ordinal));
-    }
+    /// <summary>Finds the patches that an entry names.</summary>
+    /// <param name="label">The entry.</param>
+    /// <exception cref="EngineException">As of <see cref="EntryLabel.Wrong"/>: there is no patch of a name.</exception>
+    public FoundPatches Find(IReadOnlyList<PatchEntry> entries, EntryLabel label) => new([.. entries.Select(entry => Find(entry, label))]);
 
     public static double Weight(PatchEntry entry) => entry.Weight ?? BoundedWeight.UsualDefault;
 
-    private LowRankPatch Read(string name, string label)
+    private FoundPatch Find(PatchEntry entry, EntryLabel label)
     {
-        if (Uploaded(name) is { } uploaded)
-        {
-            uploaded.Verify();
-            return LowRankPatch.Read(uploaded.Folder, name);
-        }
-
-        string path = Path.Combine(folder, name);
-        return IsPatch(path)
-            ? LowRankPatch.Read(path)
-            : throw check.Wrong(label, $"there is no patch '{name}' in {folder}; there are: {Listing.Of(Names())}.");
+        string name = entry.Patch!, path = Path.Combine(folder, name);
+        return IsPatch(path) ? new(name, Weight(entry), path, null)
+            : !label.Source.IsAtStart && uploads.FindPatch(name) is { } upload ? new(name, Weight(entry), upload.Folder, upload)
+            : throw label.Wrong($"there is no patch '{name}' in {folder}; there are: {Listing.Of(Names())}.");
     }
 
     private IEnumerable<string> Names() => Directory.Exists(folder)
@@ -51,6 +38,23 @@ internal sealed class PatchStore(string modelsFolder, CatalogCheck check)
     private static bool IsPatch(string path) => File.Exists(Path.Combine(path, LowRankPatch.ConfigFile));
 }
 
-/// <param name="Content">SHA-256 of what is in the folder.</param>
-/// <param name="Verify">Throws where the folder's content has another hash.</param>
-internal sealed record UploadedPatch(string Folder, string Content, Action Verify);
+/// <param name="Upload">Null for a patch of the models folder.</param>
+internal sealed record FoundPatch(string Name, double Weight, string Folder, IUploadedExpert? Upload);
+
+/// <summary>The patches of one entry, which are added up.</summary>
+internal sealed record FoundPatches(IReadOnlyList<FoundPatch> All)
+{
+    /// <summary>The hash of the sum, known without reading the patches; null if others than this server can change one of them, so that they must be read.</summary>
+    public string? Hash { get; } = All.Any(patch => patch.Upload is null)
+        ? null
+        : string.Join(" + ", All.Select(patch => FormattableString.Invariant($"{patch.Weight} {patch.Upload!.Content}")).Order(StringComparer.Ordinal));
+
+    /// <exception cref="EngineException">InvalidModelFolder: a patch is broken; DamagedExpert: an upload is not what was uploaded.</exception>
+    public PatchSum Read() => new([.. All.Select(patch => new WeightedPatch(Read(patch), patch.Weight))]);
+
+    private static LowRankPatch Read(FoundPatch patch)
+    {
+        patch.Upload?.Verify();
+        return LowRankPatch.Read(patch.Folder, patch.Name);
+    }
+}

@@ -7,13 +7,13 @@ using ProxyTune.Decoding.Text;
 namespace ProxyTune.Decoding.Serving;
 
 /// <summary>Makes a member of a remote base's entry. Everything but the remote itself is checked, which may be down when this server starts.</summary>
-internal sealed class RemoteLoader(string modelsFolder, CatalogCheck check, string label)
+internal sealed class RemoteLoader(string modelsFolder, EntryLabel label)
 {
     private const string Tokens = "tokens";
     private const string Text = "text";
     private const double LongestSeconds = 86_400;
 
-    private readonly SettingsProblem problem = check.Problem(label);
+    private readonly SettingsProblem problem = label.Problem;
 
     public CatalogMember Load(RemoteEntry entry)
     {
@@ -23,7 +23,7 @@ internal sealed class RemoteLoader(string modelsFolder, CatalogCheck check, stri
         }
         catch (EngineException error) when (error.Error == EngineError.InvalidModelFolder)
         {
-            throw new EngineException(error.Error, $"{label}: folder '{entry.Tokenizer}': {error.Message}", label, error);
+            throw new EngineException(error.Error, $"{label}: folder '{entry.Tokenizer}': {error.Message}", label.Name, error);
         }
     }
 
@@ -94,7 +94,7 @@ internal sealed class RemoteLoader(string modelsFolder, CatalogCheck check, stri
             ? url
 
             // What was written may hold a password.
-            : throw check.Wrong(label, "base.url is missing or not of the form http://HOST/PATH or https://HOST/PATH; a key belongs into an environment variable, which api_key_env names.");
+            : throw label.Wrong("base.url is missing or not of the form http://HOST/PATH or https://HOST/PATH; a key belongs into an environment variable, which api_key_env names.");
 
     private RemoteKey Key(string variable)
     {

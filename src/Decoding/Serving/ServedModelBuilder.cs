@@ -6,11 +6,13 @@ using ProxyTune.Decoding.Text;
 namespace ProxyTune.Decoding.Serving;
 
 /// <summary>Makes a served model of a catalog entry: loads its members and checks that they fit each other and the method.</summary>
-internal sealed class ServedModelBuilder(string modelsFolder, CatalogCheck check, MemberPool members)
+internal sealed class ServedModelBuilder(string modelsFolder, MemberPool members)
 {
-    public ServedModel Build(ServedModelEntry entry)
+    /// <param name="entry">Checked by <see cref="CatalogCheck"/>.</param>
+    /// <param name="source">Where it comes from.</param>
+    public ServedModel Build(ServedModelEntry entry, EntrySource source)
     {
-        string label = CatalogCheck.Label(entry.Name!);
+        EntryLabel label = source.Label(entry.Name!);
         CheckPrompts(entry.Prompts, ServedStream.RoleNames, label);
         (CatalogMember baseMember, ServedPatch? patch) = Base(entry, label);
         ServedStream baseStream = Stream(baseMember, StreamRole.Base, "base", entry.Prompts, null, label) with { Patch = patch };
@@ -26,7 +28,7 @@ internal sealed class ServedModelBuilder(string modelsFolder, CatalogCheck check
         return model;
     }
 
-    private (CatalogMember Member, ServedPatch? Patch) Base(ServedModelEntry entry, string label)
+    private (CatalogMember Member, ServedPatch? Patch) Base(ServedModelEntry entry, EntryLabel label)
     {
         if (entry.Base!.Remote is not { } remote)
         {
@@ -34,15 +36,15 @@ internal sealed class ServedModelBuilder(string modelsFolder, CatalogCheck check
         }
 
         return entry.Patches is { Count: > 0 }
-            ? throw check.Wrong(label, "patches is given; accepted only for a base in a model folder, and this one runs elsewhere.")
-            : (members.Get(remote, new(modelsFolder, check, label)), null);
+            ? throw label.Wrong("patches is given; accepted only for a base in a model folder, and this one runs elsewhere.")
+            : (members.Get(remote, new(modelsFolder, label)), null);
     }
 
-    private FusionDefaults Defaults(ServedModelEntry entry, string label)
+    private static FusionDefaults Defaults(ServedModelEntry entry, EntryLabel label)
     {
         FusionMethod own = Method(entry.Method ?? FusionMethod.None.Name, "method");
         FusionMethod[] offered = [.. (entry.Methods ?? []).Select(name => Method(name, "methods")).Prepend(own).Distinct()];
-        SettingsProblem problem = check.Problem(label);
+        SettingsProblem problem = label.Problem;
         entry.Mask?.Check(problem, own);
         entry.Schedule?.Check(problem);
         BoundedWeight alpha = Alpha(entry, own, label);
@@ -50,50 +52,50 @@ internal sealed class ServedModelBuilder(string modelsFolder, CatalogCheck check
             own,
             offered,
             alpha,
-            check.Weight(label, "amplification", entry.Amplification, entry.AmplificationRange, FusionDefaults.UsualAmplification, FusionDefaults.UsualAmplification, FusionDefaults.UsualMostAmplification),
+            CatalogCheck.Weight(label, "amplification", entry.Amplification, entry.AmplificationRange, FusionDefaults.UsualAmplification, FusionDefaults.UsualAmplification, FusionDefaults.UsualMostAmplification),
             entry.Mask,
             entry.Schedule ?? ScheduleSettings.Constant,
             OneOf(entry.Mode, "mode", FusionDefaults.JointMode, FusionDefaults.SingleMode),
             OneOf(entry.Search, "search", FusionDefaults.ClosedFormSearch, FusionDefaults.GridSearch),
-            check.Weight(label, "floor", entry.Floor, null, 0, 0, Math.Max(0, alpha.Maximum)));
+            CatalogCheck.Weight(label, "floor", entry.Floor, null, 0, 0, Math.Max(0, alpha.Maximum)));
 
         FusionMethod Method(string? name, string field) =>
-            FusionMethod.Find(name) ?? throw check.Wrong(label, $"{field} has '{name}'; accepted are {FusionMethod.Names}.");
+            FusionMethod.Find(name) ?? throw label.Wrong($"{field} has '{name}'; accepted are {FusionMethod.Names}.");
 
         string OneOf(string? given, string field, string usual, string other) =>
-            given is null ? usual : given == usual || given == other ? given : throw check.Wrong(label, $"{field} is '{given}'; accepted are {usual} and {other}.");
+            given is null ? usual : given == usual || given == other ? given : throw label.Wrong($"{field} is '{given}'; accepted are {usual} and {other}.");
     }
 
-    private BoundedWeight Alpha(ServedModelEntry entry, FusionMethod own, string label)
+    private static BoundedWeight Alpha(ServedModelEntry entry, FusionMethod own, EntryLabel label)
     {
         double usual = own.DefaultAlpha ?? BoundedWeight.UsualDefault;
-        return check.Weight(label, "alpha", entry.Alpha, entry.AlphaRange, usual, usualMaximum: Math.Max(usual, BoundedWeight.UsualMaximum));
+        return CatalogCheck.Weight(label, "alpha", entry.Alpha, entry.AlphaRange, usual, usualMaximum: Math.Max(usual, BoundedWeight.UsualMaximum));
     }
 
     /// <summary>Every method that may be asked for must have its members, and the own one must work without being asked for anything.</summary>
-    private void CheckMethods(ServedModel model, string label)
+    private static void CheckMethods(ServedModel model, EntryLabel label)
     {
         if (model.Defaults.Methods.Contains(FusionMethod.Dynamic) && !model.Defaults.HasRoomForDynamic)
         {
-            throw check.Wrong(label, FormattableString.Invariant($"alpha_range ends at {model.Defaults.Alpha.Maximum}; method '{FusionMethod.Dynamic.Name}' seeks its weights from 0 to there, so it must be above 0, to {DynamicOptions.MaxMaximum}."));
+            throw label.Wrong(FormattableString.Invariant($"alpha_range ends at {model.Defaults.Alpha.Maximum}; method '{FusionMethod.Dynamic.Name}' seeks its weights from 0 to there, so it must be above 0, to {DynamicOptions.MaxMaximum}."));
         }
 
         foreach (FusionMethod method in model.Defaults.Methods)
         {
             if (!model.Has(method.Members))
             {
-                throw check.Wrong(label, $"method '{method.Name}' needs {SettingsResolver.Needs(method.Members)}.");
+                throw label.Wrong($"method '{method.Name}' needs {SettingsResolver.Needs(method.Members)}.");
             }
 
             if (model.IsRemote && method.NeedsWholeRows)
             {
-                throw check.Wrong(label, $"method '{method.Name}' {SettingsResolver.NeedsWholeRows}.");
+                throw label.Wrong($"method '{method.Name}' {SettingsResolver.NeedsWholeRows}.");
             }
         }
 
         if (model.Defaults.Method.Members == MethodMembers.None && model.Defaults.Methods.All(method => method.Members == MethodMembers.None) && model.Experts.Count > 0)
         {
-            throw check.Wrong(label, $"method '{model.Defaults.Method.Name}' takes no experts, and methods offers none that does.");
+            throw label.Wrong($"method '{model.Defaults.Method.Name}' takes no experts, and methods offers none that does.");
         }
 
         try
@@ -102,83 +104,83 @@ internal sealed class ServedModelBuilder(string modelsFolder, CatalogCheck check
         }
         catch (EngineException error)
         {
-            throw check.Wrong(label, $"its own settings cannot be served: {error.Message}");
+            throw label.Wrong($"its own settings cannot be served: {error.Message}");
         }
     }
 
     /// <summary>What no method of the entry would ever read is a mistake.</summary>
-    private void CheckUse(ServedModelEntry entry, FusionDefaults defaults, string label)
+    private static void CheckUse(ServedModelEntry entry, FusionDefaults defaults, EntryLabel label)
     {
         if (entry.Floor is not null && !defaults.Methods.Contains(FusionMethod.Dynamic))
         {
-            throw check.Wrong(label, FormattableString.Invariant($"floor is {entry.Floor}; accepted only where method or methods has '{FusionMethod.Dynamic.Name}'."));
+            throw label.Wrong(FormattableString.Invariant($"floor is {entry.Floor}; accepted only where method or methods has '{FusionMethod.Dynamic.Name}'."));
         }
 
         if (entry.Amplification is not null && !defaults.Methods.Contains(FusionMethod.Eft))
         {
-            throw check.Wrong(label, FormattableString.Invariant($"amplification is {entry.Amplification}; accepted only where method or methods has '{FusionMethod.Eft.Name}'."));
+            throw label.Wrong(FormattableString.Invariant($"amplification is {entry.Amplification}; accepted only where method or methods has '{FusionMethod.Eft.Name}'."));
         }
 
         if (defaults.Method == FusionMethod.Dynamic && entry.Experts?.FirstOrDefault(expert => expert.Weight is not (null or 0 or 1)) is { } weighed)
         {
-            throw check.Wrong(label, FormattableString.Invariant($"expert '{weighed.Name}' has weight {weighed.Weight}; method '{FusionMethod.Dynamic.Name}' solves for weights, and takes 1 or 0 for who takes part."));
+            throw label.Wrong(FormattableString.Invariant($"expert '{weighed.Name}' has weight {weighed.Weight}; method '{FusionMethod.Dynamic.Name}' solves for weights, and takes 1 or 0 for who takes part."));
         }
     }
 
     /// <summary>An answer that fills the context must fit, and all its sequences, or it would wait for ever.</summary>
-    private void CheckMemory(ServedModel model, string label)
+    private void CheckMemory(ServedModel model, EntryLabel label)
     {
         ServedStream[] streams = [.. model.Plan(FusionSettings.Default).Streams.DistinctBy(stream => (stream.Model, stream.Patch?.Hash))];
         if (streams.CountBy(stream => stream.Model).MaxBy(count => count.Value) is var most && most.Value > members.Options.MaxSequences)
         {
-            throw check.Wrong(label, $"an answer needs {most.Value} sequences of '{most.Key.Info.Name}', and Engine:MaxSequences is {members.Options.MaxSequences}; it must be at least {most.Value}.");
+            throw label.Wrong($"an answer needs {most.Value} sequences of '{most.Key.Info.Name}', and Engine:MaxSequences is {members.Options.MaxSequences}; it must be at least {most.Value}.");
         }
 
         KeyValueNeed.Of(streams.Select(stream => (stream.Model.Info, model.ContextLength))).Require($"one context of '{model.Name}'");
     }
 
-    private ServedExpert Expert(ExpertEntry entry, IReadOnlyDictionary<string, PromptSettings>? prompts, CatalogMember baseMember, string label)
+    private ServedExpert Expert(ExpertEntry entry, IReadOnlyDictionary<string, PromptSettings>? prompts, CatalogMember baseMember, EntryLabel label)
     {
-        string expertLabel = $"{label}, expert '{entry.Name}'";
+        EntryLabel expertLabel = label.Expert(entry.Name);
         CheckPrompts(entry.Prompts, ServedStream.RoleNames.Skip(1), expertLabel);
         (CatalogMember tuned, ServedPatch? patch) = members.Get(entry.Model!, expertLabel, entry.Patches ?? []);
         return new ServedExpert(
             entry.Name!,
-            check.Weight(expertLabel, "weight", entry.Weight, entry.WeightRange),
+            CatalogCheck.Weight(expertLabel, "weight", entry.Weight, entry.WeightRange),
             Stream(Fitting(tuned, entry.Model!, baseMember, expertLabel), StreamRole.Expert, entry.Name!, prompts, entry.Prompts, expertLabel) with { Patch = patch },
             entry.AntiExpert is { } anti ? Stream(Fitting(anti, baseMember, expertLabel), StreamRole.AntiExpert, $"{entry.Name} anti", prompts, entry.Prompts, expertLabel) : null);
     }
 
     private ServedStream Stream(
-        CatalogMember member, StreamRole role, string name, IReadOnlyDictionary<string, PromptSettings>? ofModel, IReadOnlyDictionary<string, PromptSettings>? ofExpert, string label)
+        CatalogMember member, StreamRole role, string name, IReadOnlyDictionary<string, PromptSettings>? ofModel, IReadOnlyDictionary<string, PromptSettings>? ofExpert, EntryLabel label)
     {
         ServedStream stream = new(member, role, name, new PromptReader(member.Tokenizer, member.Template));
         PromptSettings settings = (ofExpert?.GetValueOrDefault(stream.RoleName) ?? new PromptSettings()).Over(ofModel?.GetValueOrDefault(stream.RoleName));
         return stream with { Reader = settings.ToReader(member.Tokenizer, Template(member, settings.Template, label)) };
     }
 
-    private void CheckPrompts(IReadOnlyDictionary<string, PromptSettings>? prompts, IEnumerable<string> roles, string label)
+    private static void CheckPrompts(IReadOnlyDictionary<string, PromptSettings>? prompts, IEnumerable<string> roles, EntryLabel label)
     {
         foreach ((string role, PromptSettings settings) in prompts ?? new Dictionary<string, PromptSettings>())
         {
             if (!roles.Contains(role) || settings is null)
             {
-                throw check.Wrong(label, $"prompts has '{role}'; accepted is an object for each of {string.Join(", ", roles)}.");
+                throw label.Wrong($"prompts has '{role}'; accepted is an object for each of {string.Join(", ", roles)}.");
             }
 
-            settings.Check(role, check.Problem(label));
+            settings.Check(role, label.Problem);
         }
     }
 
     /// <summary>Sizes do not tell: vocabularies are padded, and different ones may be equally large.</summary>
-    private CatalogMember Fitting(string name, CatalogMember baseMember, string label) => Fitting(members.Get(name, label), name, baseMember, label);
+    private CatalogMember Fitting(string name, CatalogMember baseMember, EntryLabel label) => Fitting(members.Get(name, label), name, baseMember, label);
 
-    private CatalogMember Fitting(CatalogMember member, string name, CatalogMember baseMember, string label) =>
+    private static CatalogMember Fitting(CatalogMember member, string name, CatalogMember baseMember, EntryLabel label) =>
         baseMember.Tokenizer.SameVocabulary(member.Tokenizer)
             ? member
-            : throw check.Wrong(label, $"model folder '{name}' has another tokenizer than the base '{Path.GetFileName(baseMember.Folder)}'; the token ids must mean the same.");
+            : throw label.Wrong($"model folder '{name}' has another tokenizer than the base '{Path.GetFileName(baseMember.Folder)}'; the token ids must mean the same.");
 
-    private ChatTemplate? Template(CatalogMember member, string? name, string label)
+    private ChatTemplate? Template(CatalogMember member, string? name, EntryLabel label)
     {
         try
         {
@@ -195,15 +197,15 @@ internal sealed class ServedModelBuilder(string modelsFolder, CatalogCheck check
         }
         catch (EngineException error) when (error.Error == EngineError.InvalidModelFolder)
         {
-            throw new EngineException(error.Error, $"{label}: template '{name ?? ServedStream.Chat}': {error.Message}", label, error);
+            throw new EngineException(error.Error, $"{label}: template '{name ?? ServedStream.Chat}': {error.Message}", label.Name, error);
         }
     }
 
-    private string ReadFile(string name, string label)
+    private string ReadFile(string name, EntryLabel label)
     {
         string path = Path.Combine(modelsFolder, name);
         return name.EndsWith(".jinja", StringComparison.Ordinal) && Path.GetFileName(name) == name && File.Exists(path)
             ? File.ReadAllText(path)
-            : throw check.Wrong(label, $"the template '{name}' is not '{ServedStream.Chat}', '{ServedStream.Plain}' or a .jinja file in {modelsFolder}.");
+            : throw label.Wrong($"the template '{name}' is not '{ServedStream.Chat}', '{ServedStream.Plain}' or a .jinja file in {modelsFolder}.");
     }
 }

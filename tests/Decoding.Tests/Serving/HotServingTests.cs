@@ -16,18 +16,16 @@ public sealed class HotServingTests : IAsyncLifetime, IDisposable
     private const int Tokens = 12;
 
     private readonly TinyFamily family = new();
-    private readonly Dictionary<string, UploadedPatch> uploads = [];
+    private readonly TestUploads uploads = new();
     private readonly ModelCatalog catalog;
     private readonly DecodeScheduler scheduler;
     private readonly HotServing hot;
-    private int verified;
 
     public HotServingTests()
     {
-        catalog = ModelCatalog.Load(family.Folder, new EngineOptions());
+        catalog = ModelCatalog.Load(family.Folder, new EngineOptions(), uploads);
         scheduler = new(catalog.Ensemble, new());
         hot = new(catalog, scheduler);
-        catalog.SetUploads(uploads.GetValueOrDefault);
     }
 
     public Task InitializeAsync() => Task.CompletedTask;
@@ -116,10 +114,9 @@ public sealed class HotServingTests : IAsyncLifetime, IDisposable
         _ = await AnswerAsync("p0");
         long size = catalog.Patches.Statistics.Bytes;
         await using DecodeScheduler none = new(catalog.Ensemble, new());
-        using ModelCatalog small = ModelCatalog.Load(family.Folder, new() { PatchBytes = (3 * size) + 1 });
+        using ModelCatalog small = ModelCatalog.Load(family.Folder, new() { PatchBytes = (3 * size) + 1 }, uploads);
         await using DecodeScheduler own = new(small.Ensemble, new());
         using HotServing serving = new(small, own);
-        small.SetUploads(uploads.GetValueOrDefault);
         string[] names = [.. Enumerable.Range(0, 8).Select(i => $"p{i}")];
         foreach ((int i, string name) in names.Index())
         {
@@ -127,7 +124,7 @@ public sealed class HotServingTests : IAsyncLifetime, IDisposable
             await serving.ServeAsync(Entry(name));
         }
 
-        // Serving reads nothing: that is for who asks.
+        // Serving reads nothing. The first request reads the patch.
         Assert.Equal(0, small.Patches.Statistics.Loads);
         int[][] first = await Task.WhenAll(names.Select(name => AnswerAsync(own, small, name)));
         int[][] again = await Task.WhenAll(names.Select(name => AnswerAsync(own, small, name)));
@@ -136,7 +133,7 @@ public sealed class HotServingTests : IAsyncLifetime, IDisposable
         Assert.True(resident.Count <= 3 && resident.Bytes <= resident.Limit, $"{resident}");
         Assert.Equal(resident.Loads - resident.Count, resident.Evictions);
         Assert.True(resident.Loads > 8, $"{resident}");
-        Assert.Equal(resident.Loads + 1, verified);
+        Assert.Equal(resident.Loads + 1, uploads.Verified);
 
         _ = await AnswerAsync(own, small, "p7");
         long loads = small.Patches.Statistics.Loads;
@@ -152,7 +149,7 @@ public sealed class HotServingTests : IAsyncLifetime, IDisposable
         Upload("any", seed: 1);
         for (int user = 0; user < Users; user++)
         {
-            uploads[$"user-{user}"] = uploads["any"] with { Content = $"sha of {user}" };
+            uploads.AddPatch($"user-{user}", uploads.FindPatch("any")!.Folder, $"sha of {user}");
             await hot.ServeAsync(Entry($"user-{user}"));
         }
 
@@ -171,7 +168,7 @@ public sealed class HotServingTests : IAsyncLifetime, IDisposable
         TinyModel.Write(folder, new() { Seed = 9, Context = TinyFamily.ContextLength, Vocabulary = 300 });
         int[] before = await AnswerAsync(TinyFamily.Plain, tokens: 60);
         Task<int[]> running = AnswerAsync(TinyFamily.Plain, tokens: 60);
-        catalog.SetFolder("brought", folder);
+        uploads.AddModel("brought", folder);
 
         await hot.ServeAsync(new() { Name = "brought", Base = new("brought"), Prompts = Plainly });
         Directory.Delete(folder, recursive: true);
@@ -188,7 +185,7 @@ public sealed class HotServingTests : IAsyncLifetime, IDisposable
     {
         string folder = Directory.CreateTempSubdirectory("uploaded-").FullName;
         TinyModel.Write(folder, new() { Seed = 9, Context = TinyFamily.ContextLength });
-        catalog.SetFolder("brought", folder);
+        uploads.AddModel("brought", folder);
         ServedModel model = await hot.ServeAsync(new() { Name = "brought", Base = new("brought"), Prompts = Plainly });
         IDisposable use = model.Use();
 
@@ -259,7 +256,7 @@ public sealed class HotServingTests : IAsyncLifetime, IDisposable
     {
         string folder = family.PathOf("uploads", name);
         TinyPatch.Write(folder, family.PathOf(model), seed, TinyPatch.Modules);
-        uploads[name] = new(folder, $"sha of {name}", () => Interlocked.Increment(ref verified));
+        uploads.AddPatch(name, folder, $"sha of {name}");
     }
 
     private Task<int[]> AnswerAsync(string name, FusionSettings? fusion = null, int tokens = Tokens) => AnswerAsync(scheduler, catalog, name, fusion, tokens);
@@ -298,7 +295,7 @@ public sealed class HotServingTests : IAsyncLifetime, IDisposable
     private async Task<int[]> MergedAsync(params (string Name, double Weight)[] patches)
     {
         string folder = Directory.CreateTempSubdirectory("merged-").FullName;
-        LlamaExporter.Export(family.PathOf(TinyFamily.Base), folder, [.. patches.Select(patch => new WeightedPatch(LowRankPatch.Read(uploads[patch.Name].Folder), patch.Weight))]);
+        LlamaExporter.Export(family.PathOf(TinyFamily.Base), folder, [.. patches.Select(patch => new WeightedPatch(LowRankPatch.Read(uploads.FindPatch(patch.Name)!.Folder), patch.Weight))]);
         using ModelCatalog merged = ModelCatalog.Load(folder, new());
         await using DecodeScheduler own = new(merged.Ensemble, new());
         int[] answer = await AnswerAsync(own, merged, new DirectoryInfo(folder).Name);

@@ -17,11 +17,8 @@ public sealed class ExpertRegistry : IDisposable
     private readonly PatchFitting fitting;
     private readonly ConcurrentDictionary<string, string> failures = [];
 
-    private ExpertRegistry(ExpertStore store, ModelCatalog catalog, DecodeScheduler scheduler, TemplateWorker? templates)
-    {
+    private ExpertRegistry(ExpertStore store, ModelCatalog catalog, DecodeScheduler scheduler) =>
         (this.store, this.catalog, hot, fitting) = (store, catalog, new(catalog, scheduler), new(store, catalog));
-        catalog.SetUploads(FindPatch, templates);
-    }
 
     /// <summary>What was served when the server stopped and cannot be now, by name, with the reason.</summary>
     public IReadOnlyDictionary<string, string> Failures => failures;
@@ -30,17 +27,16 @@ public sealed class ExpertRegistry : IDisposable
     public IEnumerable<string> Bases => fitting.Bases;
 
     /// <summary>Serves again what was served before. What cannot be served any more is in <see cref="Failures"/>, and nothing else stops for it.</summary>
-    /// <param name="scheduler">That runs the catalog's ensemble.</param>
-    /// <param name="templates">Renders the templates of uploaded models; null to render them in this process, which an evil one may stop.</param>
-    public static async Task<ExpertRegistry> OpenAsync(ExpertStore store, ModelCatalog catalog, DecodeScheduler scheduler, TemplateWorker? templates = null)
+    /// <param name="catalog">Loaded with the store's uploads.</param>
+    /// <param name="scheduler">Runs the catalog's ensemble.</param>
+    public static async Task<ExpertRegistry> OpenAsync(ExpertStore store, ModelCatalog catalog, DecodeScheduler scheduler)
     {
-        ExpertRegistry registry = new(store, catalog, scheduler, templates);
+        ExpertRegistry registry = new(store, catalog, scheduler);
         foreach (ServedRecord served in store.Registry.Served)
         {
             try
             {
                 registry.RequireUnambiguous(served.Entry);
-                registry.FindModels(served.Entry);
                 registry.RequireWeights(served);
                 await registry.hot.ServeAsync(served.Entry);
             }
@@ -149,19 +145,14 @@ public sealed class ExpertRegistry : IDisposable
     /// <exception cref="EngineException">UnknownUpload; Conflict, naming what serves it.</exception>
     public void Delete(string id)
     {
-        ExpertRecord expert = store.Get(id);
+        _ = store.Get(id);
         if (store.Registry.Served.FirstOrDefault(served => Names(served.Entry).Contains(id)) is { } user)
         {
             throw new EngineException(EngineError.Conflict, $"'{id}' is served as '{user.Name}'; retire that first.", "id");
         }
 
         store.Remove(id);
-        store.Update(file => file with { Ports = [.. file.Ports.Where(port => port.Expert != id)] });
-        if (expert.Kind == ExpertKind.Model)
-        {
-            catalog.SetFolder(id, null);
-        }
-    }
+        store.Update(file => file with { Ports = [.. file.Ports.Where(port => port.Expert != id)] });    }
 
     /// <summary>Keeps what came of a port, in the place of an earlier one of the patch to that base.</summary>
     public void Record(PortRecord port) =>
@@ -201,7 +192,6 @@ public sealed class ExpertRegistry : IDisposable
         }
 
         RequireUnambiguous(entry);
-        FindModels(entry);
         Dictionary<string, string> weights = [];
         return await hot.ServeAsync(entry, replaces: replaced is not null, model =>
         {
@@ -247,19 +237,6 @@ public sealed class ExpertRegistry : IDisposable
             }
         }
     }
-
-    /// <summary>Makes the folders of models that operators brought known by their ids, if they are still what was brought.</summary>
-    private void FindModels(ServedModelEntry entry)
-    {
-        foreach (ExpertRecord model in Names(entry).Select(store.Find).OfType<ExpertRecord>().Where(expert => expert.Kind == ExpertKind.Model))
-        {
-            store.Verify(model);
-            catalog.SetFolder(model.Id, store.FolderOf(model));
-        }
-    }
-
-    private UploadedPatch? FindPatch(string name) =>
-        store.Find(name) is { Kind: ExpertKind.Patch } patch ? new(store.FolderOf(patch), patch.Content, () => store.Verify(patch)) : null;
 
     private ExpertRecord Patch(string id) => store.Get(id) is { Kind: ExpertKind.Patch } patch
         ? patch

@@ -259,9 +259,9 @@ public sealed class ExpertRegistryTests : IAsyncLifetime, IDisposable
     {
         public static async Task<Server> StartAsync(string models, string experts)
         {
-            ModelCatalog catalog = ModelCatalog.Load(models, new());
-            DecodeScheduler scheduler = new(catalog.Ensemble, new());
             ExpertStore store = ExpertStore.Open(experts);
+            ModelCatalog catalog = ModelCatalog.Load(models, new(), new StoredUploads(store));
+            DecodeScheduler scheduler = new(catalog.Ensemble, new());
             return new(catalog, scheduler, store, await ExpertRegistry.OpenAsync(store, catalog, scheduler));
         }
 
