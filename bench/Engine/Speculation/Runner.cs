@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Decoding.Models;
 using ProxyTune.Decoding.Sampling;

@@ -2,7 +2,6 @@ using System.Text.Json.Nodes;
 using ProxyTune.Checkpoints.Architectures;
 using ProxyTune.Checkpoints.Export;
 using ProxyTune.Decoding;
-using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Models;
 using ProxyTune.Decoding.Serving;
 using ProxyTune.Testing;

@@ -18,7 +18,7 @@ public sealed class FusedModel : ILanguageModel
     private readonly Dictionary<ILanguageModel, Member> members;
     private readonly RowFusion row = new();
     private readonly MissingShift missing = new();
-    private readonly List<Draft> drafting = [];
+    private readonly List<IDraft> drafting = [];
     private float[] padded = [];
     private volatile ModelInfo info;
 
@@ -70,7 +70,7 @@ public sealed class FusedModel : ILanguageModel
                 started.Add(new(member, sequence, stream.Stream.ModelName));
             }
 
-            return new FusedSequence(this, prompt.Plan, running, started);
+            return new FusedSequence(this, FusionPlan.Of(prompt), running, started);
         }
         catch
         {
@@ -137,10 +137,10 @@ public sealed class FusedModel : ILanguageModel
     /// The expert drafts: it runs anyway, so only the other streams are spared passes. Its rows stay, and the Forward that follows runs the
     /// others alone.
     /// </summary>
-    public void Draft(IReadOnlyList<Draft> batch)
+    public void Draft(IReadOnlyList<IDraft> batch)
     {
         drafting.Clear();
-        foreach (Draft draft in batch)
+        foreach (IDraft draft in batch)
         {
             if (DrafterOf(draft) is { } drafter)
             {
@@ -152,7 +152,7 @@ public sealed class FusedModel : ILanguageModel
 
         while (drafting.Count > 0)
         {
-            foreach (Draft draft in drafting)
+            foreach (IDraft draft in drafting)
             {
                 FusedStream drafter = DrafterOf(draft)!;
                 drafter.Place(drafter.Member.Add(new(drafter.Sequence, draft.Newest)), 1);
@@ -204,7 +204,7 @@ public sealed class FusedModel : ILanguageModel
         Hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(string.Join('\n', models.Select(m => m.Info.Hash))))),
     };
 
-    private static FusedStream? DrafterOf(Draft draft) => ((FusedSequence)draft.Sequence).Drafter;
+    private static FusedStream? DrafterOf(IDraft draft) => ((FusedSequence)draft.Sequence).Drafter;
 
     private void Run()
     {
@@ -215,7 +215,7 @@ public sealed class FusedModel : ILanguageModel
     }
 
     /// <returns>Whether the drafter must run again.</returns>
-    private bool TryGuess(Draft draft)
+    private bool TryGuess(IDraft draft)
     {
         FusedSequence sequence = (FusedSequence)draft.Sequence;
         FusedStream drafter = sequence.Drafter!;

@@ -22,7 +22,7 @@ internal sealed record RunningPlan(IReadOnlyList<PlannedStream> Streams, IReadOn
     /// <exception cref="EngineException">InvalidValue when nothing is left.</exception>
     public static RunningPlan Of(Prompt prompt)
     {
-        FusionPlan plan = prompt.Plan;
+        FusionPlan plan = FusionPlan.Of(prompt);
         if (plan.Streams.Count != prompt.Streams.Count)
         {
             throw new ArgumentException($"{plan.Streams.Count} streams are planned but {prompt.Streams.Count} prompts given.", nameof(prompt));

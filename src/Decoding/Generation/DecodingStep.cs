@@ -15,7 +15,7 @@ internal sealed class DecodingStep(ILanguageModel model, SchedulerOptions option
     private readonly List<(LiveRequest Request, int Rows)> taking = [];
     private readonly DraftPolicy policy = new(options.MaxDraft);
     private readonly List<GuessRecord> records = [];
-    private readonly List<Draft> drafts = [];
+    private readonly List<IDraft> drafts = [];
     private readonly List<Segment> batch = [];
     private float[] logits = [];
     private bool isMeasured;

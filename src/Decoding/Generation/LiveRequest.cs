@@ -18,7 +18,7 @@ internal sealed class LiveRequest : IDisposable
 
     // The sequence begins with the first of its ids.
     private readonly AnswerText text;
-    private readonly Draft? draft;
+    private readonly AnswerDraft? draft;
     private readonly GuessRecord guessing;
     private readonly int limit;
     private int seen;
@@ -78,7 +78,16 @@ internal sealed class LiveRequest : IDisposable
     }
 
     /// <summary>What the model shall guess before the next step, or null for nothing.</summary>
-    public Draft? BeginDraft() => draft is not null && guessing is { Most: > 0, Wanted: > 0 } ? draft.Wanting(guessing.Wanted) : null;
+    public IDraft? BeginDraft()
+    {
+        if (draft is null || guessing is not { Most: > 0, Wanted: > 0 })
+        {
+            return null;
+        }
+
+        draft.Wanted = guessing.Wanted;
+        return draft;
+    }
 
     /// <returns>Whether the last call of the model failed for this request, which is over then.</returns>
     public bool FailsWithSequence()

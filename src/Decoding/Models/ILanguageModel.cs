@@ -41,7 +41,7 @@ public interface ILanguageModel : IDisposable
     /// A failure of single sequences is told by <see cref="Sequence.Fault"/>. The default guesses nothing.
     /// </summary>
     /// <param name="batch">At most one draft per sequence, of sequences whose prompts are computed; any may be left without a guess.</param>
-    void Draft(IReadOnlyList<Draft> batch)
+    void Draft(IReadOnlyList<IDraft> batch)
     {
     }
 }

@@ -1,4 +1,4 @@
-using ProxyTune.Decoding.Fusion;
+using ProxyTune.Decoding.Models;
 
 namespace ProxyTune.Decoding.Serving;
 

@@ -1,4 +1,5 @@
 using ProxyTune.Decoding.Fusion;
+using ProxyTune.Decoding.Models;
 
 namespace ProxyTune.Decoding.Serving;
 

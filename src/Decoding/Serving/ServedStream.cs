@@ -1,4 +1,3 @@
-using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Models;
 using ProxyTune.Decoding.Text;
 

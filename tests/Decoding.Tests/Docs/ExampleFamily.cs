@@ -1,4 +1,5 @@
 using ProxyTune.Decoding.Fusion;
+using ProxyTune.Decoding.Models;
 using ProxyTune.Decoding.Serving;
 using ProxyTune.Decoding.Text;
 using ProxyTune.Testing;

@@ -1,5 +1,5 @@
 using ProxyTune.Checkpoints;
-using ProxyTune.Decoding.Fusion;
+using ProxyTune.Decoding.Models;
 using ProxyTune.Decoding.Serving;
 using ProxyTune.Testing;
 using ProxyTune.Testing.Foreign;

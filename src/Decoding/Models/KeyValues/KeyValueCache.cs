@@ -30,6 +30,9 @@ internal abstract class KeyValueCache : IDisposable
 
     protected IReadOnlyList<OnnxSequence> Sequences => sequences;
 
+    /// <summary>Sequences that it holds.</summary>
+    public int Count => sequences.Count;
+
     /// <summary>Takes a sequence in and reserves the memory that it can come to need.</summary>
     /// <returns>Whether there is memory.</returns>
     public bool TryAdd(OnnxSequence sequence)

@@ -15,6 +15,9 @@ internal sealed class PrefixCache(KeyValueCache cache, KeyValueMemory memory) : 
     private readonly Dictionary<PrefixKey, PrefixBlock> blocks = [];
     private long now;
 
+    /// <summary>The live sequences' keys and values.</summary>
+    public KeyValueCache Cache => cache;
+
     private long BlockBytes => BlockLength * cache.Size.TokenBytes;
 
     /// <summary>Gives a sequence that has computed nothing what is known of its prompt.</summary>

@@ -2,7 +2,6 @@ using Onnx;
 using ProxyTune.Checkpoints;
 using ProxyTune.Checkpoints.Graphs;
 using ProxyTune.Checkpoints.Patches;
-using ProxyTune.Decoding.Fusion;
 
 namespace ProxyTune.Decoding.Models;
 
@@ -65,7 +64,7 @@ public sealed class OnnxLanguageModel : ILanguageModel
     public ModelInfo Info { get; }
 
     /// <summary>Sequences started and not disposed.</summary>
-    public int LiveSequences { get; private set; }
+    public int LiveSequences => cache.Count;
 
     /// <summary>Runs of the graph so far.</summary>
     public long Runs { get; private set; }
@@ -126,7 +125,7 @@ public sealed class OnnxLanguageModel : ILanguageModel
         }
 
         PatchSum? patch = prompt.Plan.Streams[0].Patch;
-        OnnxSequence sequence = new(this, prompt.Streams[0], (int)Math.Min(Info.ContextLength, (long)length + prompt.MaxAppended))
+        OnnxSequence sequence = new(prefixes, prompt.Streams[0], (int)Math.Min(Info.ContextLength, (long)length + prompt.MaxAppended), Info.EndOfTextIds)
         {
             Patch = patch,
             Fitted = patch is null ? null : patched.Prepare(patch),
@@ -137,7 +136,6 @@ public sealed class OnnxLanguageModel : ILanguageModel
             throw new EngineException(EngineError.QueueFull, $"The memory for keys and values has no room for {sequence.Most} more tokens of '{Info.Name}' now.");
         }
 
-        LiveSequences++;
         return sequence;
     }
 
@@ -204,15 +202,6 @@ public sealed class OnnxLanguageModel : ILanguageModel
         ownMemory?.Dispose();
         decoder.Dispose();
         graph.Dispose();
-    }
-
-    internal void Truncate(OnnxSequence sequence, int length) => cache.Truncate(sequence, length);
-
-    internal void Release(OnnxSequence sequence)
-    {
-        prefixes.Store(sequence);
-        cache.Remove(sequence);
-        LiveSequences--;
     }
 
     private Span<float> Rows(Span<float> logits, int first, int count) => logits.Slice(first * Info.VocabularySize, count * Info.VocabularySize);

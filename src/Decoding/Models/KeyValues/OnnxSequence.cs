@@ -4,9 +4,9 @@ using ProxyTune.Checkpoints.Patches;
 
 namespace ProxyTune.Decoding.Models;
 
-/// <summary>A conversation of one ONNX model: its tokens, and where their keys and values lie.</summary>
-/// <param name="most">Positions that it can come to have.</param>
-internal sealed class OnnxSequence(OnnxLanguageModel model, ReadOnlyMemory<int> prompt, int most) : Sequence
+/// <summary>A sequence of one ONNX model: its tokens, and the place of their keys and values.</summary>
+/// <param name="most">The most positions that it may have.</param>
+internal sealed class OnnxSequence(PrefixCache prefixes, ReadOnlyMemory<int> prompt, int most, IReadOnlyList<int> endOfTextIds) : Sequence
 {
     public ReadOnlyMemory<int> Prompt => prompt;
 
@@ -16,7 +16,7 @@ internal sealed class OnnxSequence(OnnxLanguageModel model, ReadOnlyMemory<int> 
     /// <summary>The same in the graph's layout.</summary>
     public FittedPatch? Fitted { get; init; }
 
-    /// <summary>Whose earlier texts it may begin with; null for nobody's.</summary>
+    /// <summary>The scope of earlier texts that it may begin with; null for none.</summary>
     public PrefixScope? Scope { get; init; }
 
     public int Most => most;
@@ -55,7 +55,7 @@ internal sealed class OnnxSequence(OnnxLanguageModel model, ReadOnlyMemory<int> 
 
     public override int Pending => PromptLeft.Length;
 
-    public override IReadOnlyList<int> EndOfTextIds => model.Info.EndOfTextIds;
+    public override IReadOnlyList<int> EndOfTextIds => endOfTextIds;
 
     public override void Rewind(int count)
     {
@@ -63,7 +63,7 @@ internal sealed class OnnxSequence(OnnxLanguageModel model, ReadOnlyMemory<int> 
         ArgumentOutOfRangeException.ThrowIfGreaterThan(count, Length - prompt.Length);
         if (count > 0)
         {
-            model.Truncate(this, Computed - count);
+            prefixes.Cache.Truncate(this, Computed - count);
         }
     }
 
@@ -105,7 +105,8 @@ internal sealed class OnnxSequence(OnnxLanguageModel model, ReadOnlyMemory<int> 
         if (disposing && !IsDisposed)
         {
             IsDisposed = true;
-            model.Release(this);
+            prefixes.Store(this);
+            prefixes.Cache.Remove(this);
         }
     }
 }
