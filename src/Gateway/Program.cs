@@ -64,13 +64,10 @@ internal static class Program
         });
         Metrics.Add(builder.Services);
         builder.Services.AddOpenApi(OpenApiDocument.Configure);
-        builder.Services.AddSingleton(new Operators(options.Operator.Key));
+        Authenticator.Add(builder.Services, options.Operator.Key);
         builder.Services.AddSingleton(services => ModelCatalog.Load(
             ModelsFor(options), options.Engine, new StoredUploads(services.GetRequiredService<ExpertStore>()), services.GetRequiredService<TemplateWorker>()));
 
-        // What is served changes at run time; a request keeps what it found.
-        builder.Services.AddHttpContextAccessor();
-        builder.Services.AddTransient(Operators.WhatTheyMaySee);
         builder.Services.AddSingleton(services => new DecodeScheduler(services.GetRequiredService<ModelCatalog>().Ensemble, options.Scheduler));
 
         builder.Services.AddSingleton(services => ExpertStore.Open(options.ExpertsFolder ?? Path.Combine(ModelsFor(options), "experts"), options.Experts, new ChildTrial(Self, new(options.Experts.MaxTrialTime, options.Experts.MaxTrialBytes)).RunAsync));

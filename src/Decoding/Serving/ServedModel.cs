@@ -31,7 +31,7 @@ public sealed class ServedModel
     /// <summary>What holds where a request says nothing, and the ranges of what it may say.</summary>
     public FusionDefaults Defaults { get; }
 
-    /// <summary>Whether others do not see it.</summary>
+    /// <summary>Whether clients do not see it.</summary>
     public bool IsForOperators { get; internal init; }
 
     /// <summary>Empty for a base alone.</summary>
@@ -72,11 +72,11 @@ public sealed class ServedModel
         [BaseStream, .. Experts.SelectMany(expert => new[] { expert.Tuned, expert.Anti }).OfType<ServedStream>(), .. Amateur is null ? [] : new[] { Amateur }];
 
     /// <summary>What one request fuses.</summary>
-    /// <param name="isOperator">Whether the asker may use negative weights and methods that are not offered to everybody.</param>
+    /// <param name="role">Operators may use negative weights and methods that are not offered to clients.</param>
     /// <exception cref="EngineException">UnknownExpert, InvalidValue or OperatorOnly, naming the field (<c>fusion.alpha</c>, <c>fusion.experts.NAME</c>), the value and what would be accepted.</exception>
-    public ServedPlan Plan(FusionSettings asked, bool isOperator = false)
+    public ServedPlan Plan(FusionSettings asked, CallerRole role = CallerRole.Client)
     {
-        (FusionMethod method, FusionSettings settled) = new SettingsResolver(this, isOperator).Settle(asked);
+        (FusionMethod method, FusionSettings settled) = new SettingsResolver(this, role).Settle(asked);
         return new PlanBuilder(this, method, settled).Build();
     }
 

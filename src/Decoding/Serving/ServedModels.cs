@@ -13,8 +13,11 @@ public sealed class ServedModels
         byName = all.ToDictionary(model => model.Name);
     }
 
-    /// <summary>In the order of the catalog, then as they came.</summary>
+    /// <summary>In the order of the catalogue, then in the order in which they were added.</summary>
     public IReadOnlyList<ServedModel> All { get; }
+
+    /// <summary>What a caller of that role may see.</summary>
+    public ServedModels VisibleTo(CallerRole role) => role == CallerRole.Operator ? this : ForClients;
 
     public bool Contains(string name) => byName.ContainsKey(name);
 
@@ -23,8 +26,7 @@ public sealed class ServedModels
         ? model
         : throw new EngineException(EngineError.UnknownModel, $"There is no model '{name}'; there are: {Listing.Of(All.Select(other => other.Name))}.", "model");
 
-    /// <summary>What everybody may see.</summary>
-    public ServedModels ForEverybody => field ??= All.Any(model => model.IsForOperators) ? new([.. All.Where(model => !model.IsForOperators)]) : this;
+    private ServedModels ForClients => field ??= All.Any(model => model.IsForOperators) ? new([.. All.Where(model => !model.IsForOperators)]) : this;
 
     /// <param name="old">Goes at the same moment; null for nothing.</param>
     internal ServedModels With(ServedModel model, ServedModel? old = null) => new([.. All.Where(other => other != old), model]);

@@ -4,7 +4,7 @@ using ProxyTune.Decoding.Fusion;
 namespace ProxyTune.Decoding.Serving;
 
 /// <summary>Fills in what a request left open, and refuses what does not fit the method, the ranges or the asker.</summary>
-internal sealed class SettingsResolver(ServedModel model, bool isOperator)
+internal sealed class SettingsResolver(ServedModel model, CallerRole role)
 {
     private static readonly SettingsProblem Problem = SettingsProblem.InRequest;
 
@@ -67,7 +67,7 @@ internal sealed class SettingsResolver(ServedModel model, bool isOperator)
             throw Problem.At("method", name, FormattableString.Invariant($"another method: this one seeks its weights from 0 to where alpha may end, and {Defaults.Alpha.Maximum} is not above 0, to {DynamicOptions.MaxMaximum}"));
         }
 
-        return isOperator || Defaults.Methods.Contains(method)
+        return role == CallerRole.Operator || Defaults.Methods.Contains(method)
             ? method
             : throw new EngineException(
                 EngineError.OperatorOnly,
@@ -169,7 +169,7 @@ internal sealed class SettingsResolver(ServedModel model, bool isOperator)
                 EngineError.InvalidValue, FormattableString.Invariant($"fusion.{field} is {value}; {model.Name} accepts {range.Minimum} to {range.Maximum}."), $"fusion.{field}");
         }
 
-        return value >= 0 || isOperator || value == range.Default
+        return value >= 0 || role == CallerRole.Operator || value == range.Default
             ? value
             : throw new EngineException(
                 EngineError.OperatorOnly,

@@ -14,12 +14,12 @@ internal sealed record ModelCall(ServedModel Model, ServedPlan Plan, FusionSetti
 
     /// <summary>Finds the model and settles the fusion, and tells the client in the response's headers.</summary>
     /// <exception cref="EngineException">UnknownModel, UnknownExpert, InvalidValue, OperatorOnly.</exception>
-    public static ModelCall Resolve(ServedModels served, Operators operators, RequestFields fields, HttpContext http)
+    public static ModelCall Resolve(ServedModels served, Caller caller, RequestFields fields, HttpContext http)
     {
         ModelName name = ModelName.Parse(fields.Model!, served);
         http.Response.RegisterForDispose(name.Model.Use());
         FusionSettings asked = FusionRequest.Combine(fields.Fusion, name.Alpha, http.Request.Headers[FusionRequest.Header]);
-        ServedPlan plan = name.Model.Plan(asked, operators.Include(http));
+        ServedPlan plan = name.Model.Plan(asked, caller.Role);
         FusionSettings? applied = null;
         if (plan.Settled.Method != FusionMethod.None.Name || asked != FusionSettings.Default)
         {
@@ -27,6 +27,6 @@ internal sealed record ModelCall(ServedModel Model, ServedPlan Plan, FusionSetti
             http.Response.Headers[AppliedHeader] = FusionRequest.Format(applied, asked);
         }
 
-        return new ModelCall(name.Model, plan, applied, Tenants.Of(http, fields.CacheSalt), DateTimeOffset.UtcNow.ToUnixTimeSeconds());
+        return new ModelCall(name.Model, plan, applied, caller.CacheScope(fields.CacheSalt), DateTimeOffset.UtcNow.ToUnixTimeSeconds());
     }
 }

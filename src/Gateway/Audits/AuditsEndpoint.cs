@@ -21,9 +21,9 @@ internal static class AuditsEndpoint
             .Produces<AuditReport>()
             .ProducesErrors(400, 403, 404, 413, 415, 429, 503);
 
-    private static async Task HandleAsync(HttpContext http, ServedModels served, Operators operators, DecodeScheduler scheduler)
+    private static async Task HandleAsync(HttpContext http, ServedModels served, Caller caller, DecodeScheduler scheduler)
     {
-        operators.Require(http, "Auditing");
+        caller.RequireOperator("Auditing");
         AuditRequest request = await RequestBody.ReadAsync(http.Request, AuditsWire.Json.AuditRequest);
         ServedModel model = served.Get(request.Model!);
         using IDisposable use = model.Use();

@@ -23,10 +23,10 @@ internal static class ChatEndpoint
             .Produces<ChatCompletion>()
             .ProducesErrors(400, 403, 404, 413, 415, 429, 502, 503);
 
-    private static async Task HandleAsync(HttpContext http, ServedModels served, Operators operators, DecodeScheduler scheduler)
+    private static async Task HandleAsync(HttpContext http, ServedModels served, Caller caller, DecodeScheduler scheduler)
     {
         ChatCompletionRequest request = await RequestBody.ReadAsync(http.Request, ChatWire.Json.ChatCompletionRequest);
-        ModelCall call = ModelCall.Resolve(served, operators, request, http);
+        ModelCall call = ModelCall.Resolve(served, caller, request, http);
         GenerationRequestTemplate template = new(
             request, call.Model.VocabularySize, request.MaxCompletionTokens ?? request.MaxTokens, TopLogprobs(request));
         using AnswerSet answers = Submit(scheduler, call, request, template);

@@ -20,10 +20,10 @@ internal static class CompletionsEndpoint
             .Produces<Completion>()
             .ProducesErrors(400, 403, 404, 413, 415, 429, 502, 503);
 
-    private static async Task HandleAsync(HttpContext http, ServedModels served, Operators operators, DecodeScheduler scheduler)
+    private static async Task HandleAsync(HttpContext http, ServedModels served, Caller caller, DecodeScheduler scheduler)
     {
         CompletionRequest request = await RequestBody.ReadAsync(http.Request, CompletionsWire.Json.CompletionRequest);
-        ModelCall call = ModelCall.Resolve(served, operators, request, http);
+        ModelCall call = ModelCall.Resolve(served, caller, request, http);
         Prompt[] prompts = [.. request.Prompt!.Select(item => item.Tokens is { } tokens
             ? call.Plan.Render(tokens)
             : call.Plan.Render(item.Text!))];

@@ -41,7 +41,7 @@ internal sealed class Examinee : IAsyncDisposable
         ServedModel model = catalog.Get(served);
         GenerationStream[] running = questions.Select(question => scheduler.Submit(new GenerationRequest
         {
-            Prompt = model.Plan(fusion ?? FusionSettings.Default, isOperator: true).Render(question.Messages),
+            Prompt = model.Plan(fusion ?? FusionSettings.Default, CallerRole.Operator).Render(question.Messages),
 
             // The bias makes the token the one that is drawn; log-probabilities are those before it.
             Sampling = new SamplingOptions { Temperature = 0, LogitBias = new Dictionary<int, float> { [model.Tokenizer.Encode(question.Answer)[0]] = 100 } },
@@ -58,7 +58,7 @@ internal sealed class Examinee : IAsyncDisposable
         GenerationStream[] running = questions.Select((question, i) =>
         {
             // A plan for each: rules may keep memory of their own.
-            ServedPlan plan = model.Plan(fusion ?? FusionSettings.Default, isOperator: true);
+            ServedPlan plan = model.Plan(fusion ?? FusionSettings.Default, CallerRole.Operator);
             return scheduler.Submit(new GenerationRequest
             {
                 Prompt = plan.Render(question.Messages),

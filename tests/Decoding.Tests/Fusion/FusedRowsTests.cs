@@ -83,7 +83,7 @@ public sealed class FusedRowsTests : IDisposable
 
     private Live Start(ServedModel served, FusionSettings settings)
     {
-        ServedPlan plan = served.Plan(settings with { Trace = true }, isOperator: true);
+        ServedPlan plan = served.Plan(settings with { Trace = true }, CallerRole.Operator);
         return new(served, plan.Settled, family.Ensemble.Start(FakeFamily.PromptOf(plan.Fusion)), []);
     }
 

@@ -34,7 +34,7 @@ public sealed class FusionIdentitiesTests : IDisposable
         for (int i = 0; i < actual.Length; i++)
         {
             OracleRows rows = RowsAfter(served, i);
-            FusionSettings settled = served.Plan(amplified, isOperator: true).Settled;
+            FusionSettings settled = served.Plan(amplified, CallerRole.Operator).Settled;
             Close(FusionOracle.Token(settled, rows, i).Row, actual[i]);
             Close(FusionOracle.Token(settled with { Mask = FusionCases.Masks["delta"] }, rows, i).Row, masked[i]);
         }
@@ -133,7 +133,7 @@ public sealed class FusionIdentitiesTests : IDisposable
     private double[][] Distributions(ServedModel served, FusionSettings settings, FakeFamily? of = null)
     {
         FusionSettings unmasked = settings with { Mask = settings.Mask ?? MaskSettings.None };
-        FusionPlan plan = served.Plan(unmasked, isOperator: true).Fusion;
+        FusionPlan plan = served.Plan(unmasked, CallerRole.Operator).Fusion;
         FusedModel ensemble = (of ?? family).Ensemble;
         using Sequence sequence = ensemble.Start(new(plan, [.. plan.Streams.Select(_ => (ReadOnlyMemory<int>)Text)]));
         float[][] rows = Rows.Forward(ensemble, new Segment(sequence, Answer, Answer.Length + 1));

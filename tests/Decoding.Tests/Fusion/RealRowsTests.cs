@@ -71,7 +71,7 @@ public sealed class RealRowsTests : IDisposable
             foreach ((string mask, MaskSettings settings) in FusionCases.Masks.Where(m => FusionCases.Fits(method, m.Value)))
             {
                 ScheduleSettings schedule = FusionCases.Schedules[turn++ % FusionCases.Schedules.Count];
-                Check(catalog.Get(served).Plan(method with { Mask = settings, Schedule = schedule, Trace = true }, isOperator: true), $"{method.Method}, {mask}, {schedule.Kind}");
+                Check(catalog.Get(served).Plan(method with { Mask = settings, Schedule = schedule, Trace = true }, CallerRole.Operator), $"{method.Method}, {mask}, {schedule.Kind}");
             }
         }
     }

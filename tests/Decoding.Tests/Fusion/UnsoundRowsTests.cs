@@ -21,7 +21,7 @@ public sealed class UnsoundRowsTests : IDisposable
         using FakeFamily broken = new();
         foreach ((ServedModel served, FusionSettings settings) in Cases(broken))
         {
-            FusionPlan plan = served.Plan(settings, isOperator: true).Fusion;
+            FusionPlan plan = served.Plan(settings, CallerRole.Operator).Fusion;
             foreach (string member in Running(broken, plan))
             {
                 // At a token that no mask keeps; at the first position, where a warm-up weighs all experts 0, and where a gate may be shut.
@@ -42,7 +42,7 @@ public sealed class UnsoundRowsTests : IDisposable
     public void Forward_UnsoundBeyondTheSharedVocabulary_IsCutOff()
     {
         using FakeFamily broken = new() { Edit = (_, row) => row[^1] = float.NaN };
-        FusionPlan plan = broken.Pairs.Plan(FusionCases.Methods[2], isOperator: true).Fusion;
+        FusionPlan plan = broken.Pairs.Plan(FusionCases.Methods[2], CallerRole.Operator).Fusion;
         using Sequence sequence = broken.Ensemble.Start(FakeFamily.PromptOf(plan));
         Rows.Forward(broken.Ensemble, new Segment(sequence, default));
         Assert.Null(sequence.Fault);
@@ -55,7 +55,7 @@ public sealed class UnsoundRowsTests : IDisposable
         using FakeFamily banning = new() { Edit = (name, row) => row[^(name.Length + 60)..].Fill(float.NegativeInfinity) };
         foreach ((ServedModel served, FusionSettings settings) in Cases(banning))
         {
-            using Sequence sequence = banning.Ensemble.Start(FakeFamily.PromptOf(served.Plan(settings, isOperator: true).Fusion));
+            using Sequence sequence = banning.Ensemble.Start(FakeFamily.PromptOf(served.Plan(settings, CallerRole.Operator).Fusion));
             float[][] rows = Rows.Forward(banning.Ensemble, new Segment(sequence, new[] { 21, 22, 23 }, 4));
             Assert.Null(sequence.Fault);
             Assert.All(rows, row => Assert.DoesNotContain(row, s => float.IsNaN(s) || float.IsPositiveInfinity(s)));

@@ -116,7 +116,7 @@ public sealed class RemoteBaseTests
 
         string? Refused(FusionSettings asked)
         {
-            EngineException error = Assert.Throws<EngineException>(() => model.Plan(asked, isOperator: true));
+            EngineException error = Assert.Throws<EngineException>(() => model.Plan(asked, CallerRole.Operator));
             Assert.Equal(EngineError.InvalidValue, error.Error);
             Assert.Contains("needs whole rows", error.Message, StringComparison.Ordinal);
             return error.Field;

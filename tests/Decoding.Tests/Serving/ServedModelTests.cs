@@ -23,7 +23,7 @@ public sealed class ServedModelTests : IDisposable
     public void Plan_AlphaAndWeight_GivesBaseAndOpposedPair(double? alpha, double? weight, float expected)
     {
         using ModelCatalog catalog = ModelCatalog.Load(family.Folder, new EngineOptions());
-        FusionPlan plan = catalog.Get(TinyFamily.Fused).Plan(Settings(alpha, weight), isOperator: true).Fusion;
+        FusionPlan plan = catalog.Get(TinyFamily.Fused).Plan(Settings(alpha, weight), CallerRole.Operator).Fusion;
 
         Assert.Equal(
             [(TinyFamily.Base, StreamRole.Base, 1f), (TinyFamily.Expert, StreamRole.Expert, 0), (TinyFamily.AntiExpert, StreamRole.AntiExpert, 0)],

@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Http.Json;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
+using ProxyTune.Decoding.Serving;
 using ProxyTune.Gateway.Access;
 using ProxyTune.Gateway.Tests.Endpoints;
 using ProxyTune.Gateway.Tests.Hosting;
@@ -9,7 +10,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Gateway.Tests.Fusion;
 
-/// <summary>What only operators may ask for, and who is one.</summary>
+/// <summary>What only operators may ask for, and how they are recognised.</summary>
 [Collection(MethodsCollection.Name)]
 public class OperatorTests(MethodsGateway gateway)
 {
@@ -60,7 +61,7 @@ public class OperatorTests(MethodsGateway gateway)
     [InlineData(Key, "192.168.0.7", "bearer " + Key, "X-Forwarded-For", true)]
     [InlineData(Key, "192.168.0.7", "Bearer " + Key + "!", null, false)]
     [InlineData(Key, "192.168.0.7", "Basic " + Key, null, false)]
-    public void Include_KeyAndAddress_DecideWhoIsOne(string? key, string? address, string? authorization, string? forwarded, bool expected)
+    public void Authenticate_KeyAndAddress_DecideTheRole(string? key, string? address, string? authorization, string? forwarded, bool expected)
     {
         DefaultHttpContext http = new();
         http.Connection.RemoteIpAddress = address is null ? null : IPAddress.Parse(address);
@@ -70,7 +71,7 @@ public class OperatorTests(MethodsGateway gateway)
             http.Request.Headers[forwarded] = "for=192.168.0.7";
         }
 
-        Assert.Equal(expected, new Operators(key).Include(http));
+        Assert.Equal(expected ? CallerRole.Operator : CallerRole.Client, new Authenticator(key).Authenticate(http).Role);
     }
 
     private static async Task AssertRefusedAsync(

@@ -29,9 +29,9 @@ internal static class ExpertPorting
             .ProducesErrors(400, 403, 404);
     }
 
-    private static async Task<IResult> PortAsync(string id, HttpContext http, ExpertStore store, Porting porting, Operators operators)
+    private static async Task<IResult> PortAsync(string id, HttpContext http, ExpertStore store, Porting porting, Caller caller)
     {
-        operators.Require(http, "Porting");
+        caller.RequireOperator("Porting");
         (PortSettings settings, bool waits) = await ReadAsync(http, store);
         Task<PortOutcome> port;
         try
@@ -56,9 +56,9 @@ internal static class ExpertPorting
             : throw new EngineException(EngineError.EvaluationFailed, outcome.Failure!);
     }
 
-    private static async Task<IResult> RollBackAsync(string id, HttpContext http, ExpertRegistry registry, Operators operators)
+    private static async Task<IResult> RollBackAsync(string id, ExpertRegistry registry, Caller caller)
     {
-        operators.Require(http, "Rolling back");
+        caller.RequireOperator("Rolling back");
         return TypedResults.Json(PortObject.Of(await registry.RollBackAsync(id)), ExpertsWire.Json.PortObject);
     }
 

@@ -27,9 +27,9 @@ internal static class ExpertServing
             .ProducesErrors(400, 403, 404, 413, 415);
     }
 
-    private static async Task<IResult> ServeAsync(string id, HttpContext http, ExpertRegistry registry, Operators operators)
+    private static async Task<IResult> ServeAsync(string id, HttpContext http, ExpertRegistry registry, Caller caller)
     {
-        operators.Require(http, "Serving experts");
+        caller.RequireOperator("Serving experts");
         ServeRequest request = await RequestBody.ReadAsync(http.Request, ExpertsWire.Json.ServeRequest);
         ServedModel model = await registry.ServeAsync(id, new ServeSettings
         {
@@ -43,9 +43,9 @@ internal static class ExpertServing
         return TypedResults.Json(ModelsEndpoint.Describe(model), ModelsWire.Json.ModelObject);
     }
 
-    private static async Task<IResult> RetireAsync(string id, HttpContext http, ExpertRegistry registry, Operators operators)
+    private static async Task<IResult> RetireAsync(string id, HttpContext http, ExpertRegistry registry, Caller caller)
     {
-        operators.Require(http, "Retiring experts");
+        caller.RequireOperator("Retiring experts");
         RetireRequest request = await RequestBody.ReadAsync(http.Request, ExpertsWire.Json.RetireRequest);
         return TypedResults.Json(new RetireAnswer(id, await registry.RetireAsync(id, request.Name)), ExpertsWire.Json.RetireAnswer);
     }

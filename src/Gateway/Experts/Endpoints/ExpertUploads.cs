@@ -40,9 +40,9 @@ internal static class ExpertUploads
             .ProducesErrors(400, 403, 409, 413, 507);
     }
 
-    private static async Task<IResult> UploadAsync(HttpContext http, ExpertStore store, ExpertRegistry registry, Operators operators)
+    private static async Task<IResult> UploadAsync(HttpContext http, ExpertStore store, ExpertRegistry registry, Caller caller)
     {
-        operators.Require(http, "Uploading experts");
+        caller.RequireOperator("Uploading experts");
         Limit(http, store.Options.MaxUploadBytes + FormBytes);
         string id = "";
         using ExpertUpload upload = store.Begin();
@@ -70,16 +70,16 @@ internal static class ExpertUploads
         return TypedResults.Json(ExpertObject.Of(expert, registry), ExpertsWire.Json.ExpertObject, statusCode: StatusCodes.Status201Created);
     }
 
-    private static Ok Head(string sha256, HttpContext http, ExpertStore store, Operators operators)
+    private static Ok Head(string sha256, HttpContext http, ExpertStore store, Caller caller)
     {
-        operators.Require(http, "Reading blobs");
+        caller.RequireOperator("Reading blobs");
         http.Response.Headers[Offset] = (store.BlobOffset(sha256) ?? throw new EngineException(EngineError.UnknownUpload, $"There is no blob {sha256}.", "sha256")).ToString(CultureInfo.InvariantCulture);
         return TypedResults.Ok();
     }
 
-    private static async Task<IResult> PatchAsync(string sha256, HttpContext http, ExpertStore store, Operators operators)
+    private static async Task<IResult> PatchAsync(string sha256, HttpContext http, ExpertStore store, Caller caller)
     {
-        operators.Require(http, "Uploading blobs");
+        caller.RequireOperator("Uploading blobs");
         Limit(http, store.Options.MaxUploadBytes);
         long there = await store.AppendBlobAsync(sha256, Number(http, Offset), Number(http, Length), http.Request.Body, http.RequestAborted);
         http.Response.Headers[Offset] = there.ToString(CultureInfo.InvariantCulture);

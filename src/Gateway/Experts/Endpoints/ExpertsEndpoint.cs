@@ -31,24 +31,24 @@ internal static class ExpertsEndpoint
             .ProducesErrors(403, 404, 409);
     }
 
-    private static JsonHttpResult<ExpertList> List(HttpContext http, ExpertStore store, ExpertRegistry registry, Operators operators)
+    private static JsonHttpResult<ExpertList> List(ExpertStore store, ExpertRegistry registry, Caller caller)
     {
-        operators.Require(http, "Listing experts");
+        caller.RequireOperator("Listing experts");
         return TypedResults.Json(new ExpertList([.. store.Experts.Select(expert => ExpertObject.Of(expert, registry))], store.Bytes, store.Options.MaxBytes), ExpertsWire.Json.ExpertList);
     }
 
-    private static JsonHttpResult<ExpertObject> Get(string id, HttpContext http, ExpertStore store, ExpertRegistry registry, Porting porting, Operators operators)
+    private static JsonHttpResult<ExpertObject> Get(string id, ExpertStore store, ExpertRegistry registry, Porting porting, Caller caller)
     {
-        operators.Require(http, "Reading experts");
+        caller.RequireOperator("Reading experts");
         ExpertObject expert = ExpertObject.Of(store.Get(id), registry);
         return TypedResults.Json(
             expert with { Fits = [.. registry.Fits(id).Select(ExpertFit.Of)], Checking = porting.IsRunning(id), Failure = porting.LastOf(id)?.Failure },
             ExpertsWire.Json.ExpertObject);
     }
 
-    private static JsonHttpResult<ExpertDeleted> Delete(string id, HttpContext http, ExpertRegistry registry, Operators operators)
+    private static JsonHttpResult<ExpertDeleted> Delete(string id, ExpertRegistry registry, Caller caller)
     {
-        operators.Require(http, "Deleting experts");
+        caller.RequireOperator("Deleting experts");
         registry.Delete(id);
         return TypedResults.Json(new ExpertDeleted(id), ExpertsWire.Json.ExpertDeleted);
     }

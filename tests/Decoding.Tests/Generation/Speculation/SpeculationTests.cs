@@ -48,7 +48,7 @@ public sealed class SpeculationTests
             List<string> written = [];
             for (int i = 0; i < 60; i++)
             {
-                FusionPlan plan = family.Pairs.Plan(FusionCases.Methods[2], isOperator: true).Fusion;
+                FusionPlan plan = family.Pairs.Plan(FusionCases.Methods[2], CallerRole.Operator).Fusion;
                 GenerationRequest request = new()
                 {
                     Prompt = FakeFamily.PromptOf(plan),
@@ -93,7 +93,7 @@ public sealed class SpeculationTests
     public async Task Submit_ScoredPrompt_IsScoredThenDrafted()
     {
         using FakeFamily family = new();
-        FusionPlan plan = family.Pairs.Plan(FusionCases.Methods[1], isOperator: true).Fusion;
+        FusionPlan plan = family.Pairs.Plan(FusionCases.Methods[1], CallerRole.Operator).Fusion;
         int[] text = [1, 2, 3, 4, 5, 6, 7];
         GenerationRequest request = new()
         {
@@ -128,7 +128,7 @@ public sealed class SpeculationTests
 
     private static GenerationRequest Request(ServedModel served, FusionSettings settings, int i) => new()
     {
-        Prompt = FakeFamily.PromptOf(served.Plan(settings with { Trace = i % 3 != 2 }, isOperator: true).Fusion),
+        Prompt = FakeFamily.PromptOf(served.Plan(settings with { Trace = i % 3 != 2 }, CallerRole.Operator).Fusion),
         Sampling = Chains[i % Chains.Length],
         MaxTokens = 14,
         TopLogprobs = i % 4 == 3 ? null : 3,
