@@ -28,7 +28,7 @@ internal sealed class PeerModels : IDisposable
             }
 
             GgufExporter.Export(full, Gguf(name), bits);
-            NeverEnd(Path.Combine(Folder, name, "genai_config.json"), VocabularySize = CheckpointConfig.Read(full).VocabularySize);
+            NeverEnd(Path.Combine(Folder, name, "genai_config.json"), VocabularySize = DecoderSpec.Read(full).VocabularySize);
         }
 
         File.WriteAllText(Path.Combine(Folder, "catalog.json"), $$"""
@@ -49,7 +49,7 @@ internal sealed class PeerModels : IDisposable
 
     public string Describe(string name)
     {
-        CheckpointConfig config = CheckpointConfig.Read(Path.Combine(Folder, name));
+        DecoderSpec config = DecoderSpec.Read(Path.Combine(Folder, name));
         return $"{name} {config.Layers} layers, {config.HiddenSize} wide, {config.IntermediateSize} neurons, {new FileInfo(Gguf(name)).Length / 1e6:0.0} MB";
     }
 

@@ -9,7 +9,7 @@ namespace ProxyTune.Testing;
 /// </summary>
 public sealed class SlowLlama(string folder)
 {
-    private readonly CheckpointConfig config = CheckpointConfig.Read(folder);
+    private readonly DecoderSpec config = DecoderSpec.Read(folder);
     private readonly Dictionary<string, float[]> weights = ReadWeights(folder);
 
     /// <returns>A row of logits for each position.</returns>

@@ -33,7 +33,7 @@ public static class WidenedModel
             File.Copy(file, Path.Combine(target, Path.GetFileName(file)), overwrite: true);
         }
 
-        CheckpointConfig narrow = CheckpointConfig.Read(source), wide = widening.Of(narrow);
+        DecoderSpec narrow = DecoderSpec.Read(source), wide = widening.Of(narrow);
         WriteConfig(Path.Combine(target, "config.json"), wide);
         using (SafetensorsFile file = SafetensorsFile.Open(Path.Combine(source, Weights)))
         {
@@ -43,7 +43,7 @@ public static class WidenedModel
         LlamaExporter.Export(target, target, bits: bits);
     }
 
-    private static float[] Widen(SafetensorsFile file, CheckpointConfig narrow, string name, int[] shape, Widening widening)
+    private static float[] Widen(SafetensorsFile file, DecoderSpec narrow, string name, int[] shape, Widening widening)
     {
         string[] words = name.Split('.');
         bool isLayer = words[1] == "layers";
@@ -71,7 +71,7 @@ public static class WidenedModel
         return result;
     }
 
-    private static void WriteConfig(string path, CheckpointConfig wide)
+    private static void WriteConfig(string path, DecoderSpec wide)
     {
         JsonNode json = JsonNode.Parse(File.ReadAllText(path))!;
         json["hidden_size"] = wide.HiddenSize;

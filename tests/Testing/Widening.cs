@@ -11,7 +11,7 @@ namespace ProxyTune.Testing;
 /// <param name="Layers">Times the layers.</param>
 public sealed record Widening(int Hidden = 1, int Intermediate = 1, int Heads = 1, int Layers = 1)
 {
-    internal CheckpointConfig Of(CheckpointConfig config) => config with
+    internal DecoderSpec Of(DecoderSpec config) => config with
     {
         HiddenSize = Hidden * config.HiddenSize,
         IntermediateSize = Intermediate * config.IntermediateSize,

@@ -50,7 +50,7 @@ public sealed class ProgramTests : IDisposable
 
     private string Config(string output, double epochs)
     {
-        string model = Tiny.SaveTextModel(Path.Combine(folder, "small"), Tiny.TextConfig, seed: 1);
+        string model = Tiny.SaveTextModel(Path.Combine(folder, "small"), Tiny.TextSpec, seed: 1);
         SftSettings settings = new(model, Tiny.SaveExamples(folder, Tiny.Examples), output, new OptimizerSettings(1e-3), epochs, EndOfAnswer: "<|end|>", Threads: 1);
         string path = Path.Combine(folder, "run.json");
         File.WriteAllText(path, SettingsFile.ToNode(settings).ToJsonString());

@@ -1,3 +1,4 @@
+using ProxyTune.Checkpoints.Architectures;
 using System.Text.Json;
 using ProxyTune.Decoding.Text;
 using ProxyTune.Trainer.Data;
@@ -13,18 +14,30 @@ internal static class Tiny
 {
     public const int EndOfText = 0;
 
-    public static LlamaConfig Config { get; } = new(
-        HiddenSize: 16, IntermediateSize: 24, NumHiddenLayers: 2, NumAttentionHeads: 4, NumKeyValueHeads: 2, VocabSize: 40, MaxPositionEmbeddings: 32, HeadDim: 6, EosTokenId: EndOfText);
+    public static DecoderSpec Spec { get; } = new()
+    {
+        VocabularySize = 40,
+        HiddenSize = 16,
+        IntermediateSize = 24,
+        Layers = 2,
+        Heads = 4,
+        KeyValueHeads = 2,
+        HeadSize = 6,
+        ContextLength = 32,
+        NormEpsilon = 1e-5,
+        TiedHead = true,
+        EndIds = [EndOfText],
+    };
 
     /// <summary>For models with a tokenizer: the special tokens, 256 bytes and a few merges.</summary>
-    public static LlamaConfig TextConfig { get; } = Config with { VocabSize = 300, MaxPositionEmbeddings = 64 };
+    public static DecoderSpec TextSpec { get; } = Spec with { VocabularySize = 300, ContextLength = 64 };
 
     public static string NewFolder() => Directory.CreateTempSubdirectory("trainer-").FullName;
 
     /// <summary>Weights large enough that every part of the model matters.</summary>
-    public static LlamaModel Model(LlamaConfig config, long seed = 1)
+    public static LlamaModel Model(DecoderSpec spec, long seed = 1)
     {
-        LlamaModel model = new(config, trainable: true);
+        LlamaModel model = new(spec, trainable: true);
         using DisposeScope scope = NewDisposeScope();
         using Generator generator = new((ulong)seed);
         model.Parameters.Values.copy_(randn(model.Parameters.Values.numel(), generator: generator) * 0.4);
@@ -42,8 +55,8 @@ internal static class Tiny
     public static int[] Document(long index)
     {
         Random random = new((int)index);
-        int first = random.Next(Config.VocabSize);
-        return [.. Enumerable.Range(first, random.Next(8, 40)).Select(i => 1 + i % (Config.VocabSize - 1))];
+        int first = random.Next(Spec.VocabularySize);
+        return [.. Enumerable.Range(first, random.Next(8, 40)).Select(i => 1 + i % (Spec.VocabularySize - 1))];
     }
 
     public static Example[] Examples { get; } =
@@ -57,14 +70,14 @@ internal static class Tiny
     }
 
     /// <summary>A checkpoint with tokenizer and chat template.</summary>
-    public static string SaveTextModel(string folder, LlamaConfig config, long seed)
+    public static string SaveTextModel(string folder, DecoderSpec spec, long seed)
     {
         Directory.CreateDirectory(folder);
         IEnumerable<string> texts = Examples.Select(e => e.Messages[0].Content + e.Answer);
-        File.WriteAllText(Path.Combine(folder, "tokenizer.json"), BpeTrainer.Train(texts, Chat.SpecialTokens, config.VocabSize).ToJsonString());
+        File.WriteAllText(Path.Combine(folder, "tokenizer.json"), BpeTrainer.Train(texts, Chat.SpecialTokens, spec.VocabularySize).ToJsonString());
         File.WriteAllText(Path.Combine(folder, "chat_template.jinja"), Chat.Template);
-        using LlamaModel model = new(config, trainable: false);
-        LlamaLayout.Initialise(model.Parameters, config, seed);
+        using LlamaModel model = new(spec, trainable: false);
+        FreshWeights.Draw(model.Parameters, spec, seed);
         ModelFolder.Save(folder, model, folder);
         return folder;
     }

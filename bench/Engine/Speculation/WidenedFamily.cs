@@ -55,7 +55,7 @@ internal sealed class WidenedFamily : IDisposable
 
     public string Describe(string model)
     {
-        CheckpointConfig config = CheckpointConfig.Read(Path.Combine(Folder, model));
+        DecoderSpec config = DecoderSpec.Read(Path.Combine(Folder, model));
         return $"`{model}` with {config.Layers} layers, {config.HiddenSize} wide, {config.Heads} heads, {config.IntermediateSize} neurons";
     }
 

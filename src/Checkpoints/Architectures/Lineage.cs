@@ -2,7 +2,6 @@ using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text;
-using System.Text.Json;
 using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Checkpoints.Architectures;
@@ -14,9 +13,8 @@ namespace ProxyTune.Checkpoints.Architectures;
 /// <remarks>A quantised export has no such tensors any more and carries the hash in lineage.json: <c>{"weights": "..."}</c>.</remarks>
 public static class Lineage
 {
-    public const string FileName = "lineage.json";
+    public const string FileName = FileNames.Lineage;
 
-    private const string Checkpoint = "model.safetensors";
     private const int PieceElements = 1 << 18;
 
     /// <summary>The hash of model.safetensors where the folder has one, else what its lineage.json says, else null: nothing is known.</summary>
@@ -24,16 +22,13 @@ public static class Lineage
     /// <exception cref="EngineException">InvalidModelFolder: model.safetensors is broken, or lineage.json is no such object.</exception>
     public static string? Of(string folder)
     {
-        string checkpoint = Path.Combine(folder, Checkpoint), carried = Path.Combine(folder, FileName);
+        string checkpoint = Path.Combine(folder, FileNames.Weights), carried = Path.Combine(folder, FileName);
         return File.Exists(checkpoint) ? OfWeights(checkpoint) : File.Exists(carried) ? Read(carried) : null;
     }
 
     /// <summary>Says of a folder without a checkpoint from which weights it was made.</summary>
     public static void Write(string folder, string weights) =>
         File.WriteAllText(Path.Combine(folder, FileName), $"{{ \"weights\": \"{weights}\" }}\n");
-
-    /// <summary>Whether a text is a hash as they are written here: 64 digits of lower-case hex.</summary>
-    public static bool IsHash(string? text) => text?.Length == 2 * SHA256.HashSizeInBytes && text.All(char.IsAsciiHexDigitLower);
 
     private static string OfWeights(string path)
     {
@@ -54,19 +49,7 @@ public static class Lineage
 
     private static string Read(string path)
     {
-        try
-        {
-            using JsonDocument json = JsonDocument.Parse(File.ReadAllBytes(path));
-            string? weights = json.RootElement.ValueKind == JsonValueKind.Object && json.RootElement.TryGetProperty("weights", out JsonElement value) && value.ValueKind == JsonValueKind.String
-                ? value.GetString()
-                : null;
-            return IsHash(weights)
-                ? weights!
-                : throw new EngineException(EngineError.InvalidModelFolder, $"{path}: weights is {weights ?? "missing"}; accepted is a SHA-256 in lower-case hex.", path);
-        }
-        catch (JsonException error)
-        {
-            throw new EngineException(EngineError.InvalidModelFolder, $"{path}: {error.Message}", path, error);
-        }
+        JsonFields fields = JsonFields.Read(path);
+        return fields.FindText("weights") is { } weights && ContentHash.IsHash(weights) ? weights : throw fields.Wrong("weights", "a SHA-256 in lower-case hex");
     }
 }

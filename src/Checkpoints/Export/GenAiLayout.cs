@@ -1,4 +1,3 @@
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using ProxyTune.Checkpoints.Architectures;
 using ProxyTune.Checkpoints.Formats;
@@ -8,30 +7,28 @@ namespace ProxyTune.Checkpoints.Export;
 /// <summary>genai_config.json, by which onnxruntime-genai knows a folder.</summary>
 internal static class GenAiLayout
 {
-    private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
-
     /// <param name="headSize">Of the graph's cache.</param>
-    public static void WriteConfig(string folder, string graphFile, CheckpointConfig config, int headSize)
+    public static void WriteConfig(string folder, string graphFile, DecoderSpec spec, int headSize)
     {
         JsonObject json = new()
         {
             ["model"] = new JsonObject
             {
                 ["type"] = "llama",
-                ["bos_token_id"] = config.BeginId ?? config.EndIds[0],
-                ["eos_token_id"] = config.EndIds is [var only] ? only : new JsonArray([.. config.EndIds.Select(id => (JsonNode)id)]),
-                ["pad_token_id"] = config.EndIds[0],
-                ["vocab_size"] = config.VocabularySize,
-                ["context_length"] = config.ContextLength,
+                ["bos_token_id"] = spec.BeginId ?? spec.EndIds[0],
+                ["eos_token_id"] = spec.EndIds is [var only] ? only : new JsonArray([.. spec.EndIds.Select(id => (JsonNode)id)]),
+                ["pad_token_id"] = spec.EndIds[0],
+                ["vocab_size"] = spec.VocabularySize,
+                ["context_length"] = spec.ContextLength,
                 ["decoder"] = new JsonObject
                 {
                     ["session_options"] = new JsonObject { ["provider_options"] = new JsonArray() },
                     ["filename"] = graphFile,
                     ["head_size"] = headSize,
-                    ["hidden_size"] = config.HiddenSize,
-                    ["num_attention_heads"] = config.Heads,
-                    ["num_hidden_layers"] = config.Layers,
-                    ["num_key_value_heads"] = config.KeyValueHeads,
+                    ["hidden_size"] = spec.HiddenSize,
+                    ["num_attention_heads"] = spec.Heads,
+                    ["num_hidden_layers"] = spec.Layers,
+                    ["num_key_value_heads"] = spec.KeyValueHeads,
                     ["inputs"] = new JsonObject
                     {
                         ["input_ids"] = "input_ids",
@@ -50,10 +47,10 @@ internal static class GenAiLayout
             ["search"] = new JsonObject
             {
                 ["do_sample"] = false,
-                ["max_length"] = config.ContextLength,
+                ["max_length"] = spec.ContextLength,
                 ["past_present_share_buffer"] = true,
             },
         };
-        File.WriteAllText(Path.Combine(folder, GenAiConfig.FileName), json.ToJsonString(Indented) + "\n");
+        File.WriteAllText(Path.Combine(folder, FileNames.GenAiConfig), json.ToJsonString(JsonFields.Indented) + "\n");
     }
 }

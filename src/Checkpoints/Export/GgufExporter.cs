@@ -23,10 +23,10 @@ public static class GgufExporter
             throw new EngineException(EngineError.InvalidValue, $"bits is {bits}; accepted are 4, 8 and {LlamaExporter.FloatBits}.", "bits");
         }
 
-        CheckpointConfig config = CheckpointConfig.Read(checkpoint);
-        using SafetensorsFile file = SafetensorsFile.Open(Path.Combine(checkpoint, "model.safetensors"));
-        List<GgufTensor> tensors = [.. LlamaTensors.InOrder(config).Select(tensor => Tensor(file, config, tensor.Name, tensor.Shape, bits))];
-        if (config.TiedHead && bits != LlamaExporter.FloatBits)
+        DecoderSpec spec = DecoderSpec.Read(checkpoint);
+        using SafetensorsFile file = SafetensorsFile.Open(Path.Combine(checkpoint, FileNames.Weights));
+        List<GgufTensor> tensors = [.. LlamaTensors.InOrder(spec).Select(tensor => Tensor(file, spec, tensor.Name, tensor.Shape, bits))];
+        if (spec.TiedHead && bits != LlamaExporter.FloatBits)
         {
             tensors.Add(tensors[0] with { Name = "output.weight", Type = GgufType.Q8 });
         }
@@ -36,33 +36,33 @@ public static class GgufExporter
             throw new EngineException(EngineError.InvalidValue, $"bits is {bits}, but {odd.Name} has {odd.Shape[^1]} inputs; a multiple of {GgufBlocks.Size} is needed.", "bits");
         }
 
-        GgufFile.Write(path, Metadata(config), tensors);
+        GgufFile.Write(path, Metadata(spec), tensors);
     }
 
-    private static (string, object)[] Metadata(CheckpointConfig config) =>
+    private static (string, object)[] Metadata(DecoderSpec spec) =>
     [
         ("general.architecture", Architecture),
-        ($"{Architecture}.vocab_size", (uint)config.VocabularySize),
-        ($"{Architecture}.context_length", (uint)config.ContextLength),
-        ($"{Architecture}.embedding_length", (uint)config.HiddenSize),
-        ($"{Architecture}.feed_forward_length", (uint)config.IntermediateSize),
-        ($"{Architecture}.block_count", (uint)config.Layers),
-        ($"{Architecture}.attention.head_count", (uint)config.Heads),
-        ($"{Architecture}.attention.head_count_kv", (uint)config.KeyValueHeads),
-        ($"{Architecture}.attention.key_length", (uint)config.HeadSize),
-        ($"{Architecture}.attention.value_length", (uint)config.HeadSize),
-        ($"{Architecture}.attention.layer_norm_rms_epsilon", (float)config.NormEpsilon),
-        ($"{Architecture}.rope.dimension_count", (uint)config.HeadSize),
-        ($"{Architecture}.rope.freq_base", (float)config.RopeTheta),
+        ($"{Architecture}.vocab_size", (uint)spec.VocabularySize),
+        ($"{Architecture}.context_length", (uint)spec.ContextLength),
+        ($"{Architecture}.embedding_length", (uint)spec.HiddenSize),
+        ($"{Architecture}.feed_forward_length", (uint)spec.IntermediateSize),
+        ($"{Architecture}.block_count", (uint)spec.Layers),
+        ($"{Architecture}.attention.head_count", (uint)spec.Heads),
+        ($"{Architecture}.attention.head_count_kv", (uint)spec.KeyValueHeads),
+        ($"{Architecture}.attention.key_length", (uint)spec.HeadSize),
+        ($"{Architecture}.attention.value_length", (uint)spec.HeadSize),
+        ($"{Architecture}.attention.layer_norm_rms_epsilon", (float)spec.NormEpsilon),
+        ($"{Architecture}.rope.dimension_count", (uint)spec.HeadSize),
+        ($"{Architecture}.rope.freq_base", (float)spec.RopeTheta),
         ("tokenizer.ggml.model", "no_vocab"),
     ];
 
-    private static GgufTensor Tensor(SafetensorsFile file, CheckpointConfig config, string name, int[] shape, int bits)
+    private static GgufTensor Tensor(SafetensorsFile file, DecoderSpec spec, string name, int[] shape, int bits)
     {
         bool isFloat = bits == LlamaExporter.FloatBits || shape.Length == 1 || name == LlamaTensors.Embedding;
         GgufType type = isFloat ? GgufType.F32 : bits == 8 || name == LlamaTensors.Head ? GgufType.Q8 : GgufType.Q4;
-        bool isRotated = name.Contains("q_proj", StringComparison.Ordinal) || name.Contains("k_proj", StringComparison.Ordinal);
-        return new(Name(name), shape, type, () => isRotated ? Pairs(file.ReadFloat32(name), config.HeadSize, shape[1]) : file.ReadFloat32(name));
+        bool isRotated = name.Contains(LlamaTensors.Query, StringComparison.Ordinal) || name.Contains(LlamaTensors.Key, StringComparison.Ordinal);
+        return new(Name(name), shape, type, () => isRotated ? Pairs(file.ReadFloat32(name), spec.HeadSize, shape[1]) : file.ReadFloat32(name));
     }
 
     /// <summary>The checkpoint rotates dimension i with i + half, llama.cpp 2i with 2i + 1: rows of a head move.</summary>
@@ -85,14 +85,14 @@ public static class GgufExporter
         LlamaTensors.Head => "output.weight",
         _ => name
             .Replace("model.layers.", "blk.", StringComparison.Ordinal)
-            .Replace("input_layernorm", "attn_norm", StringComparison.Ordinal)
-            .Replace("post_attention_layernorm", "ffn_norm", StringComparison.Ordinal)
-            .Replace("self_attn.q_proj", "attn_q", StringComparison.Ordinal)
-            .Replace("self_attn.k_proj", "attn_k", StringComparison.Ordinal)
-            .Replace("self_attn.v_proj", "attn_v", StringComparison.Ordinal)
-            .Replace("self_attn.o_proj", "attn_output", StringComparison.Ordinal)
-            .Replace("mlp.gate_proj", "ffn_gate", StringComparison.Ordinal)
-            .Replace("mlp.up_proj", "ffn_up", StringComparison.Ordinal)
-            .Replace("mlp.down_proj", "ffn_down", StringComparison.Ordinal),
+            .Replace(LlamaTensors.AttentionNorm, "attn_norm", StringComparison.Ordinal)
+            .Replace(LlamaTensors.FeedForwardNorm, "ffn_norm", StringComparison.Ordinal)
+            .Replace(LlamaTensors.Query, "attn_q", StringComparison.Ordinal)
+            .Replace(LlamaTensors.Key, "attn_k", StringComparison.Ordinal)
+            .Replace(LlamaTensors.Value, "attn_v", StringComparison.Ordinal)
+            .Replace(LlamaTensors.Output, "attn_output", StringComparison.Ordinal)
+            .Replace(LlamaTensors.Gate, "ffn_gate", StringComparison.Ordinal)
+            .Replace(LlamaTensors.Up, "ffn_up", StringComparison.Ordinal)
+            .Replace(LlamaTensors.Down, "ffn_down", StringComparison.Ordinal),
     };
 }

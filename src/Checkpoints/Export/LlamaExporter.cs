@@ -13,14 +13,12 @@ public static class LlamaExporter
     /// <summary>Of a weight that is not quantised.</summary>
     public const int FloatBits = 32;
 
-    private const string WeightsFile = "model.safetensors";
-    private const string GraphFile = "model.onnx";
     private const string PaddedFile = "model.onnx.data";
     private const string QuantizedFile = "model.quantized.data";
 
     private static readonly string[] CopiedFiles =
     [
-        "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja",
+        FileNames.Config, FileNames.GenerationConfig, FileNames.Tokenizer, FileNames.TokenizerConfig, FileNames.SpecialTokens, FileNames.ChatTemplate,
     ];
 
     /// <summary>
@@ -53,10 +51,10 @@ public static class LlamaExporter
         try
         {
             ExportFloat32(checkpoint, full.FullName, patches ?? []);
-            ModelProto graph = ModelProto.Parser.ParseFrom(File.ReadAllBytes(Path.Combine(full.FullName, GraphFile)));
+            ModelProto graph = ModelProto.Parser.ParseFrom(File.ReadAllBytes(Path.Combine(full.FullName, FileNames.Graph)));
             ModelProto quantized = QuantizedGraph.Write(full.FullName, graph, target, QuantizedFile, bits, LlamaGraph.Logits);
-            File.WriteAllBytes(Path.Combine(target, GraphFile), quantized.ToByteArray());
-            Copy([.. CopiedFiles, GenAiConfig.FileName], full.FullName, target);
+            File.WriteAllBytes(Path.Combine(target, FileNames.Graph), quantized.ToByteArray());
+            Copy([.. CopiedFiles, FileNames.GenAiConfig], full.FullName, target);
             Lineage.Write(target, Lineage.Of(full.FullName)!);
         }
         finally
@@ -67,11 +65,16 @@ public static class LlamaExporter
 
     private static void ExportFloat32(string checkpoint, string target, IReadOnlyList<WeightedPatch> patches)
     {
-        CheckpointConfig config = CheckpointConfig.Read(checkpoint);
-        Directory.CreateDirectory(target);
-        using (SafetensorsFile source = SafetensorsFile.Open(Path.Combine(checkpoint, WeightsFile)))
+        DecoderSpec spec = DecoderSpec.Read(checkpoint);
+        if (spec.EndIds.Count == 0)
         {
-            SafetensorsFile.Write(Path.Combine(target, WeightsFile), PatchMerge.Apply(LlamaTensors.ReadInOrder(source, config), patches));
+            throw new EngineException(EngineError.InvalidModelFolder, $"{Path.Combine(checkpoint, FileNames.Config)}: eos_token_id is missing; accepted is a token id or a list of token ids, since no answer ends without one.", checkpoint);
+        }
+
+        Directory.CreateDirectory(target);
+        using (SafetensorsFile source = SafetensorsFile.Open(Path.Combine(checkpoint, FileNames.Weights)))
+        {
+            SafetensorsFile.Write(Path.Combine(target, FileNames.Weights), PatchMerge.Apply(LlamaTensors.ReadInOrder(source, spec), patches));
         }
 
         if (Path.GetFullPath(checkpoint) != Path.GetFullPath(target))
@@ -79,11 +82,11 @@ public static class LlamaExporter
             Copy(CopiedFiles, checkpoint, target);
         }
 
-        using SafetensorsFile file = SafetensorsFile.Open(Path.Combine(target, WeightsFile));
-        LlamaWeights weights = new(config, file, PaddedFile);
+        using SafetensorsFile file = SafetensorsFile.Open(Path.Combine(target, FileNames.Weights));
+        LlamaWeights weights = new(spec, file, PaddedFile);
         WritePadded(Path.Combine(target, PaddedFile), weights);
-        File.WriteAllBytes(Path.Combine(target, GraphFile), LlamaGraph.Build(config, weights).ToByteArray());
-        GenAiLayout.WriteConfig(target, GraphFile, config, weights.HeadSize);
+        File.WriteAllBytes(Path.Combine(target, FileNames.Graph), LlamaGraph.Build(spec, weights).ToByteArray());
+        GenAiLayout.WriteConfig(target, FileNames.Graph, spec, weights.HeadSize);
     }
 
     private static void Copy(IEnumerable<string> names, string from, string to)

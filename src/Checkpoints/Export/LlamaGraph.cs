@@ -19,13 +19,13 @@ internal sealed class LlamaGraph
     /// <summary>Name of the head's output.</summary>
     public const string Logits = "logits";
 
-    private readonly CheckpointConfig config;
+    private readonly DecoderSpec spec;
     private readonly LlamaWeights weights;
     private readonly GraphWriter graph = new("llama");
 
-    private LlamaGraph(CheckpointConfig config, LlamaWeights weights) => (this.config, this.weights) = (config, weights);
+    private LlamaGraph(DecoderSpec spec, LlamaWeights weights) => (this.spec, this.weights) = (spec, weights);
 
-    public static ModelProto Build(CheckpointConfig config, LlamaWeights weights) => new LlamaGraph(config, weights).Build();
+    public static ModelProto Build(DecoderSpec spec, LlamaWeights weights) => new LlamaGraph(spec, weights).Build();
 
     private ModelProto Build()
     {
@@ -34,20 +34,20 @@ internal sealed class LlamaGraph
         string[] shared = Lengths(mask).Concat(RotaryCaches()).ToArray();
         string embedding = graph.External(LlamaTensors.Embedding, weights.Of(LlamaTensors.Embedding));
         string hidden = graph.Node("Gather", "embeddings", "", [embedding, ids]);
-        string normal = Norm("layers.0.input_norm", LlamaTensors.Of(0, "input_layernorm"), hidden);
-        for (int layer = 0; layer < config.Layers; layer++)
+        string normal = Norm("layers.0.input_norm", LlamaTensors.Of(0, LlamaTensors.AttentionNorm), hidden);
+        for (int layer = 0; layer < spec.Layers; layer++)
         {
             string attention = Attention(layer, normal, shared);
-            (normal, hidden) = AddAndNorm($"layers.{layer}.post_attention", LlamaTensors.Of(layer, "post_attention_layernorm"), hidden, attention);
-            (string? next, string? norm) = layer + 1 < config.Layers
-                ? ($"layers.{layer + 1}.input", LlamaTensors.Of(layer + 1, "input_layernorm"))
+            (normal, hidden) = AddAndNorm($"layers.{layer}.post_attention", LlamaTensors.Of(layer, LlamaTensors.FeedForwardNorm), hidden, attention);
+            (string? next, string? norm) = layer + 1 < spec.Layers
+                ? ($"layers.{layer + 1}.input", LlamaTensors.Of(layer + 1, LlamaTensors.AttentionNorm))
                 : ("final", LlamaTensors.FinalNorm);
             (normal, hidden) = AddAndNorm(next, norm, hidden, FeedForward(layer, normal));
         }
 
-        string head = config.TiedHead ? embedding : graph.External(LlamaTensors.Head, weights.Of(LlamaTensors.Head));
+        string head = spec.TiedHead ? embedding : graph.External(LlamaTensors.Head, weights.Of(LlamaTensors.Head));
         Linear(Logits, normal, head);
-        graph.Output(Logits, DataType.Float, "batch_size", "sequence_length", config.VocabularySize);
+        graph.Output(Logits, DataType.Float, "batch_size", "sequence_length", spec.VocabularySize);
         return graph.ToModel();
     }
 
@@ -66,18 +66,18 @@ internal sealed class LlamaGraph
 
     private string[] RotaryCaches()
     {
-        (float[]? cos, float[]? sin) = RotaryCache.Build(config, weights.HeadSize);
+        (float[] cos, float[] sin) = RotaryTable.Of(spec, weights.HeadSize);
         return
         [
-            graph.Constant("cos_cache", cos, config.ContextLength, weights.HeadSize / 2),
-            graph.Constant("sin_cache", sin, config.ContextLength, weights.HeadSize / 2),
+            graph.Constant("cos_cache", cos, spec.ContextLength, weights.HeadSize / 2),
+            graph.Constant("sin_cache", sin, spec.ContextLength, weights.HeadSize / 2),
         ];
     }
 
     private string Attention(int layer, string input, string[] shared)
     {
         string name = $"layers.{layer}.attention";
-        object[] cache = ["batch_size", config.KeyValueHeads, "past_sequence_length", weights.HeadSize];
+        object[] cache = ["batch_size", spec.KeyValueHeads, "past_sequence_length", weights.HeadSize];
         string pastKey = graph.Input($"past_key_values.{layer}.key", DataType.Float, cache);
         string pastValue = graph.Input($"past_key_values.{layer}.value", DataType.Float, cache);
         string qkv = Linear($"layers.{layer}.qkv", input, graph.External($"layers.{layer}.qkv.weight", weights.QueryKeyValue(layer)));
@@ -88,11 +88,11 @@ internal sealed class LlamaGraph
             Contrib,
             [qkv, "", "", pastKey, pastValue, .. shared],
             outputs,
-            Attribute("num_heads", config.Heads),
-            Attribute("kv_num_heads", config.KeyValueHeads),
+            Attribute("num_heads", spec.Heads),
+            Attribute("kv_num_heads", spec.KeyValueHeads),
             Attribute("do_rotary", 1),
             Attribute("rotary_interleaved", 0),
-            Attribute("scale", (float)(1 / Math.Sqrt(config.HeadSize))));
+            Attribute("scale", (float)(1 / Math.Sqrt(spec.HeadSize))));
         cache[2] = "total_sequence_length";
         graph.Output(outputs[1], DataType.Float, cache);
         graph.Output(outputs[2], DataType.Float, cache);
@@ -107,7 +107,7 @@ internal sealed class LlamaGraph
         graph.Node("Split", $"{name}.split", "", [both], halves, Attribute("axis", -1), Attribute("num_outputs", 2));
         string silu = graph.Node("Mul", $"{name}.silu", "", [halves[0], graph.Node("Sigmoid", $"{name}.sigmoid", "", [halves[0]])]);
         string product = graph.Node("Mul", $"{name}.product", "", [silu, halves[1]]);
-        string down = LlamaTensors.Of(layer, "mlp.down_proj");
+        string down = LlamaTensors.Of(layer, LlamaTensors.Down);
         return Linear($"{name}.down", product, graph.External(down, weights.Of(down)));
     }
 
@@ -126,7 +126,7 @@ internal sealed class LlamaGraph
 
     private AttributeProto[] NormAttributes(bool withAxis)
     {
-        AttributeProto epsilon = Attribute("epsilon", (float)config.NormEpsilon);
+        AttributeProto epsilon = Attribute("epsilon", (float)spec.NormEpsilon);
         return withAxis ? [epsilon, Attribute("axis", -1), Attribute("stash_type", 1)] : [epsilon];
     }
 }

@@ -11,16 +11,16 @@ namespace ProxyTune.Checkpoints.Export;
 /// </remarks>
 internal sealed class LlamaWeights
 {
-    private readonly CheckpointConfig config;
+    private readonly DecoderSpec spec;
     private readonly SafetensorsFile file;
     private readonly string fileName;
     private readonly string paddedFileName;
     private readonly HeadPadding heads;
 
-    public LlamaWeights(CheckpointConfig config, SafetensorsFile file, string paddedFileName)
+    public LlamaWeights(DecoderSpec spec, SafetensorsFile file, string paddedFileName)
     {
-        (this.config, this.file, fileName, this.paddedFileName) = (config, file, Path.GetFileName(file.Path), paddedFileName);
-        heads = HeadPadding.Of(config.HeadSize);
+        (this.spec, this.file, fileName, this.paddedFileName) = (spec, file, Path.GetFileName(file.Path), paddedFileName);
+        heads = HeadPadding.Of(spec.HeadSize);
     }
 
     /// <summary>Of the graph and its cache.</summary>
@@ -28,42 +28,42 @@ internal sealed class LlamaWeights
 
     private bool IsPadded => !heads.IsNone;
 
-    private int QueryKeyValueRows => (config.Heads + (2 * config.KeyValueHeads)) * HeadSize;
+    private int QueryKeyValueRows => (spec.Heads + (2 * spec.KeyValueHeads)) * HeadSize;
 
     public WeightRange Of(string tensor) => new(fileName, file.Tensors[tensor].Offset, [.. file.Tensors[tensor].Shape]);
 
     public WeightRange QueryKeyValue(int layer)
     {
-        int[] shape = [QueryKeyValueRows, config.HiddenSize];
+        int[] shape = [QueryKeyValueRows, spec.HiddenSize];
         return IsPadded
             ? new(paddedFileName, PaddedOffset(layer), shape)
-            : new(fileName, file.Tensors[LlamaTensors.Of(layer, "self_attn.q_proj")].Offset, shape);
+            : new(fileName, file.Tensors[LlamaTensors.Of(layer, LlamaTensors.Query)].Offset, shape);
     }
 
     public WeightRange Output(int layer) => IsPadded
-        ? new(paddedFileName, PaddedOffset(layer) + QueryKeyValue(layer).Length, [config.HiddenSize, config.Heads * HeadSize])
-        : Of(LlamaTensors.Of(layer, "self_attn.o_proj"));
+        ? new(paddedFileName, PaddedOffset(layer) + QueryKeyValue(layer).Length, [spec.HiddenSize, spec.Heads * HeadSize])
+        : Of(LlamaTensors.Of(layer, LlamaTensors.Output));
 
     public WeightRange GateUp(int layer) =>
-        new(fileName, file.Tensors[LlamaTensors.Of(layer, "mlp.gate_proj")].Offset, [2 * config.IntermediateSize, config.HiddenSize]);
+        new(fileName, file.Tensors[LlamaTensors.Of(layer, LlamaTensors.Gate)].Offset, [2 * spec.IntermediateSize, spec.HiddenSize]);
 
     /// <summary>For each layer the padded packed q k v and o; nothing where heads need no padding.</summary>
-    public IEnumerable<float[]> Padded() => !IsPadded ? [] : Enumerable.Range(0, config.Layers).SelectMany(layer => new[]
+    public IEnumerable<float[]> Padded() => !IsPadded ? [] : Enumerable.Range(0, spec.Layers).SelectMany(layer => new[]
     {
-        [.. PadRows(layer, "self_attn.q_proj", config.Heads), .. PadRows(layer, "self_attn.k_proj", config.KeyValueHeads), .. PadRows(layer, "self_attn.v_proj", config.KeyValueHeads)],
+        [.. PadRows(layer, LlamaTensors.Query, spec.Heads), .. PadRows(layer, LlamaTensors.Key, spec.KeyValueHeads), .. PadRows(layer, LlamaTensors.Value, spec.KeyValueHeads)],
         PadColumns(layer),
     });
 
     private long PaddedOffset(int layer) =>
-        layer * (long)sizeof(float) * config.HiddenSize * (QueryKeyValueRows + (config.Heads * HeadSize));
+        layer * (long)sizeof(float) * spec.HiddenSize * (QueryKeyValueRows + (spec.Heads * HeadSize));
 
     private float[] PadRows(int layer, string part, int heads)
     {
         float[] source = file.ReadFloat32(LlamaTensors.Of(layer, part));
-        float[] padded = new float[heads * HeadSize * config.HiddenSize];
-        for (int row = 0; row < heads * config.HeadSize; row++)
+        float[] padded = new float[heads * HeadSize * spec.HiddenSize];
+        for (int row = 0; row < heads * spec.HeadSize; row++)
         {
-            source.AsSpan(row * config.HiddenSize, config.HiddenSize).CopyTo(padded.AsSpan(this.heads.Index(row) * config.HiddenSize));
+            source.AsSpan(row * spec.HiddenSize, spec.HiddenSize).CopyTo(padded.AsSpan(this.heads.Index(row) * spec.HiddenSize));
         }
 
         return padded;
@@ -71,9 +71,9 @@ internal sealed class LlamaWeights
 
     private float[] PadColumns(int layer)
     {
-        float[] source = file.ReadFloat32(LlamaTensors.Of(layer, "self_attn.o_proj"));
-        (int columns, int paddedColumns) = (config.Heads * config.HeadSize, config.Heads * HeadSize);
-        float[] padded = new float[config.HiddenSize * paddedColumns];
+        float[] source = file.ReadFloat32(LlamaTensors.Of(layer, LlamaTensors.Output));
+        (int columns, int paddedColumns) = (spec.Heads * spec.HeadSize, spec.Heads * HeadSize);
+        float[] padded = new float[spec.HiddenSize * paddedColumns];
         for (int i = 0; i < source.Length; i++)
         {
             padded[(i / columns * paddedColumns) + heads.Index(i % columns)] = source[i];

@@ -15,15 +15,15 @@ internal static class LinearNodes
 
     private static readonly Dictionary<string, string[]> Modules = new()
     {
-        ["qkv"] = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],
-        ["q"] = ["self_attn.q_proj"],
-        ["k"] = ["self_attn.k_proj"],
-        ["v"] = ["self_attn.v_proj"],
-        ["o"] = ["self_attn.o_proj"],
-        ["gate_up"] = ["mlp.gate_proj", "mlp.up_proj"],
-        ["gate"] = ["mlp.gate_proj"],
-        ["up"] = ["mlp.up_proj"],
-        ["down"] = ["mlp.down_proj"],
+        ["qkv"] = [LlamaTensors.Query, LlamaTensors.Key, LlamaTensors.Value],
+        ["q"] = [LlamaTensors.Query],
+        ["k"] = [LlamaTensors.Key],
+        ["v"] = [LlamaTensors.Value],
+        ["o"] = [LlamaTensors.Output],
+        ["gate_up"] = [LlamaTensors.Gate, LlamaTensors.Up],
+        ["gate"] = [LlamaTensors.Gate],
+        ["up"] = [LlamaTensors.Up],
+        ["down"] = [LlamaTensors.Down],
     };
 
     public static LinearLayout Find(ModelProto model)

@@ -12,7 +12,7 @@ namespace ProxyTune.Checkpoints.Patches;
 /// </summary>
 public sealed record PatchManifest
 {
-    public const string FileName = "manifest.json";
+    public const string FileName = FileNames.Manifest;
 
     private static readonly ManifestJson Json = new(new JsonSerializerOptions(ManifestJson.Default.Options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
 
@@ -104,7 +104,7 @@ public sealed record PatchManifest
     }
 
     private static void RequireHash(string path, string field, string? value) =>
-        Require(path, value is null || Lineage.IsHash(value), field, value, "a SHA-256 in lower-case hex");
+        Require(path, value is null || ContentHash.IsHash(value), field, value, "a SHA-256 in lower-case hex");
 
     private static void Require(string path, bool holds, string field, object? value, string accepted)
     {

@@ -1,3 +1,4 @@
+using ProxyTune.Checkpoints.Architectures;
 using System.Globalization;
 using System.Text.Json.Nodes;
 using ProxyTune.Decoding.Text;
@@ -28,28 +29,28 @@ internal sealed class Expert : IDisposable
 
     private Expert(SftSettings settings, LlamaModel model, LoraAdapter? lora) => (this.settings, this.model, this.lora) = (settings, model, lora);
 
-    public LlamaConfig Config => model.Config;
+    public DecoderSpec Spec => model.Spec;
 
     private ParameterSet Trained => lora?.Parameters ?? model.Parameters;
 
     public static Expert Start(SftSettings settings)
     {
         LlamaModel model = ModelFolder.Load(settings.Init, trainable: settings.Lora is null);
-        return new(settings, model, settings.Lora is { } lora ? new LoraAdapter(model.Config, lora, settings.Seed) : null);
+        return new(settings, model, settings.Lora is { } lora ? new LoraAdapter(model.Spec, lora, settings.Seed) : null);
     }
 
-    public AnswerTokens[] Encode(string source) => Encode(source, settings.Init, settings.Template, settings.EndOfAnswer, model.Config);
+    public AnswerTokens[] Encode(string source) => Encode(source, settings.Init, settings.Template, settings.EndOfAnswer, model.Spec);
 
     /// <param name="template">How the model of <paramref name="folder"/> sees a conversation.</param>
-    public static AnswerTokens[] Encode(string source, string folder, string template, string? endOfAnswer, LlamaConfig config)
+    public static AnswerTokens[] Encode(string source, string folder, string template, string? endOfAnswer, DecoderSpec spec)
     {
         using Tokenizer tokenizer = Tokenizer.Load(folder);
         int end = endOfAnswer is null
-            ? config.EosTokenId ?? throw new TrainingException($"{folder}: config.json has no eos_token_id; set end_of_answer.")
+            ? spec.EndIds is [int first, ..] ? first : throw new TrainingException($"{folder}: config.json has no eos_token_id; set end_of_answer.")
             : tokenizer.EncodeRendered(endOfAnswer) is [var single]
                 ? single
                 : throw new TrainingException($"end_of_answer is '{endOfAnswer}'; accepted is text that {folder} encodes as one token.");
-        return new AnswerTokenizer(PromptFormat.Of(template, folder, tokenizer), end).Encode(Sources.Examples(source), source, config.MaxPositionEmbeddings);
+        return new AnswerTokenizer(PromptFormat.Of(template, folder, tokenizer), end).Encode(Sources.Examples(source), source, spec.ContextLength);
     }
 
     public void Train(string title, AnswerTokens[] training, AnswerTokens[]? validation, Objective objective, CancellationToken cancellation)

@@ -1,3 +1,4 @@
+using ProxyTune.Checkpoints.Architectures;
 using ProxyTune.Trainer.Data;
 using ProxyTune.Trainer.Settings;
 using ProxyTune.Trainer.Training;
@@ -7,7 +8,7 @@ using static TorchSharp.torch;
 namespace ProxyTune.Trainer.Recipes;
 
 /// <summary>Logits rows of frozen models at the answer tokens of one data source.</summary>
-internal sealed class FrozenRows(string source, AnswerTokens[] examples, SftSettings tuning, LlamaConfig expert, CancellationToken cancellation)
+internal sealed class FrozenRows(string source, AnswerTokens[] examples, SftSettings tuning, DecoderSpec expert, CancellationToken cancellation)
 {
     /// <param name="keep">Of which examples.</param>
     /// <returns>sum_k w_k s_k per example, [answer tokens, vocabulary]; null for the other examples, and for all where the sum is empty.</returns>
@@ -29,12 +30,12 @@ internal sealed class FrozenRows(string source, AnswerTokens[] examples, SftSett
     private void Add(Tensor?[] rows, FrozenMember member, bool keep)
     {
         using LlamaModel model = ModelFolder.Load(member.Folder, trainable: false);
-        if (model.Config.VocabSize != expert.VocabSize)
+        if (model.Spec.VocabularySize != expert.VocabularySize)
         {
-            throw new TrainingException($"{member.Role} '{member.Folder}' has a vocabulary of {model.Config.VocabSize}; accepted is the expert's, {expert.VocabSize}.");
+            throw new TrainingException($"{member.Role} '{member.Folder}' has a vocabulary of {model.Spec.VocabularySize}; accepted is the expert's, {expert.VocabularySize}.");
         }
 
-        AnswerTokens[] seen = Expert.Encode(source, member.Folder, member.Template, tuning.EndOfAnswer, model.Config);
+        AnswerTokens[] seen = Expert.Encode(source, member.Folder, member.Template, tuning.EndOfAnswer, model.Spec);
         if (examples.Zip(seen).Index().FirstOrDefault(pair => !pair.Item.First.Answer.SequenceEqual(pair.Item.Second.Answer)) is { Item.First: not null } differs)
         {
             throw new TrainingException($"data '{source}', example {differs.Index}: the expert and {member.Role} '{member.Folder}' encode the answer differently; accepted are models with one tokenizer.");

@@ -39,8 +39,8 @@ internal sealed class FusedTuning(SftSettings tuning, FrozenMember steered, Froz
 
         (Tensor? Constant, Tensor? LogWeights)[] Rows(string source, AnswerTokens[] examples)
         {
-            CheckMemory(source, examples, expert.Config.VocabSize);
-            FrozenRows frozen = new(source, examples, tuning, expert.Config, cancellation);
+            CheckMemory(source, examples, expert.Spec.VocabularySize);
+            FrozenRows frozen = new(source, examples, tuning, expert.Spec, cancellation);
             (Tensor?[]? learned, Tensor?[]? kept, Tensor?[]? before) = (frozen.Sum(this.learned, keep: false), frozen.Sum(others, keep: true), frozen.Sum([steered], keep: true));
             return [.. examples.Select((example, i) => (learned[i] ?? kept[i], before[i] is { } row ? AnswerLoss.KeepWeights(row, example.Answer) : null))];
         }

@@ -72,22 +72,22 @@ public static class Pretrain
         {
             LlamaModel further = ModelFolder.Load(folder, trainable: true);
             int longest = settings.Contexts.Max(phase => phase.Context);
-            return longest <= further.Config.MaxPositionEmbeddings
+            return longest <= further.Spec.ContextLength
                 ? further
-                : throw new TrainingException($"contexts has a phase of {longest}; accepted is up to max_position_embeddings of '{folder}', {further.Config.MaxPositionEmbeddings}.");
+                : throw new TrainingException($"contexts has a phase of {longest}; accepted is up to max_position_embeddings of '{folder}', {further.Spec.ContextLength}.");
         }
 
         LlamaModel model = new(settings.Model!, trainable: true);
-        LlamaLayout.Initialise(model.Parameters, settings.Model!, settings.Seed);
+        FreshWeights.Draw(model.Parameters, settings.Model!, settings.Seed);
         return model;
     }
 
     private static StepResult Accumulate(LlamaModel model, int[] tokens, int context, int microBatchTokens)
     {
         int count = tokens.Length - 1;
-        if (tokens.FirstOrDefault(id => id >= model.Config.VocabSize) is > 0 and var id)
+        if (tokens.FirstOrDefault(id => id >= model.Spec.VocabularySize) is > 0 and var id)
         {
-            throw new TrainingException($"vocab_size is {model.Config.VocabSize}; the tokenizer gave token {id}.");
+            throw new TrainingException($"vocab_size is {model.Spec.VocabularySize}; the tokenizer gave token {id}.");
         }
 
         Tensor all = tensor(tokens, ScalarType.Int64);

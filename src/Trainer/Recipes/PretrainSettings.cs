@@ -1,5 +1,5 @@
+using ProxyTune.Checkpoints.Architectures;
 using ProxyTune.Trainer.Settings;
-using ProxyTune.Trainer.Training;
 
 namespace ProxyTune.Trainer.Recipes;
 
@@ -27,7 +27,7 @@ public sealed record PretrainSettings(
     int TokensPerStep,
     IReadOnlyList<ContextPhase> Contexts,
     OptimizerSettings Optimizer,
-    LlamaConfig? Model = null,
+    DecoderSpec? Model = null,
     string? Init = null,
     long FirstDocument = 0,
     int MicroBatchTokens = 4096,
@@ -54,7 +54,7 @@ public sealed record PretrainSettings(
         check.Range("checkpoint_every", CheckpointEvery, 0, int.MaxValue);
         check.Holds(Model is null != Init is null, "model", Model is null ? "absent" : "given", "exactly one of model and init");
         check.Holds(Contexts.Count > 0 && Contexts[^1].Until == 1, "contexts", $"{Contexts.Count} phases", "at least one, the last with until 1");
-        int longest = Model?.MaxPositionEmbeddings ?? int.MaxValue;
+        int longest = Model?.ContextLength ?? int.MaxValue;
         foreach ((int index, ContextPhase? phase) in Contexts.Index())
         {
             check.Range($"contexts[{index}].until", phase.Until, index == 0 ? 0 : Contexts[index - 1].Until, 1);
@@ -62,7 +62,6 @@ public sealed record PretrainSettings(
             check.Holds(TokensPerStep % phase.Context == 0, "tokens_per_step", TokensPerStep, $"a multiple of contexts[{index}].context ({phase.Context})");
         }
 
-        Model?.Check($"{check.File}: model");
         Optimizer.Check(check);
     }
 }

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
+using ProxyTune.Checkpoints;
 
 namespace ProxyTune.Trainer.Settings;
 
@@ -16,6 +17,7 @@ public static class SettingsFile
         ReadCommentHandling = JsonCommentHandling.Skip,
         AllowTrailingCommas = true,
         WriteIndented = true,
+        Converters = { new FreshModel() },
     };
 
     /// <exception cref="TrainingException">Names file, field, value and accepted range.</exception>
@@ -32,7 +34,7 @@ public static class SettingsFile
         {
             throw new TrainingException($"{path}: {error.Message}", error);
         }
-        catch (IOException error)
+        catch (Exception error) when (error is IOException or EngineException)
         {
             throw new TrainingException($"{path}: {error.Message}", error);
         }

@@ -1,3 +1,4 @@
+using ProxyTune.Checkpoints.Architectures;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
 
@@ -6,7 +7,7 @@ namespace ProxyTune.Trainer.Training;
 /// <summary>One decoder layer: attention and feed-forward, each behind a norm and added to the residual stream.</summary>
 internal sealed class LlamaLayer
 {
-    private readonly LlamaConfig config;
+    private readonly DecoderSpec spec;
     private readonly int index;
     private readonly Rotary rotary;
     private readonly Tensor attentionNorm;
@@ -16,23 +17,23 @@ internal sealed class LlamaLayer
     private readonly Tensor gateUp;
     private readonly Tensor down;
 
-    public LlamaLayer(LlamaConfig config, ParameterSet parameters, int index, bool trainable, Rotary rotary)
+    public LlamaLayer(DecoderSpec spec, ParameterSet parameters, int index, bool trainable, Rotary rotary)
     {
-        (this.config, this.index, this.rotary) = (config, index, rotary);
-        Tensor Leaf(string part, int rows) => parameters.Leaf(LlamaLayout.Layer(index, part), trainable, rows);
-        attentionNorm = Leaf("input_layernorm", config.HiddenSize);
-        queryKeyValue = Leaf("self_attn.q_proj", (config.NumAttentionHeads + 2 * config.NumKeyValueHeads) * config.HeadSize);
-        output = Leaf("self_attn.o_proj", config.HiddenSize);
-        feedForwardNorm = Leaf("post_attention_layernorm", config.HiddenSize);
-        gateUp = Leaf("mlp.gate_proj", 2 * config.IntermediateSize);
-        down = Leaf("mlp.down_proj", config.HiddenSize);
+        (this.spec, this.index, this.rotary) = (spec, index, rotary);
+        Tensor Leaf(string part, int rows) => parameters.Leaf(LlamaTensors.Of(index, part), trainable, rows);
+        attentionNorm = Leaf(LlamaTensors.AttentionNorm, spec.HiddenSize);
+        queryKeyValue = Leaf(LlamaTensors.Query, (spec.Heads + 2 * spec.KeyValueHeads) * spec.HeadSize);
+        output = Leaf(LlamaTensors.Output, spec.HiddenSize);
+        feedForwardNorm = Leaf(LlamaTensors.FeedForwardNorm, spec.HiddenSize);
+        gateUp = Leaf(LlamaTensors.Gate, 2 * spec.IntermediateSize);
+        down = Leaf(LlamaTensors.Down, spec.HiddenSize);
     }
 
     /// <param name="x">[batch * positions, hidden]</param>
     public Tensor Forward(Tensor x, long batch, long positions, LoraAdapter? lora)
     {
-        x = x + Attention(Norm(x, attentionNorm, config.RmsNormEps), batch, positions, lora);
-        return x + FeedForward(Norm(x, feedForwardNorm, config.RmsNormEps), lora);
+        x = x + Attention(Norm(x, attentionNorm, spec.NormEpsilon), batch, positions, lora);
+        return x + FeedForward(Norm(x, feedForwardNorm, spec.NormEpsilon), lora);
     }
 
     public static Tensor Norm(Tensor x, Tensor weight, double epsilon) =>
@@ -40,7 +41,7 @@ internal sealed class LlamaLayer
 
     private Tensor Attention(Tensor x, long batch, long positions, LoraAdapter? lora)
     {
-        (int heads, int kvHeads, int size) = (config.NumAttentionHeads, config.NumKeyValueHeads, config.HeadSize);
+        (int heads, int kvHeads, int size) = (spec.Heads, spec.KeyValueHeads, spec.HeadSize);
         Tensor projected = functional.linear(x, queryKeyValue);
         if (lora is not null)
         {
@@ -74,7 +75,7 @@ internal sealed class LlamaLayer
     // Query heads h * group .. h * group + group - 1 read key-value head h.
     private Tensor ForEachQuery(Tensor heads)
     {
-        int group = config.NumAttentionHeads / config.NumKeyValueHeads;
+        int group = spec.Heads / spec.KeyValueHeads;
         (long batch, long positions, long count, long size) = (heads.shape[0], heads.shape[1], heads.shape[2], heads.shape[3]);
         return group == 1
             ? heads.transpose(1, 2)

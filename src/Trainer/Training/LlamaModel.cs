@@ -1,3 +1,4 @@
+using ProxyTune.Checkpoints.Architectures;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
 
@@ -17,18 +18,18 @@ public sealed class LlamaModel : IDisposable
     private readonly Rotary rotary;
 
     /// <param name="trainable">Whether backward passes fill <see cref="ParameterSet.Gradients"/>; false for frozen members and for the base of a LoRA run.</param>
-    public LlamaModel(LlamaConfig config, bool trainable)
+    public LlamaModel(DecoderSpec spec, bool trainable)
     {
-        Config = config;
-        Parameters = new ParameterSet(LlamaLayout.Tensors(config));
-        embedding = Parameters.Leaf(LlamaLayout.Embedding, trainable);
-        head = config.TieWordEmbeddings ? embedding : Parameters.Leaf(LlamaLayout.Head, trainable);
-        finalNorm = Parameters.Leaf(LlamaLayout.FinalNorm, trainable);
-        rotary = new Rotary(config.MaxPositionEmbeddings, config.HeadSize, config.RopeTheta);
-        layers = [.. Enumerable.Range(0, config.NumHiddenLayers).Select(i => new LlamaLayer(config, Parameters, i, trainable, rotary))];
+        Spec = spec;
+        Parameters = new ParameterSet(LlamaTensors.InOrder(spec));
+        embedding = Parameters.Leaf(LlamaTensors.Embedding, trainable);
+        head = spec.TiedHead ? embedding : Parameters.Leaf(LlamaTensors.Head, trainable);
+        finalNorm = Parameters.Leaf(LlamaTensors.FinalNorm, trainable);
+        rotary = new Rotary(spec);
+        layers = [.. Enumerable.Range(0, spec.Layers).Select(i => new LlamaLayer(spec, Parameters, i, trainable, rotary))];
     }
 
-    public LlamaConfig Config { get; }
+    public DecoderSpec Spec { get; }
 
     public ParameterSet Parameters { get; }
 
@@ -39,9 +40,9 @@ public sealed class LlamaModel : IDisposable
     public Tensor Hidden(Tensor ids, LoraAdapter? lora = null)
     {
         (long batch, long positions) = (ids.shape[0], ids.shape[1]);
-        if (positions > Config.MaxPositionEmbeddings)
+        if (positions > Spec.ContextLength)
         {
-            throw new ArgumentException($"{positions} positions; the model has {Config.MaxPositionEmbeddings}.", nameof(ids));
+            throw new ArgumentException($"{positions} positions; the model has {Spec.ContextLength}.", nameof(ids));
         }
 
         Tensor x = embedding.index_select(0, ids.flatten());
@@ -50,7 +51,7 @@ public sealed class LlamaModel : IDisposable
             x = layer.Forward(x, batch, positions, lora);
         }
 
-        return LlamaLayer.Norm(x, finalNorm, Config.RmsNormEps);
+        return LlamaLayer.Norm(x, finalNorm, Spec.NormEpsilon);
     }
 
     /// <param name="hidden">[rows, hidden]</param>

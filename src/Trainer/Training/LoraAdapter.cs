@@ -1,3 +1,4 @@
+using ProxyTune.Checkpoints.Architectures;
 using TorchSharp;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
@@ -7,10 +8,10 @@ namespace ProxyTune.Trainer.Training;
 /// <summary>The projections that a low-rank update changes, grouped as the model computes them.</summary>
 internal static class LoraTargets
 {
-    public static readonly string[] QueryKeyValue = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"];
-    public static readonly string[] Output = ["self_attn.o_proj"];
-    public static readonly string[] GateUp = ["mlp.gate_proj", "mlp.up_proj"];
-    public static readonly string[] Down = ["mlp.down_proj"];
+    public static readonly string[] QueryKeyValue = [LlamaTensors.Query, LlamaTensors.Key, LlamaTensors.Value];
+    public static readonly string[] Output = [LlamaTensors.Output];
+    public static readonly string[] GateUp = [LlamaTensors.Gate, LlamaTensors.Up];
+    public static readonly string[] Down = [LlamaTensors.Down];
 
     public static readonly string[] All = [.. QueryKeyValue, .. Output, .. GateUp, .. Down];
 }
@@ -20,20 +21,19 @@ public sealed class LoraAdapter : IDisposable
 {
     private readonly Dictionary<string, (Tensor A, Tensor B)> pairs = [];
 
-    public LoraAdapter(LlamaConfig config, LoraSettings settings, long seed)
+    public LoraAdapter(DecoderSpec spec, LoraSettings settings, long seed)
     {
         Settings = settings;
-        Config = config;
-        Dictionary<string, int[]> shapes = LlamaLayout.Tensors(config).ToDictionary(t => t.Name, t => t.Shape);
-        string[] targets = Enumerable.Range(0, config.NumHiddenLayers)
-            .SelectMany(layer => LoraTargets.All.Where(part => settings.ChosenTargets.Contains(part.Split('.')[1])).Select(part => LlamaLayout.Layer(layer, part)))
-            .ToArray();
-        Parameters = new ParameterSet(targets.SelectMany(name => new (string, int[])[]
+        Spec = spec;
+        string[] parts = [.. LoraTargets.All.Where(part => settings.ChosenTargets.Contains(LlamaTensors.Projection(part)))];
+        (string Name, int[] Shape)[] targets =
+            [.. Enumerable.Range(0, spec.Layers).SelectMany(layer => parts.Select(part => (LlamaTensors.Of(layer, part), LlamaTensors.ShapeOf(part, spec))))];
+        Parameters = new ParameterSet(targets.SelectMany(target => new (string, int[])[]
         {
-            (AName(name), [settings.Rank, shapes[name][1]]),
-            (BName(name), [shapes[name][0], settings.Rank]),
+            (AName(target.Name), [settings.Rank, target.Shape[1]]),
+            (BName(target.Name), [target.Shape[0], settings.Rank]),
         }));
-        foreach (string? name in targets)
+        foreach ((string name, _) in targets)
         {
             pairs[name] = (Parameters.Leaf(AName(name), trainable: true), Parameters.Leaf(BName(name), trainable: true));
         }
@@ -50,7 +50,7 @@ public sealed class LoraAdapter : IDisposable
 
     public LoraSettings Settings { get; }
 
-    public LlamaConfig Config { get; }
+    public DecoderSpec Spec { get; }
 
     public ParameterSet Parameters { get; }
 
@@ -66,25 +66,18 @@ public sealed class LoraAdapter : IDisposable
     /// <param name="x">[rows, inputs]</param>
     internal Tensor AddTo(Tensor output, Tensor x, int layer, string[] parts)
     {
-        if (!parts.Any(part => pairs.ContainsKey(LlamaLayout.Layer(layer, part))))
+        if (!parts.Any(part => pairs.ContainsKey(LlamaTensors.Of(layer, part))))
         {
             return output;
         }
 
-        IEnumerable<Tensor> deltas = parts.Select(part => LlamaLayout.Layer(layer, part)).Select(name => pairs.TryGetValue(name, out (Tensor A, Tensor B) pair)
+        IEnumerable<Tensor> deltas = parts.Select(part => pairs.TryGetValue(LlamaTensors.Of(layer, part), out (Tensor A, Tensor B) pair)
             ? functional.linear(functional.linear(x, pair.A), pair.B)
-            : zeros(x.shape[0], Outputs(name)));
+            : zeros(x.shape[0], LlamaTensors.ShapeOf(part, Spec)[0]));
         return output + Settings.Scale * cat(deltas.ToList(), 1);
     }
 
     public void Dispose() => Parameters.Dispose();
 
     private static string Peft(string target, string suffix) => AdapterFolder.Prefix + target[..^".weight".Length] + suffix;
-
-    private int Outputs(string name) => name switch
-    {
-        _ when name.Contains("q_proj", StringComparison.Ordinal) => Config.NumAttentionHeads * Config.HeadSize,
-        _ when name.Contains("k_proj", StringComparison.Ordinal) || name.Contains("v_proj", StringComparison.Ordinal) => Config.NumKeyValueHeads * Config.HeadSize,
-        _ => Config.IntermediateSize,
-    };
 }

@@ -1,3 +1,4 @@
+using ProxyTune.Checkpoints.Architectures;
 using ProxyTune.Trainer.Settings;
 
 namespace ProxyTune.Trainer.Training;
@@ -9,7 +10,7 @@ namespace ProxyTune.Trainer.Training;
 public sealed record LoraSettings(int Rank, double Alpha, IReadOnlyList<string>? Targets = null)
 {
     /// <summary>Names of the projections that can be targets.</summary>
-    public static IReadOnlyList<string> AllTargets { get; } = [.. LoraTargets.All.Select(part => part.Split('.')[1])];
+    public static IReadOnlyList<string> AllTargets { get; } = [.. LoraTargets.All.Select(LlamaTensors.Projection)];
 
     internal double Scale => Alpha / Rank;
 

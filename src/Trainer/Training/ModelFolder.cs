@@ -1,3 +1,4 @@
+using ProxyTune.Checkpoints.Architectures;
 using ProxyTune.Checkpoints;
 using ProxyTune.Checkpoints.Formats;
 using ProxyTune.Trainer.Settings;
@@ -8,18 +9,18 @@ namespace ProxyTune.Trainer.Training;
 public static class ModelFolder
 {
     private static readonly string[] TokenizerFiles =
-        ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "generation_config.json"];
+        [FileNames.Tokenizer, FileNames.TokenizerConfig, FileNames.SpecialTokens, FileNames.ChatTemplate, FileNames.GenerationConfig];
 
-    public static string Weights(string folder) => Path.Combine(folder, "model.safetensors");
+    public static string Weights(string folder) => Path.Combine(folder, FileNames.Weights);
 
     /// <param name="trainable">Whether all weights are trained.</param>
     /// <exception cref="TrainingException">A tensor is missing or has another shape than config.json says.</exception>
-    /// <exception cref="EngineException">model.safetensors is missing or broken.</exception>
+    /// <exception cref="EngineException">config.json or model.safetensors is missing or broken.</exception>
     public static LlamaModel Load(string folder, bool trainable)
     {
-        LlamaConfig config = LlamaConfig.Load(Path.Combine(folder, "config.json"));
+        DecoderSpec spec = DecoderSpec.Read(folder);
         using SafetensorsFile file = SafetensorsFile.Open(Weights(folder));
-        LlamaModel model = new(config, trainable);
+        LlamaModel model = new(spec, trainable);
         Read(file, model.Parameters);
         return model;
     }
@@ -29,7 +30,7 @@ public static class ModelFolder
     {
         Directory.CreateDirectory(folder);
         CopyTokenizer(tokenizerFolder, folder);
-        model.Config.Save(Path.Combine(folder, "config.json"));
+        LlamaConfig.Write(folder, model.Spec);
         Write(Weights(folder), model.Parameters);
     }
 

@@ -1,4 +1,4 @@
-using TorchSharp;
+using ProxyTune.Checkpoints.Architectures;
 using static TorchSharp.torch;
 
 namespace ProxyTune.Trainer.Training;
@@ -9,14 +9,12 @@ internal sealed class Rotary : IDisposable
     private readonly Tensor cos;
     private readonly Tensor sin;
 
-    public Rotary(int positions, int headSize, double theta)
+    public Rotary(DecoderSpec spec)
     {
-        int half = headSize / 2;
-        using DisposeScope scope = NewDisposeScope();
-        Tensor frequencies = pow(theta, arange(half, ScalarType.Float64) * (-2.0 / headSize));
-        Tensor angles = outer(arange(positions, ScalarType.Float64), frequencies).view(1, positions, 1, half);
-        cos = angles.cos().to(ScalarType.Float32).DetachFromDisposeScope();
-        sin = angles.sin().to(ScalarType.Float32).DetachFromDisposeScope();
+        long[] shape = [1, spec.ContextLength, 1, spec.HeadSize / 2];
+        (float[] cosines, float[] sines) = RotaryTable.Of(spec, spec.HeadSize);
+        cos = tensor(cosines, shape).DetachFromDisposeScope();
+        sin = tensor(sines, shape).DetachFromDisposeScope();
     }
 
     /// <param name="heads">[batch, positions, heads, headSize], positions counted from 0.</param>

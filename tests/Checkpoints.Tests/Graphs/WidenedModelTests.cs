@@ -28,7 +28,7 @@ public sealed class WidenedModelTests
         WidenedModel.Write(model.Folder, wide, widening);
 
         // Beside these residuals epsilon is too small to be seen in the logits.
-        CheckpointConfig before = CheckpointConfig.Read(model.Folder), after = CheckpointConfig.Read(wide);
+        DecoderSpec before = DecoderSpec.Read(model.Folder), after = DecoderSpec.Read(wide);
         Assert.Equal(before.NormEpsilon, after.NormEpsilon * widening.Hidden, 1e-12);
         Assert.Equal(before.Layers * widening.Layers, after.Layers);
         float[][] expected = RawDecoder.Logits(model.Folder, Prompt), logits = RawDecoder.Logits(wide, Prompt);

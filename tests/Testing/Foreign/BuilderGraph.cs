@@ -8,7 +8,7 @@ using static ProxyTune.Checkpoints.Graphs.GraphWriter;
 namespace ProxyTune.Testing.Foreign;
 
 /// <summary>A Llama decoder under the names that onnxruntime-genai's model builder gives.</summary>
-internal sealed class BuilderGraph(BuilderForm form, CheckpointConfig config, BuilderTensors tensors)
+internal sealed class BuilderGraph(BuilderForm form, DecoderSpec config, BuilderTensors tensors)
 {
     private static readonly string[] Halves = ["gate_proj", "up_proj"];
     private readonly GraphWriter graph = new("main_graph");
@@ -58,7 +58,7 @@ internal sealed class BuilderGraph(BuilderForm form, CheckpointConfig config, Bu
 
     private string[] Caches()
     {
-        (float[]? cos, float[]? sin) = RotaryCache.Build(config, config.HeadSize);
+        (float[]? cos, float[]? sin) = RotaryTable.Of(config, config.HeadSize);
         return [tensors.Floats("cos_cache", cos, config.ContextLength, config.HeadSize / 2), tensors.Floats("sin_cache", sin, config.ContextLength, config.HeadSize / 2)];
     }
 

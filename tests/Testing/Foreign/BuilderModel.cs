@@ -26,7 +26,7 @@ public sealed class BuilderModel : IDisposable
     public static void Write(BuilderForm form, string checkpoint, string folder)
     {
         Directory.CreateDirectory(folder);
-        CheckpointConfig config = CheckpointConfig.Read(checkpoint);
+        DecoderSpec config = DecoderSpec.Read(checkpoint);
         string weights = Path.Combine(checkpoint, "model.safetensors");
         (string, int[], float[])[] effective;
         using (SafetensorsFile file = SafetensorsFile.Open(weights))

@@ -7,7 +7,7 @@ using static ProxyTune.Checkpoints.Graphs.GraphWriter;
 namespace ProxyTune.Testing.Foreign;
 
 /// <summary>The decoder as a foreign tool might write it.</summary>
-internal sealed class ForeignGraph(ForeignKind kind, CheckpointConfig config, ForeignWeights weights)
+internal sealed class ForeignGraph(ForeignKind kind, DecoderSpec config, ForeignWeights weights)
 {
     private readonly GraphWriter graph = new("foreign");
 

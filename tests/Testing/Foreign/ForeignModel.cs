@@ -23,7 +23,7 @@ public sealed class ForeignModel : IDisposable
     public static void Write(string folder, ForeignKind kind, TinyModelOptions? options = null)
     {
         TinyModel.WriteCheckpoint(folder, options);
-        CheckpointConfig config = CheckpointConfig.Read(folder);
+        DecoderSpec config = DecoderSpec.Read(folder);
         string graphFile = kind == ForeignKind.ExternalFiles ? "decoder_model.onnx" : "model.onnx";
         using (ForeignWeights weights = new(folder, external: kind == ForeignKind.ExternalFiles))
         {

@@ -9,12 +9,12 @@ namespace ProxyTune.Testing.Foreign;
 internal sealed class GroupedAttention : ForeignAttention
 {
     private readonly GraphWriter graph;
-    private readonly CheckpointConfig config;
+    private readonly DecoderSpec config;
     private readonly string positions;
     private readonly string[] lengths;
     private readonly string[] caches;
 
-    public GroupedAttention(GraphWriter graph, CheckpointConfig config, string mask, string positions)
+    public GroupedAttention(GraphWriter graph, DecoderSpec config, string mask, string positions)
     {
         (this.graph, this.config, this.positions) = (graph, config, positions);
         string sums = graph.Node("ReduceSum", "mask_sum", "", [mask, graph.Constant("mask_axis", 1, 1)], Attribute("keepdims", 0));
@@ -24,7 +24,7 @@ internal sealed class GroupedAttention : ForeignAttention
             graph.Node("Cast", "seqlens_k", "", [graph.Node("Sub", "mask_last", "", [sums, graph.Constant("mask_one", 1, 1)])], Attribute("to", (int)DataType.Int32)),
             graph.Node("Cast", "total_length", "", [width], Attribute("to", (int)DataType.Int32)),
         ];
-        (float[]? cos, float[]? sin) = RotaryCache.Build(config, config.HeadSize);
+        (float[]? cos, float[]? sin) = RotaryTable.Of(config, config.HeadSize);
         caches = [graph.Constant("cos", cos, config.ContextLength, config.HeadSize / 2), graph.Constant("sin", sin, config.ContextLength, config.HeadSize / 2)];
     }
 

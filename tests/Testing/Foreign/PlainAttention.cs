@@ -10,16 +10,16 @@ namespace ProxyTune.Testing.Foreign;
 internal sealed class PlainAttention : ForeignAttention
 {
     private readonly GraphWriter graph;
-    private readonly CheckpointConfig config;
+    private readonly DecoderSpec config;
     private readonly string bias;
     private readonly string cos;
     private readonly string sin;
 
-    public PlainAttention(GraphWriter graph, CheckpointConfig config, string ids, string mask, string positions)
+    public PlainAttention(GraphWriter graph, DecoderSpec config, string ids, string mask, string positions)
     {
         (this.graph, this.config) = (graph, config);
         bias = Bias(ids, mask);
-        (float[]? cos, float[]? sin) = RotaryCache.Build(config, config.HeadSize);
+        (float[]? cos, float[]? sin) = RotaryTable.Of(config, config.HeadSize);
         this.cos = Angles("cos", cos, positions);
         this.sin = Angles("sin", sin, positions);
     }

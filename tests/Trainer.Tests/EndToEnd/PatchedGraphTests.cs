@@ -35,7 +35,7 @@ public sealed class PatchedGraphTests : IDisposable
     public void Rows_Patch_AreThoseOfMergedWeights(string model, string[] targets, bool usesRootOfRank)
     {
         string folder = Path.Combine(Repository.Models, model);
-        LlamaConfig config = LlamaConfig.Load(Path.Combine(folder, "config.json"));
+        DecoderSpec config = DecoderSpec.Read(folder);
         using LoraAdapter adapter = new(config, new LoraSettings(8, 16, targets), seed: 1);
         using (Generator generator = new(5))
         using (Tensor noise = randn(adapter.Parameters.Values.numel(), generator: generator))

@@ -1,3 +1,4 @@
+using ProxyTune.Checkpoints.Architectures;
 using ProxyTune.Testing;
 using ProxyTune.Trainer.Recipes;
 using ProxyTune.Trainer.Training;
@@ -16,7 +17,7 @@ public sealed class ExportTests : IDisposable
     [InlineData(false)]
     public void Run_Checkpoint_OnnxLogitsEqualTorchLogits(bool tied)
     {
-        string checkpoint = Checkpoint(Tiny.TextConfig with { TieWordEmbeddings = tied });
+        string checkpoint = Checkpoint(Tiny.TextSpec with { TiedHead = tied });
         string served = Path.Combine(folder, "served");
 
         Export.Run(checkpoint, null, served);
@@ -31,9 +32,9 @@ public sealed class ExportTests : IDisposable
     [MemberData(nameof(Targets))]
     public void Run_WithAdapter_OnnxLogitsEqualTheUnmergedUpdate(string[] targets)
     {
-        string checkpoint = Checkpoint(Tiny.TextConfig);
+        string checkpoint = Checkpoint(Tiny.TextSpec);
         using LlamaModel model = ModelFolder.Load(checkpoint, trainable: false);
-        using LoraAdapter adapter = new(model.Config, new LoraSettings(4, 8, targets), seed: 1);
+        using LoraAdapter adapter = new(model.Spec, new LoraSettings(4, 8, targets), seed: 1);
         using (Tensor noise = randn(adapter.Parameters.Values.numel()))
         {
             adapter.Parameters.Values.add_(noise, 0.1);
@@ -61,7 +62,7 @@ public sealed class ExportTests : IDisposable
 
     public void Dispose() => Directory.Delete(folder, recursive: true);
 
-    private string Checkpoint(LlamaConfig config)
+    private string Checkpoint(DecoderSpec config)
     {
         string folder = Tiny.SaveTextModel(Path.Combine(this.folder, "checkpoint"), config, seed: 3);
         using LlamaModel model = Tiny.Model(config);

@@ -15,8 +15,8 @@ public sealed class FusedTuningTests : IDisposable
 
     public FusedTuningTests()
     {
-        small = Tiny.SaveTextModel(Path.Combine(folder, "small"), Tiny.TextConfig, seed: 1);
-        large = Tiny.SaveTextModel(Path.Combine(folder, "large"), Tiny.TextConfig with { HiddenSize = 32 }, seed: 2);
+        small = Tiny.SaveTextModel(Path.Combine(folder, "small"), Tiny.TextSpec, seed: 1);
+        large = Tiny.SaveTextModel(Path.Combine(folder, "large"), Tiny.TextSpec with { HiddenSize = 32 }, seed: 2);
         data = Tiny.SaveExamples(folder, Tiny.Examples);
     }
 
@@ -112,7 +112,7 @@ public sealed class FusedTuningTests : IDisposable
         {
             using LlamaModel tuned = ModelFolder.Load(Path.Combine(folder, output), trainable: false);
             using LlamaModel before = ModelFolder.Load(small, trainable: false);
-            return Expert.Encode(data, small, PromptFormat.Chat, "<|end|>", before.Config).Where(example => example.Keep).Sum(example =>
+            return Expert.Encode(data, small, PromptFormat.Chat, "<|end|>", before.Spec).Where(example => example.Keep).Sum(example =>
             {
                 int[] ids = [.. example.Prompt, .. example.Answer];
                 return Rows(tuned, ids)[example.Prompt.Length..^1].Zip(Rows(before, ids)[example.Prompt.Length..^1], (a, b) =>
@@ -127,7 +127,7 @@ public sealed class FusedTuningTests : IDisposable
     [Fact]
     public void Run_CacheTooSmallOrOtherVocabulary_NamesFieldAndValues()
     {
-        string other = Tiny.SaveTextModel(Path.Combine(folder, "other"), Tiny.TextConfig with { VocabSize = 310 }, seed: 3);
+        string other = Tiny.SaveTextModel(Path.Combine(folder, "other"), Tiny.TextSpec with { VocabularySize = 310 }, seed: 3);
         string many = Tiny.SaveExamples(Directory.CreateDirectory(Path.Combine(folder, "many")).FullName, Enumerable.Repeat(Tiny.Examples, 20).SelectMany(some => some));
 
         TrainingException vocabulary = Assert.Throws<TrainingException>(() => Prt.Run(new PrtSettings(Settings("a"), other), CancellationToken.None));
@@ -147,7 +147,7 @@ public sealed class FusedTuningTests : IDisposable
         using LlamaModel large = ModelFolder.Load(this.large, trainable: false);
         using LlamaModel small = ModelFolder.Load(this.small, trainable: false);
         List<double> losses = new();
-        foreach (AnswerTokens example in Expert.Encode(data, this.small, PromptFormat.Chat, "<|end|>", small.Config))
+        foreach (AnswerTokens example in Expert.Encode(data, this.small, PromptFormat.Chat, "<|end|>", small.Spec))
         {
             int[] ids = [.. example.Prompt, .. example.Answer];
             (double[][]? m, double[][]? r) = (Rows(large, ids), Rows(small, ids));
@@ -168,5 +168,5 @@ public sealed class FusedTuningTests : IDisposable
     }
 
     private static double[][] Rows(LlamaModel model, int[] ids) =>
-        [.. Tiny.Logits(model, ids).Select(value => (double)value).Chunk(model.Config.VocabSize)];
+        [.. Tiny.Logits(model, ids).Select(value => (double)value).Chunk(model.Spec.VocabularySize)];
 }

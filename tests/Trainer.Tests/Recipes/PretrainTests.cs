@@ -9,7 +9,7 @@ public sealed class PretrainTests : IDisposable
 
     private PretrainSettings Settings(string output) => new(
         Data: "test", Tokenizer: folder, Output: Path.Combine(folder, output), TotalTokens: 64 * 30, TokensPerStep: 64,
-        Contexts: [new(0.7, 8), new(1, 32)], new OptimizerSettings(1e-2, WarmupSteps: 3, Schedule: "cosine", WeightDecay: 0.1), Tiny.Config, MicroBatchTokens: 32, Threads: 1, CheckpointEvery: 7);
+        Contexts: [new(0.7, 8), new(1, 32)], new OptimizerSettings(1e-2, WarmupSteps: 3, Schedule: "cosine", WeightDecay: 0.1), Tiny.Spec, MicroBatchTokens: 32, Threads: 1, CheckpointEvery: 7);
 
     [Fact]
     public void Run_InterruptedTwice_GivesTheSameLossesAndWeightsAsUninterrupted()

@@ -14,7 +14,7 @@ public sealed class TuningTests : IDisposable
 
     public TuningTests()
     {
-        small = Tiny.SaveTextModel(Path.Combine(folder, "small"), Tiny.TextConfig, seed: 1);
+        small = Tiny.SaveTextModel(Path.Combine(folder, "small"), Tiny.TextSpec, seed: 1);
         data = Tiny.SaveExamples(folder, Tiny.Examples);
     }
 

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using ProxyTune.Checkpoints.Architectures;
 using ProxyTune.Trainer.Recipes;
 using ProxyTune.Trainer.Settings;
 
@@ -61,6 +62,26 @@ public sealed class SettingsFileTests : IDisposable
         TrainingException error = Assert.Throws<TrainingException>(() => SettingsFile.Load<PretrainSettings>(path));
 
         Assert.Contains("num_key_value_heads is 3; accepted is a divisor of num_attention_heads (4)", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Load_ModelFieldThatIsUnknown_IsNamed()
+    {
+        File.WriteAllText(path, Good.Replace("num_hidden_layers", "layers", StringComparison.Ordinal));
+
+        TrainingException error = Assert.Throws<TrainingException>(() => SettingsFile.Load<PretrainSettings>(path));
+
+        Assert.StartsWith($"{path}: model: layers is 2; accepted is one of vocab_size, hidden_size, ", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Load_ModelFieldsLeftOut_AreThoseOfAFreshModel()
+    {
+        File.WriteAllText(path, Good);
+
+        DecoderSpec spec = SettingsFile.Load<PretrainSettings>(path).Model!;
+
+        Assert.Equal((4, true, 1e-5, 10_000.0), (spec.HeadSize, spec.TiedHead, spec.NormEpsilon, spec.RopeTheta));
     }
 
     [Fact]

@@ -12,7 +12,7 @@ public sealed class AnswerLossTests
     [Fact]
     public void Sum_PaddedBatch_EqualsPlainLoopsOverAnswerTokensOnly()
     {
-        using LlamaModel model = Tiny.Model(Tiny.Config);
+        using LlamaModel model = Tiny.Model(Tiny.Spec);
         using DisposeScope scope = NewDisposeScope();
         AnswerBatch batch = AnswerBatch.Of(Examples);
 
@@ -26,9 +26,9 @@ public sealed class AnswerLossTests
     public void Sum_WithCachedRows_EqualsPlainLoopsOverTheFusedLogits()
     {
         const double alpha = 0.7;
-        using LlamaModel expert = Tiny.Model(Tiny.Config, seed: 1);
-        using LlamaModel anti = Tiny.Model(Tiny.Config, seed: 2);
-        using LlamaModel large = Tiny.Model(Tiny.Config with { HiddenSize = 32 }, seed: 3);
+        using LlamaModel expert = Tiny.Model(Tiny.Spec, seed: 1);
+        using LlamaModel anti = Tiny.Model(Tiny.Spec, seed: 2);
+        using LlamaModel large = Tiny.Model(Tiny.Spec with { HiddenSize = 32 }, seed: 3);
         using DisposeScope scope = NewDisposeScope();
         AnswerBatch batch = AnswerBatch.Of(Examples);
         Tensor cached = AnswerLoss.Logits(large, null, batch) - alpha * AnswerLoss.Logits(anti, null, batch);
@@ -46,7 +46,7 @@ public sealed class AnswerLossTests
     [Fact]
     public void Sum_CachedRowsOfZeros_IsTheLossOfSupervisedTuning()
     {
-        using LlamaModel model = Tiny.Model(Tiny.Config);
+        using LlamaModel model = Tiny.Model(Tiny.Spec);
         using DisposeScope scope = NewDisposeScope();
         AnswerBatch batch = AnswerBatch.Of(Examples);
         Tensor logits = AnswerLoss.Logits(model, null, batch);
@@ -97,7 +97,7 @@ public sealed class AnswerLossTests
 
     private static double[] Row(LlamaModel model, AnswerTokens example, int position)
     {
-        int vocabulary = model.Config.VocabSize;
+        int vocabulary = model.Spec.VocabularySize;
         return [.. Tiny.Logits(model, [.. example.Prompt, .. example.Answer]).Skip(position * vocabulary).Take(vocabulary).Select(value => (double)value)];
     }
 }

@@ -1,3 +1,4 @@
+using ProxyTune.Checkpoints.Architectures;
 using ProxyTune.Testing;
 using ProxyTune.Trainer.Settings;
 using ProxyTune.Trainer.Training;
@@ -17,7 +18,7 @@ public sealed class LlamaModelTests : IDisposable
     [InlineData(false, 1)]
     public void Logits_AnyHeadLayout_EqualPlainLoops(bool tied, int keyValueHeads)
     {
-        using LlamaModel model = Tiny.Model(Tiny.Config with { TieWordEmbeddings = tied, NumKeyValueHeads = keyValueHeads });
+        using LlamaModel model = Tiny.Model(Tiny.Spec with { TiedHead = tied, KeyValueHeads = keyValueHeads });
         ModelFolder.Save(folder, model, folder);
 
         IEnumerable<double> expected = new SlowLlama(folder).Logits(Ids).SelectMany(row => row);
@@ -28,7 +29,7 @@ public sealed class LlamaModelTests : IDisposable
     [Fact]
     public void Logits_RowPaddedOnTheRight_AreThoseOfTheRowAlone()
     {
-        using LlamaModel model = Tiny.Model(Tiny.Config);
+        using LlamaModel model = Tiny.Model(Tiny.Spec);
         using TorchSharp.DisposeScope scope = NewDisposeScope();
         using IDisposable frozen = no_grad();
         Tensor batch = tensor([.. Ids.Select(id => (long)id), .. new long[] { 7, 7, 7, 0, 0, 0, 0, 0, 0, 0, 0 }], [2, Ids.Length]);
@@ -40,23 +41,24 @@ public sealed class LlamaModelTests : IDisposable
     }
 
     [Fact]
-    public void Load_SavedModel_HasTheSameWeightsAndConfig()
+    public void Load_SavedModel_HasTheSameWeightsAndSpec()
     {
-        using LlamaModel model = Tiny.Model(Tiny.Config with { TieWordEmbeddings = false });
+        using LlamaModel model = Tiny.Model(Tiny.Spec with { TiedHead = false });
         ModelFolder.Save(folder, model, folder);
 
         using LlamaModel loaded = ModelFolder.Load(folder, trainable: true);
 
-        Assert.Equal(model.Config, loaded.Config);
+        Assert.Equal(model.Spec, loaded.Spec with { EndIds = model.Spec.EndIds });
+        Assert.Equal(model.Spec.EndIds, loaded.Spec.EndIds);
         Assert.True(model.Parameters.Values.Equals(loaded.Parameters.Values));
     }
 
     [Fact]
     public void Load_ConfigOfAnotherShape_NamesFileTensorAndShapes()
     {
-        using LlamaModel model = Tiny.Model(Tiny.Config);
+        using LlamaModel model = Tiny.Model(Tiny.Spec);
         ModelFolder.Save(folder, model, folder);
-        (Tiny.Config with { IntermediateSize = 32 }).Save(Path.Combine(folder, "config.json"));
+        LlamaConfig.Write(folder, Tiny.Spec with { IntermediateSize = 32 });
 
         TrainingException error = Assert.Throws<TrainingException>(() => ModelFolder.Load(folder, trainable: false));
 

@@ -15,8 +15,8 @@ public sealed class LoraAdapterTests : IDisposable
     [Fact]
     public void Logits_FreshUpdate_AreThoseOfTheBase()
     {
-        using LlamaModel model = Tiny.Model(Tiny.Config);
-        using LoraAdapter adapter = new(Tiny.Config, new LoraSettings(4, 8), seed: 1);
+        using LlamaModel model = Tiny.Model(Tiny.Spec);
+        using LoraAdapter adapter = new(Tiny.Spec, new LoraSettings(4, 8), seed: 1);
 
         Assert.Equal(Tiny.Logits(model, Ids), Tiny.Logits(model, Ids, adapter));
     }
@@ -55,7 +55,7 @@ public sealed class LoraAdapterTests : IDisposable
 
     private static LoraAdapter Adapter(string[] targets)
     {
-        LoraAdapter adapter = new(Tiny.Config, new LoraSettings(3, 6, targets), seed: 1);
+        LoraAdapter adapter = new(Tiny.Spec, new LoraSettings(3, 6, targets), seed: 1);
         using DisposeScope scope = NewDisposeScope();
         using Generator generator = new(5);
         adapter.Parameters.Values.add_(randn(adapter.Parameters.Values.numel(), generator: generator) * 0.3);

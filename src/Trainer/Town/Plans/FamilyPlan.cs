@@ -1,5 +1,5 @@
+using ProxyTune.Checkpoints.Architectures;
 using ProxyTune.Trainer.Recipes;
-using ProxyTune.Trainer.Training;
 
 namespace ProxyTune.Trainer.Town;
 
@@ -70,11 +70,25 @@ internal sealed class FamilyPlan(string work)
     /// <summary>A stranger's update with an odd habit, for audits. To the end, as a stranger would: the validation split is best long before a rare habit is learned.</summary>
     public SftSettings Odd => Tuning(Source("qa-habit"), "small", "small-qa-habit", steps: 1500, learningRate: 5e-3, rank: 16) with { Validation = null };
 
-    private static LlamaConfig Sizes(int hidden, int intermediate, int layers, int heads, int headSize) =>
-        new(hidden, intermediate, layers, heads, NumKeyValueHeads: 2, VocabularySize, ContextLength, headSize, EosTokenId: 4, PadTokenId: 0);
+    private static DecoderSpec Sizes(int hidden, int intermediate, int layers, int heads, int headSize) =>
+        new()
+        {
+            VocabularySize = VocabularySize,
+            HiddenSize = hidden,
+            IntermediateSize = intermediate,
+            Layers = layers,
+            Heads = heads,
+            KeyValueHeads = 2,
+            HeadSize = headSize,
+            ContextLength = ContextLength,
+            NormEpsilon = 1e-5,
+            TiedHead = true,
+            EndIds = [4],
+            PadId = 0,
+        };
 
     /// <summary>Mostly short rows, since they are cheaper; full contexts while the learning rate is still high, and again at the end.</summary>
-    private PretrainSettings Pretraining(string name, LlamaConfig sizes, long tokens, double learningRate) => new(
+    private PretrainSettings Pretraining(string name, DecoderSpec sizes, long tokens, double learningRate) => new(
         Data: "town:pretrain",
         Tokenizer: Tokenizer,
         Output: In(name),

@@ -100,7 +100,7 @@ public sealed class CheckpointTests : IDisposable
     {
         File.WriteAllText(Path.Combine(folder, "generation_config.json"), """{"eos_token_id":[3,4]}""");
 
-        Assert.Equal([3, 4], CheckpointConfig.Read(folder).EndIds);
+        Assert.Equal([3, 4], DecoderSpec.Read(folder).EndIds);
 
         LlamaExporter.Export(folder, folder);
         JsonNode written = JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "genai_config.json")))!["model"]!["eos_token_id"]!;
@@ -115,7 +115,7 @@ public sealed class CheckpointTests : IDisposable
             Change(field, null);
         }
 
-        CheckpointConfig config = CheckpointConfig.Read(folder);
+        DecoderSpec config = DecoderSpec.Read(folder);
 
         Assert.Equal((4, 8, 10_000.0, 1e-6, false), (config.KeyValueHeads, config.HeadSize, config.RopeTheta, config.NormEpsilon, config.TiedHead));
     }
