@@ -1,24 +1,24 @@
 namespace ProxyTune.Checkpoints;
 
-/// <summary>Whose fault a failure is; the gateway turns it into an HTTP status in one place.</summary>
+/// <summary>Whose fault a failure is.</summary>
 public enum EngineError
 {
-    /// <summary>No served model of that name (404).</summary>
+    /// <summary>No served model of that name.</summary>
     UnknownModel,
 
-    /// <summary>The served model has no expert of that name (404).</summary>
+    /// <summary>The served model has no expert of that name.</summary>
     UnknownExpert,
 
-    /// <summary>A value has the wrong type or lies outside the allowed range (400).</summary>
+    /// <summary>A value has the wrong type or lies outside the allowed range.</summary>
     InvalidValue,
 
-    /// <summary>Only an operator may ask for this (403).</summary>
+    /// <summary>Only an operator may ask for this.</summary>
     OperatorOnly,
 
-    /// <summary>Prompt and answer do not fit the context (400, code context_length_exceeded).</summary>
+    /// <summary>Prompt and answer do not fit the context.</summary>
     PromptTooLong,
 
-    /// <summary>The waiting line is full (429).</summary>
+    /// <summary>The waiting queue is full.</summary>
     QueueFull,
 
     /// <summary>catalog.json is wrong; found at start-up.</summary>
@@ -27,47 +27,47 @@ public enum EngineError
     /// <summary>A model folder is incomplete or does not fit; found at start-up.</summary>
     InvalidModelFolder,
 
-    /// <summary>An uploaded file, archive, patch or model is not what an expert may be (400, code invalid_expert).</summary>
+    /// <summary>An uploaded file, archive, patch or model is not what an expert may be.</summary>
     InvalidExpert,
 
-    /// <summary>No uploaded expert, or no part of an upload, of that name (404, code upload_not_found).</summary>
+    /// <summary>No uploaded expert, or no part of an upload, of that name.</summary>
     UnknownUpload,
 
-    /// <summary>It exists already, or is in use (409).</summary>
+    /// <summary>The name exists already, or is in use.</summary>
     Conflict,
 
-    /// <summary>An upload is larger than one may be (413).</summary>
+    /// <summary>An upload is larger than the limit.</summary>
     UploadTooLarge,
 
-    /// <summary>The experts' folder is full (507).</summary>
+    /// <summary>The experts' folder is full.</summary>
     StoreFull,
 
-    /// <summary>A patch was trained on other weights than the base's and has passed no evaluation there (409).</summary>
+    /// <summary>A patch was trained on other weights than the base's and has passed no evaluation there.</summary>
     NotGated,
 
-    /// <summary>The evaluation of a port could not be run, or gave no score (502).</summary>
+    /// <summary>The evaluation of a port could not be run, or gave no score.</summary>
     EvaluationFailed,
 
-    /// <summary>The files of an uploaded expert are no longer those that came (500).</summary>
+    /// <summary>The files of an uploaded expert are not those that were uploaded.</summary>
     DamagedExpert,
 
-    /// <summary>A model threw or returned NaN in a step (500).</summary>
+    /// <summary>A model threw or returned NaN in a step.</summary>
     ModelFailure,
 
-    /// <summary>A base behind a network did not answer, or not with what was asked, in spite of retries (502).</summary>
+    /// <summary>A remote base gave no answer, or not the one that was asked for, in spite of retries.</summary>
     RemoteFailure,
 
-    /// <summary>A base behind a network failed too often lately and is not asked for a while (503).</summary>
+    /// <summary>A remote base has failed too often lately. It is not asked for a while.</summary>
     RemoteUnavailable,
 
-    /// <summary>The engine is shutting down (503).</summary>
+    /// <summary>The engine is shutting down.</summary>
     Stopping,
 }
 
 /// <summary>The one exception type for expected failures.</summary>
 /// <param name="error">Whose fault it is.</param>
 /// <param name="message">Names the field or file, the value, and what would be accepted.</param>
-/// <param name="field">The request field or catalog entry that is wrong, where there is one.</param>
+/// <param name="field">The request field or catalogue entry that is wrong, if there is one.</param>
 public sealed class EngineException(EngineError error, string message, string? field = null, Exception? inner = null)
     : Exception(message, inner)
 {
@@ -75,6 +75,16 @@ public sealed class EngineException(EngineError error, string message, string? f
 
     public string? Field { get; } = field;
 
-    /// <summary>After what time another attempt makes sense, where that is known.</summary>
+    /// <summary>The message with the name of the file in place of its path, for readers who have no use for the path.</summary>
+    public string MessageWithoutFolder { get; private init; } = message;
+
+    /// <summary>After what time another attempt makes sense, if that is known.</summary>
     public TimeSpan? RetryAfter { get; init; }
+
+    /// <summary>InvalidModelFolder: something is wrong with a file.</summary>
+    /// <param name="path">Begins the message.</param>
+    /// <param name="what">What is wrong with the file, and what would be accepted.</param>
+    /// <param name="field">The field, tensor or node that is wrong; null for the file.</param>
+    public static EngineException InFile(string path, string what, string? field = null, Exception? inner = null) =>
+        new(EngineError.InvalidModelFolder, $"{path}: {what}", field ?? path, inner) { MessageWithoutFolder = $"{Path.GetFileName(path)}: {what}" };
 }

@@ -79,9 +79,9 @@ internal static class LlamaTensors
             float[] data = file.ReadFloat32(name);
             if (!file.Tensors[name].Shape.SequenceEqual(shape))
             {
-                throw new EngineException(
-                    EngineError.InvalidModelFolder,
-                    $"{file.Path}: tensor '{name}' is [{string.Join(", ", file.Tensors[name].Shape)}]; config.json makes it [{string.Join(", ", shape)}].",
+                throw EngineException.InFile(
+                    file.Path,
+                    $"tensor '{name}' is [{string.Join(", ", file.Tensors[name].Shape)}]; config.json makes it [{string.Join(", ", shape)}].",
                     name);
             }
 

@@ -68,7 +68,7 @@ public static class LlamaExporter
         DecoderSpec spec = DecoderSpec.Read(checkpoint);
         if (spec.EndIds.Count == 0)
         {
-            throw new EngineException(EngineError.InvalidModelFolder, $"{Path.Combine(checkpoint, FileNames.Config)}: eos_token_id is missing; accepted is a token id or a list of token ids, since no answer ends without one.", checkpoint);
+            throw EngineException.InFile(Path.Combine(checkpoint, FileNames.Config), "eos_token_id is missing; accepted is a token id or a list of token ids, since no answer ends without one.");
         }
 
         Directory.CreateDirectory(target);

@@ -24,11 +24,11 @@ internal sealed record JsonFields(string File, JsonElement Json, string Parent =
         {
             ReadOnlySpan<byte> bytes = System.IO.File.ReadAllBytes(path);
             JsonElement json = JsonElement.Parse(bytes.StartsWith(ByteOrderMark) ? bytes[ByteOrderMark.Length..] : bytes);
-            return json.ValueKind == JsonValueKind.Object ? new(path, json) : throw new EngineException(EngineError.InvalidModelFolder, $"{path}: the content is {json}; accepted is an object.", path);
+            return json.ValueKind == JsonValueKind.Object ? new(path, json) : throw EngineException.InFile(path, $"the content is {json}; accepted is an object.");
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or JsonException)
         {
-            throw new EngineException(EngineError.InvalidModelFolder, $"{path}: {error.Message}", path, error);
+            throw EngineException.InFile(path, error.Message, inner: error);
         }
     }
 
@@ -77,7 +77,7 @@ internal sealed record JsonFields(string File, JsonElement Json, string Parent =
     }
 
     public EngineException Wrong(string name, string accepted) =>
-        new(EngineError.InvalidModelFolder, $"{File}: {Parent}{name} is {(Find(name) is { } value ? value.ToString() : "missing")}; accepted is {accepted}.", File);
+        EngineException.InFile(File, $"{Parent}{name} is {(Find(name) is { } value ? value.ToString() : "missing")}; accepted is {accepted}.");
 
     private static string Range(int from, int to) => (from, to) switch
     {

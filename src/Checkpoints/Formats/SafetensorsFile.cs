@@ -30,7 +30,7 @@ public sealed class SafetensorsFile : IDisposable
     {
         if (!File.Exists(path))
         {
-            throw new EngineException(EngineError.InvalidModelFolder, $"{path}: no such file.", path);
+            throw EngineException.InFile(path, "no such file.");
         }
 
         SafeFileHandle file = File.OpenHandle(path);
@@ -52,7 +52,7 @@ public sealed class SafetensorsFile : IDisposable
         SafetensorsTensor tensor = Floats(name);
         if (tensor.ElementCount > Array.MaxLength)
         {
-            throw new EngineException(EngineError.InvalidModelFolder, $"{Path}: tensor '{name}' has {tensor.ElementCount} elements; at most {Array.MaxLength} can be read at once.", name);
+            throw EngineException.InFile(Path, $"tensor '{name}' has {tensor.ElementCount} elements; at most {Array.MaxLength} can be read at once.", name);
         }
 
         float[] values = new float[tensor.ElementCount];
@@ -110,9 +110,9 @@ public sealed class SafetensorsFile : IDisposable
     public void Dispose() => file.Dispose();
 
     private SafetensorsTensor Floats(string name) =>
-        !Tensors.TryGetValue(name, out SafetensorsTensor? tensor) ? throw new EngineException(EngineError.InvalidModelFolder, $"{Path}: no tensor '{name}'.", name)
+        !Tensors.TryGetValue(name, out SafetensorsTensor? tensor) ? throw EngineException.InFile(Path, $"no tensor '{name}'.", name)
         : tensor.DType is "F32" or "F16" or "BF16" ? tensor
-        : throw new EngineException(EngineError.InvalidModelFolder, $"{Path}: tensor '{name}' is {tensor.DType}; F32, F16 or BF16 can be read.", name);
+        : throw EngineException.InFile(Path, $"tensor '{name}' is {tensor.DType}; F32, F16 or BF16 can be read.", name);
 
     /// <param name="first">Index of the first element that is read.</param>
     private void Read(SafetensorsTensor tensor, long first, Span<float> values)
@@ -145,7 +145,7 @@ public sealed class SafetensorsFile : IDisposable
             int read = RandomAccess.Read(file, bytes, offset);
             if (read == 0)
             {
-                throw new EngineException(EngineError.InvalidModelFolder, $"{Path}: the file ended inside tensor '{tensor.Name}'.", tensor.Name);
+                throw EngineException.InFile(Path, $"the file ended inside tensor '{tensor.Name}'.", tensor.Name);
             }
 
             bytes = bytes[read..];

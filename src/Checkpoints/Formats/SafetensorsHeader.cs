@@ -166,5 +166,5 @@ internal static class SafetensorsHeader
     }
 
     private static EngineException Broken(string path, string what, string? tensor = null, Exception? inner = null) =>
-        new(EngineError.InvalidModelFolder, $"{path}: {what}", tensor ?? path, inner);
+        EngineException.InFile(path, what, tensor, inner);
 }

@@ -83,7 +83,7 @@ public sealed class LowRankPatch
     }
 
     private static EngineException Wrong(string path, string target, string what) =>
-        new(EngineError.InvalidModelFolder, $"{path}: {(target.Length > 0 ? $"'{target}': " : "")}{what}", path);
+        EngineException.InFile(path, target.Length > 0 ? $"'{target}': {what}" : what);
 }
 
 /// <param name="A">[Rank, in], row-major.</param>

@@ -62,7 +62,7 @@ internal sealed record PatchConfig
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or JsonException)
         {
-            throw new EngineException(EngineError.InvalidModelFolder, $"{path}: {(error is JsonException json ? $"{json.Path}: {JsonProblem.Reason(json)}" : error.Message)}", path, error);
+            throw EngineException.InFile(path, error is JsonException json ? $"{json.Path}: {JsonProblem.Reason(json)}" : error.Message, inner: error);
         }
     }
 
@@ -112,7 +112,7 @@ internal sealed record PatchConfig
         _ => false,
     };
 
-    private static EngineException Wrong(string path, string what) => new(EngineError.InvalidModelFolder, $"{path}: {what}", path);
+    private static EngineException Wrong(string path, string what) => EngineException.InFile(path, what);
 }
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]

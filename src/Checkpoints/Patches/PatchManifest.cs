@@ -62,7 +62,7 @@ public sealed record PatchManifest
         }
         catch (JsonException error)
         {
-            throw new EngineException(EngineError.InvalidModelFolder, $"{path}, line {error.LineNumber + 1}, {error.Path}: {JsonProblem.Reason(error)}", path, error);
+            throw EngineException.InFile(path, $"line {error.LineNumber + 1}, {error.Path}: {JsonProblem.Reason(error)}", inner: error);
         }
     }
 
@@ -115,7 +115,7 @@ public sealed record PatchManifest
     }
 
     private static EngineException Wrong(string path, string field, object? value, string accepted) =>
-        new(EngineError.InvalidModelFolder, FormattableString.Invariant($"{path}: {field} is {value ?? "missing"}; accepted is {accepted}."), field);
+        EngineException.InFile(path, FormattableString.Invariant($"{field} is {value ?? "missing"}; accepted is {accepted}."), field);
 }
 
 /// <param name="Name">Of the model folder.</param>

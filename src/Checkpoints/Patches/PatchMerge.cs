@@ -32,7 +32,7 @@ internal static class PatchMerge
         {
             if (unknown.Count > 0)
             {
-                throw new EngineException(EngineError.InvalidModelFolder, $"{path}: the model has no '{unknown.Order().First()}' that could be changed.", path);
+                throw EngineException.InFile(path, $"the model has no '{unknown.Order().First()}' that could be changed.");
             }
         }
     }
@@ -92,10 +92,7 @@ internal static class PatchMerge
         LowRankPair pair = patch.Pair(name)!;
         if (shape is not [var outputs, var inputs] || (outputs, inputs) != (pair.Outputs, pair.Inputs))
         {
-            throw new EngineException(
-                EngineError.InvalidModelFolder,
-                $"{patch.Path}: '{name}' is changed as [{pair.Outputs}, {pair.Inputs}]; the model's is [{string.Join(", ", shape)}].",
-                patch.Path);
+            throw EngineException.InFile(patch.Path, $"'{name}' is changed as [{pair.Outputs}, {pair.Inputs}]; the model's is [{string.Join(", ", shape)}].");
         }
     }
 

@@ -65,7 +65,7 @@ internal static partial class CatalogCheck
 
     private static void Expert(ExpertEntry? expert, EntryLabel label, int index)
     {
-        // The header X-Fusion sets other fields and experts by name, side by side.
+        // A request may set experts and the other fields of a fusion side by side, by name.
         if (expert?.Name is not { } name || !PlainName().IsMatch(name) || ReservedNames.Contains(name))
         {
             throw label.Wrong($"experts[{index}].name is '{expert?.Name}'; accepted are letters, digits, '.', '_', '-' and '/', and none of {string.Join(", ", ReservedNames)}.");

@@ -133,7 +133,7 @@ internal sealed class ServedModelBuilder(string modelsFolder, MemberPool members
         ServedStream[] streams = [.. model.Plan(FusionSettings.Default).Streams.DistinctBy(stream => (stream.Model, stream.Patch?.Hash))];
         if (streams.CountBy(stream => stream.Model).MaxBy(count => count.Value) is var most && most.Value > members.Options.MaxSequences)
         {
-            throw label.Wrong($"an answer needs {most.Value} sequences of '{most.Key.Info.Name}', and Engine:MaxSequences is {members.Options.MaxSequences}; it must be at least {most.Value}.");
+            throw label.Wrong($"an answer needs {most.Value} sequences of '{most.Key.Info.Name}', and {nameof(EngineOptions.MaxSequences)} is {members.Options.MaxSequences}; it must be at least {most.Value}.");
         }
 
         KeyValueNeed.Of(streams.Select(stream => (stream.Model.Info, model.ContextLength))).Require($"one context of '{model.Name}'");

@@ -21,12 +21,13 @@ public sealed partial class ChatTemplate
     private readonly string template;
     private readonly RenderJinja render;
 
-    private ChatTemplate(string source, RenderJinja render, string folder)
+    /// <param name="path">Where the template stands, for messages.</param>
+    private ChatTemplate(string source, RenderJinja render, string path)
     {
         Source = source;
         template = TrimBlocks(source);
         this.render = render;
-        CheckSyntax(folder);
+        CheckSyntax(path);
     }
 
     /// <summary>The template's text.</summary>
@@ -35,10 +36,8 @@ public sealed partial class ChatTemplate
     /// <summary>chat_template.jinja of a model folder, or the chat_template of its tokenizer_config.json.</summary>
     /// <exception cref="EngineException">InvalidModelFolder when the folder has neither, or one that is broken.</exception>
     public static ChatTemplate Load(string folder) =>
-        TryLoad(folder) ?? throw new EngineException(
-            EngineError.InvalidModelFolder,
-            $"{folder}: no chat template; {TemplateFile} or the entry chat_template in {ConfigFile} would be one.",
-            folder);
+        TryLoad(folder) ?? throw EngineException.InFile(
+            Path.Combine(folder, ConfigFile), $"no chat template; accepted is the entry chat_template, or a file {TemplateFile} beside it.");
 
     /// <summary>As <see cref="Load"/>, but null for a folder without a chat template.</summary>
     /// <param name="renderer">Renders it, where its author need not be trusted; null to render it here.</param>
@@ -46,7 +45,9 @@ public sealed partial class ChatTemplate
     {
         string file = Path.Combine(folder, TemplateFile);
         (string? inConfig, string? begin, string? end) = ReadConfig(folder);
-        return (File.Exists(file) ? File.ReadAllText(file) : inConfig) is { } source ? new ChatTemplate(source, Renderer(begin, end, renderer), folder) : null;
+        return File.Exists(file) ? new(File.ReadAllText(file), Renderer(begin, end, renderer), file)
+            : inConfig is not null ? new(inConfig, Renderer(begin, end, renderer), Path.Combine(folder, ConfigFile))
+            : null;
     }
 
     /// <summary>A template of the caller's, with the begin and end tokens of a model folder.</summary>
@@ -72,7 +73,7 @@ public sealed partial class ChatTemplate
     }
 
     // Inside a condition that never holds the template is parsed but not run, so what it refuses does not matter yet.
-    private void CheckSyntax(string folder)
+    private void CheckSyntax(string path)
     {
         try
         {
@@ -80,7 +81,7 @@ public sealed partial class ChatTemplate
         }
         catch (EngineException error)
         {
-            throw new EngineException(EngineError.InvalidModelFolder, $"{folder}: the chat template is broken: {error.InnerException?.Message}", folder, error);
+            throw EngineException.InFile(path, $"the chat template is broken: {error.InnerException?.Message}", inner: error);
         }
     }
 
@@ -104,7 +105,7 @@ public sealed partial class ChatTemplate
         }
         catch (Exception error) when (error is JsonException or InvalidOperationException or KeyNotFoundException)
         {
-            throw new EngineException(EngineError.InvalidModelFolder, $"{path}: {error.Message}", path, error);
+            throw EngineException.InFile(path, error.Message, inner: error);
         }
     }
 

@@ -46,7 +46,7 @@ public sealed class Tokenizer : IDisposable
         }
         catch (Exception error) when (error is not EngineException)
         {
-            throw new EngineException(EngineError.InvalidModelFolder, $"{path}: {error.Message}", path, error);
+            throw EngineException.InFile(path, error.Message, inner: error);
         }
     }
 

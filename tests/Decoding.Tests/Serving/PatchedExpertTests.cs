@@ -74,7 +74,7 @@ public sealed class PatchedExpertTests : IDisposable
 
         EngineException error = Assert.Throws<EngineException>(() => ModelCatalog.Load(family.Folder, new EngineOptions { MaxSequences = 1 }));
 
-        Assert.Contains("2 sequences of 'small', and Engine:MaxSequences is 1", error.Message, StringComparison.Ordinal);
+        Assert.Contains("2 sequences of 'small', and MaxSequences is 1", error.Message, StringComparison.Ordinal);
         ModelCatalog.Load(family.Folder, new EngineOptions { MaxSequences = 2 }).Dispose();
     }
 

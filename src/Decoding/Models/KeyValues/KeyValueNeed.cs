@@ -18,8 +18,8 @@ internal sealed record KeyValueNeed(long Bytes, long? Limit, string Sum)
         {
             throw new EngineException(
                 EngineError.InvalidValue,
-                $"Engine:KeyValueBytes is {Limit}; keys and values of {what} may take {Bytes} bytes: {Sum}. It must be at least that.",
-                "Engine:KeyValueBytes");
+                $"{nameof(EngineOptions.KeyValueBytes)} is {Limit}; keys and values of {what} may take {Bytes} bytes: {Sum}. It must be at least that.",
+                nameof(EngineOptions.KeyValueBytes));
         }
     }
 

@@ -35,10 +35,8 @@ internal sealed class PatchedDecoder(DecoderGraph graph, ModelProto model, Linea
     /// <summary>Refuses a patch that cannot run as rows.</summary>
     /// <exception cref="EngineException">InvalidModelFolder: the patch does not fit the graph; InvalidValue: it overflows.</exception>
     public FittedPatch Fit(PatchSum patch) => Unknown(patch) is { } unknown
-        ? throw new EngineException(
-            EngineError.InvalidModelFolder,
-            $"{graph.File} has no linear node that is known to be '{unknown}', which {patch.Name} changes: {layout.Refusal(unknown)}.",
-            graph.Config.Graph)
+        ? throw EngineException.InFile(
+            graph.File, $"no linear node is known to be '{unknown}', which {patch.Name} changes: {layout.Refusal(unknown)}.", graph.Config.Graph)
         : FittedPatch.Of(patch, layout.Nodes);
 
     /// <summary>Sees to it that the slots which a patch needs exist. Slots at other nodes would only cost time. Does not wait for others where the patch is prepared already.</summary>

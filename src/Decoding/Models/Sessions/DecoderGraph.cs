@@ -71,7 +71,7 @@ internal sealed class DecoderGraph : IDisposable
         }
         catch (Exception e) when (e is OnnxRuntimeException or IOException or UnauthorizedAccessException or InvalidProtocolBufferException)
         {
-            throw new EngineException(EngineError.InvalidModelFolder, $"{path} cannot be loaded: {e.Message}", config.Graph, e);
+            throw EngineException.InFile(path, $"the graph cannot be loaded: {e.Message}", config.Graph, e);
         }
     }
 
@@ -81,14 +81,14 @@ internal sealed class DecoderGraph : IDisposable
         {
             if (file.Length == 0 || Path.IsPathRooted(file) || file.Split('/', '\\').Contains(".."))
             {
-                throw new EngineException(EngineError.InvalidModelFolder, $"{path} wants weights from '{file}'; accepted is a file in its own folder.", file);
+                throw EngineException.InFile(path, $"weights are wanted from '{file}'; accepted is a file in its own folder.", file);
             }
 
             FileInfo weights = new(Path.Combine(folder, file));
             if (!weights.Exists || weights.Length < needed)
             {
                 string state = weights.Exists ? $"has {weights.Length} bytes" : "is missing";
-                throw new EngineException(EngineError.InvalidModelFolder, $"{path} needs {needed} bytes of weights from {weights.FullName}, which {state}.", file);
+                throw EngineException.InFile(path, $"the graph needs {needed} bytes of weights from {file}, which {state}.", file);
             }
         }
     }

@@ -114,6 +114,6 @@ internal sealed class DecoderSession : IDisposable
     private EngineException Invalid(string what)
     {
         Session.Dispose();
-        return new(EngineError.InvalidModelFolder, $"{graph.File} {what}.", Config.Graph);
+        return EngineException.InFile(graph.File, $"the graph {what}.", Config.Graph);
     }
 }

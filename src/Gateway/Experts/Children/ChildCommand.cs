@@ -57,7 +57,7 @@ public static class ChildCommand
         }
         catch (EngineException error)
         {
-            answer = new(error.Message, error.Field);
+            answer = new(error.MessageWithoutFolder, error.Field);
         }
 
         Console.Out.WriteLine(JsonSerializer.Serialize(answer, ChildJson.Default.ChildAnswer));

@@ -26,7 +26,7 @@ internal sealed class Gate(GateOptions options, IServer server, string? key)
             child.Start();
             Task<string> output = child.StandardOutput.ReadToEndAsync(limit.Token), errors = child.StandardError.ReadToEndAsync(limit.Token);
             await child.WaitForExitAsync(limit.Token);
-            return child.ExitCode == 0 ? Read(await output) : throw Failed($"it ended with {child.ExitCode}: {Tail((await errors).Replace(task, "task", StringComparison.Ordinal))}");
+            return child.ExitCode == 0 ? Read(await output) : throw Failed($"it ended with {child.ExitCode}: {Tail(await errors)}");
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
         {

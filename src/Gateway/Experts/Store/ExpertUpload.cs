@@ -155,9 +155,8 @@ public sealed class ExpertUpload : IDisposable
         }
         catch (EngineException error) when (error.Error is EngineError.InvalidModelFolder or EngineError.InvalidExpert or EngineError.InvalidValue)
         {
-            // Where it was staged means nothing to who sent it.
-            string message = error.Message.Replace(folder + Path.DirectorySeparatorChar, "", StringComparison.Ordinal).Replace(folder, "the upload", StringComparison.Ordinal);
-            throw new EngineException(EngineError.InvalidExpert, UploadName.Printable(message, LongestMessage), Path.GetFileName(error.Field), error);
+            // The path of the staged file means nothing to the client.
+            throw new EngineException(EngineError.InvalidExpert, UploadName.Printable(error.MessageWithoutFolder, LongestMessage), Path.GetFileName(error.Field), error);
         }
     }
 

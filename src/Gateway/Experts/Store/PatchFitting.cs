@@ -72,9 +72,7 @@ internal sealed class PatchFitting(ExpertStore store, ModelCatalog catalog)
         }
         catch (EngineException error)
         {
-            // Of files by their names: where they are is nobody's matter.
-            return error.Message.Replace(store.FolderOf(patch) + Path.DirectorySeparatorChar, "", StringComparison.Ordinal)
-                .Replace(Path.GetDirectoryName(Path.GetFullPath(member.Folder))! + Path.DirectorySeparatorChar, "", StringComparison.Ordinal);
+            return error.MessageWithoutFolder;
         }
     }
 }

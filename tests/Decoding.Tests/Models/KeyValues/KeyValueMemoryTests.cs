@@ -20,7 +20,7 @@ public sealed class KeyValueMemoryTests : IDisposable
     public void Load_BudgetBelowOneContext_IsRefusedWithTheSum()
     {
         EngineException e = Assert.Throws<EngineException>(() => Load("shared", new(ContextBytes - 1)));
-        Assert.Equal((EngineError.InvalidValue, "Engine:KeyValueBytes"), (e.Error, e.Field));
+        Assert.Equal((EngineError.InvalidValue, "KeyValueBytes"), (e.Error, e.Field));
         Assert.Contains($"{ContextBytes} bytes: {TinyDecoder.Context} tokens x {GrowingBytes} bytes ('shared')", e.Message, StringComparison.Ordinal);
         Assert.Contains($"{ContextBytes - 1};", e.Message, StringComparison.Ordinal);
         Load("shared", new(ContextBytes)).Dispose();
