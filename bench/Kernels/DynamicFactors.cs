@@ -3,7 +3,7 @@ using ProxyTune.Decoding.Fusion;
 
 namespace ProxyTune.Kernels;
 
-/// <summary>Solving for a position's factors; the weighted sum comes on top.</summary>
+/// <summary>Measures the search for the factors of one position. The weighted sum is not included.</summary>
 public class DynamicFactors
 {
     private readonly DynamicFusion single = new(new() { Mode = DynamicMode.Single }), joint = new(new() { Mode = DynamicMode.Joint });
@@ -20,7 +20,7 @@ public class DynamicFactors
         float[] antiExpert = Rows.Logits(2, Words);
         three = [.. Enumerable.Range(3, 3).Select(seed => new DeltaRows(Rows.Tuned(antiExpert, seed), antiExpert))];
         one = three[..1];
-        Warmth.Reach(() => SingleWithOneExpert(), () => JointWithThreeExperts());
+        Warmup.Run(() => SingleWithOneExpert(), () => JointWithThreeExperts());
     }
 
     [Benchmark]

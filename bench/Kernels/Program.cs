@@ -12,8 +12,8 @@ using Perfolizer.Horology;
 using ProxyTune.Kernels;
 using ProxyTune.Testing;
 
-// dotnet run --project bench/Kernels -c Release [-- --quick | --write]: what engine work costs per row, without any model.
-// In this process, since the build has settings of its own that a generated project would not have.
+// dotnet run --project bench/Kernels -c Release [-- --quick | --write]: measures the engine's work per row without a model.
+// The benchmarks run in this process because a generated project would lack this repository's build settings.
 Job job = (args.Contains("--quick") ? Job.Dry : Job.Default.WithWarmupCount(3).WithIterationCount(15).WithIterationTime(TimeInterval.FromMilliseconds(50))).WithToolchain(InProcessEmitToolchain.Instance);
 string results = args.Contains("--write") ? Path.Combine(Repository.Root, "bench", "Kernels") : Directory.CreateTempSubdirectory("proxytune-kernels-").FullName;
 ManualConfig config = ManualConfig.CreateEmpty()
@@ -26,7 +26,7 @@ ManualConfig config = ManualConfig.CreateEmpty()
     .WithOptions(ConfigOptions.JoinSummary | ConfigOptions.DisableLogFile);
 Summary summary = BenchmarkRunner.Run([typeof(WeightedSumOfRows), typeof(DynamicFactors), typeof(Sampling)], config)[0];
 
-// The names have the time in them; what is committed shall be replaced.
+// BenchmarkDotNet puts the time into file names. Fixed names let a new run replace the committed files.
 foreach (string file in Directory.GetFiles(summary.ResultsDirectoryPath, $"{summary.Title}*"))
 {
     File.Move(file, Path.Combine(summary.ResultsDirectoryPath, "kernels" + Path.GetExtension(file)), overwrite: true);

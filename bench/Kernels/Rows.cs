@@ -4,7 +4,7 @@ namespace ProxyTune.Kernels;
 
 internal static class Rows
 {
-    /// <summary>Logits as of a model that is fairly sure: normal, with a few words well above the rest.</summary>
+    /// <summary>Logits that resemble those of a confident model: normal values, with 20 tokens raised by 8.</summary>
     public static float[] Logits(int seed, int width)
     {
         float[] row = [.. Normal.Samples(new Random(seed), 0, 2.5).Take(width).Select(x => (float)x)];
@@ -16,7 +16,7 @@ internal static class Rows
         return row;
     }
 
-    /// <summary>What tuning makes of a model: its row, and a normal change.</summary>
+    /// <summary>Logits of a tuned model: the row of the untuned model plus normal noise.</summary>
     public static float[] Tuned(float[] row, int seed) =>
         [.. row.Zip(Normal.Samples(new Random(seed), 0, 1), (logit, change) => logit + (float)change)];
 }

@@ -3,7 +3,7 @@ using ProxyTune.Decoding.Sampling;
 
 namespace ProxyTune.Kernels;
 
-/// <summary>From a fused row to a token, at another position each time, since the noise decides how far a nucleus is searched.</summary>
+/// <summary>Measures the draw of a token from a fused row. The position changes with each call because the noise decides how many tokens of the nucleus are read.</summary>
 public class Sampling
 {
     private static readonly SamplingOptions Plain = new() { Temperature = 0.8f };
@@ -20,7 +20,7 @@ public class Sampling
     {
         row = Rows.Logits(1, Words);
         generated = [.. Enumerable.Range(0, 100).Select(i => i * 311 % Words)];
-        Warmth.Reach(() => Temperature(), () => Nucleus());
+        Warmup.Run(() => Temperature(), () => Nucleus());
     }
 
     [Benchmark]
@@ -33,7 +33,7 @@ public class Sampling
     public int Nucleus() => Next(Plain with { TopP = 0.95f });
 
     [Benchmark]
-    public int TopAndLeast() => Next(Plain with { TopK = 50, MinP = 0.05f });
+    public int TopKAndMinP() => Next(Plain with { TopK = 50, MinP = 0.05f });
 
     [Benchmark]
     public int NucleusAndPenalties() => Next(Plain with { TopP = 0.95f, RepetitionPenalty = 1.1f, PresencePenalty = 0.5f, FrequencyPenalty = 0.5f });

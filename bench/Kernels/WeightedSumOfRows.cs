@@ -3,7 +3,7 @@ using ProxyTune.Decoding.Fusion;
 
 namespace ProxyTune.Kernels;
 
-/// <summary>Base, expert and anti-expert; and with three experts more.</summary>
+/// <summary>Measures the weighted sum over base, expert and anti-expert, and over six streams.</summary>
 public class WeightedSumOfRows
 {
     private ReadOnlyMemory<float>[] rows = [];
@@ -21,7 +21,7 @@ public class WeightedSumOfRows
         rows = [.. Enumerable.Range(0, Streams).Select(stream => (ReadOnlyMemory<float>)Rows.Logits(stream, Words))];
         weights = [.. Enumerable.Range(0, Streams).Select(stream => stream + 1 < Streams ? 1f : -1f)];
         fused = new float[Words];
-        Warmth.Reach(() => Fuse());
+        Warmup.Run(() => Fuse());
     }
 
     [Benchmark]

@@ -4,11 +4,12 @@ using System.Text.Json;
 
 namespace ProxyTune.Load;
 
-/// <summary>Sends requests and keeps the time.</summary>
+/// <summary>Sends requests and measures when their events arrive.</summary>
+/// <param name="start">Timestamp of the start of the run.</param>
 internal sealed class Client(HttpClient http, long start)
 {
-    /// <summary>A streamed completion, read to its end.</summary>
-    /// <param name="due">Seconds from the start of the run.</param>
+    /// <summary>Sends a streamed completion and reads it to its end.</summary>
+    /// <param name="due">Time at which the request was due, in seconds from the start of the run.</param>
     public async Task<LoadResult> SendAsync(LoadRequest request, double due)
     {
         List<double> arrivals = [];
@@ -49,6 +50,7 @@ internal sealed class Client(HttpClient http, long start)
         return new(request.Model, due, arrivals.Count > 0 ? arrivals[0] : null, [.. arrivals.Zip(arrivals.Skip(1), (a, b) => b - a)], Now() - due, tokens, failure);
     }
 
+    /// <summary>Seconds since the start of the run.</summary>
     public double Now() => Stopwatch.GetElapsedTime(start).TotalSeconds;
 
     private static object Body(LoadRequest request) => new

@@ -2,18 +2,18 @@ using System.Globalization;
 
 namespace ProxyTune.Load;
 
-/// <summary>What is asked of the server.</summary>
-/// <param name="Prompt">Tokens, drawn evenly.</param>
-/// <param name="Answer">Tokens, drawn evenly.</param>
-/// <param name="Mix">Served models with their shares.</param>
-/// <param name="Vocabulary">Prompts are made of token ids below it.</param>
-/// <param name="Banned">Token ids that no answer may use: those that would end it early.</param>
-internal sealed record LoadPlan(Span Prompt, Span Answer, IReadOnlyList<(string Model, double Share)> Mix, int Vocabulary, IReadOnlyList<int> Banned, int Seed)
+/// <summary>The random requests that a run sends.</summary>
+/// <param name="Prompt">Range of prompt lengths in tokens; a length is drawn uniformly.</param>
+/// <param name="Answer">Range of answer lengths in tokens; a length is drawn uniformly.</param>
+/// <param name="Mix">Served models with their shares of the requests.</param>
+/// <param name="Vocabulary">Number of tokens; prompts consist of ids below it.</param>
+/// <param name="Banned">Token ids that the answers must not contain because they would end them early.</param>
+internal sealed record LoadPlan(LengthRange Prompt, LengthRange Answer, IReadOnlyList<(string Model, double Share)> Mix, int Vocabulary, IReadOnlyList<int> Banned, int Seed)
 {
-    // The demo family's control tokens come first.
+    // The control tokens of the demo family have the lowest ids.
     private const int FirstWord = 5;
 
-    /// <summary>The same for the same number, whoever sends it.</summary>
+    /// <summary>The request with that number. It depends only on the plan and the number, not on the client that sends it.</summary>
     public LoadRequest Request(int number)
     {
         Random random = new(HashCode.Combine(Seed, number));
@@ -33,7 +33,7 @@ internal sealed record LoadPlan(Span Prompt, Span Answer, IReadOnlyList<(string 
         return new(number, model, prompt, Answer.Draw(random), Banned);
     }
 
-    /// <summary>"town-qa=3,town-base=1".</summary>
+    /// <summary>Reads shares such as "town-qa=3,town-base=1".</summary>
     public static (string Model, double Share)[] ParseMix(string text) =>
     [
         .. text.Split(',', StringSplitOptions.RemoveEmptyEntries).Select(entry => entry.Split('=')).Select(parts =>
@@ -43,17 +43,17 @@ internal sealed record LoadPlan(Span Prompt, Span Answer, IReadOnlyList<(string 
 
 internal sealed record LoadRequest(int Number, string Model, int[] Prompt, int MaxTokens, IReadOnlyList<int> Banned);
 
-/// <summary>A range of lengths, ends included: "32" or "16-256".</summary>
-internal readonly record struct Span(int Least, int Most)
+/// <summary>A range of lengths in tokens, both ends included, written as "32" or "16-256".</summary>
+internal readonly record struct LengthRange(int Min, int Max)
 {
-    public int Draw(Random random) => random.Next(Least, Most + 1);
+    public int Draw(Random random) => random.Next(Min, Max + 1);
 
-    public override string ToString() => Least == Most ? $"{Least}" : $"{Least} to {Most}";
+    public override string ToString() => Min == Max ? $"{Min}" : $"{Min} to {Max}";
 
-    public static Span Parse(string text)
+    public static LengthRange Parse(string text)
     {
         string[] ends = text.Split('-');
-        int least = int.Parse(ends[0], CultureInfo.InvariantCulture), most = int.Parse(ends[^1], CultureInfo.InvariantCulture);
-        return ends.Length <= 2 && least >= 1 && most >= least ? new(least, most) : throw new FormatException($"'{text}' is no range; '32' or '16-256' is needed.");
+        int min = int.Parse(ends[0], CultureInfo.InvariantCulture), max = int.Parse(ends[^1], CultureInfo.InvariantCulture);
+        return ends.Length <= 2 && min >= 1 && max >= min ? new(min, max) : throw new FormatException($"'{text}' is not a range of lengths. Accepted: a number from 1, such as '32', or two, such as '16-256'.");
     }
 }

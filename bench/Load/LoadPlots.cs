@@ -2,15 +2,15 @@ using ScottPlot;
 
 namespace ProxyTune.Load;
 
-/// <summary>Pictures of the runs.</summary>
+/// <summary>Draws the plots of a report.</summary>
 internal static class LoadPlots
 {
     private const int Width = 900, Height = 500;
 
     public static void Draw(string folder, IReadOnlyList<LoadRun> runs, string unit)
     {
-        Shares(Path.Combine(folder, "first-token.png"), "Time to first token", runs, run => run.First);
-        Shares(Path.Combine(folder, "between-tokens.png"), "Time between tokens", runs, run => run.Gaps);
+        Distribution(Path.Combine(folder, "first-token.png"), "Time to first token", runs, run => run.First);
+        Distribution(Path.Combine(folder, "between-tokens.png"), "Time between tokens", runs, run => run.Gaps);
         if (runs.Count > 1)
         {
             using Plot plot = new();
@@ -21,8 +21,8 @@ internal static class LoadPlots
         }
     }
 
-    /// <summary>What share of all is at most that large.</summary>
-    private static void Shares(string path, string title, IReadOnlyList<LoadRun> runs, Func<LoadRun, double[]> values)
+    /// <summary>Draws the cumulative distribution: for each value, the share of all values up to it.</summary>
+    private static void Distribution(string path, string title, IReadOnlyList<LoadRun> runs, Func<LoadRun, double[]> values)
     {
         using Plot plot = new();
         foreach (LoadRun run in runs)
@@ -34,7 +34,7 @@ internal static class LoadPlots
             }
         }
 
-        Label(plot, title, "milliseconds", "share of all");
+        Label(plot, title, "milliseconds", "cumulative share");
         plot.ShowLegend(Alignment.LowerRight);
         plot.SavePng(path, Width, Height);
     }

@@ -4,7 +4,7 @@ using ProxyTune.Measuring;
 
 namespace ProxyTune.Load;
 
-/// <summary>Markdown, JSON and pictures.</summary>
+/// <summary>Writes the results of a load test as Markdown, JSON and plots.</summary>
 internal static class LoadReport
 {
     private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };

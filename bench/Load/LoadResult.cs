@@ -1,9 +1,9 @@
 namespace ProxyTune.Load;
 
-/// <summary>What a client saw of one request; times in seconds.</summary>
-/// <param name="Due">When it was to be sent, from the start of the run.</param>
-/// <param name="First">From then to the first token, so that a server which makes clients late is not spared; null without any token.</param>
-/// <param name="Gaps">Between one token and the next.</param>
-/// <param name="Whole">From then to the end of the answer.</param>
-/// <param name="Failure">Null where all went well.</param>
+/// <summary>What a client measured for one request. Times are in seconds.</summary>
+/// <param name="Due">Time at which the request was due, from the start of the run.</param>
+/// <param name="First">Time from the due time to the first token; null without a token. It includes the delay of a client that sends late because the server is slow.</param>
+/// <param name="Gaps">Times between consecutive tokens.</param>
+/// <param name="Whole">Time from the due time to the end of the answer.</param>
+/// <param name="Failure">Status code, error message or exception; null after a success.</param>
 internal sealed record LoadResult(string Model, double Due, double? First, IReadOnlyList<double> Gaps, double Whole, int Tokens, string? Failure);

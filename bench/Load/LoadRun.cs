@@ -2,16 +2,16 @@ using MathNet.Numerics.Statistics;
 
 namespace ProxyTune.Load;
 
-/// <summary>All requests of one setting, and what they come to.</summary>
+/// <summary>The results of all requests at one load.</summary>
 /// <param name="Name">Such as "8 clients" or "4 requests/s".</param>
-/// <param name="Load">The number in it, for plots.</param>
+/// <param name="Load">The number of clients or requests per second, for plots.</param>
 internal sealed record LoadRun(string Name, double Load, IReadOnlyList<LoadResult> Results)
 {
     public static readonly double[] Levels = [0.5, 0.9, 0.95, 0.99];
 
     public IEnumerable<LoadResult> Good => Results.Where(result => result.Failure is null);
 
-    /// <summary>From the first request to the end of the last answer.</summary>
+    /// <summary>Time from the start of the run to the end of the last answer.</summary>
     public double Seconds => Results.Max(result => result.Due + result.Whole);
 
     public double TokensPerSecond => Good.Sum(result => result.Tokens) / Seconds;
@@ -22,7 +22,7 @@ internal sealed record LoadRun(string Name, double Load, IReadOnlyList<LoadResul
 
     public double[] Whole => [.. Good.Select(result => 1000 * result.Whole)];
 
-    /// <summary>Of one served model only.</summary>
+    /// <summary>The part of the run that used one served model.</summary>
     public LoadRun Of(string model) => this with { Name = $"{Name}, {model}", Results = [.. Results.Where(result => result.Model == model)] };
 
     public static double[] Percentiles(double[] values) => [.. Levels.Select(level => values.Length == 0 ? double.NaN : values.Quantile(level))];

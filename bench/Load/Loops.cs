@@ -2,10 +2,10 @@ using System.Diagnostics;
 
 namespace ProxyTune.Load;
 
-/// <summary>Who decides when the next request is sent.</summary>
+/// <summary>Sends requests in a closed or an open loop.</summary>
 internal static class Loops
 {
-    /// <summary>Closed: that many clients, each of which sends its next request when it has its answer.</summary>
+    /// <summary>Closed loop: each client sends its next request after it has read the answer to the last one.</summary>
     public static async Task<LoadResult[]> ClosedAsync(HttpClient http, LoadPlan plan, int clients, TimeSpan duration)
     {
         Client client = new(http, Stopwatch.GetTimestamp());
@@ -23,7 +23,8 @@ internal static class Loops
         return [.. results.SelectMany(own => own)];
     }
 
-    /// <summary>Open: requests come at random, with that many a second on average, whether or not the server keeps up.</summary>
+    /// <summary>Open loop: requests arrive at random (a Poisson process), whether or not the server keeps up.</summary>
+    /// <param name="rate">Mean number of requests per second.</param>
     public static async Task<LoadResult[]> OpenAsync(HttpClient http, LoadPlan plan, double rate, TimeSpan duration)
     {
         Random random = new(plan.Seed);
@@ -42,7 +43,7 @@ internal static class Loops
 
         return await Task.WhenAll(running);
 
-        // Poisson's arrivals: exponential pauses.
+        // Arrivals of a Poisson process have exponential pauses.
         double Pause() => -Math.Log(1 - random.NextDouble()) / rate;
     }
 }

@@ -3,36 +3,36 @@ using ProxyTune.Load;
 using ProxyTune.Measuring;
 using ProxyTune.Testing;
 
-Option<Uri?> url = new("--url") { Description = "A server that runs; without it one is started over the models.", HelpName = "URL" };
-Option<string> models = new("--models") { Description = "Models folder for it.", HelpName = "FOLDER", DefaultValueFactory = _ => Repository.Models };
-Option<int[]> clients = new("--clients") { Description = "Closed loop: clients that each send their next request when they have their answer. Several numbers are several runs.", DefaultValueFactory = _ => [1, 4, 16], AllowMultipleArgumentsPerToken = true };
-Option<double[]> rates = new("--rate") { Description = "Open loop instead: requests a second, at random.", AllowMultipleArgumentsPerToken = true };
-Option<double> seconds = new("--seconds") { Description = "Of each run, without the last answers.", DefaultValueFactory = _ => 20 };
-Option<string> prompt = new("--prompt") { Description = "Tokens.", HelpName = "N or N-M", DefaultValueFactory = _ => "16-256" };
-Option<string> answer = new("--answer") { Description = "Tokens.", HelpName = "N or N-M", DefaultValueFactory = _ => "16-128" };
-Option<string> mix = new("--mix") { Description = "Served models, with shares.", HelpName = "NAME=SHARE,...", DefaultValueFactory = _ => "town-qa=2,town-json=1,town-polite=1" };
-Option<int> vocabulary = new("--vocabulary") { Description = "Words of the models.", DefaultValueFactory = _ => 1776 };
-Option<int[]> banned = new("--ban") { Description = "Token ids that would end an answer.", DefaultValueFactory = _ => [0, 4], AllowMultipleArgumentsPerToken = true };
-Option<int> seed = new("--seed") { DefaultValueFactory = _ => 1 };
-Option<string?> output = new("--output") { Description = "Gets load.md, load.json and pictures.", HelpName = "FOLDER" };
-Option<bool> quick = new("--quick") { Description = "A few seconds, to see that all of it works." };
-RootCommand root = new("Sends the server streamed requests and says how it did.") { url, models, clients, rates, seconds, prompt, answer, mix, vocabulary, banned, seed, output, quick };
+Option<Uri?> url = new("--url") { Description = "URL of a running server; by default the program starts one over the models.", HelpName = "URL" };
+Option<string> models = new("--models") { Description = "Models folder of the server that the program starts.", HelpName = "FOLDER", DefaultValueFactory = _ => Repository.Models };
+Option<int[]> clients = new("--clients") { Description = "Closed loop: number of clients; each waits for its answer before it sends the next request. Several numbers make several runs.", DefaultValueFactory = _ => [1, 4, 16], AllowMultipleArgumentsPerToken = true };
+Option<double[]> rates = new("--rate") { Description = "Open loop: mean number of requests per second, at random times. Several numbers make several runs. It replaces --clients.", AllowMultipleArgumentsPerToken = true };
+Option<double> seconds = new("--seconds") { Description = "Length of each run in seconds; the answers to the last requests may take longer.", DefaultValueFactory = _ => 20 };
+Option<string> prompt = new("--prompt") { Description = "Length of the prompts in tokens.", HelpName = "N or N-M", DefaultValueFactory = _ => "16-256" };
+Option<string> answer = new("--answer") { Description = "Length of the answers in tokens.", HelpName = "N or N-M", DefaultValueFactory = _ => "16-128" };
+Option<string> mix = new("--mix") { Description = "Served models with their shares of the requests.", HelpName = "NAME=SHARE,...", DefaultValueFactory = _ => "town-qa=2,town-json=1,town-polite=1" };
+Option<int> vocabulary = new("--vocabulary") { Description = "Number of tokens in the vocabulary of the models.", DefaultValueFactory = _ => 1776 };
+Option<int[]> banned = new("--ban") { Description = "Token ids that answers must not contain because they would end them.", DefaultValueFactory = _ => [0, 4], AllowMultipleArgumentsPerToken = true };
+Option<int> seed = new("--seed") { Description = "Seed of the random requests.", DefaultValueFactory = _ => 1 };
+Option<string?> output = new("--output") { Description = "Folder for load.md, load.json and the plots.", HelpName = "FOLDER" };
+Option<bool> quick = new("--quick") { Description = "Runs for a second per load, as a check that everything works." };
+RootCommand root = new("Sends streamed requests to a server and reports latencies, throughput and failures.") { url, models, clients, rates, seconds, prompt, answer, mix, vocabulary, banned, seed, output, quick };
 root.SetAction(async (arguments, _) =>
 {
     double[] open = arguments.GetValue(rates) ?? [];
     bool isOpen = open.Length > 0;
     TimeSpan duration = TimeSpan.FromSeconds(arguments.GetValue(quick) ? 1 : arguments.GetValue(seconds));
     LoadPlan plan = new(
-        Span.Parse(arguments.GetValue(prompt)!), Span.Parse(arguments.GetValue(answer)!), LoadPlan.ParseMix(arguments.GetValue(mix)!),
+        LengthRange.Parse(arguments.GetValue(prompt)!), LengthRange.Parse(arguments.GetValue(answer)!), LoadPlan.ParseMix(arguments.GetValue(mix)!),
         arguments.GetValue(vocabulary), arguments.GetValue(banned)!, arguments.GetValue(seed));
     await using GatewayProcess? own = arguments.GetValue(url) is null ? await GatewayProcess.StartAsync(arguments.GetValue(models)!) : null;
-    using HttpClient? others = arguments.GetValue(url) is { } address ? new HttpClient { BaseAddress = address } : null;
-    HttpClient http = own?.Http ?? others!;
+    using HttpClient? external = arguments.GetValue(url) is { } address ? new HttpClient { BaseAddress = address } : null;
+    HttpClient http = own?.Http ?? external!;
     string asked = $"prompts of {plan.Prompt} tokens, answers of {plan.Answer}, {string.Join(", ", plan.Mix.Select(entry => $"{entry.Model} {entry.Share}"))}";
     Report report = new();
     Machine.Describe(report, $"dotnet run --project bench/Load -c Release -- {string.Join(' ', args)}".TrimEnd(' ', '-'), asked);
 
-    // What is compiled and allocated at first belongs to no figure.
+    // The warm-up run keeps the first compilations and allocations out of the figures.
     await Loops.ClosedAsync(http, plan with { Seed = plan.Seed + 1 }, 4, TimeSpan.FromSeconds(Math.Min(2, duration.TotalSeconds)));
     List<LoadRun> runs = [];
     foreach (double rate in open)

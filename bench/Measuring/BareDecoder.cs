@@ -7,8 +7,8 @@ using ProxyTune.Decoding.Models;
 namespace ProxyTune.Measuring;
 
 /// <summary>
-/// The least that a member costs: its graph with the engine's session settings and keys and values in place, in the plainest loop. Only
-/// the run itself is timed; binding, masks and reading the logits are not.
+/// The lower bound of a model's cost: its graph with the engine's session settings and keys and values in place, run in a plain loop. Only
+/// ONNX Runtime's run is timed. Binding, masks and reading the logits are not.
 /// </summary>
 public sealed class BareDecoder : IDisposable
 {

@@ -4,7 +4,7 @@ using System.Net.Sockets;
 
 namespace ProxyTune.Measuring;
 
-/// <summary>The gateway, built as this program was, in a process of its own.</summary>
+/// <summary>A gateway in its own process, from the build of the same configuration as this program.</summary>
 public sealed class GatewayProcess : IAsyncDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(2);
@@ -19,13 +19,13 @@ public sealed class GatewayProcess : IAsyncDisposable
 
     public HttpClient Http { get; } = new();
 
-    /// <summary>From the start of the process to the first 200 from /readyz.</summary>
+    /// <summary>Time from the start of the process to the first 200 from /readyz.</summary>
     public TimeSpan ColdStart { get; private set; }
 
-    /// <summary>MiB of resident memory.</summary>
+    /// <summary>Resident memory in MiB.</summary>
     public double Resident => Read(p => p.WorkingSet64);
 
-    /// <summary>The most so far, MiB.</summary>
+    /// <summary>Peak resident memory so far, in MiB.</summary>
     public double PeakResident => Read(p => p.PeakWorkingSet64);
 
     public static async Task<GatewayProcess> StartAsync(string models, params string[] settings)
@@ -40,7 +40,7 @@ public sealed class GatewayProcess : IAsyncDisposable
             RedirectStandardOutput = true,
         })!;
 
-        // Somebody must read, or the server would wait for room in the pipe one day.
+        // The output is read and dropped because the server would block on a full pipe.
         process.OutputDataReceived += static (_, _) => { };
         process.BeginOutputReadLine();
         GatewayProcess gateway = new(process, address);

@@ -6,16 +6,16 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Measuring;
 
-/// <summary>What a figure depends on besides the code.</summary>
+/// <summary>Describes the machine and the software that a figure depends on.</summary>
 public static class Machine
 {
-    /// <summary>Read before the first measurement: work of others shows here.</summary>
+    /// <summary>Load average before the first measurement. It shows the work of other processes.</summary>
     public static string LoadAverage { get; } =
         File.Exists("/proc/loadavg") ? string.Join(' ', File.ReadAllText("/proc/loadavg").Split(' ')[..3]) : "unknown";
 
     public static void Describe(Report report, string command, string models, params string[] software)
     {
-        // Reading the version makes the environment.
+        // Reading the version creates the ONNX Runtime environment.
         OnnxEnvironment.EnsureCreated();
         report.Line($"- command: `{command}`");
         report.Line($"- models: {models}");
@@ -32,7 +32,7 @@ public static class Machine
     {
         try
         {
-            // The report itself may be the one change.
+            // A changed report does not count as a change of the code.
             string changes = Git("status", "--porcelain", "--untracked-files=no", "--", "src", "bench");
             return Git("rev-parse", "--short", "HEAD") + (changes.Length > 0 ? " with changes" : "");
         }

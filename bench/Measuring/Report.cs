@@ -2,7 +2,7 @@ using System.Text;
 
 namespace ProxyTune.Measuring;
 
-/// <summary>Markdown, printed as it grows.</summary>
+/// <summary>A Markdown report that is printed while it is written.</summary>
 public sealed class Report
 {
     private readonly StringBuilder text = new();
@@ -29,7 +29,7 @@ public sealed class Report
 
     public override string ToString() => text.ToString();
 
-    /// <summary>Replaces what stands between the markers of that name.</summary>
+    /// <summary>Replaces the part of a document between the two markers with that name.</summary>
     public void WriteInto(string path, string name)
     {
         string opening = $"<!-- {name}: begin -->", closing = $"<!-- {name}: end -->";

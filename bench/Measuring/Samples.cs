@@ -3,14 +3,14 @@ using MathNet.Numerics.Statistics;
 
 namespace ProxyTune.Measuring;
 
-/// <summary>One figure, measured several times.</summary>
+/// <summary>The values of one figure, one per round.</summary>
 public sealed record Samples(IReadOnlyList<double> Values)
 {
     public double Median => Values.Median();
 
     /// <summary>
-    /// Takes every measurement once per round, in an order that is drawn anew, so that a slow spell of the machine meets all of them, and none
-    /// always comes after the same one. One round before the first only warms up.
+    /// Takes every measurement once per round, in a random order that changes with the round. So a slow phase of the machine affects all of
+    /// them, and none always follows the same one. A warm-up round comes first and is not counted.
     /// </summary>
     public static async Task<Samples[]> InterleaveAsync(int rounds, params Func<Task<double>>[] measurements)
     {
@@ -33,16 +33,16 @@ public sealed record Samples(IReadOnlyList<double> Values)
         return [.. values.Select(list => new Samples(list))];
     }
 
-    /// <summary>In another unit.</summary>
+    /// <summary>The values in another unit.</summary>
     public Samples Times(double factor) => new([.. Values.Select(value => value * factor)]);
 
-    /// <summary>Round by round, so that what slowed a whole round cancels.</summary>
+    /// <summary>The ratio for each round, in which the slowdown of a whole round cancels.</summary>
     public Samples Over(Samples other) => new([.. Values.Zip(other.Values, (a, b) => a / b)]);
 
-    /// <summary>Median, and the quartiles in brackets.</summary>
+    /// <summary>The median, with the quartiles in brackets.</summary>
     public string Show(string format) => $"{Text(Median, format)} ({Text(Values.LowerQuartile(), format)} to {Text(Values.UpperQuartile(), format)})";
 
-    /// <summary>An interval for the median at 95 % by the bootstrap's percentiles: medians of rounds drawn again, with replacement.</summary>
+    /// <summary>The 95 % percentile bootstrap interval of the median: rounds are resampled with replacement.</summary>
     public (double Low, double High) Interval()
     {
         const int Draws = 4000;

@@ -2,8 +2,8 @@ using Microsoft.ML.OnnxRuntimeGenAI;
 
 namespace ProxyTune.Peers;
 
-/// <summary>onnxruntime-genai's own loop over one model; all prompts are one batch.</summary>
-internal sealed class GenAiAlone(GenAiModel model) : Contender
+/// <summary>onnxruntime-genai's own generation loop over one model. All prompts form one batch.</summary>
+internal sealed class GenAiAlone(GenAiModel model) : InferenceEngine
 {
     public override Task<int[][]> GenerateAsync(int[][] prompts, int tokens)
     {

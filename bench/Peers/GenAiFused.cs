@@ -5,10 +5,10 @@ using Tensor = Microsoft.ML.OnnxRuntimeGenAI.Tensor;
 namespace ProxyTune.Peers;
 
 /// <summary>
-/// Three of onnxruntime-genai's generators, stepped one after the other, and the fused row in C#. A generator of a batch takes the tokens of
-/// its prompts and no others, so every request has generators of its own.
+/// Three generators of onnxruntime-genai per request, stepped one after the other; C# computes the fused row. A generator of a batch accepts
+/// no tokens after the prompts, so requests cannot share one.
 /// </summary>
-internal sealed class GenAiFused(GenAiModel large, GenAiModel expert, GenAiModel antiExpert, int vocabulary) : Contender
+internal sealed class GenAiFused(GenAiModel large, GenAiModel expert, GenAiModel antiExpert, int vocabulary) : InferenceEngine
 {
     public override Task<int[][]> GenerateAsync(int[][] prompts, int tokens)
     {
@@ -43,6 +43,6 @@ internal sealed class GenAiFused(GenAiModel large, GenAiModel expert, GenAiModel
         TensorPrimitives.Add(row, Last(large, row.Length), row);
     }
 
-    /// <summary>The last position's row of [1, positions, vocabulary].</summary>
+    /// <summary>The row of the last position, from logits of shape [1, positions, vocabulary].</summary>
     private static ReadOnlySpan<float> Last(Tensor logits, int vocabulary) => logits.GetData<float>()[^vocabulary..];
 }

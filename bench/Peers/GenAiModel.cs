@@ -3,7 +3,7 @@ using ProxyTune.Decoding;
 
 namespace ProxyTune.Peers;
 
-/// <summary>A folder as onnxruntime-genai loads it, with as many threads as everybody has here.</summary>
+/// <summary>A model folder loaded by onnxruntime-genai, with one thread per core as for the other engines.</summary>
 internal sealed class GenAiModel : IDisposable
 {
     private readonly Model model;

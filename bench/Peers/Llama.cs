@@ -2,14 +2,14 @@ using System.Numerics.Tensors;
 
 namespace ProxyTune.Peers;
 
-/// <summary>llama.cpp through LLamaSharp: one context, or three fused in C#; all prompts are sequences of its batches.</summary>
-internal sealed class Llama(int sequences, params LlamaModel[] models) : Contender
+/// <summary>llama.cpp through LLamaSharp, with one context, or with three whose logits C# fuses. All prompts are sequences of one batch.</summary>
+internal sealed class Llama(int sequences, params LlamaModel[] models) : InferenceEngine
 {
     public override Task<int[][]> GenerateAsync(int[][] prompts, int tokens)
     {
         if (prompts.Length != sequences)
         {
-            throw new ArgumentException($"{prompts.Length} prompts; the contexts are for {sequences}.", nameof(prompts));
+            throw new ArgumentException($"{prompts.Length} prompts do not fit: the contexts were created for {sequences}.", nameof(prompts));
         }
 
         List<int>[] written = [.. prompts.Select(_ => new List<int>())];

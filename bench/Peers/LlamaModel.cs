@@ -2,7 +2,7 @@ using LLama.Native;
 
 namespace ProxyTune.Peers;
 
-/// <summary>A GGUF file as llama.cpp loads it, and a context for that many sequences of one length.</summary>
+/// <summary>A GGUF file loaded by llama.cpp, with a context for several sequences of one length.</summary>
 internal sealed class LlamaModel : IDisposable
 {
     private const uint MaxPrompt = 2048;
@@ -13,7 +13,7 @@ internal sealed class LlamaModel : IDisposable
 
     static LlamaModel()
     {
-        // Only warnings that matter: the log is long.
+        // Only errors are printed because the log is long.
         NativeLibraryConfig.All.WithAutoFallback(true).WithLogCallback((level, message) =>
         {
             if (level == LLamaLogLevel.Error)
@@ -24,12 +24,12 @@ internal sealed class LlamaModel : IDisposable
         NativeApi.llama_empty_call();
     }
 
-    public LlamaModel(string path, int sequences, int mostTokens)
+    public LlamaModel(string path, int sequences, int maxTokens)
     {
         weights = SafeLlamaModelHandle.LoadFromFile(path, LLamaModelParams.Default());
         LLamaContextParams options = LLamaContextParams.Default();
         options.n_seq_max = (uint)sequences;
-        options.n_ctx = (uint)(sequences * mostTokens);
+        options.n_ctx = (uint)(sequences * maxTokens);
         options.n_batch = MaxPrompt;
         options.n_threads = options.n_threads_batch = Environment.ProcessorCount;
         Context = SafeLLamaContextHandle.Create(weights, options);
@@ -39,8 +39,8 @@ internal sealed class LlamaModel : IDisposable
 
     public void Restart() => Context.MemoryClear(false);
 
-    /// <summary>Appends tokens to each sequence, and computes the last one's logits.</summary>
-    /// <param name="position">Of the first token.</param>
+    /// <summary>Appends tokens to each sequence and computes the logits of the last one.</summary>
+    /// <param name="position">Position of the first appended token.</param>
     public void Append(int[][] tokens, int position)
     {
         batch.Clear();
@@ -60,7 +60,7 @@ internal sealed class LlamaModel : IDisposable
         DecodeResult result = Context.Decode(batch);
         if (result != DecodeResult.Ok)
         {
-            throw new InvalidOperationException($"llama.cpp says {result} to {batch.TokenCount} tokens.");
+            throw new InvalidOperationException($"llama.cpp returned {result} for a batch of {batch.TokenCount} tokens.");
         }
     }
 

@@ -5,7 +5,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Peers;
 
-/// <summary>A base, an expert and its anti-expert in a temporary folder: as folders of ours with a catalog, and as GGUF, in one precision.</summary>
+/// <summary>A base, an expert and its anti-expert in one precision, in a temporary folder: as model folders with a catalog, and as GGUF files.</summary>
 internal sealed class PeerModels : IDisposable
 {
     public const string Base = "base", Expert = "expert", AntiExpert = "small";
@@ -53,7 +53,7 @@ internal sealed class PeerModels : IDisposable
         return $"{name} {config.Layers} layers, {config.HiddenSize} wide, {config.IntermediateSize} neurons, {new FileInfo(Gguf(name)).Length / 1e6:0.0} MB";
     }
 
-    /// <summary>All answers shall have the same length: the only end is a word that none of them uses, which is checked when it is measured.</summary>
+    /// <summary>Makes the last token of the vocabulary the only end token, so that all answers have full length. Each measurement checks the lengths.</summary>
     private static void NeverEnd(string path, int vocabulary)
     {
         JsonNode config = JsonNode.Parse(File.ReadAllText(path))!;

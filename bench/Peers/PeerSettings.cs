@@ -1,8 +1,10 @@
 namespace ProxyTune.Peers;
 
-/// <summary>How long to measure.</summary>
+/// <summary>How much the comparison measures.</summary>
 /// <param name="Streams">Numbers of requests at once.</param>
-/// <param name="Tokens">Of each answer.</param>
+/// <param name="Rounds">Measurements of each engine.</param>
+/// <param name="PromptTokens">Length of each prompt in tokens.</param>
+/// <param name="Tokens">Length of each answer in tokens.</param>
 internal sealed record PeerSettings(IReadOnlyList<int> Streams, int Rounds, int PromptTokens, int Tokens)
 {
     public static PeerSettings Full { get; } = new([1, 8], 15, 32, 96);

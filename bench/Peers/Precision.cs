@@ -4,7 +4,7 @@ using ProxyTune.Measuring;
 
 namespace ProxyTune.Peers;
 
-/// <summary>All comparisons of one precision of the weights.</summary>
+/// <summary>Measures all comparisons for one precision of the weights.</summary>
 internal static class Precision
 {
     public static async Task<IReadOnlyList<Comparison>> MeasureAsync(PeerModels models, PeerSettings settings, Report report)
@@ -20,14 +20,14 @@ internal static class Precision
             string title = $"{precision}, {streams} stream{(streams == 1 ? "" : "s")}";
             comparisons.Add(new($"Base alone, {title}", streams,
             [
-                ("this engine", new Engine(models.Folder, PeerModels.Alone, plain)),
+                ("this engine", new ThisEngine(models.Folder, PeerModels.Alone, plain)),
                 ("onnxruntime-genai, its own loop", new GenAiAlone(large)),
                 ("llama.cpp", Llama(streams, PeerModels.Base)),
             ]));
             comparisons.Add(new($"Fused, {title}", streams,
             [
-                ("this engine, speculation off", new Engine(models.Folder, PeerModels.Fused, plain)),
-                ("this engine, speculation on", new Engine(models.Folder, PeerModels.Fused, new SchedulerOptions())),
+                ("this engine, speculation off", new ThisEngine(models.Folder, PeerModels.Fused, plain)),
+                ("this engine, speculation on", new ThisEngine(models.Folder, PeerModels.Fused, new SchedulerOptions())),
                 ("onnxruntime-genai, three generators, one after the other", new GenAiFused(large, expert, antiExpert, models.VocabularySize)),
                 ("llama.cpp, three contexts", Llama(streams, PeerModels.Base, PeerModels.Expert, PeerModels.AntiExpert)),
             ]));
@@ -37,9 +37,9 @@ internal static class Precision
         foreach (Comparison comparison in comparisons)
         {
             comparison.Show(report);
-            foreach ((_, Contender contender) in comparison.Contenders)
+            foreach ((_, InferenceEngine engine) in comparison.Engines)
             {
-                await contender.DisposeAsync();
+                await engine.DisposeAsync();
             }
         }
 
@@ -49,7 +49,7 @@ internal static class Precision
             new(sequences, [.. names.Select(name => new LlamaModel(models.Gguf(name), sequences, settings.PromptTokens + settings.Tokens))]);
     }
 
-    /// <summary>What the sizes mean here: ONNX Runtime's runs alone.</summary>
+    /// <summary>Reports the cost of bare forward passes, which shows what the model sizes mean on this machine.</summary>
     private static async Task PassesAsync(PeerModels models, PeerSettings settings, Report report, string precision)
     {
         int[] prompt = [.. Enumerable.Range(5, settings.PromptTokens)];

@@ -5,8 +5,8 @@ using ProxyTune.Decoding.Serving;
 
 namespace ProxyTune.Peers;
 
-/// <summary>This engine: requests through the scheduler, as the gateway sends them.</summary>
-internal sealed class Engine(string models, string served, SchedulerOptions options) : Contender
+/// <summary>ProxyTune's engine, with requests through the scheduler as the gateway sends them.</summary>
+internal sealed class ThisEngine(string models, string served, SchedulerOptions options) : InferenceEngine
 {
     private readonly ModelCatalog catalog = ModelCatalog.Load(models, new EngineOptions());
     private DecodeScheduler? scheduler;
