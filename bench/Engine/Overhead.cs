@@ -3,6 +3,7 @@ using ProxyTune.Decoding.Generation;
 using ProxyTune.Decoding.Models;
 using ProxyTune.Decoding.Sampling;
 using ProxyTune.Decoding.Serving;
+using ProxyTune.Testing;
 
 namespace ProxyTune.Bench;
 

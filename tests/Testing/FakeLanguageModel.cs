@@ -9,6 +9,7 @@ namespace ProxyTune.Testing;
 public sealed class FakeLanguageModel(string name, int vocabularySize = 32, int contextLength = 64, params int[] endOfTextIds) : ILanguageModel
 {
     private readonly Func<IReadOnlyList<int>, Task>? expect;
+    private readonly HostRows rows = new();
     private int liveSequences;
     private int forwards;
 
@@ -87,26 +88,29 @@ public sealed class FakeLanguageModel(string name, int vocabularySize = 32, int 
         return positions;
     }
 
-    public void Forward(IReadOnlyList<Segment> batch, Span<float> logits)
+    public RowBatch Forward(IReadOnlyList<Segment> batch)
     {
         Interlocked.Increment(ref forwards);
         OnForward?.Invoke(batch);
-        int width = Info.VocabularySize;
+        rows.Resize(batch.Sum(segment => segment.Rows), Info.VocabularySize);
+        int next = 0;
         foreach (Segment segment in batch)
         {
             FakeSequence sequence = (FakeSequence)segment.Sequence;
             sequence.Append(segment);
             for (int row = segment.Rows - 1; row >= 0; row--)
             {
-                Fill(sequence.Tokens.GetRange(0, sequence.Tokens.Count - row), logits[..width]);
+                Fill(sequence.Tokens.GetRange(0, sequence.Tokens.Count - row), rows.Write(next));
                 if (Names is { } count)
                 {
-                    sequence.Truncate(logits[..width], count);
+                    sequence.Truncate(rows.Write(next), count);
                 }
 
-                logits = logits[width..];
+                next++;
             }
         }
+
+        return rows;
     }
 
     public void Dispose() => IsDisposed = true;

@@ -1,5 +1,6 @@
 using ProxyTune.Decoding.Models;
 using ProxyTune.Decoding.Sampling;
+using ProxyTune.Testing;
 
 namespace ProxyTune.Bench.Speculation;
 

@@ -16,8 +16,7 @@ namespace ProxyTune.Decoding.Fusion;
 public sealed class FusedModel : ILanguageModel
 {
     private readonly Dictionary<ILanguageModel, Member> members;
-    private readonly RowFusion row = new();
-    private readonly MissingShift missing = new();
+    private readonly FusedRows rows = new();
     private readonly List<IDraft> drafting = [];
     private float[] padded = [];
     private volatile ModelInfo info;
@@ -70,7 +69,7 @@ public sealed class FusedModel : ILanguageModel
                 started.Add(new(member, sequence, stream.Stream.ModelName));
             }
 
-            return new FusedSequence(this, FusionPlan.Of(prompt), running, started);
+            return new FusedSequence(FusionPlan.Of(prompt), running, started);
         }
         catch
         {
@@ -98,17 +97,19 @@ public sealed class FusedModel : ILanguageModel
         return most;
     }
 
-    public void Forward(IReadOnlyList<Segment> batch, Span<float> logits)
+    public RowBatch Forward(IReadOnlyList<Segment> batch)
     {
+        rows.Begin(Info.VocabularySize);
         foreach (Segment segment in batch)
         {
-            foreach (FusedStream stream in ((FusedSequence)segment.Sequence).Streams)
+            FusedSequence sequence = (FusedSequence)segment.Sequence;
+            rows.Add(sequence, segment.Rows);
+            foreach (FusedStream stream in sequence.Streams)
             {
                 if (!stream.IsAhead)
                 {
                     stream.Clear();
-                    int rows = segment.Rows + segment.Guesses;
-                    stream.Place(stream.Member.Add(new(stream.Sequence, segment.Tokens, rows)), rows);
+                    stream.Place(stream.Member.Add(new(stream.Sequence, segment.Tokens, segment.Rows)), segment.Rows);
                 }
 
                 stream.IsAhead = false;
@@ -116,21 +117,13 @@ public sealed class FusedModel : ILanguageModel
         }
 
         Run();
-
-        // Their rows stay to be read until the next run overwrites them.
         foreach (Member member in members.Values)
         {
-            member.Clear();
+            member.EndStep();
         }
 
-        foreach (Segment segment in batch)
-        {
-            for (int i = 0; i < segment.Rows; i++)
-            {
-                Fuse((FusedSequence)segment.Sequence, i, segment.Rows + segment.Guesses, logits[..Info.VocabularySize]);
-                logits = logits[Info.VocabularySize..];
-            }
-        }
+        rows.End();
+        return rows;
     }
 
     /// <summary>
@@ -169,30 +162,6 @@ public sealed class FusedModel : ILanguageModel
         {
             model.Dispose();
         }
-    }
-
-    /// <summary>Makes a row of the rows that the streams have of the current step.</summary>
-    internal void Fuse(FusedSequence sequence, int index, int rows, Span<float> fused)
-    {
-        foreach (FusedStream stream in sequence.Streams)
-        {
-            if ((stream.Member.Failure ?? stream.Sequence.Fault) is { } fault)
-            {
-                sequence.Fail(fault);
-                return;
-            }
-        }
-
-        int position = sequence.Position(index, rows);
-        if (row.Fuse(sequence, index, position, fused[..sequence.VocabularySize]) is { } weighing)
-        {
-            MissingBound? bound = missing.Bound(sequence, index, weighing, fused[..sequence.VocabularySize]);
-            weighing = bound is null ? weighing : weighing with { Missing = bound };
-            sequence.Record(position, weighing);
-            FusionMetrics.Record(weighing);
-        }
-
-        fused[sequence.VocabularySize..].Fill(float.NegativeInfinity);
     }
 
     private static ModelInfo InfoOf(string name, IReadOnlyCollection<ILanguageModel> models) => new()

@@ -7,13 +7,11 @@ namespace ProxyTune.Decoding.Fusion;
 /// <summary>One sequence per stream, moved in step. Prompts differ per stream, appended tokens do not.</summary>
 internal sealed class FusedSequence : Sequence
 {
-    private readonly FusedModel model;
     private readonly int promptLength;
     private readonly List<Weighing> weighings = [];
 
-    public FusedSequence(FusedModel model, FusionPlan plan, RunningPlan running, IReadOnlyList<FusedStream> streams)
+    public FusedSequence(FusionPlan plan, RunningPlan running, IReadOnlyList<FusedStream> streams)
     {
-        this.model = model;
         Plan = plan;
         Running = running;
         Streams = streams;
@@ -69,8 +67,6 @@ internal sealed class FusedSequence : Sequence
         Plan.Trace && WeighingAt(Position(index, rows)) is { } weighing ? Explanation.Of(this, weighing, index, row, token) : null;
 
     public override bool CanDraft => Running.Drafter is not null;
-
-    public override void WriteRow(int index, int rows, Span<float> row) => model.Fuse(this, index, rows, row);
 
     public override Task Expect(ReadOnlyMemory<int> tokens)
     {

@@ -1,6 +1,6 @@
 namespace ProxyTune.Decoding.Fusion;
 
-/// <summary>Chooses, for one position, by what factor each delta's weight is multiplied. Pure; may be called by one thread at a time.</summary>
+/// <summary>Chooses, for one position, the factor that multiplies each delta's weight. Pure and thread-safe.</summary>
 public interface IFusionRule
 {
     /// <param name="step">The rows of this position.</param>

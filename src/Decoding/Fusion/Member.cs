@@ -7,27 +7,34 @@ namespace ProxyTune.Decoding.Fusion;
 internal sealed class Member(ILanguageModel model)
 {
     private readonly List<Segment> batch = [];
-    private float[] logits = [];
+    private readonly HostRows earlier = new();
+    private RowBatch? newest;
     private int rows;
-    private int computed;
+    private bool isOver;
 
     public ILanguageModel Model { get; } = model;
 
     /// <summary>Why the member's last run failed.</summary>
     public EngineException? Failure { get; private set; }
 
-    /// <summary>The step's runs are done: the next run writes from the first row again.</summary>
-    public void Clear() => rows = computed = 0;
+    /// <summary>Says that the step has no more runs. Its rows can be read until a segment of the next step is added.</summary>
+    public void EndStep() => isOver = true;
 
-    /// <summary>Adds a segment and tells the index of its first row.</summary>
+    /// <summary>Adds a segment and returns the index of its first row.</summary>
     public int Add(Segment segment)
     {
+        if (isOver)
+        {
+            earlier.Resize(0, Model.Info.VocabularySize);
+            (newest, rows, isOver) = (null, 0, false);
+        }
+
         batch.Add(segment);
         rows += segment.Rows;
         return rows - segment.Rows;
     }
 
-    /// <summary>Runs what was added since the last run.</summary>
+    /// <summary>Runs the segments that were added since the last run.</summary>
     public void Run()
     {
         Failure = null;
@@ -36,27 +43,35 @@ internal sealed class Member(ILanguageModel model)
             return;
         }
 
-        int width = Model.Info.VocabularySize, length = checked(rows * width);
-        if (logits.Length < length)
-        {
-            float[] grown = GC.AllocateUninitializedArray<float>(length);
-            logits.AsSpan(0, computed * width).CopyTo(grown);
-            logits = grown;
-        }
-
         try
         {
-            Model.Forward(batch, logits.AsSpan((computed * width)..length));
+            KeepNewest();
+            newest = Model.Forward(batch);
         }
         catch (Exception e)
         {
-            // Whatever a model throws may only cost the sequences that use it.
+            // A failure costs only the sequences that use this model, whatever it throws.
             Failure = ModelFailure.Of(Model, e);
         }
 
         batch.Clear();
-        computed = rows;
     }
 
-    public ReadOnlyMemory<float> Row(int index) => logits.AsMemory(index * Model.Info.VocabularySize, Model.Info.VocabularySize);
+    public ReadOnlyMemory<float> Row(int index) => index < earlier.Count ? earlier.Row(index) : newest!.Row(index - earlier.Count);
+
+    /// <summary>The model's next call makes the rows of its last one invalid.</summary>
+    private void KeepNewest()
+    {
+        if (newest is not null)
+        {
+            int kept = earlier.Count;
+            earlier.Resize(kept + newest.Count, Model.Info.VocabularySize);
+            for (int i = 0; i < newest.Count; i++)
+            {
+                newest.Row(i).Span.CopyTo(earlier.Write(kept + i));
+            }
+
+            newest = null;
+        }
+    }
 }

@@ -6,9 +6,10 @@ using ProxyTune.Decoding.Sampling;
 
 namespace ProxyTune.Decoding.Fusion;
 
-/// <summary>Makes one fused row of the members' rows: weigh, sum, mask. Keeps buffers, so one thread at a time.</summary>
+/// <summary>Makes one fused row of the members' rows: weigh, sum, mask. It keeps buffers, so each thread has its own.</summary>
 internal sealed class RowFusion
 {
+    private readonly MissingShift missing = new();
     private readonly List<ReadOnlyMemory<float>> summands = [];
     private readonly List<float> coefficients = [];
     private readonly List<int> used = [];
@@ -17,11 +18,36 @@ internal sealed class RowFusion
     private DeltaRows[] deltas = [];
     private float[] ungated = [];
 
-    /// <param name="index">Which of the rows that were asked for.</param>
-    /// <param name="position">Index within the answer of the token that the row predicts.</param>
-    /// <param name="fused">As wide as the shared vocabulary.</param>
+    /// <summary>Writes a row, or fails the sequence where a member failed or its row cannot be used.</summary>
+    /// <param name="index">Index of the row among those of its segment.</param>
+    /// <param name="count">Number of those rows.</param>
+    /// <param name="fused">As wide as the widest member's rows; receives minus infinity beyond the vocabulary that the streams share.</param>
+    public void Fuse(FusedSequence sequence, int index, int count, Span<float> fused)
+    {
+        foreach (FusedStream stream in sequence.Streams)
+        {
+            if ((stream.Member.Failure ?? stream.Sequence.Fault) is { } fault)
+            {
+                sequence.Fail(fault);
+                return;
+            }
+        }
+
+        int position = sequence.Position(index, count);
+        Span<float> shared = fused[..sequence.VocabularySize];
+        if (Weigh(sequence, index, position, shared) is { } weighing)
+        {
+            MissingBound? bound = missing.Bound(sequence, index, weighing, shared);
+            weighing = bound is null ? weighing : weighing with { Missing = bound };
+            sequence.Record(position, weighing);
+            FusionMetrics.Record(weighing);
+        }
+
+        fused[shared.Length..].Fill(float.NegativeInfinity);
+    }
+
     /// <returns>Null, and the sequence failed, when a member's row cannot be used.</returns>
-    public Weighing? Fuse(FusedSequence sequence, int index, int position, Span<float> fused)
+    private Weighing? Weigh(FusedSequence sequence, int index, int position, Span<float> fused)
     {
         Collect(sequence, index);
         RunningPlan running = sequence.Running;

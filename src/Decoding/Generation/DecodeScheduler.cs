@@ -15,7 +15,6 @@ public sealed class DecodeScheduler : IAsyncDisposable
     private readonly WakeEvent bell = new();
     private readonly AdmissionQueue local;
     private readonly AdmissionQueue remote;
-    private readonly PrefillStep prefill;
     private readonly DecodingStep step;
     private readonly List<LiveRequest> live = [];
     private readonly List<LiveRequest> ready = [];
@@ -37,12 +36,12 @@ public sealed class DecodeScheduler : IAsyncDisposable
         ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxRunning, 1, nameof(options));
         ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxRemote, 1, nameof(options));
         ArgumentOutOfRangeException.ThrowIfLessThan(options.MaxWaiting, 1, nameof(options));
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.Workers, 1, nameof(options));
         ArgumentOutOfRangeException.ThrowIfNegative(options.MaxDraft, nameof(options));
         this.model = model;
         Options = options;
         local = new(options.MaxRunning, options.MaxWaiting, bell);
         remote = new(options.MaxRemote, options.MaxWaiting, bell);
-        prefill = new(model);
         step = new(model, options);
         metrics = new(this);
         new Thread(Loop) { Name = "decode", IsBackground = true }.Start();
@@ -109,7 +108,7 @@ public sealed class DecodeScheduler : IAsyncDisposable
                 Admit(remote);
             }
 
-            (int promptBudget, bool hasRun) = prefill.Run(live, Options.PromptTokensPerStep, ready);
+            (int promptBudget, bool hasRun) = PrefillStep.Run(live, Options.PromptTokensPerStep, ready);
             if (ready.Count > 0)
             {
                 Count(step.Run(ready, promptBudget));
@@ -153,7 +152,7 @@ public sealed class DecodeScheduler : IAsyncDisposable
 
             try
             {
-                live.Add(new(next, model.Start(next.Request.Start), bell, step.StartRecord()));
+                live.Add(new(next, model, model.Start(next.Request.Start), bell, step.StartRecord()));
                 lane.Running++;
                 Interlocked.Add(ref promptTokens, next.Request.Prompt.TokenCount);
             }

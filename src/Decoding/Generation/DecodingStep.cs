@@ -9,15 +9,20 @@ namespace ProxyTune.Decoding.Generation;
 /// </summary>
 internal sealed class DecodingStep(ILanguageModel model, SchedulerOptions options)
 {
-    // Rows of prompts to score are written for every position, so this bounds their buffer (to 16 MiB, for each member too).
+    // Prompts to score have a row for every position, so this bounds their memory (to 16 MiB, for each member too).
     private const int MaxScoringLogits = 1 << 22;
 
+    // Waking a thread costs about as much as fusing and drawing from so many logits.
+    private const long FewLogits = 1 << 16;
+
+    private readonly RowWorkers workers = new(options.Workers);
     private readonly List<(LiveRequest Request, int Rows)> taking = [];
+    private readonly List<int> first = [];
     private readonly DraftPolicy policy = new(options.MaxDraft);
     private readonly List<GuessRecord> records = [];
     private readonly List<IDraft> drafts = [];
     private readonly List<Segment> batch = [];
-    private float[] logits = [];
+    private RowBatch? rows;
     private bool isMeasured;
 
     /// <summary>Of a new request.</summary>
@@ -31,7 +36,7 @@ internal sealed class DecodingStep(ILanguageModel model, SchedulerOptions option
         try
         {
             Draft();
-            Forward(width);
+            Forward();
         }
         catch (Exception e)
         {
@@ -41,13 +46,16 @@ internal sealed class DecodingStep(ILanguageModel model, SchedulerOptions option
             return default;
         }
 
-        StepCount count = default;
-        int start = 0;
-        for (int i = 0; i < taking.Count; i++)
+        if (taking.Count == 0)
         {
-            int taken = batch[i].Rows * width;
-            count += StepCount.Of(batch[i].Guesses, taking[i].Request.Accept(logits.AsSpan(start, taken), width));
-            start += taken;
+            return default;
+        }
+
+        workers.Run(taking.Count, (long)rows!.Count * width > FewLogits, Accept);
+        StepCount count = default;
+        foreach ((LiveRequest request, _) in taking)
+        {
+            count += request.Settle();
         }
 
         return count;
@@ -128,22 +136,19 @@ internal sealed class DecodingStep(ILanguageModel model, SchedulerOptions option
         }
     }
 
-    private void Forward(int width)
+    private void Accept(int which) => taking[which].Request.Accept(rows!, first[which], taking[which].Rows);
+
+    private void Forward()
     {
         batch.Clear();
-        int rows = 0, positions = 0;
+        first.Clear();
+        int positions = 0;
         foreach ((LiveRequest request, int wanted) in taking)
         {
             Segment segment = request.Segment(wanted);
             batch.Add(segment);
-            rows += wanted;
-            positions += wanted + segment.Guesses;
-        }
-
-        int length = checked(width * rows);
-        if (logits.Length < length)
-        {
-            logits = GC.AllocateUninitializedArray<float>(length);
+            first.Add(positions);
+            positions += segment.Rows;
         }
 
         if (batch.Count == 0)
@@ -152,7 +157,7 @@ internal sealed class DecodingStep(ILanguageModel model, SchedulerOptions option
         }
 
         long start = options.Clock.GetTimestamp();
-        model.Forward(batch, logits.AsSpan(0, length));
+        rows = model.Forward(batch);
         if (isMeasured)
         {
             policy.AddForward(batch.Count, positions, drafts.Count > 0, options.Clock.GetElapsedTime(start).TotalSeconds);

@@ -13,6 +13,7 @@ namespace ProxyTune.Decoding.Generation;
 internal sealed class LiveRequest : IDisposable
 {
     private readonly GenerationStream generation;
+    private readonly ILanguageModel model;
     private readonly Sequence sequence;
     private readonly WakeEvent bell;
 
@@ -22,14 +23,16 @@ internal sealed class LiveRequest : IDisposable
     private readonly GuessRecord guessing;
     private readonly int limit;
     private int seen;
+    private int guessed;
+    private int drawn;
     private Task ahead = Task.CompletedTask;
     private bool isFinished;
 
     /// <param name="sequence">Of <see cref="GenerationRequest.Start"/>.</param>
     /// <param name="bell">Rung when a request that was not ready becomes it.</param>
-    public LiveRequest(GenerationStream generation, Sequence sequence, WakeEvent bell, GuessRecord guessing)
+    public LiveRequest(GenerationStream generation, ILanguageModel model, Sequence sequence, WakeEvent bell, GuessRecord guessing)
     {
-        (this.generation, this.sequence, this.bell, this.guessing) = (generation, sequence, bell, guessing);
+        (this.generation, this.model, this.sequence, this.bell, this.guessing) = (generation, model, sequence, bell, guessing);
         GenerationRequest request = generation.Request;
         text = new(request, request.ScorePrompt ? request.Prompt.Streams[0].Span : request.Prompt.Streams[0].Span[^1..]);
         draft = sequence.CanDraft ? new(sequence, text, !request.IgnoreEndOfText) : null;
@@ -62,9 +65,9 @@ internal sealed class LiveRequest : IDisposable
 
     private FinishReason? EndOfPrompt => limit == 0 ? FinishReason.Length : null;
 
-    /// <summary>What the model must compute for the next rows; at first the prompt comes before it.</summary>
+    /// <summary>The tokens that the model must compute for the next rows, and for rows after guesses; at first the prompt comes before them.</summary>
     /// <param name="rows">1 to <see cref="Rows"/>.</param>
-    public Segment Segment(int rows) => new(sequence, text.Ids[Math.Max(seen, 1)..(seen + rows + text.Guesses)], rows) { Guesses = text.Guesses };
+    public Segment Segment(int rows) => new(sequence, text.Ids[Math.Max(seen, 1)..(seen + rows + text.Guesses)], rows + text.Guesses);
 
     /// <summary>The next step draws from a row after one newest token.</summary>
     public bool IsDrawing => seen > 0 && !IsScoring;
@@ -100,42 +103,78 @@ internal sealed class LiveRequest : IDisposable
         return sequence.Fault is not null;
     }
 
-    /// <summary>Scores or draws a token from each row and publishes it, or fails. Draws go on as long as they are what was guessed.</summary>
-    /// <param name="rows">Those that were asked for; the last is overwritten by rows after guesses.</param>
-    /// <returns>How many tokens were drawn.</returns>
-    public int Accept(Span<float> rows, int width)
+    /// <summary>
+    /// Scores or draws a token from each row and publishes it, or fails. Draws continue as long as they are what was guessed. Requests of a
+    /// step are accepted by several threads at the same time; <see cref="Settle"/> follows on the scheduler's thread.
+    /// </summary>
+    /// <param name="first">Index of the first of its rows.</param>
+    /// <param name="count">Its rows, those after guesses not counted.</param>
+    public void Accept(RowBatch rows, int first, int count)
     {
-        if (FailsWithSequence())
-        {
-            return 0;
-        }
-
+        (guessed, drawn) = (text.Guesses, 0);
         try
         {
-            int count = rows.Length / width;
             for (int i = 0; i < count; i++)
             {
-                Span<float> row = rows.Slice(i * width, width);
                 seen++;
                 if (seen == text.Count)
                 {
-                    return Draw(row, count);
+                    Draw(rows, first, i);
+                    return;
                 }
 
-                GeneratedToken token = Describe(text[seen], new(i, count, row), seen + 1 == text.Known ? EndOfPrompt : null);
-                Publish(token with { OfPrompt = true });
+                if (!TryRead(rows, first, i, count + guessed, out Scored row))
+                {
+                    return;
+                }
+
+                Publish(Describe(text[seen], row, seen + 1 == text.Known ? EndOfPrompt : null) with { OfPrompt = true });
             }
         }
-        catch (EngineException e)
+        catch (Exception e)
         {
-            Fail(e);
+            // A failure costs this request and no other, whatever a model's rows throw.
+            drawn = 0;
+            Fail(ModelFailure.Of(model, e));
+        }
+    }
+
+    /// <summary>Does what changes more than this request: rewinds after a wrong guess, and remembers how guesses turned out.</summary>
+    /// <returns>The tokens that the last step drew.</returns>
+    public StepCount Settle()
+    {
+        if (drawn == 0)
+        {
+            return default;
         }
 
-        return 0;
+        int right = drawn - 1, wrong = guessed - right;
+        try
+        {
+            if (sequence.Fault is null)
+            {
+                guessing.Add(drawn, right, wrong: wrong > 0);
+                if (wrong > 0)
+                {
+                    sequence.Rewind(wrong);
+                }
+
+                if (!isFinished)
+                {
+                    LookAhead();
+                }
+            }
+        }
+        catch (Exception e)
+        {
+            Fail(ModelFailure.Of(model, e));
+        }
+
+        return StepCount.Of(guessed, drawn);
     }
 
     /// <returns>Prompt tokens computed.</returns>
-    public int Prefill(ILanguageModel model, int positions)
+    public int Prefill(int positions)
     {
         try
         {
@@ -156,47 +195,35 @@ internal sealed class LiveRequest : IDisposable
 
     public void Dispose() => sequence.Dispose();
 
-    /// <param name="row">The first that a draw comes from.</param>
-    /// <param name="rows">How many the model wrote, this the last of them.</param>
-    private int Draw(Span<float> row, int rows)
+    /// <param name="index">Index, among the request's rows, of the first that a draw comes from; rows after guesses follow it.</param>
+    private void Draw(RowBatch rows, int first, int index)
     {
-        int guesses = text.Guesses, all = rows + guesses, right = 0;
-        while (DrawOne(new(rows - 1 + right, all, row)))
+        int all = index + 1 + guessed;
+        while (TryRead(rows, first, index + drawn, all, out Scored row))
         {
-            right++;
-            seen++;
-            sequence.WriteRow(rows - 1 + right, all, row);
-            if (FailsWithSequence())
+            int id = text.Next(row.Logits);
+            FinishReason? finish =
+                !generation.Request.IgnoreEndOfText && sequence.EndOfTextIds.Contains(id) ? FinishReason.Stop
+                : text.Drawn + 1 >= limit ? FinishReason.Length
+                : null;
+            bool isGuessed = text.Add(id);
+            drawn++;
+            Publish(Describe(id, row, finish));
+            if (!isGuessed || isFinished)
             {
-                return right;
+                return;
             }
-        }
 
-        guessing.Add(right + 1, right, wrong: guesses > right);
-        if (guesses > right)
-        {
-            sequence.Rewind(guesses - right);
+            // The row after this token is there already, since it was guessed.
+            seen++;
         }
-
-        if (!isFinished)
-        {
-            LookAhead();
-        }
-
-        return right + 1;
     }
 
-    /// <returns>The text goes on, and a row after this token is there already, since it was guessed.</returns>
-    private bool DrawOne(Scored row)
+    /// <returns>False where the row is undefined, and the request has failed.</returns>
+    private bool TryRead(RowBatch rows, int first, int index, int count, out Scored row)
     {
-        int id = text.Next(row.Logits);
-        FinishReason? finish =
-            !generation.Request.IgnoreEndOfText && sequence.EndOfTextIds.Contains(id) ? FinishReason.Stop
-            : text.Drawn + 1 >= limit ? FinishReason.Length
-            : null;
-        bool isGuessed = text.Add(id);
-        Publish(Describe(id, row, finish));
-        return isGuessed && !isFinished;
+        row = new(index, count, rows.Row(first + index).Span);
+        return !FailsWithSequence();
     }
 
     private void LookAhead()

@@ -29,6 +29,12 @@ public sealed record SchedulerOptions
     /// </summary>
     public int MaxDraft { get; init; } = 8;
 
+    /// <summary>
+    /// Threads that fuse and sample the rows of a step, the decode loop's own among them; at least 1. The number changes no text. Default: the
+    /// number of processors.
+    /// </summary>
+    public int Workers { get; init; } = Environment.ProcessorCount;
+
     /// <summary>Guess as much as that in every step, pay or not: for tests and measurements.</summary>
     internal bool AlwaysDraft { get; init; }
 

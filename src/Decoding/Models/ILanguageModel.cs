@@ -27,13 +27,16 @@ public interface ILanguageModel : IDisposable
     int Prefill(Sequence sequence, int positions) => 0;
 
     /// <summary>
-    /// Appends each segment's tokens to its sequence (after whatever the sequence has not computed yet, such as its prompt) and writes
-    /// the logits of the last <see cref="Segment.Rows"/> positions of each segment, one after the other.
-    /// A failure of single sequences is told by <see cref="Sequence.Fault"/>; an exception means that every sequence of the batch is lost.
+    /// Appends each segment's tokens to its sequence (after tokens that the sequence has not computed yet, such as its prompt).
+    /// <see cref="Sequence.Fault"/> tells of a failure of a single sequence; an exception means that every sequence of the batch is lost.
     /// </summary>
     /// <param name="batch">At most one segment per sequence.</param>
-    /// <param name="logits">[sum of Rows, VocabularySize], float32.</param>
-    void Forward(IReadOnlyList<Segment> batch, Span<float> logits);
+    /// <returns>
+    /// The logits of the last <see cref="Segment.Rows"/> positions of each segment, one segment after the other: [sum of Rows,
+    /// VocabularySize]. Valid until the next call of the model. A row that is never read costs nothing beyond the passes and counts for
+    /// nothing, such as the row after a wrong guess.
+    /// </returns>
+    RowBatch Forward(IReadOnlyList<Segment> batch);
 
     /// <summary>
     /// Lets a cheaper part of the model guess how sequences go on, so that one <see cref="Forward"/> scores several positions of each. That

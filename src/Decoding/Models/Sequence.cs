@@ -24,8 +24,8 @@ public abstract class Sequence : IDisposable
     public abstract IReadOnlyList<int> EndOfTextIds { get; }
 
     /// <summary>
-    /// Why the last <see cref="ILanguageModel.Forward"/> failed for this sequence alone. Its rows are undefined then and it can only be
-    /// disposed; the other sequences of the batch are sound. Null while all is well.
+    /// Why the last <see cref="ILanguageModel.Forward"/>, or reading one of its rows, failed for this sequence alone. Its rows are undefined
+    /// then and it can only be disposed; the other sequences of the batch are sound. Null while all is well.
     /// </summary>
     public EngineException? Fault { get; protected set; }
 
@@ -37,16 +37,6 @@ public abstract class Sequence : IDisposable
 
     /// <summary>Whether <see cref="ILanguageModel.Draft"/> can guess for this sequence.</summary>
     public virtual bool CanDraft => false;
-
-    /// <summary>
-    /// Writes a row after a guess, if all guesses up to it were right; it may set <see cref="Fault"/>. Rows after wrong guesses are never asked
-    /// for: nothing that depends on them may be counted, or fail.
-    /// </summary>
-    /// <param name="index">Which of the rows of the last <see cref="ILanguageModel.Forward"/>, from 1; 0 is the one that Forward wrote.</param>
-    /// <param name="rows">How many those are, one for each guess and one.</param>
-    /// <param name="row">[VocabularySize]</param>
-    /// <exception cref="NotSupportedException">The model does not draft.</exception>
-    public virtual void WriteRow(int index, int rows, Span<float> row) => throw new NotSupportedException("A model that does not draft has no rows after guesses.");
 
     /// <summary>
     /// The largest log-probability that a token with minus infinity in the last row may really have, where the model knows only the likeliest

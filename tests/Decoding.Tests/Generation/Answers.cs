@@ -1,5 +1,6 @@
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Decoding.Models;
+using ProxyTune.Testing;
 
 namespace ProxyTune.Decoding.Tests.Generation;
 

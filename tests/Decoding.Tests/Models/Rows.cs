@@ -1,4 +1,5 @@
 using ProxyTune.Decoding.Models;
+using ProxyTune.Testing;
 
 namespace ProxyTune.Decoding.Tests.Models;
 

@@ -18,10 +18,10 @@ internal sealed class InterceptedModel(ILanguageModel model, Action beforeStep) 
 
     public Sequence Start(Prompt prompt) => model.Start(prompt);
 
-    public void Forward(IReadOnlyList<Segment> batch, Span<float> logits)
+    public RowBatch Forward(IReadOnlyList<Segment> batch)
     {
         beforeStep();
-        model.Forward(batch, logits);
+        return model.Forward(batch);
     }
 
     public void Dispose() => model.Dispose();

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using ProxyTune.Checkpoints;
 
 namespace ProxyTune.Decoding.Fusion;
@@ -15,17 +16,17 @@ namespace ProxyTune.Decoding.Fusion;
 /// <remarks>
 /// Ties within the noise of single precision go to the smaller change from the position before; at the first, from 1. A delta that is the
 /// same for all tokens changes nothing and has the factor 1. A token that any row bans takes part in no distribution. An absent side of a
-/// delta stands for a row of zeros, so its distribution is uniform. Not thread-safe: an instance reuses its memory.
+/// delta stands for a row of zeros, so its distribution is uniform.
 /// </remarks>
 public sealed class DynamicFusion : IFusionRule
 {
+    // A thread's buffers serve all rules, so that they stay in its cache from one request's row to the next one's.
+    private static readonly ScratchPool<Scratch> Buffers = new();
+
     private readonly DynamicOptions options;
     private readonly Interval interval;
     private readonly FactorSearch search;
     private readonly MomentMatching matching;
-    private readonly AllowedTokens allowed = new();
-    private readonly JointFamily joint = new();
-    private TiltedFamily[] families = [];
 
     /// <exception cref="EngineException">InvalidValue, see <see cref="DynamicOptions.Check"/>.</exception>
     public DynamicFusion(DynamicOptions options)
@@ -39,27 +40,35 @@ public sealed class DynamicFusion : IFusionRule
 
     public bool Choose(in FusionStep step, Span<float> factors)
     {
-        FusionStep rows = allowed.Of(step);
+        Scratch scratch = Buffers.Rent();
+        bool saturated = Choose(scratch.Allowed.Of(step), scratch, factors);
+        Buffers.Return(scratch);
+        return saturated;
+    }
+
+    private bool Choose(in FusionStep rows, Scratch scratch, Span<float> factors)
+    {
         if (rows.Base.IsEmpty)
         {
             factors.Fill(interval.Neutral);
             return false;
         }
 
-        while (families.Length < rows.Deltas.Length)
+        while (scratch.Families.Count < rows.Deltas.Length)
         {
-            families = [.. families, new()];
+            scratch.Families.Add(new());
         }
 
+        ReadOnlySpan<TiltedFamily> families = CollectionsMarshal.AsSpan(scratch.Families);
         for (int t = 0; t < rows.Deltas.Length; t++)
         {
             families[t].Load(rows.Base, rows.Deltas[t], options.Maximum);
         }
 
-        return options.Mode == DynamicMode.Joint && factors.Length > 1 ? ChooseJointly(rows, factors) : ChooseOne(rows, factors);
+        return options.Mode == DynamicMode.Joint && factors.Length > 1 ? ChooseJointly(rows, families, scratch.Joint, factors) : ChooseOne(rows, families, factors);
     }
 
-    private bool ChooseOne(in FusionStep rows, Span<float> factors)
+    private bool ChooseOne(in FusionStep rows, ReadOnlySpan<TiltedFamily> families, Span<float> factors)
     {
         // The sum over experts of squared distances is, up to a constant and a factor, the squared distance to the targets' mean.
         double forward = 0, backward = 0;
@@ -86,7 +95,7 @@ public sealed class DynamicFusion : IFusionRule
         return chosen.Saturated;
     }
 
-    private bool ChooseJointly(in FusionStep rows, Span<float> factors)
+    private bool ChooseJointly(in FusionStep rows, ReadOnlySpan<TiltedFamily> families, JointFamily joint, Span<float> factors)
     {
         Span<Tilt> alone = stackalloc Tilt[factors.Length];
         Span<double> solution = stackalloc double[factors.Length];
@@ -112,4 +121,13 @@ public sealed class DynamicFusion : IFusionRule
 
     /// <summary>How much all factors change when expert t alone has one, less what the others would change if all were 0.</summary>
     private static double Change(in FusionStep rows, int t, Factor factor) => Math.Abs(factor.Value - Previous(rows, t)) - Previous(rows, t);
+
+    private sealed class Scratch
+    {
+        public AllowedTokens Allowed { get; } = new();
+
+        public JointFamily Joint { get; } = new();
+
+        public List<TiltedFamily> Families { get; } = [];
+    }
 }

@@ -32,10 +32,10 @@ internal sealed class OnnxSequence(PrefixCache prefixes, ReadOnlyMemory<int> pro
     /// <summary>Tokens that the next run appends.</summary>
     public ReadOnlyMemory<int> Input { get; set; }
 
-    /// <summary>Where the caller wants the logits of the next run.</summary>
+    /// <summary>The first row of the batch that gets logits of the next run.</summary>
     public int LogitsRow { get; set; }
 
-    /// <summary>And of how many of its newest positions.</summary>
+    /// <summary>How many of its newest positions get a row.</summary>
     public int LogitsRows { get; set; }
 
     /// <summary>Row in a shared buffer.</summary>
@@ -79,7 +79,7 @@ internal sealed class OnnxSequence(PrefixCache prefixes, ReadOnlyMemory<int> pro
     }
 
     /// <summary>Makes what is left of the prompt, and the segment's tokens, the next run's input.</summary>
-    /// <param name="row">Where the caller wants the logits.</param>
+    /// <param name="row">The first row of the batch that gets its logits.</param>
     public void Take(Segment segment, int row)
     {
         Input = Pending == 0 ? segment.Tokens

@@ -13,17 +13,20 @@ internal sealed class DecoderRun : IDisposable
     private readonly RunOptions options = new();
     private readonly DecoderTokens tokens;
     private readonly DecoderLogits logits;
-    private (int Rows, int Positions, int First) given;
+    private readonly DecoderRows batch;
+    private (int Rows, int Positions, int First, int Start, int Version) given;
 
+    /// <param name="batch">Gets the logits.</param>
     /// <param name="slots">Of a graph that has slots for patches.</param>
-    public DecoderRun(DecoderSession decoder, KeyValueCache cache, PatchSlots? slots = null)
+    public DecoderRun(DecoderSession decoder, KeyValueCache cache, DecoderRows batch, PatchSlots? slots = null)
     {
         this.slots = slots;
         this.decoder = decoder;
         this.cache = cache;
+        this.batch = batch;
         binding = decoder.Session.CreateIoBinding();
         tokens = new(decoder, binding);
-        logits = new(decoder, binding);
+        logits = new(decoder, binding, batch);
     }
 
     /// <summary>Time spent in the graph.</summary>
@@ -57,9 +60,8 @@ internal sealed class DecoderRun : IDisposable
         cache.Advance(rows);
     }
 
-    /// <summary>Copies the logits of one position of the last run, a wanted one, as float32.</summary>
-    public void Read(int row, int position, Span<float> destination) =>
-        logits.Read((row * (given.Positions - given.First)) + position - given.First, destination);
+    /// <summary>Makes the logits of one position of the last run, a wanted one, a row of the batch.</summary>
+    public void Keep(int index, int row, int position) => logits.Keep(index, (row * (given.Positions - given.First)) + position - given.First);
 
     public void Dispose()
     {
@@ -74,12 +76,12 @@ internal sealed class DecoderRun : IDisposable
     {
         // What a graph gives that does not choose.
         first = decoder.ChoosesRows ? first : decoder.GivesLastRowOnly ? positions - 1 : 0;
-        if (given == (rows, positions, first))
+        if (given == (rows, positions, first, batch.Next, batch.Version))
         {
             return;
         }
 
-        given = (rows, positions, first);
+        given = (rows, positions, first, batch.Next, batch.Version);
         int wanted = positions - first, count = rows * wanted;
         if (decoder.ChoosesRows)
         {

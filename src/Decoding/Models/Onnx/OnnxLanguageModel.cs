@@ -28,6 +28,7 @@ public sealed class OnnxLanguageModel : ILanguageModel
     private readonly KeyValueCache cache;
     private readonly PrefixCache prefixes;
     private readonly KeyValueMemory? ownMemory;
+    private readonly DecoderRows rows;
     private readonly DecoderRun run;
     private readonly PatchedDecoder patched;
     private readonly RaggedDecoder? ragged;
@@ -45,10 +46,11 @@ public sealed class OnnxLanguageModel : ILanguageModel
         memory ??= ownMemory = new(options.KeyValueBytes);
         cache = decoder.SharesCache ? new SharedCache(decoder, memory) : new GrowingCache(decoder, memory);
         prefixes = new(cache, memory);
-        run = new(decoder, cache);
+        rows = new(decoder);
+        run = new(decoder, cache, rows);
         LinearLayout layout = LinearNodes.Find(variant);
-        patched = new(graph, variant, layout, new(graph, variant, layout.Nodes, hash), cache);
-        ragged = cache is SharedCache shared && decoder.ChoosesRows ? new(graph, variant, shared) : null;
+        patched = new(graph, variant, layout, new(graph, variant, layout.Nodes, hash), cache, rows);
+        ragged = cache is SharedCache shared && decoder.ChoosesRows ? new(graph, variant, shared, rows) : null;
         rowsPerRun = decoder.GivesLastRowOnly ? 1 : Math.Clamp(MaxRunLogits / decoder.VocabularySize, 16, LongestChunk);
         Info = new()
         {
@@ -150,14 +152,16 @@ public sealed class OnnxLanguageModel : ILanguageModel
         }
 
         (own.Input, own.LogitsRow, own.LogitsRows) = (own.PromptLeft[..positions], 0, 0);
-        RunAlone(own, []);
+        rows.Begin(0, SpareRows);
+        RunAlone(own);
         return positions;
     }
 
-    public void Forward(IReadOnlyList<Segment> batch, Span<float> logits)
+    public RowBatch Forward(IReadOnlyList<Segment> batch)
     {
         together.Clear();
         blocks.Clear();
+        rows.Begin(batch.Sum(static segment => segment.Rows), SpareRows);
         int row = 0;
         foreach (Segment segment in batch)
         {
@@ -174,22 +178,24 @@ public sealed class OnnxLanguageModel : ILanguageModel
             }
             else
             {
-                RunAlone(sequence, logits);
+                RunAlone(sequence);
             }
 
             row += segment.Rows;
         }
 
-        RunBlocks(logits);
+        RunBlocks();
         if (together.Count > 0)
         {
             DecoderRun done = Execute(together);
             for (int i = 0; i < together.Count; i++)
             {
-                done.Read(i, 0, Rows(logits, together[i].LogitsRow, 1));
+                done.Keep(together[i].LogitsRow, i, 0);
                 prefixes.StorePrompt(together[i]);
             }
         }
+
+        return rows;
     }
 
     public void Dispose()
@@ -197,6 +203,7 @@ public sealed class OnnxLanguageModel : ILanguageModel
         ragged?.Dispose();
         patched.Dispose();
         run.Dispose();
+        rows.Dispose();
         prefixes.Dispose();
         cache.Dispose();
         ownMemory?.Dispose();
@@ -204,7 +211,8 @@ public sealed class OnnxLanguageModel : ILanguageModel
         graph.Dispose();
     }
 
-    private Span<float> Rows(Span<float> logits, int first, int count) => logits.Slice(first * Info.VocabularySize, count * Info.VocabularySize);
+    /// <summary>A graph that cannot choose writes rows that are not wanted.</summary>
+    private int SpareRows => decoder.ChoosesRows ? 0 : Math.Max(rowsPerRun, maxSequences);
 
     /// <summary>Takes a prompt's beginning from an earlier text, where nothing of it is computed yet.</summary>
     private void Restore(OnnxSequence sequence, int most)
@@ -216,7 +224,7 @@ public sealed class OnnxLanguageModel : ILanguageModel
     }
 
     /// <summary>Blocks of several tokens, and where they leave places in the run, sequences that only append one.</summary>
-    private void RunBlocks(Span<float> logits)
+    private void RunBlocks()
     {
         if (blocks.Count > 0 && blocks.Count + together.Count <= RaggedDecoder.MaxSequences && together.TrueForAll(sequence => sequence.Fitted is null))
         {
@@ -228,7 +236,7 @@ public sealed class OnnxLanguageModel : ILanguageModel
         {
             if (next == blocks.Count - 1)
             {
-                RunAlone(blocks[next++], logits);
+                RunAlone(blocks[next++]);
                 continue;
             }
 
@@ -241,7 +249,7 @@ public sealed class OnnxLanguageModel : ILanguageModel
             {
                 for (int i = 0; i < sequence.LogitsRows; i++)
                 {
-                    run.Read(row++, Rows(logits, sequence.LogitsRow + i, 1));
+                    run.Keep(sequence.LogitsRow + i, row++);
                 }
 
                 prefixes.StorePrompt(sequence);
@@ -251,7 +259,7 @@ public sealed class OnnxLanguageModel : ILanguageModel
         }
     }
 
-    private void RunAlone(OnnxSequence sequence, Span<float> logits)
+    private void RunAlone(OnnxSequence sequence)
     {
         ReadOnlyMemory<int> tokens = sequence.Input;
         int firstWanted = tokens.Length - sequence.LogitsRows;
@@ -270,7 +278,7 @@ public sealed class OnnxLanguageModel : ILanguageModel
             DecoderRun done = Execute(alone, Math.Clamp(firstWanted - start, 0, end - start));
             for (int position = Math.Max(start, firstWanted); position < end; position++)
             {
-                done.Read(0, position - start, Rows(logits, sequence.LogitsRow + position - firstWanted, 1));
+                done.Keep(sequence.LogitsRow + position - firstWanted, 0, position - start);
             }
         }
 
@@ -280,11 +288,11 @@ public sealed class OnnxLanguageModel : ILanguageModel
         }
     }
 
-    /// <returns>Whose rows can be read.</returns>
-    private DecoderRun Execute(List<OnnxSequence> rows, int firstWanted = 0)
+    /// <returns>The run whose rows can be kept.</returns>
+    private DecoderRun Execute(List<OnnxSequence> sequences, int firstWanted = 0)
     {
-        DecoderRun chosen = rows.Exists(sequence => sequence.Fitted is not null) ? patched.TakeRun() : run;
-        chosen.Execute(rows, firstWanted);
+        DecoderRun chosen = sequences.Exists(sequence => sequence.Fitted is not null) ? patched.TakeRun() : run;
+        chosen.Execute(sequences, firstWanted);
         Runs++;
         PatchedRuns += chosen == run ? 0 : 1;
         return chosen;

@@ -16,7 +16,7 @@ namespace ProxyTune.Decoding.Models;
 /// </remarks>
 /// <param name="model">The variant that runs where no sequence has a patch.</param>
 /// <param name="layout">Of that variant.</param>
-internal sealed class PatchedDecoder(DecoderGraph graph, ModelProto model, LinearLayout layout, PatchProbe probe, KeyValueCache cache) : IDisposable
+internal sealed class PatchedDecoder(DecoderGraph graph, ModelProto model, LinearLayout layout, PatchProbe probe, KeyValueCache cache, DecoderRows rows) : IDisposable
 {
     private readonly ConditionalWeakTable<PatchSum, FittedPatch> fitted = [];
     private readonly SortedSet<int> withSlots = [];
@@ -90,13 +90,13 @@ internal sealed class PatchedDecoder(DecoderGraph graph, ModelProto model, Linea
     private SlottedSession Open(int[] indices)
     {
         newest = graph.Open(LoraSlots.Of(model, indices.Select(i => layout.Nodes[i])));
-        return new(newest, cache, new(indices.Select(i => (i, layout.Nodes[i]))));
+        return new(newest, cache, rows, new(indices.Select(i => (i, layout.Nodes[i]))));
     }
 
     /// <summary>A session with slots, and what is bound to it.</summary>
-    private sealed class SlottedSession(DecoderSession session, KeyValueCache cache, PatchSlots slots) : IDisposable
+    private sealed class SlottedSession(DecoderSession session, KeyValueCache cache, DecoderRows rows, PatchSlots slots) : IDisposable
     {
-        public DecoderRun Run { get; } = new(session, cache, slots);
+        public DecoderRun Run { get; } = new(session, cache, rows, slots);
 
         public void Dispose()
         {

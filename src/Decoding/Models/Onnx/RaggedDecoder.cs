@@ -6,7 +6,7 @@ namespace ProxyTune.Decoding.Models;
 
 /// <summary>Appends several tokens to several sequences in one run: sessions of the graph's ragged variants, over the same weights and the same cache.</summary>
 /// <param name="model">The variant for one sequence, which chooses its rows.</param>
-internal sealed class RaggedDecoder(DecoderGraph graph, ModelProto model, SharedCache cache) : IDisposable
+internal sealed class RaggedDecoder(DecoderGraph graph, ModelProto model, SharedCache cache, DecoderRows rows) : IDisposable
 {
     /// <summary>Sequences of one run at most.</summary>
     public const int MaxSequences = 8;
@@ -22,7 +22,7 @@ internal sealed class RaggedDecoder(DecoderGraph graph, ModelProto model, Shared
         int size = Math.Min(MaxSequences, 1 << BitOperations.Log2((uint)sequences));
         if (!runs.TryGetValue(size, out RaggedRun? run))
         {
-            runs[size] = run = new(graph.Open(RaggedGraph.Of(model, size), size), cache, size);
+            runs[size] = run = new(graph.Open(RaggedGraph.Of(model, size), size), cache, rows, size);
         }
 
         return run;

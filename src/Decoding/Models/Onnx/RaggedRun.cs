@@ -17,12 +17,12 @@ internal sealed class RaggedRun : IDisposable
     private readonly NativeTensor lengths = new(TensorElementType.Int32);
     private readonly DecoderLogits logits;
 
-    public RaggedRun(DecoderSession decoder, SharedCache cache, int sequences)
+    public RaggedRun(DecoderSession decoder, SharedCache cache, DecoderRows rows, int sequences)
     {
         (this.decoder, this.cache, Sequences) = (decoder, cache, sequences);
         binding = decoder.Session.CreateIoBinding();
         tokens = new(decoder, binding);
-        logits = new(decoder, binding);
+        logits = new(decoder, binding, rows);
         BindLengths();
     }
 
@@ -65,8 +65,8 @@ internal sealed class RaggedRun : IDisposable
         }
     }
 
-    /// <summary>Copies one of the wanted rows of the last run, counted through all sequences.</summary>
-    public void Read(int row, Span<float> destination) => logits.Read(row, destination);
+    /// <summary>Makes one of the wanted rows of the last run, counted through all sequences, a row of the batch.</summary>
+    public void Keep(int index, int row) => logits.Keep(index, row);
 
     public void Dispose()
     {

@@ -26,7 +26,8 @@ internal static class ProbeRun
     private static float[] Run(DecoderSession session, IReadOnlyList<int> tokens, IReadOnlyDictionary<string, OrtValue> more)
     {
         using OrtIoBinding binding = session.Session.CreateIoBinding();
-        using DecoderLogits logits = new(session, binding);
+        using DecoderRows rows = new(session);
+        using DecoderLogits logits = new(session, binding, rows);
         using RunOptions options = new();
         using NativeTensor ids = Integers(session, tokens), positions = Integers(session, [.. Enumerable.Range(0, tokens.Count)]), mask = Integers(session, [.. tokens.Select(_ => 1)]), past = new(session.Cache.Type);
         Bind(session.Config.InputIds, ids, 1, tokens.Count);
@@ -45,6 +46,7 @@ internal static class ProbeRun
             binding.BindInput(name, value);
         }
 
+        rows.Begin(1, tokens.Count);
         bool isOneRow = session.ChoosesRows || session.GivesLastRowOnly;
         if (session.ChoosesRows)
         {
@@ -56,9 +58,8 @@ internal static class ProbeRun
         }
 
         session.Session.RunWithBinding(options, binding);
-        float[] row = new float[session.VocabularySize];
-        logits.Read(isOneRow ? 0 : tokens.Count - 1, row);
-        return row;
+        logits.Keep(0, isOneRow ? 0 : tokens.Count - 1);
+        return rows.Row(0).ToArray();
 
         void Bind(string name, NativeTensor tensor, params long[] shape)
         {

@@ -12,6 +12,7 @@ namespace ProxyTune.Decoding.Models;
 /// <remarks>One row per call. <see cref="Sequence.Expect"/> asks the remote; Forward takes the answer, and waits only if nobody asked before.</remarks>
 public sealed class RemoteLanguageModel : ILanguageModel
 {
+    private readonly HostRows rows = new();
     private int liveSequences;
 
     /// <param name="tokenizer">The remote's own, read from a local folder; stays the caller's.</param>
@@ -62,14 +63,16 @@ public sealed class RemoteLanguageModel : ILanguageModel
         return new RemoteSequence(this, prompt.Streams[0]);
     }
 
-    public void Forward(IReadOnlyList<Segment> batch, Span<float> logits)
+    public RowBatch Forward(IReadOnlyList<Segment> batch)
     {
-        foreach (Segment segment in batch)
+        rows.Resize(batch.Count, Info.VocabularySize);
+        for (int i = 0; i < batch.Count; i++)
         {
-            ArgumentOutOfRangeException.ThrowIfNotEqual(segment.Rows, 1, nameof(batch));
-            ((RemoteSequence)segment.Sequence).Append(segment.Tokens.Span, logits[..Info.VocabularySize]);
-            logits = logits[Info.VocabularySize..];
+            ArgumentOutOfRangeException.ThrowIfNotEqual(batch[i].Rows, 1, nameof(batch));
+            ((RemoteSequence)batch[i].Sequence).Append(batch[i].Tokens.Span, rows.Write(i));
         }
+
+        return rows;
     }
 
     public void Dispose() => Client.Dispose();

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Runtime.InteropServices;
 using Microsoft.ML.OnnxRuntime;
 using Microsoft.ML.OnnxRuntime.Tensors;
@@ -9,6 +10,7 @@ internal sealed unsafe class NativeTensor(TensorElementType type) : IDisposable
 {
     private byte* data;
     private long capacity;
+    private FloatMemory? floats;
 
     public TensorElementType Type { get; } = type;
 
@@ -38,6 +40,7 @@ internal sealed unsafe class NativeTensor(TensorElementType type) : IDisposable
         // Zeroed: nothing undefined can reach a sum, and large zeroed memory is not real before it is written.
         data = (byte*)NativeMemory.AllocZeroed((nuint)elements, (nuint)ElementSize);
         capacity = elements;
+        floats = null;
         return true;
     }
 
@@ -51,6 +54,9 @@ internal sealed unsafe class NativeTensor(TensorElementType type) : IDisposable
 
     public Span<T> Span<T>(long firstElement, int length)
         where T : unmanaged => new(data + (firstElement * ElementSize), length);
+
+    /// <summary>All of a tensor of float32.</summary>
+    public Memory<float> Floats => (floats ??= new((float*)data, checked((int)capacity))).Memory;
 
     /// <summary>Of a tensor of integers, 32 or 64 bits wide.</summary>
     public void Write(int index, int value)
@@ -76,5 +82,21 @@ internal sealed unsafe class NativeTensor(TensorElementType type) : IDisposable
         NativeMemory.Free(data);
         data = null;
         capacity = 0;
+    }
+
+    /// <summary>Native memory as <see cref="Memory{T}"/>; the tensor owns it.</summary>
+    private sealed class FloatMemory(float* start, int length) : MemoryManager<float>
+    {
+        public override Span<float> GetSpan() => new(start, length);
+
+        public override MemoryHandle Pin(int elementIndex = 0) => new(start + elementIndex);
+
+        public override void Unpin()
+        {
+        }
+
+        protected override void Dispose(bool disposing)
+        {
+        }
     }
 }

@@ -32,24 +32,23 @@ internal static class ModelProbe
         Render(folder);
         using OnnxLanguageModel model = OnnxLanguageModel.Load(folder, new() { Threads = 1, MaxSequences = 2 }, memory: new KeyValueMemory(Boundless));
         int words = model.Info.VocabularySize;
-        float[] row = new float[words];
         int[] tokens = [.. Enumerable.Range(0, Math.Min(Prompt, model.Info.ContextLength - Steps - 1)).Select(i => (int)((long)i * words / Prompt))];
         using Sequence sequence = model.Start(Decoding.Models.Prompt.For(model, tokens) with { MaxAppended = Steps + 1 });
         ReadOnlyMemory<int> next = ReadOnlyMemory<int>.Empty;
         for (int step = 0; step <= Steps; step++)
         {
-            model.Forward([new Segment(sequence, next)], row);
+            ReadOnlySpan<float> row = model.Forward([new Segment(sequence, next)]).Row(0).Span;
             if (sequence.Fault is { } fault)
             {
                 throw new EngineException(EngineError.InvalidExpert, $"The model fails at token {step}: {fault.Message}", "file", fault);
             }
 
-            if (!TensorPrimitives.IsFiniteAll<float>(row))
+            if (!TensorPrimitives.IsFiniteAll(row))
             {
                 throw new EngineException(EngineError.InvalidExpert, $"The model gives NaN or infinity as logits of token {step}.", "file");
             }
 
-            next = new[] { TensorPrimitives.IndexOfMax<float>(row) };
+            next = new[] { TensorPrimitives.IndexOfMax(row) };
         }
     }
 

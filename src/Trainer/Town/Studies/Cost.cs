@@ -70,7 +70,7 @@ internal sealed record Costs(Cost Retraining, Cost Porting)
     private static void Row(OnnxLanguageModel model, PatchSum? patch)
     {
         using Sequence sequence = model.Start(Prompt.For(model, PromptTokens, patch));
-        model.Forward([new Segment(sequence, default, 1)], new float[model.Info.VocabularySize]);
+        model.Forward([new Segment(sequence, default)]);
     }
 
     private static Cost RetrainingOf(PortabilityPlan plan)

@@ -1,0 +1,96 @@
+using System.Numerics.Tensors;
+using Microsoft.ML.OnnxRuntime;
+using Microsoft.ML.OnnxRuntime.Tensors;
+
+namespace ProxyTune.Decoding.Models;
+
+/// <summary>
+/// The logits of one batch in memory that ONNX Runtime writes into. Each run writes behind the rows of the runs before it, so that float32 rows
+/// are handed out without a copy; float16 and bfloat16 rows are widened when they are first read.
+/// </summary>
+internal sealed class DecoderRows(DecoderSession decoder) : RowBatch, IDisposable
+{
+    private readonly NativeTensor logits = new(decoder.Logits.ElementDataType);
+    private int[] places = [];
+    private float[][] widened = [];
+    private bool[] isWidened = [];
+    private int count;
+
+    public override int Count => count;
+
+    public override int Width { get; } = decoder.VocabularySize;
+
+    /// <summary>Rows that hold wanted logits: the next run writes behind them.</summary>
+    public int Next { get; private set; }
+
+    /// <summary>Changes whenever the memory does; earlier views are invalid then.</summary>
+    public int Version { get; private set; }
+
+    /// <summary>Starts a batch.</summary>
+    /// <param name="rows">Rows that will be kept.</param>
+    /// <param name="spare">The most rows that one run writes and that nobody wants.</param>
+    public void Begin(int rows, int spare)
+    {
+        (count, Next) = (rows, 0);
+        Version += logits.Reserve(Math.Max(1, (long)(rows + spare) * Width)) ? 1 : 0;
+        if (places.Length < rows)
+        {
+            Array.Resize(ref places, rows);
+            Array.Resize(ref widened, rows);
+            Array.Resize(ref isWidened, rows);
+        }
+
+        Array.Clear(isWidened);
+    }
+
+    /// <summary>Memory behind the wanted rows, for a run's output [rows, positions, Width].</summary>
+    public OrtValue View(int rows, int positions) => logits.View((long)Next * Width, rows, positions, Width);
+
+    /// <summary>Makes a row that the last run wrote a row of the batch. Rows of one run are kept in the order in which they lie.</summary>
+    /// <param name="index">In the batch.</param>
+    /// <param name="written">In the run's output, counted through.</param>
+    /// <param name="start"><see cref="Next"/> as it was when the run began.</param>
+    public void Keep(int index, int written, int start)
+    {
+        if (start + written != Next)
+        {
+            logits.Bytes((long)(start + written) * Width, Width).CopyTo(logits.Bytes((long)Next * Width, Width));
+        }
+
+        places[index] = Next++;
+    }
+
+    public override ReadOnlyMemory<float> Row(int index)
+    {
+        int place = places[index];
+        if (logits.Type == TensorElementType.Float)
+        {
+            return logits.Floats.Slice(place * Width, Width);
+        }
+
+        if (!isWidened[index])
+        {
+            Widen(place, widened[index] ??= new float[Width]);
+            isWidened[index] = true;
+        }
+
+        return widened[index];
+    }
+
+    public void Dispose() => logits.Dispose();
+
+    private void Widen(int place, Span<float> row)
+    {
+        if (logits.Type == TensorElementType.Float16)
+        {
+            TensorPrimitives.ConvertToSingle(logits.Span<Half>((long)place * Width, Width), row);
+            return;
+        }
+
+        ReadOnlySpan<ushort> upperHalves = logits.Span<ushort>((long)place * Width, Width);
+        for (int i = 0; i < row.Length; i++)
+        {
+            row[i] = BitConverter.UInt32BitsToSingle((uint)upperHalves[i] << 16);
+        }
+    }
+}
