@@ -81,10 +81,10 @@ public sealed class EngineException(EngineError error, string message, string? f
     /// <summary>After what time another attempt makes sense, if that is known.</summary>
     public TimeSpan? RetryAfter { get; init; }
 
-    /// <summary>InvalidModelFolder: something is wrong with a file.</summary>
+    /// <summary>Something is wrong with a file.</summary>
     /// <param name="path">Begins the message.</param>
     /// <param name="what">What is wrong with the file, and what would be accepted.</param>
     /// <param name="field">The field, tensor or node that is wrong; null for the file.</param>
-    public static EngineException InFile(string path, string what, string? field = null, Exception? inner = null) =>
-        new(EngineError.InvalidModelFolder, $"{path}: {what}", field ?? path, inner) { MessageWithoutFolder = $"{Path.GetFileName(path)}: {what}" };
+    public static EngineException InFile(string path, string what, string? field = null, Exception? inner = null, EngineError error = EngineError.InvalidModelFolder) =>
+        new(error, $"{path}: {what}", field ?? path, inner) { MessageWithoutFolder = $"{Path.GetFileName(path)}: {what}" };
 }

@@ -25,7 +25,7 @@ RootCommand root = new("Trains the models that ProxyTune serves.")
 return root.Parse(args).Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
 
 Command Recipe<T>(string name, string description, Action<T, CancellationToken> run)
-    where T : IRunSettings
+    where T : class, IRunSettings
 {
     Option<string> config = new("--config") { Description = "The run's settings, a JSON file.", Required = true, HelpName = "FILE" };
     Command command = new(name, description) { config };

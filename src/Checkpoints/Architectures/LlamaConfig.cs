@@ -94,7 +94,7 @@ internal static class LlamaConfig
         json["attention_bias"] = false;
         json["mlp_bias"] = false;
         json["torch_dtype"] = "float32";
-        File.WriteAllText(Path.Combine(folder, FileNames.Config), json.ToJsonString(JsonFields.Indented) + "\n");
+        File.WriteAllText(Path.Combine(folder, FileNames.Config), json.ToJsonString(JsonFile.Indented) + "\n");
     }
 
     // Up to transformers 4 theta stands beside rope_scaling, from 5 on within rope_parameters.

@@ -51,6 +51,6 @@ internal static class GenAiLayout
                 ["past_present_share_buffer"] = true,
             },
         };
-        File.WriteAllText(Path.Combine(folder, FileNames.GenAiConfig), json.ToJsonString(JsonFields.Indented) + "\n");
+        File.WriteAllText(Path.Combine(folder, FileNames.GenAiConfig), json.ToJsonString(JsonFile.Indented) + "\n");
     }
 }

@@ -12,23 +12,17 @@ namespace ProxyTune.Checkpoints.Formats;
 /// <param name="Parent">Names of the objects around it, each with a dot behind it.</param>
 internal sealed record JsonFields(string File, JsonElement Json, string Parent = "")
 {
-    /// <summary>How the files of a folder are written.</summary>
-    public static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
-
-    private static readonly byte[] ByteOrderMark = [0xEF, 0xBB, 0xBF];
-
-    /// <summary>The object that a file holds, with or without a byte order mark (RFC 8259, 8.1).</summary>
+    /// <summary>The object that a file holds.</summary>
     public static JsonFields Read(string path)
     {
         try
         {
-            ReadOnlySpan<byte> bytes = System.IO.File.ReadAllBytes(path);
-            JsonElement json = JsonElement.Parse(bytes.StartsWith(ByteOrderMark) ? bytes[ByteOrderMark.Length..] : bytes);
+            JsonElement json = JsonElement.Parse(JsonFile.Bytes(path));
             return json.ValueKind == JsonValueKind.Object ? new(path, json) : throw EngineException.InFile(path, $"the content is {json}; accepted is an object.");
         }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException or JsonException)
+        catch (JsonException error)
         {
-            throw EngineException.InFile(path, error.Message, inner: error);
+            throw EngineException.InFile(path, $"line {error.LineNumber + 1}, byte {error.BytePositionInLine + 1}: this is not valid JSON.", inner: error);
         }
     }
 

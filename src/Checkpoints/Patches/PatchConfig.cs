@@ -7,7 +7,7 @@ namespace ProxyTune.Checkpoints.Patches;
 /// <summary>What matters of PEFT's adapter_config.json. Fields that are not named here change training, not the weights.</summary>
 internal sealed record PatchConfig
 {
-    public const string FileName = "adapter_config.json";
+    public const string FileName = FileNames.AdapterConfig;
 
     public string? PeftType { get; init; }
 
@@ -53,17 +53,9 @@ internal sealed record PatchConfig
     public static PatchConfig Read(string folder)
     {
         string path = Path.Combine(folder, FileName);
-        try
-        {
-            PatchConfig config = JsonSerializer.Deserialize(File.ReadAllBytes(path), PatchJson.Default.PatchConfig)
-                ?? throw Wrong(path, "holds null; accepted is an object.");
-            config.Check(path);
-            return config;
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException or JsonException)
-        {
-            throw EngineException.InFile(path, error is JsonException json ? $"{json.Path}: {JsonProblem.Reason(json)}" : error.Message, inner: error);
-        }
+        PatchConfig config = JsonFile.Read(path, PatchJson.Default.PatchConfig);
+        config.Check(path);
+        return config;
     }
 
     private void Check(string path)

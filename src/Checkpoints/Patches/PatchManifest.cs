@@ -51,19 +51,10 @@ public sealed record PatchManifest
             return null;
         }
 
-        try
-        {
-            using FileStream file = File.OpenRead(path);
-            PatchManifest manifest = file.Length > MaxBytes
-                ? throw Wrong(path, "size", file.Length, $"at most {MaxBytes} bytes")
-                : JsonSerializer.Deserialize(file, Json.PatchManifest) ?? throw Wrong(path, "content", "null", "an object");
-            manifest.Check(path);
-            return manifest;
-        }
-        catch (JsonException error)
-        {
-            throw EngineException.InFile(path, $"line {error.LineNumber + 1}, {error.Path}: {JsonProblem.Reason(error)}", inner: error);
-        }
+        Require(path, new FileInfo(path).Length <= MaxBytes, "size", new FileInfo(path).Length, $"at most {MaxBytes} bytes");
+        PatchManifest manifest = JsonFile.Read(path, Json.PatchManifest);
+        manifest.Check(path);
+        return manifest;
     }
 
     public void Write(string folder) => File.WriteAllText(Path.Combine(folder, FileName), JsonSerializer.Serialize(this, Json.PatchManifest) + "\n");

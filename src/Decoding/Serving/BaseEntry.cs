@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using System.Text.Json.Serialization.Metadata;
 using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Decoding.Serving;
@@ -62,25 +63,12 @@ internal sealed record BreakerEntry
     public double? OpenSeconds { get; init; }
 }
 
-internal sealed class BaseEntryConverter : JsonConverter<BaseEntry>
+internal sealed class BaseEntryConverter : JsonConverter<BaseEntry>, INestedContract
 {
-    public override BaseEntry Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
-    {
-        if (reader.TokenType == JsonTokenType.String)
-        {
-            return new(reader.GetString());
-        }
+    public JsonTypeInfo Contract => CatalogJson.Default.RemoteEntry;
 
-        try
-        {
-            return new(null, JsonSerializer.Deserialize(ref reader, CatalogJson.Default.RemoteEntry));
-        }
-        catch (JsonException error)
-        {
-            // Without a path of its own, so that the reader of the file adds the one of the entry.
-            throw new JsonException($"{error.Path?.TrimStart('$', '.')}: {JsonProblem.Reason(error)}");
-        }
-    }
+    public override BaseEntry Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
+        reader.TokenType == JsonTokenType.String ? new(reader.GetString()) : new(null, JsonSerializer.Deserialize(ref reader, CatalogJson.Default.RemoteEntry));
 
     public override void Write(Utf8JsonWriter writer, BaseEntry value, JsonSerializerOptions options)
     {

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using System.Text.Json.Serialization;
 using ProxyTune.Checkpoints;
 using ProxyTune.Checkpoints.Formats;
@@ -17,23 +16,7 @@ internal sealed record CatalogFile
     public static CatalogFile Read(string folder)
     {
         string path = Path.Combine(folder, FileName);
-        if (!File.Exists(path))
-        {
-            return new CatalogFile();
-        }
-
-        try
-        {
-            using FileStream stream = File.OpenRead(path);
-            return JsonSerializer.Deserialize(stream, CatalogJson.Default.CatalogFile) ?? new CatalogFile();
-        }
-        catch (JsonException error)
-        {
-            throw new EngineException(
-                EngineError.InvalidCatalog,
-                $"{path}, line {error.LineNumber + 1}, {error.Path}: {JsonProblem.Reason(error)}",
-                inner: error);
-        }
+        return File.Exists(path) ? JsonFile.Read(path, CatalogJson.Default.CatalogFile, EngineError.InvalidCatalog) : new CatalogFile();
     }
 }
 

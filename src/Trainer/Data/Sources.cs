@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
+using ProxyTune.Checkpoints.Formats;
 using ProxyTune.Trainer.Settings;
 using ProxyTune.Trainer.Town;
 
@@ -66,11 +67,11 @@ public static class Sources
         {
             try
             {
-                return JsonSerializer.Deserialize<T>(line.Item, SettingsFile.Json) ?? throw new JsonException("null is no entry.");
+                return JsonSerializer.Deserialize<T>(line.Item, SettingsFile.Json) ?? throw new TrainingException($"{path}, line {line.Index + 1}: the line is null; accepted is an object.");
             }
             catch (JsonException error)
             {
-                throw new TrainingException($"{path}, line {line.Index + 1}: {error.Message}", error);
+                throw new TrainingException($"{path}, line {line.Index + 1}, {JsonProblem.Reason(error, Encoding.UTF8.GetBytes(line.Item), SettingsFile.Json.GetTypeInfo(typeof(T)))}", error);
             }
         }).ToArray();
         return lines.Length > 0 ? lines : throw new TrainingException($"{path}: has no lines.");

@@ -1,6 +1,8 @@
 using System.Globalization;
+using System.Text;
 using System.Text.Json;
 using ProxyTune.Checkpoints;
+using ProxyTune.Checkpoints.Formats;
 using ProxyTune.Decoding.Serving;
 using ProxyTune.Trainer.Data;
 using ProxyTune.Trainer.Evaluation;
@@ -72,7 +74,7 @@ internal static class Evaluate
         }
         catch (JsonException error)
         {
-            throw new TrainingException($"--fusion is '{fusion}': {error.Message}", error);
+            throw new TrainingException($"--fusion is '{fusion}': {JsonProblem.Reason(error, Encoding.UTF8.GetBytes(fusion!), Json.GetTypeInfo(typeof(FusionSettings)))}", error);
         }
     }
 }

@@ -1,7 +1,9 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
+using System.Text.Json.Serialization.Metadata;
 using ProxyTune.Checkpoints;
+using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Trainer.Settings;
 
@@ -17,26 +19,24 @@ public static class SettingsFile
         ReadCommentHandling = JsonCommentHandling.Skip,
         AllowTrailingCommas = true,
         WriteIndented = true,
+        TypeInfoResolver = new DefaultJsonTypeInfoResolver(),
         Converters = { new FreshModel() },
     };
 
     /// <exception cref="TrainingException">Names file, field, value and accepted range.</exception>
     public static T Load<T>(string path)
-        where T : IRunSettings
+        where T : class, IRunSettings
     {
         try
         {
-            T settings = JsonSerializer.Deserialize<T>(File.ReadAllText(path), Json) ?? throw new TrainingException($"{path}: is null.");
+            T settings = JsonFile.Read(path, (JsonTypeInfo<T>)Json.GetTypeInfo(typeof(T)));
             settings.Check(new SettingsCheck(path));
             return settings;
         }
-        catch (JsonException error)
+        catch (EngineException error)
         {
-            throw new TrainingException($"{path}: {error.Message}", error);
-        }
-        catch (Exception error) when (error is IOException or EngineException)
-        {
-            throw new TrainingException($"{path}: {error.Message}", error);
+            // A converter knows its field, but not the file.
+            throw new TrainingException(error.Field == path ? error.Message : $"{path}: {error.Message}", error);
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text.Json;
 using ProxyTune.Checkpoints;
 using ProxyTune.Checkpoints.Formats;
@@ -58,7 +59,7 @@ public sealed record ServeSettings
     {
         try
         {
-            ServedModelEntry read = entry.Deserialize(CatalogJson.Default.ServedModelEntry) ?? throw new JsonException("null is no entry.");
+            ServedModelEntry read = entry.Deserialize(CatalogJson.Default.ServedModelEntry) ?? throw new EngineException(EngineError.InvalidValue, "entry is null; accepted is an object.", "entry");
 
             // It would send what the server's environment holds wherever an entry says; catalog.json is written by who may read that.
             return read.Base?.Remote is null
@@ -67,7 +68,7 @@ public sealed record ServeSettings
         }
         catch (JsonException error)
         {
-            throw new EngineException(EngineError.InvalidValue, $"entry, {error.Path}: {JsonProblem.Reason(error)}", "entry", error);
+            throw new EngineException(EngineError.InvalidValue, $"entry, {JsonProblem.Reason(error, JsonMarshal.GetRawUtf8Value(entry), CatalogJson.Default.ServedModelEntry)}", "entry", error);
         }
     }
 }
