@@ -15,7 +15,7 @@ internal sealed class Family : IDisposable
     {
         Folder = folder;
         this.isTemporary = isTemporary;
-        using ModelCatalog catalog = ModelCatalog.Load(folder, new EngineOptions());
+        using ModelHost catalog = ModelHost.Load(folder, new EngineOptions());
         ServedModel model = served is null ? catalog.Models.FirstOrDefault(m => m.Experts.Count > 0) ?? catalog.Models[0] : catalog.Get(served);
         Served = model.Name;
         ContextLength = model.ContextLength;
@@ -51,10 +51,10 @@ internal sealed class Family : IDisposable
             : new(StandIn(), true, served);
     }
 
-    public ModelCatalog Load() => ModelCatalog.Load(Folder, new EngineOptions());
+    public ModelHost Load() => ModelHost.Load(Folder, new EngineOptions());
 
     /// <summary>A prompt of that length, for every stream; <paramref name="variant"/> makes it differ from others.</summary>
-    public Prompt Prompt(ModelCatalog catalog, int length, int variant)
+    public Prompt Prompt(ModelHost catalog, int length, int variant)
     {
         return catalog.Get(Served).Plan(FusionSettings.Default).Render(Tokens(length, variant));
     }

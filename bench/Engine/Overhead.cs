@@ -14,7 +14,7 @@ internal static class Overhead
 
     public static async Task MeasureAsync(Family family, Report report, Settings settings)
     {
-        using ModelCatalog catalog = family.Load(), forwardOnly = family.Load();
+        using ModelHost catalog = family.Load(), forwardOnly = family.Load();
         await using DecodeScheduler scheduler = new(catalog.Ensemble, new SchedulerOptions());
         using BareMembers bare = new(family, rows: 1, PromptTokens + settings.Tokens);
         int[] tokens = family.Tokens(PromptTokens, 1);

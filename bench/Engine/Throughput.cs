@@ -15,7 +15,7 @@ internal static class Throughput
 
     public static async Task<string[][]> MeasureAsync(Family family, Settings settings)
     {
-        using ModelCatalog catalog = family.Load();
+        using ModelHost catalog = family.Load();
         await using DecodeScheduler scheduler = new(catalog.Ensemble, new SchedulerOptions());
         using BareMembers one = new(family, 1, PromptTokens + settings.Tokens), many = new(family, Streams, PromptTokens + settings.Tokens);
         int[] tokens = family.Tokens(PromptTokens, 1);

@@ -8,7 +8,7 @@ namespace ProxyTune.Peers;
 /// <summary>ProxyTune's engine, with requests through the scheduler as the gateway sends them.</summary>
 internal sealed class ThisEngine(string models, string served, SchedulerOptions options) : InferenceEngine
 {
-    private readonly ModelCatalog catalog = ModelCatalog.Load(models, new EngineOptions());
+    private readonly ModelHost catalog = ModelHost.Load(models, new EngineOptions());
     private DecodeScheduler? scheduler;
 
     public override Task<int[][]> GenerateAsync(int[][] prompts, int tokens) => Task.WhenAll(prompts.Select(async prompt =>

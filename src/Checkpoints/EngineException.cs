@@ -43,7 +43,7 @@ public enum EngineError
     StoreFull,
 
     /// <summary>A patch was trained on other weights than the base's and has passed no evaluation there.</summary>
-    NotGated,
+    NotEvaluated,
 
     /// <summary>The evaluation of a port could not be run, or gave no score.</summary>
     EvaluationFailed,

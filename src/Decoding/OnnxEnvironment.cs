@@ -13,14 +13,14 @@ namespace ProxyTune.Decoding;
 /// </remarks>
 internal static class OnnxEnvironment
 {
-    private static readonly Lock Gate = new();
+    private static readonly Lock CreationLock = new();
     private static bool? isPoolShared;
 
     /// <param name="threads">Of the pool, the caller's included; 0 takes the number of processors.</param>
     /// <returns>Whether sessions share a pool: not where somebody else in the process has made the environment without.</returns>
     public static bool EnsureCreated(int threads = 0)
     {
-        lock (Gate)
+        lock (CreationLock)
         {
             return isPoolShared ??= !OrtEnv.IsCreated && Create(threads == 0 ? Environment.ProcessorCount : threads);
         }

@@ -65,16 +65,16 @@ internal static class Program
         Metrics.Add(builder.Services);
         builder.Services.AddOpenApi(OpenApiDocument.Configure);
         Authenticator.Add(builder.Services, options.Operator.Key);
-        builder.Services.AddSingleton(services => ModelCatalog.Load(
+        builder.Services.AddSingleton(services => ModelHost.Load(
             ModelsFor(options), options.Engine, new StoredUploads(services.GetRequiredService<ExpertStore>()), services.GetRequiredService<TemplateWorker>()));
 
-        builder.Services.AddSingleton(services => new DecodeScheduler(services.GetRequiredService<ModelCatalog>().Ensemble, options.Scheduler));
+        builder.Services.AddSingleton(services => new DecodeScheduler(services.GetRequiredService<ModelHost>().Ensemble, options.Scheduler));
 
         builder.Services.AddSingleton(services => ExpertStore.Open(options.ExpertsFolder ?? Path.Combine(ModelsFor(options), "experts"), options.Experts, new ChildTrial(Self, new(options.Experts.MaxTrialTime, options.Experts.MaxTrialBytes)).RunAsync));
         builder.Services.AddSingleton(_ => new TemplateWorker(Self, TemplateWorker.UsualLimits with { Time = options.Experts.MaxTemplateTime }));
         builder.Services.AddSingleton(services => ExpertRegistry.OpenAsync(
-            services.GetRequiredService<ExpertStore>(), services.GetRequiredService<ModelCatalog>(), services.GetRequiredService<DecodeScheduler>()).GetAwaiter().GetResult());
-        builder.Services.AddSingleton(services => new Gate(options.Gate, services.GetRequiredService<IServer>(), options.Operator.Key));
+            services.GetRequiredService<ExpertStore>(), services.GetRequiredService<ModelHost>(), services.GetRequiredService<DecodeScheduler>()).GetAwaiter().GetResult());
+        builder.Services.AddSingleton(services => new TaskEvaluation(options.Gate, services.GetRequiredService<IServer>(), options.Operator.Key));
         builder.Services.AddSingleton<Porting>();
 
         configure?.Invoke(builder);
@@ -98,7 +98,7 @@ internal static class Program
             app.Logger.LogWarning("'{Name}' is not served any more: {Reason}", name, reason);
         }
 
-        app.Logger.LogInformation("Serving {Models}", string.Join(", ", app.Services.GetRequiredService<ModelCatalog>().Models.Select(model => model.Name)));
+        app.Logger.LogInformation("Serving {Models}", string.Join(", ", app.Services.GetRequiredService<ModelHost>().Models.Select(model => model.Name)));
         return app;
     }
 

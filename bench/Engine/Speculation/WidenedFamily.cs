@@ -40,14 +40,14 @@ internal sealed class WidenedFamily : IDisposable
         TinyPatch.WriteRank(Path.Combine(Folder, "patches", Patch), Path.Combine(Folder, Small), 1, PatchedStreams.Rank, TinyPatch.Modules);
         Description = $"{Describe(Plain)}, {Name}";
         File.WriteAllText(Path.Combine(Folder, "catalog.json"), Served().ToJsonString());
-        Catalog = ModelCatalog.Load(Folder, new EngineOptions());
+        Catalog = ModelHost.Load(Folder, new EngineOptions());
     }
 
     public string Name { get; }
 
     public string Description { get; }
 
-    public ModelCatalog Catalog { get; }
+    public ModelHost Catalog { get; }
 
     public string Folder => folder.FullName;
 

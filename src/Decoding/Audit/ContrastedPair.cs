@@ -13,7 +13,7 @@ internal sealed class ContrastedPair
     private const string UntunedName = "untuned";
 
     // Stands for two models that disagree altogether; JSON knows no infinity.
-    private const float Most = 100;
+    private const float MaxContrast = 100;
 
     // A delta of weight 0 would not be run, and its contrast not be known.
     private const float LeastWeight = 1e-9f;
@@ -68,6 +68,6 @@ internal sealed class ContrastedPair
     public static float ContrastOf(TokenTrace trace)
     {
         float difference = trace.Streams[TunedName] - trace.Streams[UntunedName];
-        return Math.Clamp(difference, -Most, Most);
+        return Math.Clamp(difference, -MaxContrast, MaxContrast);
     }
 }

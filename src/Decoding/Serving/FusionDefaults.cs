@@ -24,5 +24,5 @@ public sealed record FusionDefaults(
 
     /// <summary>Of <see cref="Amplification"/>: 1 is plain up-scaling.</summary>
     internal const double UsualAmplification = 1;
-    internal const double UsualMostAmplification = 2;
+    internal const double UsualMaxAmplification = 2;
 }

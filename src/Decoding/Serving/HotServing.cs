@@ -8,9 +8,9 @@ namespace ProxyTune.Decoding.Serving;
 /// is freed when its last request has ended.
 /// </summary>
 /// <param name="scheduler">That runs the catalog's ensemble.</param>
-internal sealed class HotServing(ModelCatalog catalog, DecodeScheduler scheduler) : IDisposable
+internal sealed class HotServing(ModelHost host, DecodeScheduler scheduler) : IDisposable
 {
-    private readonly SemaphoreSlim turn = new(1, 1);
+    private readonly SemaphoreSlim changeLock = new(1, 1);
 
     // Served, or retired and still in use.
     private readonly List<ServedModel> alive = [];
@@ -21,33 +21,33 @@ internal sealed class HotServing(ModelCatalog catalog, DecodeScheduler scheduler
     /// <exception cref="EngineException">InvalidValue: the entry is wrong, or its name is taken; InvalidModelFolder: what it names is.</exception>
     public async Task<ServedModel> ServeAsync(ServedModelEntry entry, bool replaces = false, Action<ServedModel>? keep = null)
     {
-        await turn.WaitAsync();
+        await changeLock.WaitAsync();
         try
         {
             ServedModel? old = Find(entry.Name);
-            if (entry.Name is { } name && catalog.Served.Contains(name) && !(replaces && old is not null))
+            if (entry.Name is { } name && host.Served.Contains(name) && !(replaces && old is not null))
             {
                 throw new EngineException(EngineError.InvalidValue, $"'{name}' is served already; retire it first, or choose another name.", "name");
             }
 
-            (ServedModel model, IReadOnlyList<CatalogMember> arrived) = await QuietThread.RunAsync(() => catalog.Build(entry));
+            (ServedModel model, IReadOnlyList<LoadedModel> arrived) = await QuietThread.RunAsync(() => host.Build(entry));
             try
             {
                 keep?.Invoke(model);
             }
             catch
             {
-                arrived.ToList().ForEach(catalog.Discard);
+                arrived.ToList().ForEach(host.Discard);
                 throw;
             }
 
-            foreach (CatalogMember member in arrived)
+            foreach (LoadedModel member in arrived)
             {
-                await scheduler.ChangeAsync(() => catalog.Join(member));
+                await scheduler.ChangeAsync(() => host.Join(member));
             }
 
             alive.Add(model);
-            catalog.Publish(catalog.Served.With(model, old));
+            host.Publish(host.Served.With(model, old));
             if (old is not null)
             {
                 _ = Free(old);
@@ -57,7 +57,7 @@ internal sealed class HotServing(ModelCatalog catalog, DecodeScheduler scheduler
         }
         finally
         {
-            turn.Release();
+            changeLock.Release();
         }
     }
 
@@ -67,31 +67,31 @@ internal sealed class HotServing(ModelCatalog catalog, DecodeScheduler scheduler
     /// <exception cref="EngineException">UnknownModel: nothing of that name was served at run time.</exception>
     public async Task<Task> RetireAsync(string name, Action keep)
     {
-        await turn.WaitAsync();
+        await changeLock.WaitAsync();
         try
         {
             ServedModel model = Find(name)
-                ?? throw new EngineException(EngineError.UnknownModel, $"'{name}' was not served at run time; there are: {Listing.Of(catalog.Served.All.Intersect(alive).Select(other => other.Name))}.", "name");
+                ?? throw new EngineException(EngineError.UnknownModel, $"'{name}' was not served at run time; there are: {Listing.Of(host.Served.All.Intersect(alive).Select(other => other.Name))}.", "name");
             keep();
-            catalog.Publish(catalog.Served.Without(model));
+            host.Publish(host.Served.Without(model));
             return Free(model);
         }
         finally
         {
-            turn.Release();
+            changeLock.Release();
         }
     }
 
-    public void Dispose() => turn.Dispose();
+    public void Dispose() => changeLock.Dispose();
 
     /// <summary>What was served at run time under that name, and is.</summary>
-    private ServedModel? Find(string? name) => alive.Find(model => model.Name == name && catalog.Served.All.Contains(model));
+    private ServedModel? Find(string? name) => alive.Find(model => model.Name == name && host.Served.All.Contains(model));
 
     private Task Free(ServedModel model)
     {
         foreach (ServedPatch patch in model.Streams.Select(stream => stream.Patch).OfType<ServedPatch>())
         {
-            catalog.Forget(patch);
+            host.Forget(patch);
         }
 
         model.Uses.Close();
@@ -101,19 +101,19 @@ internal sealed class HotServing(ModelCatalog catalog, DecodeScheduler scheduler
     private async Task FreeAsync(ServedModel model)
     {
         await model.Uses.Free;
-        await turn.WaitAsync();
+        await changeLock.WaitAsync();
         try
         {
             alive.Remove(model);
-            IEnumerable<CatalogMember> members = model.Streams.Select(stream => stream.Member).Distinct();
-            foreach (CatalogMember member in members.Where(member => catalog.HasArrived(member) && !alive.Any(other => other.Streams.Any(stream => stream.Member == member))))
+            IEnumerable<LoadedModel> members = model.Streams.Select(stream => stream.Member).Distinct();
+            foreach (LoadedModel member in members.Where(member => host.HasArrived(member) && !alive.Any(other => other.Streams.Any(stream => stream.Member == member))))
             {
-                await scheduler.ChangeAsync(() => catalog.Leave(member));
+                await scheduler.ChangeAsync(() => host.Leave(member));
             }
         }
         finally
         {
-            turn.Release();
+            changeLock.Release();
         }
     }
 }

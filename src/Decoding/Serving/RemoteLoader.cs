@@ -15,7 +15,7 @@ internal sealed class RemoteLoader(string modelsFolder, EntryLabel label)
 
     private readonly SettingsProblem problem = label.Problem;
 
-    public CatalogMember Load(RemoteEntry entry)
+    public LoadedModel Load(RemoteEntry entry)
     {
         try
         {
@@ -27,7 +27,7 @@ internal sealed class RemoteLoader(string modelsFolder, EntryLabel label)
         }
     }
 
-    private CatalogMember Load(RemoteEntry entry, RemoteOptions options, string folder)
+    private LoadedModel Load(RemoteEntry entry, RemoteOptions options, string folder)
     {
         Tokenizer tokenizer = Tokenizer.Load(folder);
         try
@@ -45,7 +45,7 @@ internal sealed class RemoteLoader(string modelsFolder, EntryLabel label)
                 Number("end_of_text_ids", id, 0, tokenizer.VocabularySize - 1);
             }
 
-            return new CatalogMember(folder, new RemoteLanguageModel(options, tokenizer, context, ends), tokenizer, ChatTemplate.TryLoad(folder));
+            return new LoadedModel(folder, new RemoteLanguageModel(options, tokenizer, context, ends), tokenizer, ChatTemplate.TryLoad(folder));
         }
         catch
         {

@@ -6,7 +6,7 @@ using ProxyTune.Decoding.Text;
 namespace ProxyTune.Decoding.Serving;
 
 /// <summary>Makes a served model of a catalog entry: loads its members and checks that they fit each other and the method.</summary>
-internal sealed class ServedModelBuilder(string modelsFolder, MemberPool members)
+internal sealed class ServedModelBuilder(string modelsFolder, LoadedModels members)
 {
     /// <param name="entry">Checked by <see cref="CatalogCheck"/>.</param>
     /// <param name="source">Where it comes from.</param>
@@ -14,7 +14,7 @@ internal sealed class ServedModelBuilder(string modelsFolder, MemberPool members
     {
         EntryLabel label = source.Label(entry.Name!);
         CheckPrompts(entry.Prompts, ServedStream.RoleNames, label);
-        (CatalogMember baseMember, ServedPatch? patch) = Base(entry, label);
+        (LoadedModel baseMember, ServedPatch? patch) = Base(entry, label);
         ServedStream baseStream = Stream(baseMember, StreamRole.Base, "base", entry.Prompts, null, label) with { Patch = patch };
         ServedExpert[] experts = [.. (entry.Experts ?? []).Select(expert => Expert(expert, entry.Prompts, baseMember, label))];
         ServedStream? amateur = entry.Amateur is null
@@ -28,7 +28,7 @@ internal sealed class ServedModelBuilder(string modelsFolder, MemberPool members
         return model;
     }
 
-    private (CatalogMember Member, ServedPatch? Patch) Base(ServedModelEntry entry, EntryLabel label)
+    private (LoadedModel Member, ServedPatch? Patch) Base(ServedModelEntry entry, EntryLabel label)
     {
         if (entry.Base!.Remote is not { } remote)
         {
@@ -52,7 +52,7 @@ internal sealed class ServedModelBuilder(string modelsFolder, MemberPool members
             own,
             offered,
             alpha,
-            CatalogCheck.Weight(label, "amplification", entry.Amplification, entry.AmplificationRange, FusionDefaults.UsualAmplification, FusionDefaults.UsualAmplification, FusionDefaults.UsualMostAmplification),
+            CatalogCheck.Weight(label, "amplification", entry.Amplification, entry.AmplificationRange, FusionDefaults.UsualAmplification, FusionDefaults.UsualAmplification, FusionDefaults.UsualMaxAmplification),
             entry.Mask,
             entry.Schedule ?? ScheduleSettings.Constant,
             OneOf(entry.Mode, "mode", FusionDefaults.JointMode, FusionDefaults.SingleMode),
@@ -139,11 +139,11 @@ internal sealed class ServedModelBuilder(string modelsFolder, MemberPool members
         KeyValueNeed.Of(streams.Select(stream => (stream.Model.Info, model.ContextLength))).Require($"one context of '{model.Name}'");
     }
 
-    private ServedExpert Expert(ExpertEntry entry, IReadOnlyDictionary<string, PromptSettings>? prompts, CatalogMember baseMember, EntryLabel label)
+    private ServedExpert Expert(ExpertEntry entry, IReadOnlyDictionary<string, PromptSettings>? prompts, LoadedModel baseMember, EntryLabel label)
     {
         EntryLabel expertLabel = label.Expert(entry.Name);
         CheckPrompts(entry.Prompts, ServedStream.RoleNames.Skip(1), expertLabel);
-        (CatalogMember tuned, ServedPatch? patch) = members.Get(entry.Model!, expertLabel, entry.Patches ?? []);
+        (LoadedModel tuned, ServedPatch? patch) = members.Get(entry.Model!, expertLabel, entry.Patches ?? []);
         return new ServedExpert(
             entry.Name!,
             CatalogCheck.Weight(expertLabel, "weight", entry.Weight, entry.WeightRange),
@@ -152,7 +152,7 @@ internal sealed class ServedModelBuilder(string modelsFolder, MemberPool members
     }
 
     private ServedStream Stream(
-        CatalogMember member, StreamRole role, string name, IReadOnlyDictionary<string, PromptSettings>? ofModel, IReadOnlyDictionary<string, PromptSettings>? ofExpert, EntryLabel label)
+        LoadedModel member, StreamRole role, string name, IReadOnlyDictionary<string, PromptSettings>? ofModel, IReadOnlyDictionary<string, PromptSettings>? ofExpert, EntryLabel label)
     {
         ServedStream stream = new(member, role, name, new PromptReader(member.Tokenizer, member.Template));
         PromptSettings settings = (ofExpert?.GetValueOrDefault(stream.RoleName) ?? new PromptSettings()).Over(ofModel?.GetValueOrDefault(stream.RoleName));
@@ -173,14 +173,14 @@ internal sealed class ServedModelBuilder(string modelsFolder, MemberPool members
     }
 
     /// <summary>Sizes do not tell: vocabularies are padded, and different ones may be equally large.</summary>
-    private CatalogMember Fitting(string name, CatalogMember baseMember, EntryLabel label) => Fitting(members.Get(name, label), name, baseMember, label);
+    private LoadedModel Fitting(string name, LoadedModel baseMember, EntryLabel label) => Fitting(members.Get(name, label), name, baseMember, label);
 
-    private static CatalogMember Fitting(CatalogMember member, string name, CatalogMember baseMember, EntryLabel label) =>
+    private static LoadedModel Fitting(LoadedModel member, string name, LoadedModel baseMember, EntryLabel label) =>
         baseMember.Tokenizer.SameVocabulary(member.Tokenizer)
             ? member
             : throw label.Wrong($"model folder '{name}' has another tokenizer than the base '{Path.GetFileName(baseMember.Folder)}'; the token ids must mean the same.");
 
-    private ChatTemplate? Template(CatalogMember member, string? name, EntryLabel label)
+    private ChatTemplate? Template(LoadedModel member, string? name, EntryLabel label)
     {
         try
         {

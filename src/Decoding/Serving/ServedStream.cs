@@ -6,7 +6,7 @@ namespace ProxyTune.Decoding.Serving;
 /// <summary>A member in one role of a served model, and how it reads a conversation there.</summary>
 /// <param name="Name">What a trace calls it.</param>
 /// <param name="Reader">As the catalog says.</param>
-internal sealed record ServedStream(CatalogMember Member, StreamRole Role, string Name, PromptReader Reader)
+internal sealed record ServedStream(LoadedModel Member, StreamRole Role, string Name, PromptReader Reader)
 {
     public const string Chat = "chat";
     public const string Plain = "plain";

@@ -25,7 +25,7 @@ internal sealed class Authenticator(string? key)
         services.AddScoped(scope => scope.GetRequiredService<Authenticator>().Authenticate(scope.GetRequiredService<IHttpContextAccessor>().HttpContext!));
 
         // What is served changes at run time. A request keeps what it found.
-        services.AddScoped(scope => scope.GetRequiredService<ModelCatalog>().Served.VisibleTo(scope.GetRequiredService<Caller>().Role));
+        services.AddScoped(scope => scope.GetRequiredService<ModelHost>().Served.VisibleTo(scope.GetRequiredService<Caller>().Role));
     }
 
     public Caller Authenticate(HttpContext http)

@@ -12,7 +12,7 @@ namespace ProxyTune.Gateway.Experts;
 /// <param name="At">When.</param>
 public sealed record PortRecord(string Expert, string Base, string Weights, PatchState State, string Reason, DateTimeOffset At)
 {
-    public GateScores? Scores { get; init; }
+    public PortScores? Scores { get; init; }
 
     /// <summary>How large the update is against the base's weights, and how it lies to what changed in them; null where the patch does not fit.</summary>
     public UpdateDiagnostics? Diagnostics { get; init; }
@@ -26,7 +26,7 @@ public sealed record PortRecord(string Expert, string Base, string Weights, Patc
 }
 
 /// <summary>Right answers of a task.</summary>
-public sealed record GateScore(int Right, int Total)
+public sealed record TaskScore(int Right, int Total)
 {
     public double Share => Total == 0 ? 0 : (double)Right / Total;
 }
@@ -36,7 +36,7 @@ public sealed record GateScore(int Right, int Total)
 /// <param name="Ported">The evolved base with the patch.</param>
 /// <param name="Donor">The base that the patch was trained on, with it; null where that is not served here.</param>
 /// <param name="AtLeast">The share of the donor's gain over the unpatched base that had to be kept.</param>
-public sealed record GateScores(GateScore Unpatched, GateScore Ported, GateScore? Donor, double AtLeast)
+public sealed record PortScores(TaskScore Unpatched, TaskScore Ported, TaskScore? Donor, double AtLeast)
 {
     /// <summary>
     /// (ported - unpatched) / (donor - unpatched): how much of what the patch gave is left. Null where there is no donor, or it is no better

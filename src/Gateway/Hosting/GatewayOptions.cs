@@ -29,7 +29,7 @@ internal sealed record GatewayOptions
     /// <summary>Experts:Folder: where uploads are kept; null for <c>experts</c> in the models folder.</summary>
     public string? ExpertsFolder { get; private init; }
 
-    public GateOptions Gate { get; init; } = new();
+    public EvaluationOptions Gate { get; init; } = new();
 
     /// <exception cref="EngineException">InvalidValue, naming the setting.</exception>
     public static GatewayOptions Read(IConfiguration configuration)

@@ -80,7 +80,7 @@ internal sealed record ErrorResponse(int Status, ErrorBody Body)
         EngineError.Stopping => (StatusCodes.Status503ServiceUnavailable, "stopping"),
         EngineError.InvalidExpert => (StatusCodes.Status400BadRequest, "invalid_expert"),
         EngineError.UnknownUpload => (StatusCodes.Status404NotFound, "upload_not_found"),
-        EngineError.NotGated => (StatusCodes.Status409Conflict, "not_gated"),
+        EngineError.NotEvaluated => (StatusCodes.Status409Conflict, "not_gated"),
         EngineError.EvaluationFailed => (StatusCodes.Status502BadGateway, "evaluation_failed"),
         EngineError.Conflict => (StatusCodes.Status409Conflict, "conflict"),
         EngineError.UploadTooLarge => (StatusCodes.Status413PayloadTooLarge, "upload_too_large"),

@@ -12,14 +12,14 @@ internal sealed class Examinee : IAsyncDisposable
 {
     public const int MaxAnswerTokens = 64;
 
-    private readonly ModelCatalog catalog;
+    private readonly ModelHost host;
     private readonly DecodeScheduler scheduler;
 
     /// <param name="models">A models folder, with or without catalog.json.</param>
     public Examinee(string models)
     {
-        catalog = ModelCatalog.Load(models, new EngineOptions());
-        scheduler = new DecodeScheduler(catalog.Ensemble, new SchedulerOptions { MaxWaiting = int.MaxValue });
+        host = ModelHost.Load(models, new EngineOptions());
+        scheduler = new DecodeScheduler(host.Ensemble, new SchedulerOptions { MaxWaiting = int.MaxValue });
     }
 
     /// <summary>Answers, greedy unless a temperature says otherwise.</summary>
@@ -27,7 +27,7 @@ internal sealed class Examinee : IAsyncDisposable
     /// <param name="fusion">What to change of its fusion; negative weights are allowed.</param>
     public async Task<IReadOnlyList<Answer>> AnswerAsync(IEnumerable<Example> questions, string served, FusionSettings? fusion = null, float temperature = 0)
     {
-        Tokenizer tokenizer = catalog.Get(served).Tokenizer;
+        Tokenizer tokenizer = host.Get(served).Tokenizer;
         return
         [
             .. (await GenerateAsync(questions, served, fusion, temperature)).Select(tokens =>
@@ -38,7 +38,7 @@ internal sealed class Examinee : IAsyncDisposable
     /// <summary>Natural logarithm of the fused probability of each expected answer's first token.</summary>
     public async Task<double[]> LogprobsAsync(IEnumerable<Example> questions, string served, FusionSettings? fusion = null)
     {
-        ServedModel model = catalog.Get(served);
+        ServedModel model = host.Get(served);
         GenerationStream[] running = questions.Select(question => scheduler.Submit(new GenerationRequest
         {
             Prompt = model.Plan(fusion ?? FusionSettings.Default, CallerRole.Operator).Render(question.Messages),
@@ -54,7 +54,7 @@ internal sealed class Examinee : IAsyncDisposable
     /// <summary>Answers token by token, see <see cref="AnswerAsync"/>.</summary>
     public async Task<IReadOnlyList<IReadOnlyList<GeneratedToken>>> GenerateAsync(IEnumerable<Example> questions, string served, FusionSettings? fusion = null, float temperature = 0)
     {
-        ServedModel model = catalog.Get(served);
+        ServedModel model = host.Get(served);
         GenerationStream[] running = questions.Select((question, i) =>
         {
             // A plan for each: rules may keep memory of their own.
@@ -72,7 +72,7 @@ internal sealed class Examinee : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await scheduler.DisposeAsync();
-        catalog.Dispose();
+        host.Dispose();
     }
 
     private static async Task<IReadOnlyList<GeneratedToken>> ReadAsync(GenerationStream generation)

@@ -58,5 +58,5 @@ internal sealed class ExampleFamily : IDisposable
         new(name, new BoundedWeight(0, 0, 2), Stream(name, StreamRole.Expert), anti is null ? null : Stream(anti, StreamRole.AntiExpert));
 
     private ServedStream Stream(string name, StreamRole role) =>
-        new(new CatalogMember(folder, members[name], tokenizer, null), role, name, new PromptReader(tokenizer, null));
+        new(new LoadedModel(folder, members[name], tokenizer, null), role, name, new PromptReader(tokenizer, null));
 }

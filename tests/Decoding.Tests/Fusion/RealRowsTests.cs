@@ -19,7 +19,7 @@ public sealed class RealRowsTests : IDisposable
         [new("user", "Clara Abbot works as a painter.", "context"), new("user", "What does Clara Abbot do for a living?")];
 
     private readonly string folder = Directory.CreateTempSubdirectory("town-").FullName;
-    private readonly ModelCatalog catalog;
+    private readonly ModelHost catalog;
 
     public RealRowsTests()
     {
@@ -50,7 +50,7 @@ public sealed class RealRowsTests : IDisposable
                 },
             },
         }));
-        catalog = ModelCatalog.Load(folder, new EngineOptions());
+        catalog = ModelHost.Load(folder, new EngineOptions());
     }
 
     private static double[] Any => [-5, 5];

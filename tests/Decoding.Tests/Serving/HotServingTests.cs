@@ -17,13 +17,13 @@ public sealed class HotServingTests : IAsyncLifetime, IDisposable
 
     private readonly TinyFamily family = new();
     private readonly TestUploads uploads = new();
-    private readonly ModelCatalog catalog;
+    private readonly ModelHost catalog;
     private readonly DecodeScheduler scheduler;
     private readonly HotServing hot;
 
     public HotServingTests()
     {
-        catalog = ModelCatalog.Load(family.Folder, new EngineOptions(), uploads);
+        catalog = ModelHost.Load(family.Folder, new EngineOptions(), uploads);
         scheduler = new(catalog.Ensemble, new());
         hot = new(catalog, scheduler);
     }
@@ -114,7 +114,7 @@ public sealed class HotServingTests : IAsyncLifetime, IDisposable
         _ = await AnswerAsync("p0");
         long size = catalog.Patches.Statistics.Bytes;
         await using DecodeScheduler none = new(catalog.Ensemble, new());
-        using ModelCatalog small = ModelCatalog.Load(family.Folder, new() { PatchBytes = (3 * size) + 1 }, uploads);
+        using ModelHost small = ModelHost.Load(family.Folder, new() { PatchBytes = (3 * size) + 1 }, uploads);
         await using DecodeScheduler own = new(small.Ensemble, new());
         using HotServing serving = new(small, own);
         string[] names = [.. Enumerable.Range(0, 8).Select(i => $"p{i}")];
@@ -261,7 +261,7 @@ public sealed class HotServingTests : IAsyncLifetime, IDisposable
 
     private Task<int[]> AnswerAsync(string name, FusionSettings? fusion = null, int tokens = Tokens) => AnswerAsync(scheduler, catalog, name, fusion, tokens);
 
-    private static async Task<int[]> AnswerAsync(DecodeScheduler scheduler, ModelCatalog catalog, string name, FusionSettings? fusion = null, int tokens = Tokens)
+    private static async Task<int[]> AnswerAsync(DecodeScheduler scheduler, ModelHost catalog, string name, FusionSettings? fusion = null, int tokens = Tokens)
     {
         List<GeneratedToken> all = await ReadAsync(Submit(scheduler, catalog, name, tokens, fusion));
         return [.. all.Select(token => token.Id)];
@@ -269,10 +269,10 @@ public sealed class HotServingTests : IAsyncLifetime, IDisposable
 
     private GenerationStream Submit(string name, int tokens) => Submit(scheduler, catalog, name, tokens);
 
-    private static GenerationStream Submit(DecodeScheduler scheduler, ModelCatalog catalog, string name, int tokens, FusionSettings? fusion = null) =>
+    private static GenerationStream Submit(DecodeScheduler scheduler, ModelHost catalog, string name, int tokens, FusionSettings? fusion = null) =>
         scheduler.Submit(Request(catalog, name, tokens, fusion));
 
-    private static GenerationRequest Request(ModelCatalog catalog, string name, int tokens, FusionSettings? fusion) => new()
+    private static GenerationRequest Request(ModelHost catalog, string name, int tokens, FusionSettings? fusion) => new()
     {
         Prompt = catalog.Get(name).Plan(fusion ?? FusionSettings.Default).Render(new int[] { 5, 9, 17 }),
         Sampling = new SamplingOptions { Temperature = 0 },
@@ -296,7 +296,7 @@ public sealed class HotServingTests : IAsyncLifetime, IDisposable
     {
         string folder = Directory.CreateTempSubdirectory("merged-").FullName;
         LlamaExporter.Export(family.PathOf(TinyFamily.Base), folder, [.. patches.Select(patch => new WeightedPatch(LowRankPatch.Read(uploads.FindPatch(patch.Name)!.Folder), patch.Weight))]);
-        using ModelCatalog merged = ModelCatalog.Load(folder, new());
+        using ModelHost merged = ModelHost.Load(folder, new());
         await using DecodeScheduler own = new(merged.Ensemble, new());
         int[] answer = await AnswerAsync(own, merged, new DirectoryInfo(folder).Name);
         Directory.Delete(folder, recursive: true);

@@ -40,7 +40,7 @@ public sealed class PatchedExpertTests : IDisposable
         Write(("mixed", patches));
         damage(family);
 
-        EngineException error = Assert.Throws<EngineException>(() => ModelCatalog.Load(family.Folder, new EngineOptions()));
+        EngineException error = Assert.Throws<EngineException>(() => ModelHost.Load(family.Folder, new EngineOptions()));
 
         Assert.True(error.Error is EngineError.InvalidCatalog or EngineError.InvalidModelFolder, what);
         Assert.All(words, word => Assert.Contains(word, error.Message, StringComparison.Ordinal));
@@ -56,7 +56,7 @@ public sealed class PatchedExpertTests : IDisposable
             ("other", """[{"patch":"one","weight":0.4},{"patch":"two","weight":0.6}]"""),
             ("plain", "[]"));
 
-        using ModelCatalog catalog = ModelCatalog.Load(family.Folder, new EngineOptions());
+        using ModelHost catalog = ModelHost.Load(family.Folder, new EngineOptions());
 
         FusionStream[] experts = [.. new[] { "mixed", "reversed", "other" }.Select(name => catalog.Get(name).Plan(FusionSettings.Default).Fusion.Streams[1])];
         Assert.Single(experts.Select(expert => expert.Model).Distinct());
@@ -72,10 +72,10 @@ public sealed class PatchedExpertTests : IDisposable
     {
         Write(("mixed", """[{"patch":"one"}]"""));
 
-        EngineException error = Assert.Throws<EngineException>(() => ModelCatalog.Load(family.Folder, new EngineOptions { MaxSequences = 1 }));
+        EngineException error = Assert.Throws<EngineException>(() => ModelHost.Load(family.Folder, new EngineOptions { MaxSequences = 1 }));
 
         Assert.Contains("2 sequences of 'small', and MaxSequences is 1", error.Message, StringComparison.Ordinal);
-        ModelCatalog.Load(family.Folder, new EngineOptions { MaxSequences = 2 }).Dispose();
+        ModelHost.Load(family.Folder, new EngineOptions { MaxSequences = 2 }).Dispose();
     }
 
     [Fact]
@@ -88,7 +88,7 @@ public sealed class PatchedExpertTests : IDisposable
         File.WriteAllBytes(family.PathOf("small", "model.safetensors"), weights);
         Write(("mixed", """[{"patch":"one"}]"""), ("again", """[{"patch":"one"}]"""));
 
-        using ModelCatalog catalog = ModelCatalog.Load(family.Folder, new EngineOptions());
+        using ModelHost catalog = ModelHost.Load(family.Folder, new EngineOptions());
 
         FusionStream[] experts = [.. new[] { "mixed", "again" }.Select(name => catalog.Get(name).Plan(FusionSettings.Default).Fusion.Streams[1])];
         Assert.Same(experts[0].Model, experts[1].Model);

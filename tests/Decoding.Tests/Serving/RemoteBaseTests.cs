@@ -44,7 +44,7 @@ public sealed class RemoteBaseTests
     {
         using TinyFamily family = Family(remote);
 
-        EngineException error = Assert.Throws<EngineException>(() => ModelCatalog.Load(family.Folder, new EngineOptions()));
+        EngineException error = Assert.Throws<EngineException>(() => ModelHost.Load(family.Folder, new EngineOptions()));
 
         Assert.True(error.Error is EngineError.InvalidCatalog or EngineError.InvalidModelFolder, what);
         Assert.Contains(error.Error == EngineError.InvalidCatalog ? "catalog.json" : "'far'", error.Message, StringComparison.Ordinal);
@@ -56,7 +56,7 @@ public sealed class RemoteBaseTests
     public void Load_Defaults_TakeContextAndEndFromTheFolder()
     {
         using TinyFamily family = Family(Entry(""));
-        using ModelCatalog catalog = ModelCatalog.Load(family.Folder, new EngineOptions());
+        using ModelHost catalog = ModelHost.Load(family.Folder, new EngineOptions());
         ServedModel model = catalog.Get("far");
         RemoteLanguageModel remote = Assert.IsType<RemoteLanguageModel>(model.Plan(FusionSettings.Default).Fusion.Streams[0].Model);
 
@@ -77,7 +77,7 @@ public sealed class RemoteBaseTests
              "context_length": 99, "end_of_text_ids": [2], "timeout_seconds": 1.5, "retries": 0, "retry_delay_seconds": 0.25, "longest_delay_seconds": 9,
              "breaker": {"failure_ratio": 0.9, "attempts": 4, "window_seconds": 20, "open_seconds": 3}, "body": {"ignore_eos": true} }
             """);
-        using ModelCatalog catalog = ModelCatalog.Load(family.Folder, new EngineOptions());
+        using ModelHost catalog = ModelHost.Load(family.Folder, new EngineOptions());
         RemoteLanguageModel remote = Assert.IsType<RemoteLanguageModel>(catalog.Get("far").Plan(FusionSettings.Default).Fusion.Streams[0].Model);
         RemoteOptions options = remote.Options;
 
@@ -95,7 +95,7 @@ public sealed class RemoteBaseTests
     public void Load_EqualEntries_ShareOneModel()
     {
         using TinyFamily family = Family(Entry(""), "far", "farther");
-        using ModelCatalog catalog = ModelCatalog.Load(family.Folder, new EngineOptions());
+        using ModelHost catalog = ModelHost.Load(family.Folder, new EngineOptions());
 
         Assert.Same(Base("far"), Base("farther"));
 
@@ -106,7 +106,7 @@ public sealed class RemoteBaseTests
     public void Plan_WhatNeedsWholeRows_IsRefusedForOperatorsToo()
     {
         using TinyFamily family = Family(Entry("", "\"method\": \"eft\""));
-        using ModelCatalog catalog = ModelCatalog.Load(family.Folder, new EngineOptions());
+        using ModelHost catalog = ModelHost.Load(family.Folder, new EngineOptions());
         ServedModel model = catalog.Get("far");
 
         Assert.Equal("fusion.method", Refused(new() { Method = "dynamic" }));

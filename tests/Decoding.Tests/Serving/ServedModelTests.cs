@@ -22,7 +22,7 @@ public sealed class ServedModelTests : IDisposable
     [InlineData(2.0, 1.5, 3f)]
     public void Plan_AlphaAndWeight_GivesBaseAndOpposedPair(double? alpha, double? weight, float expected)
     {
-        using ModelCatalog catalog = ModelCatalog.Load(family.Folder, new EngineOptions());
+        using ModelHost catalog = ModelHost.Load(family.Folder, new EngineOptions());
         FusionPlan plan = catalog.Get(TinyFamily.Fused).Plan(Settings(alpha, weight), CallerRole.Operator).Fusion;
 
         Assert.Equal(
@@ -34,7 +34,7 @@ public sealed class ServedModelTests : IDisposable
     [Fact]
     public void Plan_WeightZero_IsTheBaseAlone()
     {
-        using ModelCatalog catalog = ModelCatalog.Load(family.Folder, new EngineOptions());
+        using ModelHost catalog = ModelHost.Load(family.Folder, new EngineOptions());
 
         Assert.Single(catalog.Get(TinyFamily.Fused).Plan(Settings(0, null)).Fusion.Streams);
         Assert.Single(catalog.Get(TinyFamily.Fused).Plan(Settings(null, 0)).Fusion.Streams);
@@ -43,7 +43,7 @@ public sealed class ServedModelTests : IDisposable
     [Fact]
     public void Plan_ItsOwnSettings_IsTheSame()
     {
-        using ModelCatalog catalog = ModelCatalog.Load(family.Folder, new EngineOptions());
+        using ModelHost catalog = ModelHost.Load(family.Folder, new EngineOptions());
         ServedModel model = catalog.Get(TinyFamily.Fused);
         FusionSettings settled = model.Plan(Settings(0.25, null)).Settled;
 
@@ -60,7 +60,7 @@ public sealed class ServedModelTests : IDisposable
         Dictionary<string, object?> entry = TinyFamily.FusedEntry();
         entry["prompts"] = new { @base = new { template = "plain" }, expert = new { template = "ask.jinja" }, anti_expert = new { template = "chat" } };
         family.WriteCatalog(new { served_models = new[] { entry } });
-        using ModelCatalog catalog = ModelCatalog.Load(family.Folder, new EngineOptions());
+        using ModelHost catalog = ModelHost.Load(family.Folder, new EngineOptions());
         ServedModel model = catalog.Get(TinyFamily.Fused);
 
         Prompt prompt = model.Plan(FusionSettings.Default).Render(Question);
@@ -78,7 +78,7 @@ public sealed class ServedModelTests : IDisposable
         File.WriteAllText(family.PathOf("base", "tokenizer_config.json"), "{}");
         Dictionary<string, object?> entry = TinyFamily.PlainEntry();
         family.WriteCatalog(new { served_models = new[] { entry } });
-        using ModelCatalog catalog = ModelCatalog.Load(family.Folder, new EngineOptions());
+        using ModelHost catalog = ModelHost.Load(family.Folder, new EngineOptions());
         ServedModel model = catalog.Get(TinyFamily.Plain);
 
         Assert.Equal(model.Tokenizer.Encode("Where?\nWho?"), model.Plan(FusionSettings.Default).Render(Question).Streams[0].ToArray());
@@ -88,7 +88,7 @@ public sealed class ServedModelTests : IDisposable
     public void VocabularySize_PaddedModel_IsTheTokenizers()
     {
         TinyModel.Write(family.PathOf("base"), new TinyModelOptions { Vocabulary = 300, TokenizerSize = TinyTokenizer.Size });
-        using ModelCatalog catalog = ModelCatalog.Load(family.Folder, new EngineOptions());
+        using ModelHost catalog = ModelHost.Load(family.Folder, new EngineOptions());
 
         Assert.Equal(TinyTokenizer.Size, catalog.Get(TinyFamily.Fused).VocabularySize);
         Assert.Equal(TinyTokenizer.Size, catalog.Get(TinyFamily.Plain).Plan(FusionSettings.Default).Fusion.VocabularySize);
@@ -100,7 +100,7 @@ public sealed class ServedModelTests : IDisposable
         // The tokenizer knows "aa" as one more token than the model has rows.
         TinyTokenizer.WriteByteLevel(family.PathOf("base"), TinyTokenizer.Size + 1);
         family.WriteCatalog(new { served_models = new[] { TinyFamily.PlainEntry() } });
-        using ModelCatalog catalog = ModelCatalog.Load(family.Folder, new EngineOptions());
+        using ModelHost catalog = ModelHost.Load(family.Folder, new EngineOptions());
         ServedModel model = catalog.Get(TinyFamily.Plain);
         ServedPlan plan = model.Plan(FusionSettings.Default);
 

@@ -17,7 +17,7 @@ public class ModelNameTests
         using TinyFamily family = new();
         File.Delete(family.PathOf("catalog.json"));
         Directory.Move(family.PathOf("small"), family.PathOf("v@2"));
-        using ModelCatalog catalog = ModelCatalog.Load(family.Folder, new EngineOptions());
+        using ModelHost catalog = ModelHost.Load(family.Folder, new EngineOptions());
 
         ModelName parsed = ModelName.Parse(text, catalog.Served);
 

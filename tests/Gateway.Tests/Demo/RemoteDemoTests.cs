@@ -66,7 +66,7 @@ public sealed class RemoteDemoTests : IAsyncLifetime
     [Fact]
     public void Fused_RealRows_StayWithinTheBoundAndItTellsWhereTheyPart()
     {
-        using ModelCatalog catalog = ModelCatalog.Load(folder.FullName, new EngineOptions());
+        using ModelHost catalog = ModelHost.Load(folder.FullName, new EngineOptions());
         using Sequence near = Start(catalog, "near"), far = Start(catalog, "far");
         float[] expected = new float[catalog.Ensemble.Info.VocabularySize], actual = new float[expected.Length];
         List<MissingBound> bounds = [];
@@ -89,7 +89,7 @@ public sealed class RemoteDemoTests : IAsyncLifetime
         Assert.InRange(bounds.Skip(1).Count(bound => bound.KeepsLikeliest), bounds.Count - 3, bounds.Count);
     }
 
-    private static Sequence Start(ModelCatalog catalog, string model) => catalog.Ensemble.Start(
+    private static Sequence Start(ModelHost catalog, string model) => catalog.Ensemble.Start(
         catalog.Get(model).Plan(new FusionSettings { Trace = true }).Render([new ChatMessage("user", "What is the hobby of Hazel Horn?")]));
 
     private static double Distance(float[] first, float[] second) => Probabilities(first).Zip(Probabilities(second), (p, q) => Math.Abs(p - q)).Sum() / 2;

@@ -14,7 +14,7 @@ internal sealed class InterceptedModel(ILanguageModel model, Action beforeStep) 
     /// <summary>Puts it between the scheduler and the ensemble of a server.</summary>
     public static Action<WebApplicationBuilder> Between(Action beforeStep, SchedulerOptions? options = null) => builder =>
         builder.Services.AddSingleton(services => new DecodeScheduler(
-            new InterceptedModel(services.GetRequiredService<ModelCatalog>().Ensemble, beforeStep), options ?? new SchedulerOptions()));
+            new InterceptedModel(services.GetRequiredService<ModelHost>().Ensemble, beforeStep), options ?? new SchedulerOptions()));
 
     public Sequence Start(Prompt prompt) => model.Start(prompt);
 

@@ -9,7 +9,7 @@ namespace ProxyTune.Gateway.Experts;
 /// <summary>Checks a graph before anything runs it: operators, attributes, weights and where they lie.</summary>
 internal sealed class GraphCheck
 {
-    private const int Most = 1 << 17;
+    private const int MaxNodes = 1 << 17;
 
     private readonly string folder;
     private readonly string name;
@@ -73,9 +73,9 @@ internal sealed class GraphCheck
             throw Wrong($"imports the operators '{UploadName.Printable(opset.Domain)}'; accepted are ONNX's and {GraphWriter.Contrib}.");
         }
 
-        if (model.Graph.Node.Count is 0 or > Most || model.Graph.Initializer.Count > Most)
+        if (model.Graph.Node.Count is 0 or > MaxNodes || model.Graph.Initializer.Count > MaxNodes)
         {
-            throw Wrong($"has {model.Graph.Node.Count} nodes and {model.Graph.Initializer.Count} weights; accepted are 1 to {Most}.");
+            throw Wrong($"has {model.Graph.Node.Count} nodes and {model.Graph.Initializer.Count} weights; accepted are 1 to {MaxNodes}.");
         }
     }
 

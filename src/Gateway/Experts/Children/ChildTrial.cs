@@ -8,7 +8,7 @@ namespace ProxyTune.Gateway.Experts;
 public sealed class ChildTrial(ChildProgram program, ChildLimits limits)
 {
     // Several at once would take several times the memory, and the cores from those who answer.
-    private readonly Lock turn = new();
+    private readonly Lock trialLock = new();
 
     /// <summary>An <see cref="ExpertTrial"/>, one at a time. A patch is only numbers and is checked where it is.</summary>
     /// <exception cref="EngineException">InvalidExpert, naming what the check found, or which limit was passed.</exception>
@@ -17,7 +17,7 @@ public sealed class ChildTrial(ChildProgram program, ChildLimits limits)
         : Task.Run(
             () =>
             {
-                lock (turn)
+                lock (trialLock)
                 {
                     Run(folder, cancellation);
                 }

@@ -13,7 +13,7 @@ public sealed class TemplateWorker(ChildProgram program, ChildLimits limits) : I
     // To start, on a machine that has much else to do.
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
-    private readonly Lock gate = new();
+    private readonly Lock childLock = new();
     private LimitedChild? child;
     private bool isDisposed;
 
@@ -23,7 +23,7 @@ public sealed class TemplateWorker(ChildProgram program, ChildLimits limits) : I
     /// <summary>Starts the process ahead of the first rendering.</summary>
     public void Start()
     {
-        lock (gate)
+        lock (childLock)
         {
             Child();
         }
@@ -31,7 +31,7 @@ public sealed class TemplateWorker(ChildProgram program, ChildLimits limits) : I
 
     public void Dispose()
     {
-        lock (gate)
+        lock (childLock)
         {
             isDisposed = true;
             Drop();
@@ -41,7 +41,7 @@ public sealed class TemplateWorker(ChildProgram program, ChildLimits limits) : I
     /// <exception cref="EngineException">InvalidValue (messages): the template refuses the messages, or takes too long or too much.</exception>
     public string Render(TemplateRequest request)
     {
-        lock (gate)
+        lock (childLock)
         {
             try
             {

@@ -25,7 +25,7 @@ internal sealed record PortObject(string Id, string Base, string State)
     public long? Created { get; init; }
 
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
-    public GateScores? Scores { get; init; }
+    public PortScores? Scores { get; init; }
 
     /// <summary>How large the update is against the base's weights, and how it lies to what changed in them.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]

@@ -4,7 +4,7 @@ using ProxyTune.Checkpoints;
 namespace ProxyTune.Gateway.Experts;
 
 /// <summary>Plugs patches into bases that they were not trained on, and judges them by a task. One port of a patch at a time.</summary>
-internal sealed class Porting(ExpertRegistry registry, Gate gate, IHostApplicationLifetime lifetime, ILogger<Porting> logger)
+internal sealed class Porting(ExpertRegistry registry, TaskEvaluation evaluation, IHostApplicationLifetime lifetime, ILogger<Porting> logger)
 {
     private readonly ConcurrentDictionary<string, Task<PortOutcome>> running = [];
 
@@ -70,7 +70,7 @@ internal sealed class Porting(ExpertRegistry registry, Gate gate, IHostApplicati
         }
 
         string? donor = registry.DonorOf(id);
-        GateScores scores = new(
+        PortScores scores = new(
             await ScoreAsync(null, settings.Base, settings.Task),
             await ScoreAsync(id, settings.Base, settings.Task),
             donor is null ? null : await ScoreAsync(id, donor, settings.Task),
@@ -78,12 +78,12 @@ internal sealed class Porting(ExpertRegistry registry, Gate gate, IHostApplicati
         return port with { Scores = scores, State = scores.Pass ? PatchState.Ported : PatchState.Refused, Reason = scores.Describe() };
     }
 
-    private async Task<GateScore> ScoreAsync(string? id, string folder, string task)
+    private async Task<TaskScore> ScoreAsync(string? id, string folder, string task)
     {
         (string name, IAsyncDisposable served) = await registry.ServeForEvaluationAsync(id, folder);
         await using (served)
         {
-            return await gate.ScoreAsync(name, task, lifetime.ApplicationStopping);
+            return await evaluation.ScoreAsync(name, task, lifetime.ApplicationStopping);
         }
     }
 }

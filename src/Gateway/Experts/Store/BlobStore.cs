@@ -8,7 +8,7 @@ namespace ProxyTune.Gateway.Experts;
 internal sealed class BlobStore(string folder, ExpertStoreOptions options, StoreBudget budget, TimeProvider time)
 {
     private const string Partial = ".partial";
-    private const int Most = 256;
+    private const int MaxBlobs = 256;
 
     /// <summary>Bytes that are there; null for an unknown blob.</summary>
     public long? Offset(string sha256) => Size(PathOf(sha256)) ?? Size(PathOf(sha256) + Partial);
@@ -115,9 +115,9 @@ internal sealed class BlobStore(string folder, ExpertStoreOptions options, Store
     {
         Directory.CreateDirectory(folder);
         RemoveOld();
-        if (!File.Exists(path) && Blobs().Count() >= Most)
+        if (!File.Exists(path) && Blobs().Count() >= MaxBlobs)
         {
-            throw new EngineException(EngineError.StoreFull, $"There are {Most} blobs that no upload has used; one of them goes when {options.BlobLifetime} have passed.", "sha256");
+            throw new EngineException(EngineError.StoreFull, $"There are {MaxBlobs} blobs that no upload has used; one of them goes when {options.BlobLifetime} have passed.", "sha256");
         }
     }
 

@@ -12,13 +12,13 @@ namespace ProxyTune.Gateway.Experts;
 public sealed class ExpertRegistry : IDisposable
 {
     private readonly ExpertStore store;
-    private readonly ModelCatalog catalog;
+    private readonly ModelHost host;
     private readonly HotServing hot;
     private readonly PatchFitting fitting;
     private readonly ConcurrentDictionary<string, string> failures = [];
 
-    private ExpertRegistry(ExpertStore store, ModelCatalog catalog, DecodeScheduler scheduler) =>
-        (this.store, this.catalog, hot, fitting) = (store, catalog, new(catalog, scheduler), new(store, catalog));
+    private ExpertRegistry(ExpertStore store, ModelHost host, DecodeScheduler scheduler) =>
+        (this.store, this.host, hot, fitting) = (store, host, new(host, scheduler), new(store, host));
 
     /// <summary>What was served when the server stopped and cannot be now, by name, with the reason.</summary>
     public IReadOnlyDictionary<string, string> Failures => failures;
@@ -27,11 +27,11 @@ public sealed class ExpertRegistry : IDisposable
     public IEnumerable<string> Bases => fitting.Bases;
 
     /// <summary>Serves again what was served before. What cannot be served any more is in <see cref="Failures"/>, and nothing else stops for it.</summary>
-    /// <param name="catalog">Loaded with the store's uploads.</param>
+    /// <param name="host">Loaded with the store's uploads.</param>
     /// <param name="scheduler">Runs the catalog's ensemble.</param>
-    public static async Task<ExpertRegistry> OpenAsync(ExpertStore store, ModelCatalog catalog, DecodeScheduler scheduler)
+    public static async Task<ExpertRegistry> OpenAsync(ExpertStore store, ModelHost host, DecodeScheduler scheduler)
     {
-        ExpertRegistry registry = new(store, catalog, scheduler);
+        ExpertRegistry registry = new(store, host, scheduler);
         foreach (ServedRecord served in store.Registry.Served)
         {
             try
@@ -53,7 +53,7 @@ public sealed class ExpertRegistry : IDisposable
     /// <exception cref="EngineException">Conflict.</exception>
     public void RequireFree(string id)
     {
-        if (ExpertStore.IsId(id) && catalog.Owns(id))
+        if (ExpertStore.IsId(id) && host.Owns(id))
         {
             throw new EngineException(EngineError.Conflict, $"id is '{id}', which is a model or a patch of the models folder; take another.", "id");
         }
@@ -76,7 +76,7 @@ public sealed class ExpertRegistry : IDisposable
         [.. store.Registry.Served.Where(served => served.Expert == id).Select(served => new ServedExpertInfo(served.Name, served.Entry.Base!.Folder!, served.Since, served.Ungated, failures.GetValueOrDefault(served.Name)))];
 
     /// <summary>Serves an expert: a patch on a base or as part of a fusion, a model alone or as part of one.</summary>
-    /// <exception cref="EngineException">UnknownUpload; InvalidValue: the entry is wrong, or a patch in it does not fit; NotGated; DamagedExpert.</exception>
+    /// <exception cref="EngineException">UnknownUpload; InvalidValue: the entry is wrong, or a patch in it does not fit; NotEvaluated; DamagedExpert.</exception>
     public Task<ServedModel> ServeAsync(string id, ServeSettings settings)
     {
         ExpertRecord expert = store.Get(id);
@@ -215,7 +215,7 @@ public sealed class ExpertRegistry : IDisposable
             : fit.MayServe || ungated
                 ? fitting.WeightsOf(folder)
                 : throw new EngineException(
-                    EngineError.NotGated, $"The patch '{patch.Id}' is not native to '{folder}' ({fit.Reason}); port it with a task that it has to pass, or serve it with ungated: true.", "ungated");
+                    EngineError.NotEvaluated, $"The patch '{patch.Id}' is not native to '{folder}' ({fit.Reason}); port it with a task that it has to pass, or serve it with ungated: true.", "ungated");
     }
 
     /// <summary>Folders may have come since the upload.</summary>

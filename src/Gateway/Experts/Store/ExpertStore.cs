@@ -13,7 +13,7 @@ namespace ProxyTune.Gateway.Experts;
 /// <remarks>Thread-safe. What is read is an immutable snapshot; writers take turns. One process at a time may write to a folder.</remarks>
 public sealed partial class ExpertStore : IDisposable
 {
-    private readonly Lock gate = new();
+    private readonly Lock writeLock = new();
     private readonly string folder;
     private readonly ExpertTrial? trial;
     private readonly TimeProvider time;
@@ -85,7 +85,7 @@ public sealed partial class ExpertStore : IDisposable
     public RegistryFile Update(Func<RegistryFile, RegistryFile> change)
     {
         Claim();
-        lock (gate)
+        lock (writeLock)
         {
             RegistryFile old = Registry, next = change(old);
             if (next.Experts.Count > Options.MaxExperts)
@@ -156,9 +156,9 @@ public sealed partial class ExpertStore : IDisposable
         await (trial ?? HereAsync)(staged, kind, cancellation).ConfigureAwait(false);
     }
 
-    internal ExpertRecord Commit(ExpertRecord record, string staged, UploadAccounting ledger)
+    internal ExpertRecord Commit(ExpertRecord record, string staged, UploadAccounting accounting)
     {
-        lock (gate)
+        lock (writeLock)
         {
             ExpertRecord? same = Find(record.Id);
             if (same is not null && same.Content != record.Content)
@@ -176,7 +176,7 @@ public sealed partial class ExpertStore : IDisposable
 
             if (isNew)
             {
-                ledger.Keep(record.Bytes);
+                accounting.Keep(record.Bytes);
             }
             else if (same is not null)
             {
@@ -222,7 +222,7 @@ public sealed partial class ExpertStore : IDisposable
 
     private void Claim()
     {
-        lock (gate)
+        lock (writeLock)
         {
             if (claim is not null)
             {

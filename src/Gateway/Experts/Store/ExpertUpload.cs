@@ -13,7 +13,7 @@ public sealed class ExpertUpload : IDisposable
 
     private readonly ExpertStore store;
     private readonly string folder;
-    private readonly UploadAccounting ledger;
+    private readonly UploadAccounting accounting;
     private readonly Dictionary<string, string> files = new(StringComparer.OrdinalIgnoreCase);
     private readonly HashSet<string> blobs = [];
     private int count;
@@ -21,7 +21,7 @@ public sealed class ExpertUpload : IDisposable
     internal ExpertUpload(ExpertStore store, string folder, StoreBudget budget)
     {
         (this.store, this.folder) = (store, folder);
-        ledger = new(store.Options.MaxUploadBytes, budget);
+        accounting = new(store.Options.MaxUploadBytes, budget);
         Directory.CreateDirectory(folder);
     }
 
@@ -57,7 +57,7 @@ public sealed class ExpertUpload : IDisposable
         await JudgeAsync(kind, cancellation).ConfigureAwait(false);
         SortedDictionary<string, string> hashes = new(files, StringComparer.Ordinal);
         long bytes = hashes.Keys.Sum(name => new FileInfo(Path.Combine(folder, name)).Length);
-        ExpertRecord record = store.Commit(new(id, kind, ContentHash.Of(hashes), bytes, hashes, default), folder, ledger);
+        ExpertRecord record = store.Commit(new(id, kind, ContentHash.Of(hashes), bytes, hashes, default), folder, accounting);
         foreach (string blob in blobs)
         {
             store.Blobs.Remove(blob);
@@ -73,7 +73,7 @@ public sealed class ExpertUpload : IDisposable
             Directory.Delete(folder, recursive: true);
         }
 
-        ledger.Dispose();
+        accounting.Dispose();
     }
 
     private async Task AddAsync(string name, Stream content, string? sha256, CancellationToken cancellation)
@@ -95,7 +95,7 @@ public sealed class ExpertUpload : IDisposable
                 left = left >= bytes
                     ? left - bytes
                     : throw new EngineException(EngineError.UploadTooLarge, $"'{name}' is larger than {store.Options.MaxTextBytes} bytes (Experts:MaxTextBytes).", name);
-                ledger.Take(bytes);
+                accounting.Take(bytes);
             }
         }
     }

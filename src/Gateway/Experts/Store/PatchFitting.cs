@@ -8,12 +8,12 @@ using ProxyTune.Decoding.Serving;
 namespace ProxyTune.Gateway.Experts;
 
 /// <summary>How patches stand to the bases that a catalog has loaded. Thread-safe.</summary>
-internal sealed class PatchFitting(ExpertStore store, ModelCatalog catalog)
+internal sealed class PatchFitting(ExpertStore store, ModelHost host)
 {
-    private readonly ConcurrentDictionary<CatalogMember, string?> lineages = [];
+    private readonly ConcurrentDictionary<LoadedModel, string?> lineages = [];
 
     /// <summary>The model folders that patches may be plugged into.</summary>
-    public IEnumerable<string> Bases => catalog.LoadedFolders.Keys.Order(StringComparer.Ordinal);
+    public IEnumerable<string> Bases => host.LoadedFolders.Keys.Order(StringComparer.Ordinal);
 
     /// <summary>The weights' hash of a loaded model folder.</summary>
     /// <exception cref="EngineException">UnknownModel: there is no such folder, or no served model uses it.</exception>
@@ -22,7 +22,7 @@ internal sealed class PatchFitting(ExpertStore store, ModelCatalog catalog)
     /// <exception cref="EngineException">UnknownModel, as <see cref="WeightsOf"/>.</exception>
     public PatchFit Of(ExpertRecord patch, string folder)
     {
-        CatalogMember member = Member(folder);
+        LoadedModel member = Member(folder);
         PatchManifest? manifest = PatchManifest.TryRead(store.FolderOf(patch));
         if (Misfit(patch, member, manifest) is { } misfit)
         {
@@ -42,21 +42,21 @@ internal sealed class PatchFitting(ExpertStore store, ModelCatalog catalog)
     public UpdateDiagnostics Diagnose(ExpertRecord patch, string folder)
     {
         string? trained = PatchManifest.TryRead(store.FolderOf(patch))?.Base?.Weights;
-        CatalogMember? donor = trained is null ? null : catalog.LoadedFolders.Values.FirstOrDefault(member => LineageOf(member) == trained);
+        LoadedModel? donor = trained is null ? null : host.LoadedFolders.Values.FirstOrDefault(member => LineageOf(member) == trained);
         return UpdateDiagnostics.Of(LowRankPatch.Read(store.FolderOf(patch), patch.Id), Member(folder).Folder, donor?.Folder);
     }
 
-    private string? LineageOf(CatalogMember member) => lineages.GetOrAdd(member, member => Lineage.Of(member.Folder));
+    private string? LineageOf(LoadedModel member) => lineages.GetOrAdd(member, member => Lineage.Of(member.Folder));
 
     private static string WhyNotNative(PatchManifest? manifest, string? lineage) =>
         manifest?.Base?.Weights is null ? "does not say on which weights it was trained"
         : lineage is null ? "nothing tells which weights these were made of"
         : "trained on other weights";
 
-    private CatalogMember Member(string folder) => catalog.LoadedFolders.GetValueOrDefault(folder)
+    private LoadedModel Member(string folder) => host.LoadedFolders.GetValueOrDefault(folder)
         ?? throw new EngineException(EngineError.UnknownModel, $"There is no served model over a model folder '{folder}'; there are: {Listing.Of(Bases)}.", "base");
 
-    private string? Misfit(ExpertRecord patch, CatalogMember member, PatchManifest? manifest)
+    private string? Misfit(ExpertRecord patch, LoadedModel member, PatchManifest? manifest)
     {
         if (manifest?.Base?.Tokenizer is { } tokenizer && tokenizer != member.Tokenizer.VocabularyHash)
         {

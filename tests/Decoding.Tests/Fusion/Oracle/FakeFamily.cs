@@ -107,7 +107,7 @@ internal sealed class FakeFamily : IDisposable
     };
 
     private ServedStream Stream(string name, StreamRole role, string called) =>
-        new(new CatalogMember(folder, members[name], tokenizer, null), role, called, new PromptReader(tokenizer, null));
+        new(new LoadedModel(folder, members[name], tokenizer, null), role, called, new PromptReader(tokenizer, null));
 }
 
 internal delegate void EditRow(string member, Span<float> row);

@@ -17,7 +17,7 @@ public sealed class SpeculatedFamilyTests
     [InlineData("town-reward", 1)]
     public async Task Submit_DemoModel_GivesTheTextOfPlainDecodingWithFewerPassesOfItsBase(string served, double leastTokensPerPass)
     {
-        using ModelCatalog catalog = ModelCatalog.Load(Repository.Models, new());
+        using ModelHost catalog = ModelHost.Load(Repository.Models, new());
         GenerationRequest[] requests = [.. Names.SelectMany(name => new[] { Request(catalog.Get(served), name, 0), Request(catalog.Get(served), name, 1) })];
         List<string> plain, drafted, together;
         await using (DecodeScheduler scheduler = new(catalog.Ensemble, new() { MaxDraft = 0 }))

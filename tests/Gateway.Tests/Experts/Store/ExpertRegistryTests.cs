@@ -73,7 +73,7 @@ public sealed class ExpertRegistryTests : IAsyncLifetime, IDisposable
     public async Task ServeAsync_PatchOfOtherWeights_IsServedWhenItHasPassedOrWhereTheOperatorSaysSo()
     {
         await UploadAsync("known", Lineage.Of(family.PathOf(TinyFamily.Base)));
-        await RefusedAsync(EngineError.NotGated, "ungated", () => server.Registry.ServeAsync("known", new() { Base = Evolved }));
+        await RefusedAsync(EngineError.NotEvaluated, "ungated", () => server.Registry.ServeAsync("known", new() { Base = Evolved }));
         await RefusedAsync(EngineError.InvalidValue, "[64, 48]", () => server.Registry.ServeAsync("known", new() { Base = "wide", Ungated = true }));
 
         await server.Registry.ServeAsync("known", new() { Base = Evolved, Name = "brave", Ungated = true });
@@ -98,7 +98,7 @@ public sealed class ExpertRegistryTests : IAsyncLifetime, IDisposable
         await UploadAsync("known", Lineage.Of(family.PathOf(TinyFamily.Base)));
         await server.Registry.ServeAsync("known", new() { Name = "alice" });
         string before = server.Catalog.Get("alice").Fingerprint;
-        await RefusedAsync(EngineError.NotGated, "ungated", () => server.Registry.MoveAsync("known", "alice", Evolved));
+        await RefusedAsync(EngineError.NotEvaluated, "ungated", () => server.Registry.MoveAsync("known", "alice", Evolved));
         Assert.Equal(before, server.Catalog.Get("alice").Fingerprint);
 
         server.Registry.Record(server.Registry.Examine("known", Evolved) with { State = PatchState.Ported, Moved = "alice" });
@@ -255,12 +255,12 @@ public sealed class ExpertRegistryTests : IAsyncLifetime, IDisposable
         Directory.Delete(patch, recursive: true);
     }
 
-    private sealed record Server(ModelCatalog Catalog, DecodeScheduler Scheduler, ExpertStore Store, ExpertRegistry Registry) : IAsyncDisposable
+    private sealed record Server(ModelHost Catalog, DecodeScheduler Scheduler, ExpertStore Store, ExpertRegistry Registry) : IAsyncDisposable
     {
         public static async Task<Server> StartAsync(string models, string experts)
         {
             ExpertStore store = ExpertStore.Open(experts);
-            ModelCatalog catalog = ModelCatalog.Load(models, new(), new StoredUploads(store));
+            ModelHost catalog = ModelHost.Load(models, new(), new StoredUploads(store));
             DecodeScheduler scheduler = new(catalog.Ensemble, new());
             return new(catalog, scheduler, store, await ExpertRegistry.OpenAsync(store, catalog, scheduler));
         }

@@ -14,11 +14,11 @@ namespace ProxyTune.Decoding.Serving;
 /// <param name="folders">Paths of the folders of the models folder, by name.</param>
 /// <param name="uploads">Models that entries at run time may name beside these.</param>
 /// <param name="templates">Renders the templates of uploaded models; null renders them in this process.</param>
-internal sealed class MemberPool(
+internal sealed class LoadedModels(
     IReadOnlyDictionary<string, string> folders, PatchStore patchStore, IUploadedExperts uploads, ITemplateRenderer? templates, EngineOptions options) : IDisposable
 {
     private readonly Dictionary<string, ServedPatch> patches = [];
-    private volatile ImmutableDictionary<string, CatalogMember> loaded = ImmutableDictionary<string, CatalogMember>.Empty;
+    private volatile ImmutableDictionary<string, LoadedModel> loaded = ImmutableDictionary<string, LoadedModel>.Empty;
 
     /// <summary>What all members share.</summary>
     public KeyValueMemory Memory { get; } = new(options.KeyValueBytes);
@@ -28,17 +28,17 @@ internal sealed class MemberPool(
 
     public EngineOptions Options => options;
 
-    public IReadOnlyList<CatalogMember> Loaded => [.. loaded.Values];
+    public IReadOnlyList<LoadedModel> Loaded => [.. loaded.Values];
 
     /// <summary>The loaded model folders by name, without merges and remote models.</summary>
-    public IReadOnlyDictionary<string, CatalogMember> LoadedFolders =>
+    public IReadOnlyDictionary<string, LoadedModel> LoadedFolders =>
         loaded.Where(entry => entry.Value.Model is OnnxLanguageModel && entry.Value.Name == entry.Key).ToDictionary();
 
     /// <summary>Whether the models folder has a model or a patch of that name.</summary>
     public bool Owns(string name) => folders.ContainsKey(name) || patchStore.Owns(name);
 
     /// <summary>Removes a member from the pool. The caller disposes of it.</summary>
-    public void Release(CatalogMember member)
+    public void Release(LoadedModel member)
     {
         foreach (string name in loaded.Where(entry => entry.Value == member).Select(entry => entry.Key).ToArray())
         {
@@ -59,24 +59,24 @@ internal sealed class MemberPool(
     }
 
     /// <param name="label">The entry that names the folder.</param>
-    public CatalogMember Get(string name, EntryLabel label)
+    public LoadedModel Get(string name, EntryLabel label)
     {
-        if (loaded.TryGetValue(name, out CatalogMember? member))
+        if (loaded.TryGetValue(name, out LoadedModel? member))
         {
             return member;
         }
 
         (string folder, ITemplateRenderer? renderer) = Find(name, label);
-        return Add(name, Guarded(name, label, () => CatalogMember.Load(folder, options, Memory, templates: renderer)) with { Name = name });
+        return Add(name, Guarded(name, label, () => LoadedModel.Load(folder, options, Memory, templates: renderer)) with { Name = name });
     }
 
     /// <summary>
     /// A model folder with patches: the folder's own member and what its sequences add to the weights. At the start, a patch that needs graph nodes
     /// that are not known for certain is merged instead: then the member is one of its own, and there is nothing to add.
     /// </summary>
-    public (CatalogMember Member, ServedPatch? Patch) Get(string name, EntryLabel label, IReadOnlyList<PatchEntry> entries)
+    public (LoadedModel Member, ServedPatch? Patch) Get(string name, EntryLabel label, IReadOnlyList<PatchEntry> entries)
     {
-        CatalogMember plain = Get(name, label);
+        LoadedModel plain = Get(name, label);
         if (entries.Count == 0)
         {
             return (plain, null);
@@ -95,37 +95,37 @@ internal sealed class MemberPool(
             return (plain, known);
         }
 
-        return loaded.TryGetValue(key, out CatalogMember? merged) ? (merged, null) : Guarded(merge, label, () => Load(key, found, plain, model, label));
+        return loaded.TryGetValue(key, out LoadedModel? merged) ? (merged, null) : Guarded(merge, label, () => Load(key, found, plain, model, label));
     }
 
     /// <summary>The member of a remote base. Equal entries share one.</summary>
-    public CatalogMember Get(RemoteEntry remote, RemoteLoader loader) =>
-        loaded.TryGetValue(remote.Key, out CatalogMember? member) ? member : Add(remote.Key, loader.Load(remote));
+    public LoadedModel Get(RemoteEntry remote, RemoteLoader loader) =>
+        loaded.TryGetValue(remote.Key, out LoadedModel? member) ? member : Add(remote.Key, loader.Load(remote));
 
     /// <summary>Disposes of what the members share. The ensemble disposes of their models.</summary>
     public void Dispose()
     {
         Resident.Dispose();
         Memory.Dispose();
-        foreach (CatalogMember member in loaded.Values)
+        foreach (LoadedModel member in loaded.Values)
         {
             member.Tokenizer.Dispose();
         }
     }
 
-    private CatalogMember Add(string key, CatalogMember member)
+    private LoadedModel Add(string key, LoadedModel member)
     {
         loaded = loaded.SetItem(key, member);
         return member;
     }
 
-    private (CatalogMember Member, ServedPatch? Patch) Load(string key, FoundPatches found, CatalogMember plain, OnnxLanguageModel model, EntryLabel label)
+    private (LoadedModel Member, ServedPatch? Patch) Load(string key, FoundPatches found, LoadedModel plain, OnnxLanguageModel model, EntryLabel label)
     {
         // Only this server can change uploads. They were checked when they came, and are read when a request needs them.
         PatchSum? sum = found.Hash is null ? found.Read() : null;
         if (sum is not null && label.Source.IsAtStart && model.UnknownTarget(sum) is not null)
         {
-            return (Add(key, CatalogMember.Load(plain.Folder, options, Memory, sum.Patches)), null);
+            return (Add(key, LoadedModel.Load(plain.Folder, options, Memory, sum.Patches)), null);
         }
 
         ServedPatch patch = new(key, found.Hash ?? sum!.Hash, model, Resident, () => Read(found, label, sum?.Hash));

@@ -6,7 +6,7 @@ using ProxyTune.Testing;
 namespace ProxyTune.Decoding.Tests.Serving;
 
 /// <summary>A models folder as operators write it; when it is wrong, the message names the file and the entry.</summary>
-public class ModelCatalogTests
+public class ModelHostTests
 {
     public static TheoryData<string, Action<TinyFamily>, string[]> Broken => new()
     {
@@ -69,7 +69,7 @@ public class ModelCatalogTests
         using TinyFamily family = new();
         damage(family);
 
-        EngineException error = Assert.Throws<EngineException>(() => ModelCatalog.Load(family.Folder, new EngineOptions()));
+        EngineException error = Assert.Throws<EngineException>(() => ModelHost.Load(family.Folder, new EngineOptions()));
 
         Assert.True(error.Error is EngineError.InvalidCatalog or EngineError.InvalidModelFolder, what);
         Assert.All(words, word => Assert.Contains(word, error.Message, StringComparison.Ordinal));
@@ -81,7 +81,7 @@ public class ModelCatalogTests
         using TinyFamily family = new();
         File.Delete(family.PathOf("catalog.json"));
         Directory.CreateDirectory(family.PathOf("notes"));
-        using ModelCatalog catalog = ModelCatalog.Load(family.Folder, new EngineOptions());
+        using ModelHost catalog = ModelHost.Load(family.Folder, new EngineOptions());
 
         Assert.Equal(["base", "small", "small-qa"], catalog.Models.Select(model => model.Name));
         Assert.All(catalog.Models, model => Assert.Empty(model.Experts));
@@ -91,7 +91,7 @@ public class ModelCatalogTests
     public void Load_FolderThatIsAModel_ServesIt()
     {
         using TinyFamily family = new();
-        using ModelCatalog catalog = ModelCatalog.Load(family.PathOf("base") + Path.DirectorySeparatorChar, new EngineOptions());
+        using ModelHost catalog = ModelHost.Load(family.PathOf("base") + Path.DirectorySeparatorChar, new EngineOptions());
 
         Assert.Equal(["base"], catalog.Models.Select(model => model.Name));
     }
@@ -111,7 +111,7 @@ public class ModelCatalogTests
 
     private static string[] Fingerprints(TinyFamily family)
     {
-        using ModelCatalog catalog = ModelCatalog.Load(family.Folder, new EngineOptions());
+        using ModelHost catalog = ModelHost.Load(family.Folder, new EngineOptions());
         return [catalog.Get(TinyFamily.Fused).Fingerprint, catalog.Get(TinyFamily.Plain).Fingerprint];
     }
 

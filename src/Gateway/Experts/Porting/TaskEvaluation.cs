@@ -8,7 +8,7 @@ namespace ProxyTune.Gateway.Experts;
 
 /// <summary>Asks a served model the questions of a task: the trainer's evaluation as a child process, against this server's own endpoint.</summary>
 /// <param name="key">The operators' key, which the child sends; null where none is configured.</param>
-internal sealed class Gate(GateOptions options, IServer server, string? key)
+internal sealed class TaskEvaluation(EvaluationOptions options, IServer server, string? key)
 {
     private const string KeyVariable = "PROXYTUNE_KEY";
     private const string TrainerFile = "ProxyTune.Trainer.dll";
@@ -16,7 +16,7 @@ internal sealed class Gate(GateOptions options, IServer server, string? key)
     /// <param name="served">Name of a served model.</param>
     /// <param name="task">A .jsonl file of examples.</param>
     /// <exception cref="EngineException">EvaluationFailed, with the child's own words.</exception>
-    public async Task<GateScore> ScoreAsync(string served, string task, CancellationToken cancellation)
+    public async Task<TaskScore> ScoreAsync(string served, string task, CancellationToken cancellation)
     {
         using Process child = new() { StartInfo = Command("evaluate", "--url", $"{OwnAddress()}/v1", "--served", served, "--data", task, "--json") };
         using CancellationTokenSource limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
@@ -81,7 +81,7 @@ internal sealed class Gate(GateOptions options, IServer server, string? key)
             .Replace("//+", "//127.0.0.1", StringComparison.Ordinal).Replace("//*", "//127.0.0.1", StringComparison.Ordinal).TrimEnd('/');
     }
 
-    private static GateScore Read(string output)
+    private static TaskScore Read(string output)
     {
         try
         {

@@ -8,15 +8,15 @@ using ProxyTune.Decoding.Text;
 namespace ProxyTune.Decoding.Serving;
 
 /// <summary>Everything that a models folder serves, loaded and checked, and what is served beside it at run time.</summary>
-public sealed class ModelCatalog : IDisposable
+public sealed class ModelHost : IDisposable
 {
-    private readonly MemberPool members;
+    private readonly LoadedModels members;
     private readonly ServedModelBuilder builder;
     private readonly FusedModel ensemble;
     private volatile ServedModels served;
-    private ImmutableHashSet<CatalogMember> arrived = [];
+    private ImmutableHashSet<LoadedModel> arrived = [];
 
-    private ModelCatalog(IReadOnlyList<ServedModel> models, MemberPool members, ServedModelBuilder builder)
+    private ModelHost(IReadOnlyList<ServedModel> models, LoadedModels members, ServedModelBuilder builder)
     {
         this.members = members;
         this.builder = builder;
@@ -45,7 +45,7 @@ public sealed class ModelCatalog : IDisposable
     /// <param name="uploads">What entries at run time may name beside the models folder; null for nothing.</param>
     /// <param name="templates">Renders the chat templates of uploaded models; null renders them in this process, which a malicious template may stop.</param>
     /// <exception cref="EngineException">InvalidCatalog or InvalidModelFolder; the message names file and entry.</exception>
-    public static ModelCatalog Load(string modelsFolder, EngineOptions options, IUploadedExperts? uploads = null, ITemplateRenderer? templates = null)
+    public static ModelHost Load(string modelsFolder, EngineOptions options, IUploadedExperts? uploads = null, ITemplateRenderer? templates = null)
     {
         if (!Directory.Exists(modelsFolder))
         {
@@ -66,15 +66,15 @@ public sealed class ModelCatalog : IDisposable
         }
 
         OnnxEnvironment.EnsureCreated(options.Threads);
-        MemberPool members = new(folders, new PatchStore(modelsFolder, uploads), uploads, templates, options);
+        LoadedModels members = new(folders, new PatchStore(modelsFolder, uploads), uploads, templates, options);
         try
         {
             ServedModelBuilder builder = new(modelsFolder, members);
-            return new ModelCatalog([.. entries.Select(entry => builder.Build(entry, source))], members, builder);
+            return new ModelHost([.. entries.Select(entry => builder.Build(entry, source))], members, builder);
         }
         catch
         {
-            foreach (CatalogMember member in members.Loaded)
+            foreach (LoadedModel member in members.Loaded)
             {
                 member.Model.Dispose();
             }
@@ -87,9 +87,9 @@ public sealed class ModelCatalog : IDisposable
     /// <summary>Makes a model of an entry and loads what is missing; one at a time. No request sees it yet.</summary>
     /// <returns>The model, and the members that were loaded for it: <see cref="Join"/> or <see cref="Discard"/> each.</returns>
     /// <exception cref="EngineException">InvalidValue: the entry is wrong; InvalidModelFolder: what it names is.</exception>
-    internal (ServedModel Model, IReadOnlyList<CatalogMember> Arrived) Build(ServedModelEntry entry)
+    internal (ServedModel Model, IReadOnlyList<LoadedModel> Arrived) Build(ServedModelEntry entry)
     {
-        IReadOnlyList<CatalogMember> before = members.Loaded;
+        IReadOnlyList<LoadedModel> before = members.Loaded;
         try
         {
             CatalogCheck.Entries(EntrySource.Request, [entry]);
@@ -104,7 +104,7 @@ public sealed class ModelCatalog : IDisposable
     }
 
     /// <summary>A member was loaded for nothing.</summary>
-    internal void Discard(CatalogMember member)
+    internal void Discard(LoadedModel member)
     {
         members.Release(member);
         member.Model.Dispose();
@@ -112,7 +112,7 @@ public sealed class ModelCatalog : IDisposable
     }
 
     /// <summary>Makes a loaded member part of the ensemble, between steps.</summary>
-    internal void Join(CatalogMember member)
+    internal void Join(LoadedModel member)
     {
         arrived = arrived.Add(member);
         ensemble.Add(member.Model);
@@ -122,10 +122,10 @@ public sealed class ModelCatalog : IDisposable
     internal void Forget(ServedPatch patch) => members.Forget(patch);
 
     /// <summary>Whether a member came at run time.</summary>
-    internal bool HasArrived(CatalogMember member) => arrived.Contains(member);
+    internal bool HasArrived(LoadedModel member) => arrived.Contains(member);
 
     /// <summary>Disposes of a member that came at run time and that nobody uses, between steps.</summary>
-    internal void Leave(CatalogMember member)
+    internal void Leave(LoadedModel member)
     {
         arrived = arrived.Remove(member);
         members.Release(member);
@@ -134,7 +134,7 @@ public sealed class ModelCatalog : IDisposable
     }
 
     /// <summary>The loaded model folders, by name.</summary>
-    internal IReadOnlyDictionary<string, CatalogMember> LoadedFolders => members.LoadedFolders;
+    internal IReadOnlyDictionary<string, LoadedModel> LoadedFolders => members.LoadedFolders;
 
     internal void Publish(ServedModels next) => served = next;
 

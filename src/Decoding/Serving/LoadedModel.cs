@@ -8,7 +8,7 @@ namespace ProxyTune.Decoding.Serving;
 
 /// <summary>One model folder, loaded, with patches or without; or a remote model, with the folder of its tokenizer.</summary>
 /// <param name="Template">Its own chat template; null for a model that was never tuned to chat.</param>
-internal sealed record CatalogMember(string Folder, ILanguageModel Model, Tokenizer Tokenizer, ChatTemplate? Template)
+internal sealed record LoadedModel(string Folder, ILanguageModel Model, Tokenizer Tokenizer, ChatTemplate? Template)
 {
     /// <summary>What the catalog calls the folder; empty for what is no folder as it is.</summary>
     public string Name { get; init; } = "";
@@ -19,7 +19,7 @@ internal sealed record CatalogMember(string Folder, ILanguageModel Model, Tokeni
     /// <param name="patches">Merged into the weights; null for none.</param>
     /// <param name="templates">Renders its template, where its author need not be trusted.</param>
     /// <exception cref="EngineException">InvalidModelFolder with the folder and file at fault.</exception>
-    public static CatalogMember Load(string folder, EngineOptions options, KeyValueMemory memory, IReadOnlyList<WeightedPatch>? patches = null, ITemplateRenderer? templates = null)
+    public static LoadedModel Load(string folder, EngineOptions options, KeyValueMemory memory, IReadOnlyList<WeightedPatch>? patches = null, ITemplateRenderer? templates = null)
     {
         // The tokenizer first: it is read in no time, and much that is wrong with a folder shows there.
         Tokenizer tokenizer = Tokenizer.Load(folder);
@@ -27,7 +27,7 @@ internal sealed record CatalogMember(string Folder, ILanguageModel Model, Tokeni
         {
             ChatTemplate? template = ChatTemplate.TryLoad(folder, templates);
             OnnxLanguageModel model = patches is null ? OnnxLanguageModel.Load(folder, options, memory: memory) : MergedModel.Load(folder, patches, options, memory);
-            return new CatalogMember(folder, model, tokenizer, template);
+            return new LoadedModel(folder, model, tokenizer, template);
         }
         catch
         {

@@ -1,7 +1,7 @@
 namespace ProxyTune.Gateway.Experts;
 
 /// <summary>How evaluations of ported patches are run.</summary>
-internal sealed record GateOptions
+internal sealed record EvaluationOptions
 {
     /// <summary>
     /// The trainer: a path to ProxyTune.Trainer.dll, or to its project folder, which is built when it is first needed. Null looks for
