@@ -28,7 +28,6 @@ internal static class GumbelRace
             }
 
             TensorPrimitives.Exp(block, mass);
-            mass[block.Length..].Clear();
             RunBlock(block, MemoryMarshal.Cast<float, Vector256<float>>(mass), start, cut, noise, ref leader);
         }
 
@@ -48,6 +47,7 @@ internal static class GumbelRace
             for (; hits != 0; hits &= hits - 1)
             {
                 int k = i + BitOperations.TrailingZeroCount(hits);
+                // The last block may be shorter than the vectors that cover it.
                 if (k < block.Length && cut.Keeps(block[k], start + k))
                 {
                     leader.Meet(start + k, block[k] + noise[start + k]);
@@ -66,7 +66,7 @@ internal static class GumbelRace
 
         public void Meet(int id, double other)
         {
-            if (other > score || (other == score && id < Id))
+            if (other > score)
             {
                 this = new(id, other);
             }

@@ -23,25 +23,13 @@ internal static class Nucleus
         double target = p * Fill(scores, histogram, bins);
         int bin = 0;
         double missing = target, sum = 0;
-        for (int i = 0; i < Bins && sum < target; i++)
+        for (int i = 0; sum < target; i++)
         {
-            if (bins[i] > 0)
-            {
-                (bin, missing) = (i, target - sum);
-                sum += bins[i];
-            }
+            (bin, missing) = (i, target - sum);
+            sum += bins[i];
         }
 
-        int count = 0;
-        for (int i = 0; i < scores.Length; i++)
-        {
-            if (histogram.Bin(scores[i]) == bin)
-            {
-                candidates[count++] = new(scores[i], i, MathF.Exp(scores[i]));
-            }
-        }
-
-        return candidates[Selection.Nucleus(candidates[..count], missing) - 1];
+        return candidates[Selection.Nucleus(candidates[..Take(scores, histogram, bin, candidates)], missing) - 1];
     }
 
     /// <summary>Whether a token belongs to the set: what precedes it (a higher score, or the same and a lower id) has less than the share p.</summary>
@@ -64,19 +52,14 @@ internal static class Nucleus
 
     private static float Above(ReadOnlySpan<float> scores, float bound, ReadOnlySpan<float> mass)
     {
-        float sum = 0;
         int i = 0;
-        if (scores.Length >= Vector256<float>.Count)
+        Vector256<float> sums = default, bounds = Vector256.Create(bound);
+        for (; i <= scores.Length - Vector256<float>.Count; i += Vector256<float>.Count)
         {
-            Vector256<float> sums = default, bounds = Vector256.Create(bound);
-            for (; i <= scores.Length - Vector256<float>.Count; i += Vector256<float>.Count)
-            {
-                sums += Vector256.GreaterThan(Vector256.Create(scores[i..]), bounds) & Vector256.Create(mass[i..]);
-            }
-
-            sum = Vector256.Sum(sums);
+            sums += Vector256.GreaterThan(Vector256.Create(scores[i..]), bounds) & Vector256.Create(mass[i..]);
         }
 
+        float sum = Vector256.Sum(sums);
         for (; i < scores.Length; i++)
         {
             sum += scores[i] > bound ? mass[i] : 0;
@@ -101,6 +84,27 @@ internal static class Nucleus
         }
 
         return sum;
+    }
+
+    /// <summary>Collects the tokens of one bin, with the masses that the histogram was filled with: another exponential function rounds otherwise.</summary>
+    private static int Take(ReadOnlySpan<float> scores, Histogram histogram, int bin, Span<Candidate> candidates)
+    {
+        Span<float> mass = stackalloc float[Block];
+        int count = 0;
+        for (int start = 0; start < scores.Length; start += Block)
+        {
+            ReadOnlySpan<float> block = scores.Slice(start, Math.Min(Block, scores.Length - start));
+            TensorPrimitives.Exp(block, mass);
+            for (int i = 0; i < block.Length; i++)
+            {
+                if (histogram.Bin(block[i]) == bin)
+                {
+                    candidates[count++] = new(block[i], start + i, mass[i]);
+                }
+            }
+        }
+
+        return count;
     }
 
     /// <summary>Equal steps from 0 down to a lowest score; the last bin takes all below.</summary>

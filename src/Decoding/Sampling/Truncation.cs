@@ -24,8 +24,8 @@ internal static class Truncation
         return cut.And(new(last.Score, last.Id));
     }
 
-    /// <summary>What min-p alone keeps.</summary>
-    public static Cut MinP(SamplingOptions options) => options.MinP > 0 ? new(MathF.Log(options.MinP), int.MaxValue) : Cut.None;
+    /// <summary>What min-p alone keeps: all tokens where it is 0, whose logarithm is minus infinity.</summary>
+    public static Cut MinP(SamplingOptions options) => new(MathF.Log(options.MinP), int.MaxValue);
 
     private static Candidate TopK(ReadOnlySpan<float> scores, SamplingOptions options, Span<Candidate> candidates)
     {

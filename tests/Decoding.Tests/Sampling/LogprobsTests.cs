@@ -24,4 +24,31 @@ public sealed class LogprobsTests
         Assert.Equal([1, 3], top.Select(t => t.Id));
         Assert.Equal(Math.Log(0.5), top[0].Logprob, 1e-6);
     }
+
+    [Fact]
+    public void Top_HugeLogits_DoNotOverflow()
+    {
+        float[] row = [1000, 1000, float.NegativeInfinity, -3000];
+        TokenLogprob[] top = Logprobs.Top(row, 3, Logprobs.Normaliser(row));
+        Assert.Equal([0, 1, 3], top.Select(t => t.Id));
+        Assert.Equal([Math.Log(0.5), Math.Log(0.5), -4000 + Math.Log(0.5)], top.Select(t => (double)t.Logprob), (x, y) => Math.Abs(x - y) < 1e-3);
+    }
+
+    [Fact]
+    public void Top_SecondCall_AllocatesNoRow()
+    {
+        float[] row = [.. Enumerable.Range(0, 50_000).Select(i => i % 97 / 10f)];
+        long least = long.MaxValue;
+        for (int i = 0; i < 5; i++)
+        {
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            Logprobs.Top(row, 5, Logprobs.Normaliser(row));
+            least = Math.Min(least, GC.GetAllocatedBytesForCurrentThread() - before);
+        }
+
+        Assert.InRange(least, 0, 10_000);
+    }
+
+    [Fact]
+    public void Top_NoneAskedFor_IsEmpty() => Assert.Empty(Logprobs.Top([1, 2], 0, 0));
 }

@@ -98,6 +98,68 @@ public sealed class SamplerTests
         }
     }
 
+    /// <summary>Equal logits, so that masses are exact and a bound can be met exactly.</summary>
+    [Theory]
+    [InlineData(0.125f, 1)]
+    [InlineData(0.25f, 2)]
+    [InlineData(0.250001f, 3)]
+    [InlineData(0.5f, 4)]
+    [InlineData(0.500001f, 5)]
+    [InlineData(1f, 8)]
+    public void Next_TopPIsMetExactly_KeepsNoTokenMore(float p, int kept)
+    {
+        Assert.Equal(Enumerable.Range(0, kept), Drawn(new float[8], new() { TopP = p }));
+
+        // Top-p shares out what top-k kept.
+        Assert.Equal(Enumerable.Range(0, kept), Drawn(new float[20], new() { TopP = p, TopK = 8 }));
+    }
+
+    [Fact]
+    public void Next_MinP_KeepsTokensAtTheBound()
+    {
+        float half = MathF.Log(0.5f);
+        float[] row = [half, 0, MathF.BitDecrement(half), half - 1, half, 0];
+        Assert.Equal([0, 1, 4, 5], Drawn(row, new() { MinP = 0.5f }));
+        Assert.Equal([1, 5], Drawn(row, new() { MinP = 1 }));
+    }
+
+    [Fact]
+    public void Next_MinPOneAndEqualLogitsFarApart_DrawsAllOfThem()
+    {
+        float[] row = new float[1500];
+        Array.Fill(row, -1f);
+        row[3] = row[700] = row[1499] = 2;
+        Assert.Equal([3, 700, 1499], Drawn(row, new() { MinP = 1 }));
+    }
+
+    [Fact]
+    public void Next_TopK_KeepsTheKLikeliest()
+    {
+        float[] row = [-1, 3, 2.5f, float.NegativeInfinity, 3, 2];
+        Assert.Equal([1], Drawn(row, new() { TopK = 1 }));
+        Assert.Equal([1, 4], Drawn(row, new() { TopK = 2 }));
+        Assert.Equal([1, 2, 4], Drawn(row, new() { TopK = 3 }));
+        Assert.Equal([0, 1, 2, 4, 5], Drawn(row, new() { TopK = 5, Temperature = 2 }));
+        Assert.Equal([0, 1, 2, 4, 5], Drawn(row, new() { TopK = 6, Temperature = 2 }));
+        Assert.Equal([0, 1, 2, 4, 5], Drawn(row, new() { TopK = 1000, Temperature = 2 }));
+    }
+
+    /// <summary>One penalty at a time, at temperature 0: which token is the largest tells what became of each logit.</summary>
+    [Fact]
+    public void Next_OnePenalty_ChangesGeneratedTokensOnly()
+    {
+        Assert.Equal(1, Greedy([2, 1.5f, 0], [0], new() { Temperature = 0, RepetitionPenalty = 1.5f }));
+        Assert.Equal(0, Greedy([2, 1.5f, 0], [0], new() { Temperature = 0, RepetitionPenalty = 1.25f }));
+        Assert.Equal(1, Greedy([-2, -2.5f], [0], new() { Temperature = 0, RepetitionPenalty = 1.5f }));
+        Assert.Equal(1, Greedy([2, 1.5f, 0], [0, 0, 0], new() { Temperature = 0, PresencePenalty = 0.75f }));
+        Assert.Equal(0, Greedy([2, 1.5f, 0], [0, 0, 0], new() { Temperature = 0, PresencePenalty = 0.25f }));
+        Assert.Equal(1, Greedy([2, 1.5f, 0], [0, 0, 0], new() { Temperature = 0, FrequencyPenalty = 0.25f }));
+        Assert.Equal(0, Greedy([2, 1.5f, 0], [0], new() { Temperature = 0, FrequencyPenalty = 0.25f }));
+        Assert.Equal(2, Greedy([2, 1.5f, 0], [2], new() { Temperature = 0, FrequencyPenalty = -2, PresencePenalty = -1 }));
+
+        static int Greedy(float[] row, int[] generated, SamplingOptions options) => Sampler.Next(row, generated, options, 0);
+    }
+
     [Theory]
     [InlineData(0, 1f, 0f)]
     [InlineData(6, 1f, 0f)]
@@ -138,6 +200,18 @@ public sealed class SamplerTests
         Assert.InRange(counts.Sum(c => Deviation(c, Draws / 4.0)), 0, 3 + (5 * Math.Sqrt(6)));
     }
 
+    [Theory]
+    [InlineData(0, 1f)]
+    [InlineData(0, 0.01f)]
+    [InlineData(20, 1f)]
+    [InlineData(20, 0.5f)]
+    public void Next_SecondCall_AllocatesNoRow(int topK, float topP)
+    {
+        float[] row = [.. Enumerable.Range(0, 50_000).Select(i => i % 97 / 10f)];
+        SamplingOptions options = new() { TopK = topK, TopP = topP, PresencePenalty = 1 };
+        Assert.InRange(Enumerable.Range(0, 5).Min(position => Allocated(() => Sampler.Next(row, [1, 2], options, position))), 0, 10_000);
+    }
+
     [Fact]
     public void Next_RowIsNotChanged()
     {
@@ -157,8 +231,20 @@ public sealed class SamplerTests
             EngineException e = Assert.Throws<EngineException>(
                 () => Sampler.Next([float.NegativeInfinity, logit], [], new() { Temperature = temperature }, 0));
             Assert.Equal(EngineError.ModelFailure, e.Error);
+            Assert.Contains($"the largest logit is {(float.IsNegativeInfinity(logit) ? float.NegativeInfinity : logit)} (token", e.Message, StringComparison.Ordinal);
         }
     }
+
+    private static long Allocated(Action action)
+    {
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        action();
+        return GC.GetAllocatedBytesForCurrentThread() - before;
+    }
+
+    /// <summary>The tokens that some of many draws gave.</summary>
+    private static IEnumerable<int> Drawn(float[] row, SamplingOptions options) =>
+        Enumerable.Range(0, 600).Select(position => Sampler.Next(row, [], options, position)).Distinct().Order();
 
     private static double Deviation(double observed, double expected) => (observed - expected) * (observed - expected) / expected;
 }
