@@ -21,7 +21,7 @@ internal sealed class Family : IDisposable
         ContextLength = model.ContextLength;
         EndOfTextIds = catalog.Ensemble.Info.EndOfTextIds;
         VocabularySize = model.VocabularySize;
-        Members = [.. model.Plan(FusionSettings.Default).Fusion.Streams.Select(stream => Path.Combine(folder, stream.Model.Info.Name)).Distinct()];
+        Members = [.. model.Plan(AskedFusion.Nothing).LoadPatches().Streams.Select(stream => Path.Combine(folder, stream.Model.Info.Name)).Distinct()];
     }
 
     public string Folder { get; }
@@ -56,7 +56,7 @@ internal sealed class Family : IDisposable
     /// <summary>A prompt of that length, for every stream; <paramref name="variant"/> makes it differ from others.</summary>
     public Prompt Prompt(ModelHost catalog, int length, int variant)
     {
-        return catalog.Get(Served).Plan(FusionSettings.Default).Render(Tokens(length, variant));
+        return catalog.Get(Served).Plan(AskedFusion.Nothing).Render(Tokens(length, variant));
     }
 
     public int[] Tokens(int length, int variant)

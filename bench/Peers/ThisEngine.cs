@@ -15,7 +15,7 @@ internal sealed class ThisEngine(string models, string served, SchedulerOptions 
     {
         using GenerationStream generation = Scheduler.Submit(new GenerationRequest
         {
-            Prompt = catalog.Get(served).Plan(FusionSettings.Default).Render(prompt),
+            Prompt = catalog.Get(served).Plan(AskedFusion.Nothing).Render(prompt),
             Sampling = new SamplingOptions { Temperature = 0 },
             MaxTokens = tokens,
             IgnoreEndOfText = true,

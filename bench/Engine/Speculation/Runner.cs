@@ -61,7 +61,7 @@ internal sealed class Runner(WidenedFamily family, float temperature, SchedulerO
     }
 
     public Prompt Prompt(Question question) =>
-        family.Catalog.Get(isPlain ? WidenedFamily.Plain : question.Served).Plan(FusionSettings.Default).Render(question.Messages) with { Tenant = "bench" };
+        family.Catalog.Get(isPlain ? WidenedFamily.Plain : question.Served).Plan(AskedFusion.Nothing).Render(question.Messages) with { Tenant = "bench" };
 
     public ValueTask DisposeAsync() => scheduler.DisposeAsync();
 

@@ -76,7 +76,7 @@ internal static class Undrafted
     /// <returns>Tokens per second while all streams decode: from when the last of them has its first token until the first of them ends.</returns>
     private static async Task<double> RateAsync(DecodeScheduler scheduler, WidenedFamily family, string served, int streams, float temperature)
     {
-        ServedPlan plan = family.Catalog.Get(served).Plan(FusionSettings.Default);
+        ServedPlan plan = family.Catalog.Get(served).Plan(AskedFusion.Nothing);
         long[][] times = await Task.WhenAll(Enumerable.Range(0, streams).Select(async i =>
         {
             List<long> own = [];

@@ -60,7 +60,7 @@ internal sealed class WidenedFamily : IDisposable
     }
 
     public OnnxLanguageModel Model(string served, StreamRole role) =>
-        (OnnxLanguageModel)Catalog.Get(served).Plan(FusionSettings.Default).Fusion.Streams.First(stream => stream.Role == role).Model;
+        (OnnxLanguageModel)Catalog.Get(served).Plan(AskedFusion.Nothing).LoadPatches().Streams.First(stream => stream.Role == role).Model;
 
     public void Dispose()
     {

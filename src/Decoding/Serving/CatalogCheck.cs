@@ -8,7 +8,8 @@ internal static partial class CatalogCheck
     /// <summary>Beyond this no method means anything, and sums of weighted logits would leave single precision.</summary>
     private const double MaxWeight = 1000;
 
-    private static readonly string[] ReservedNames = ["method", "alpha", "normalise", "amplification", "mode", "search", "floor", "trace", "size", "context", "amateur", "base"];
+    // The names of deltas and of the base in a trace, and of the fields that the header X-Fusion sets beside experts.
+    private static readonly string[] ReservedNames = [.. FusionTable.HeaderNames, "size", "context", "amateur", "base"];
 
     public static void Entries(EntrySource source, IReadOnlyList<ServedModelEntry> entries)
     {
@@ -65,7 +66,6 @@ internal static partial class CatalogCheck
 
     private static void Expert(ExpertEntry? expert, EntryLabel label, int index)
     {
-        // A request may set experts and the other fields of a fusion side by side, by name.
         if (expert?.Name is not { } name || !PlainName().IsMatch(name) || ReservedNames.Contains(name))
         {
             throw label.Wrong($"experts[{index}].name is '{expert?.Name}'; accepted are letters, digits, '.', '_', '-' and '/', and none of {string.Join(", ", ReservedNames)}.");

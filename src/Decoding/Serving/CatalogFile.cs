@@ -20,7 +20,7 @@ internal sealed record CatalogFile
     }
 }
 
-internal sealed record ServedModelEntry
+internal sealed record ServedModelEntry : FusionSettings
 {
     public string? Name { get; init; }
 
@@ -34,13 +34,8 @@ internal sealed record ServedModelEntry
     /// <summary>Added to the base's weights.</summary>
     public IReadOnlyList<PatchEntry>? Patches { get; init; }
 
-    /// <summary>Name of a <see cref="FusionMethod"/>; absent: none.</summary>
-    public string? Method { get; init; }
-
     /// <summary>What requests may choose from beside it; absent: nothing.</summary>
     public IReadOnlyList<string>? Methods { get; init; }
-
-    public double? Alpha { get; init; }
 
     public double[]? AlphaRange { get; init; }
 
@@ -49,22 +44,7 @@ internal sealed record ServedModelEntry
     /// <summary>Name of a model folder: the smaller model of contrastive decoding.</summary>
     public string? Amateur { get; init; }
 
-    public double? Amplification { get; init; }
-
     public double[]? AmplificationRange { get; init; }
-
-    public MaskSettings? Mask { get; init; }
-
-    public ScheduleSettings? Schedule { get; init; }
-
-    public string? Mode { get; init; }
-
-    public string? Search { get; init; }
-
-    public double? Floor { get; init; }
-
-    /// <summary>By role: base, expert, anti_expert (the amateur's too).</summary>
-    public IReadOnlyDictionary<string, PromptSettings>? Prompts { get; init; }
 }
 
 internal sealed record ExpertEntry

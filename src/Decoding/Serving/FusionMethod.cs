@@ -1,39 +1,57 @@
+using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Models;
 
 namespace ProxyTune.Decoding.Serving;
 
-/// <summary>A named way of choosing streams, weights and mask. All are one primitive; docs/decoding.md has their equations.</summary>
+/// <summary>A named way of choosing streams, weights and mask. All are one primitive; docs/decoding.md has their equations. A new method is one row here.</summary>
 /// <param name="Name">As in catalog.json and requests.</param>
-/// <param name="Members">What it is made of beside the base.</param>
+/// <param name="Members">What it needs beside the base.</param>
 /// <param name="DefaultAlpha">Its paper's strength; null where alpha has no meaning.</param>
-/// <param name="DefaultMask">Its paper's candidate mask.</param>
-public sealed record FusionMethod(string Name, MethodMembers Members, double? DefaultAlpha, MaskSettings DefaultMask)
+public sealed record FusionMethod(string Name, MethodMembers Members, double? DefaultAlpha = null)
 {
     /// <summary>The base alone.</summary>
-    public static FusionMethod None { get; } = new("none", MethodMembers.None, null, MaskSettings.None);
+    public static FusionMethod None { get; } = new("none", MethodMembers.None);
 
     /// <summary>s_M + a sum of w_i (s+_i - s-_i). Liu et al. 2024.</summary>
-    public static FusionMethod Proxy { get; } = new("proxy", MethodMembers.Pairs, 1, MaskSettings.None);
+    public static FusionMethod Proxy { get; } = new("proxy", MethodMembers.Pairs, 1);
 
     /// <summary>log p_M + b sum of l_i (log p+_i - log p-_i) + (g - 1)(log p_M - log p-), the l_i summing to 1. Mitchell et al. 2023.</summary>
-    public static FusionMethod Eft { get; } = new("eft", MethodMembers.Pairs, 1, MaskSettings.None);
+    public static FusionMethod Eft { get; } = new("eft", MethodMembers.Pairs, 1);
 
     /// <summary>Proxy-tuning with a weight per token that moves the base as far as tuning moved the expert. Fan et al. 2024.</summary>
-    public static FusionMethod Dynamic { get; } = new("dynamic", MethodMembers.Pairs, null, MaskSettings.None);
+    public static FusionMethod Dynamic { get; } = new("dynamic", MethodMembers.Pairs) { NeedsWholeRows = true, Rule = DynamicRule };
 
     /// <summary>As proxy, against an anti-expert that is tuned on what is unwanted. Liu et al. 2021.</summary>
-    public static FusionMethod Dexperts { get; } = new("dexperts", MethodMembers.Pairs, 2, new MaskSettings { Kind = MaskSettings.NucleusKind, P = 0.9 });
+    public static FusionMethod Dexperts { get; } = new("dexperts", MethodMembers.Pairs, 2) { DefaultMask = new() { Kind = MaskSettings.NucleusKind, P = 0.9 } };
 
     /// <summary>log p_M - c log p_amateur. Li et al. 2022.</summary>
-    public static FusionMethod Contrastive { get; } = new("contrastive", MethodMembers.Amateur, 1, new MaskSettings { Kind = MaskSettings.RatioKind, Ratio = 0.1 });
+    public static FusionMethod Contrastive { get; } = new("contrastive", MethodMembers.Amateur, 1) { DefaultMask = new() { Kind = MaskSettings.RatioKind, Ratio = 0.1 } };
 
     /// <summary>(1 + a) s(context, query) - a s(query), one model twice. Shi et al. 2023.</summary>
-    public static FusionMethod ContextAware { get; } = new("context_aware", MethodMembers.None, 0.5, MaskSettings.None);
+    public static FusionMethod ContextAware { get; } = new("context_aware", MethodMembers.BaseWithoutContext, 0.5) { NeedsWholeRows = true };
 
     /// <summary>log p_M + a sum of w_i r_i, r trained for it by the recipe prt. PRT, ICML 2025.</summary>
-    public static FusionMethod PortableReward { get; } = new("portable_reward", MethodMembers.Rewards, 1, MaskSettings.None);
+    public static FusionMethod PortableReward { get; } = new("portable_reward", MethodMembers.Rewards, 1);
 
-    /// <summary>Whose prompts can be set.</summary>
+    public static IReadOnlyList<FusionMethod> All { get; } = [None, Proxy, Eft, Dynamic, Dexperts, Contrastive, ContextAware, PortableReward];
+
+    public static string Names => string.Join(", ", All.Select(method => method.Name));
+
+    /// <summary>Its paper's candidate mask.</summary>
+    public MaskSettings DefaultMask { get; init; } = MaskSettings.None;
+
+    /// <summary>
+    /// Whether it cannot do with a base that names only its likeliest tokens: the weights of dynamic come from the whole distribution, and
+    /// context_aware divides by a distribution in which a missing token may be arbitrarily unlikely.
+    /// </summary>
+    internal bool NeedsWholeRows { get; init; }
+
+    /// <summary>Makes the rule that chooses the deltas' weights at each token; null leaves the weights as they are.</summary>
+    internal Func<ServedModel, SettledFusion, IFusionRule>? Rule { get; init; }
+
+    internal bool TakesExperts => Members is MethodMembers.Pairs or MethodMembers.Rewards;
+
+    /// <summary>The roles whose prompts a request can set.</summary>
     internal IEnumerable<StreamRole> Roles => Members switch
     {
         MethodMembers.Pairs => [StreamRole.Base, StreamRole.Expert, StreamRole.AntiExpert],
@@ -42,18 +60,24 @@ public sealed record FusionMethod(string Name, MethodMembers Members, double? De
         _ => [StreamRole.Base],
     };
 
-    public static IReadOnlyList<FusionMethod> All { get; } = [None, Proxy, Eft, Dynamic, Dexperts, Contrastive, ContextAware, PortableReward];
-
-    /// <summary>
-    /// Whether it cannot do with a base that names only its likeliest tokens: the weights of dynamic come from the whole distribution, and
-    /// context_aware divides by one, which a missing token may make as small as it likes.
-    /// </summary>
-    internal bool NeedsWholeRows => this == Dynamic || this == ContextAware;
-
     /// <summary>The method of that name, or null.</summary>
     public static FusionMethod? Find(string? name) => All.FirstOrDefault(method => method.Name == name);
 
-    public static string Names => string.Join(", ", All.Select(method => method.Name));
+    /// <summary>Members in words, for messages.</summary>
+    internal static string Needs(MethodMembers members) => members switch
+    {
+        MethodMembers.Pairs => "experts with anti-experts",
+        MethodMembers.Rewards => "experts without anti-experts",
+        _ => "an amateur",
+    };
+
+    private static DynamicFusion DynamicRule(ServedModel model, SettledFusion settled) => new(new DynamicOptions
+    {
+        Mode = settled.Values.Mode == FusionDefaults.SingleMode ? DynamicMode.Single : DynamicMode.Joint,
+        Search = settled.Values.Search == FusionDefaults.GridSearch ? DynamicSearch.Grid : DynamicSearch.ClosedForm,
+        Minimum = (float)settled.Values.Floor!.Value,
+        Maximum = (float)model.Defaults.Alpha.Maximum,
+    });
 }
 
 /// <summary>Which members a method needs beside the base.</summary>
@@ -69,4 +93,7 @@ public enum MethodMembers
 
     /// <summary>One smaller model.</summary>
     Amateur,
+
+    /// <summary>The base a second time. It reads the conversation without the context message.</summary>
+    BaseWithoutContext,
 }

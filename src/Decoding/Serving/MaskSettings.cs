@@ -3,7 +3,7 @@ using ProxyTune.Decoding.Fusion;
 
 namespace ProxyTune.Decoding.Serving;
 
-/// <summary>A candidate mask as it is written: a kind and that kind's one number.</summary>
+/// <summary>A candidate mask as requests and the catalogue write it: a kind and that kind's fields.</summary>
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
 public sealed record MaskSettings
 {
@@ -12,15 +12,15 @@ public sealed record MaskSettings
     internal const string NucleusKind = "nucleus";
     internal const string TopKKind = "top_k";
     internal const string DeltaKind = "delta";
-    internal const string OfBase = "base";
-    internal const string OfExpert = "expert";
+
+    private const string OfBase = "base", OfExpert = "expert", Share = "a number above 0, to 1";
 
     public static MaskSettings None { get; } = new() { Kind = NoneKind };
 
     /// <summary>none, ratio, nucleus, top_k, or delta (EFT's own).</summary>
     public string? Kind { get; init; }
 
-    /// <summary>ratio: the share of the base's largest probability that a candidate has at least. Above 0, to 1.</summary>
+    /// <summary>ratio: a candidate has at least this share of the base's largest probability. Above 0, to 1.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public double? Ratio { get; init; }
 
@@ -36,71 +36,43 @@ public sealed record MaskSettings
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public int? K { get; init; }
 
-    /// <summary>Refuses an unknown kind, a number that the kind does not take, and one out of range.</summary>
-    internal void Check(SettingsProblem problem, FusionMethod method)
+    /// <summary>The kinds. EFT's delta mask is not a mask of candidates, so its row has none.</summary>
+    internal static KindTable<MaskSettings, CandidateMask> Table { get; } = new(
+        "mask",
+        [
+            new("ratio", mask => mask.Ratio, Share, value => value is > 0.0 and <= 1.0),
+            new("p", mask => mask.P, Share, value => value is > 0.0 and <= 1.0),
+            new("k", mask => mask.K, "an integer of at least 1", value => value is >= 1),
+            new("of", mask => mask.Of, $"{OfBase} or {OfExpert}", value => value is OfBase or OfExpert),
+        ],
+        [
+            new(NoneKind, _ => CandidateMask.None, [], []),
+            new(RatioKind, mask => new(MaskKind.Ratio, mask.Ratio!.Value), ["ratio"], []),
+            new(NucleusKind, mask => new(MaskKind.Nucleus, mask.P!.Value, mask.Of == OfExpert ? MaskOrigin.Expert : MaskOrigin.Base), ["p"], ["of"]),
+            new(TopKKind, mask => new(MaskKind.TopK, mask.K!.Value), ["k"], []),
+            new(DeltaKind, _ => CandidateMask.None, ["p"], []),
+        ]);
+
+    internal bool IsDelta => Kind == DeltaKind;
+
+    internal void Check(SettingsProblem problem) => Table.Check(this, Kind, problem);
+
+    /// <summary>Refuses a mask that looks at members which the method does not have.</summary>
+    internal void CheckFits(SettingsProblem problem, FusionMethod method)
     {
-        switch (Kind)
-        {
-            case NoneKind:
-                break;
-            case RatioKind:
-                Share(Ratio, "ratio", problem);
-                break;
-            case NucleusKind or DeltaKind:
-                Share(P, "p", problem);
-                break;
-            case TopKKind when K is null or < 1:
-                throw problem.At("mask.k", K, "an integer of at least 1");
-            case TopKKind:
-                break;
-            default:
-                throw problem.At("mask.kind", Kind, $"{NoneKind}, {RatioKind}, {NucleusKind}, {TopKKind} or {DeltaKind}");
-        }
-
-        Foreign(Ratio, "ratio", Kind == RatioKind, problem);
-        Foreign(P, "p", Kind is NucleusKind or DeltaKind, problem);
-        Foreign(K, "k", Kind == TopKKind, problem);
-        Foreign(Of, "of", Kind == NucleusKind, problem);
-        if (Of is not (null or OfBase or OfExpert))
-        {
-            throw problem.At("mask.of", Of, $"{OfBase} or {OfExpert}");
-        }
-
-        if (Kind == DeltaKind && method != FusionMethod.Eft)
+        if (IsDelta && method != FusionMethod.Eft)
         {
             throw problem.At("mask.kind", Kind, $"another mask: '{DeltaKind}' belongs to method {FusionMethod.Eft.Name}, not to {method.Name}");
         }
 
-        if (Of == OfExpert && method.Members is not (MethodMembers.Pairs or MethodMembers.Rewards))
+        if (Of == OfExpert && !method.TakesExperts)
         {
             throw problem.At("mask.of", Of, $"{OfBase}: method {method.Name} has no expert");
         }
     }
 
-    /// <summary>The mask of candidates; EFT's delta mask is none.</summary>
-    internal CandidateMask ToCandidateMask() => Kind switch
-    {
-        RatioKind => new(MaskKind.Ratio, Ratio!.Value),
-        NucleusKind => new(MaskKind.Nucleus, P!.Value, Of == OfExpert ? MaskOrigin.Expert : MaskOrigin.Base),
-        TopKKind => new(MaskKind.TopK, K!.Value),
-        _ => CandidateMask.None,
-    };
+    /// <summary>The mask of candidates.</summary>
+    internal CandidateMask ToCandidateMask() => Table.Build(this, Kind);
 
-    internal DeltaMask? ToDeltaMask() => Kind == DeltaKind ? new(P!.Value) : null;
-
-    private static void Share(double? value, string name, SettingsProblem problem)
-    {
-        if (value is not (> 0 and <= 1))
-        {
-            throw problem.At($"mask.{name}", value, "a number above 0, to 1");
-        }
-    }
-
-    private void Foreign(object? value, string name, bool belongs, SettingsProblem problem)
-    {
-        if (value is not null && !belongs)
-        {
-            throw problem.At($"mask.{name}", value, $"nothing: mask '{Kind}' does not take it");
-        }
-    }
+    internal DeltaMask? ToDeltaMask() => IsDelta ? new(P!.Value) : null;
 }

@@ -4,7 +4,7 @@ using ProxyTune.Decoding.Models;
 namespace ProxyTune.Decoding.Serving;
 
 /// <summary>From settled settings to streams and deltas: the table of methods in docs/decoding.md, in code.</summary>
-internal sealed class PlanBuilder(ServedModel model, FusionMethod method, FusionSettings settled)
+internal sealed class PlanBuilder(ServedModel model, SettledFusion settled)
 {
     private const string Size = "size";
     private const string Context = "context";
@@ -13,10 +13,12 @@ internal sealed class PlanBuilder(ServedModel model, FusionMethod method, Fusion
     private readonly List<ServedStream> streams = [];
     private readonly List<FusionDelta> deltas = [];
 
+    private AskedFusion Values => settled.Values;
+
     public ServedPlan Build()
     {
         streams.Add(model.BaseStream);
-        switch (method.Members)
+        switch (settled.Method.Members)
         {
             case MethodMembers.Pairs or MethodMembers.Rewards:
                 Experts();
@@ -25,13 +27,9 @@ internal sealed class PlanBuilder(ServedModel model, FusionMethod method, Fusion
                 streams.Add(model.Amateur!);
                 Add(Amateur, plus: null, minus: 1, 1);
                 break;
-            default:
-                if (method == FusionMethod.ContextAware)
-                {
-                    streams.Add(model.BaseStream with { Role = StreamRole.BaseWithoutContext, Name = "base without context" });
-                    Add(Context, plus: 0, minus: 1, 1);
-                }
-
+            case MethodMembers.BaseWithoutContext:
+                streams.Add(model.BaseStream with { Role = StreamRole.BaseWithoutContext, Name = "base without context" });
+                Add(Context, plus: 0, minus: 1, 1);
                 break;
         }
 
@@ -39,20 +37,20 @@ internal sealed class PlanBuilder(ServedModel model, FusionMethod method, Fusion
         FusionPlan plan = new([.. streams.Select((stream, i) => new FusionStream(stream.Model, stream.Role, i == 0 ? 1 : 0, stream.Name))], model.VocabularySize)
         {
             Deltas = deltas,
-            Schedule = settled.Schedule!.ToSchedule(),
-            Rule = method == FusionMethod.Dynamic ? Dynamic() : null,
-            Mask = settled.Mask!.ToCandidateMask(),
+            Schedule = settled.Schedule.ToSchedule(),
+            Rule = settled.Method.Rule?.Invoke(model, settled),
+            Mask = settled.Mask.ToCandidateMask(),
             DeltaMask = hasExpert ? settled.Mask.ToDeltaMask() : null,
-            Trace = settled.Trace == true,
+            Trace = settled.Trace,
         };
         return new ServedPlan(model, settled, plan, streams);
     }
 
     private void Experts()
     {
-        // What has no weight is not even read, unless another knob needs the pair.
-        bool isOff = settled.Alpha == 0 && (settled.Amplification ?? 1) == 1;
-        ServedExpert[] taking = [.. model.Experts.Where(expert => !isOff && settled.Experts![expert.Name] != 0)];
+        // An expert without a weight is not run, unless the amplification needs its anti-expert.
+        bool isOff = Values.Alpha == 0 && (Values.Amplification ?? 1) == 1;
+        ServedExpert[] taking = [.. model.Experts.Where(expert => !isOff && Values.Experts![expert.Name] != 0)];
         foreach (ServedExpert expert in taking)
         {
             int plus = streams.Count;
@@ -62,33 +60,25 @@ internal sealed class PlanBuilder(ServedModel model, FusionMethod method, Fusion
                 streams.Add(anti);
             }
 
-            Add(expert.Name, plus, expert.Anti is null ? null : plus + 1, settled.Experts![expert.Name]);
+            Add(expert.Name, plus, expert.Anti is null ? null : plus + 1, Values.Experts![expert.Name]);
         }
 
-        if (settled.Mask!.ToDeltaMask() is not null && taking.Length > 1)
+        if (settled.Mask.ToDeltaMask() is not null && taking.Length > 1)
         {
             throw SettingsProblem.InRequest.At("mask.kind", settled.Mask.Kind, $"another mask: this one looks at one expert's nucleus, and {taking.Length} experts have a weight");
         }
 
-        if (settled.Amplification is { } amplification and not 1 && taking.Length > 0)
+        if (Values.Amplification is { } amplification and not 1 && taking.Length > 0)
         {
             if (taking.Select(expert => expert.Anti!.Model).Distinct().Count() > 1)
             {
                 throw SettingsProblem.InRequest.At("amplification", amplification, "1 where experts have different anti-experts: it amplifies the base's difference from one");
             }
 
-            // Not a matter of how strong the experts are, so alpha does not scale it.
+            // It does not depend on how strong the experts are, so alpha does not scale it.
             deltas.Add(new(Size, 0, 2, (float)(amplification - 1)));
         }
     }
 
-    private void Add(string name, int? plus, int? minus, double weight) => deltas.Add(new(name, plus, minus, (float)((settled.Alpha ?? 1) * weight)));
-
-    private DynamicFusion Dynamic() => new(new DynamicOptions
-    {
-        Mode = settled.Mode == FusionDefaults.SingleMode ? DynamicMode.Single : DynamicMode.Joint,
-        Search = settled.Search == FusionDefaults.GridSearch ? DynamicSearch.Grid : DynamicSearch.ClosedForm,
-        Minimum = (float)settled.Floor!.Value,
-        Maximum = (float)model.Defaults.Alpha.Maximum,
-    });
+    private void Add(string name, int? plus, int? minus, double weight) => deltas.Add(new(name, plus, minus, (float)((Values.Alpha ?? 1) * weight)));
 }

@@ -3,7 +3,7 @@ using ProxyTune.Decoding.Fusion;
 
 namespace ProxyTune.Decoding.Serving;
 
-/// <summary>How the strength moves along the answer, as it is written.</summary>
+/// <summary>How the strength changes along the answer, as requests and the catalogue write it.</summary>
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
 public sealed record ScheduleSettings
 {
@@ -30,7 +30,21 @@ public sealed record ScheduleSettings
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public double? Threshold { get; init; }
 
-    /// <summary>The smallest share of the strength that it will ask for.</summary>
+    internal static KindTable<ScheduleSettings, AlphaSchedule> Table { get; } = new(
+        "schedule",
+        [
+            new("tokens", schedule => schedule.Tokens, $"an integer from 1 to {MaxTokens}", value => value is >= 1 and <= MaxTokens),
+            new("from", schedule => schedule.From, "a number from 0 to 1", value => value is >= 0.0 and <= 1.0),
+            new("threshold", schedule => schedule.Threshold, "a number above 0, to 1", value => value is > 0.0 and <= 1.0),
+        ],
+        [
+            new(ConstantKind, _ => AlphaSchedule.Constant, [], []),
+            new(WarmUpKind, schedule => new(ScheduleKind.WarmUp, schedule.Tokens!.Value), ["tokens"], []),
+            new(LinearKind, schedule => new(ScheduleKind.Linear, schedule.Tokens!.Value, (float)(schedule.From ?? 0)), ["tokens"], ["from"]),
+            new(GatedKind, schedule => new(ScheduleKind.Gated, Threshold: (float)(schedule.Threshold ?? 0.9)), [], ["threshold"]),
+        ]);
+
+    /// <summary>The smallest share of the strength along an answer.</summary>
     internal double Lowest => Kind switch
     {
         WarmUpKind or GatedKind => 0,
@@ -38,46 +52,7 @@ public sealed record ScheduleSettings
         _ => 1,
     };
 
-    internal void Check(SettingsProblem problem)
-    {
-        if (Kind is not (ConstantKind or WarmUpKind or LinearKind or GatedKind))
-        {
-            throw problem.At("schedule.kind", Kind, $"{ConstantKind}, {WarmUpKind}, {LinearKind} or {GatedKind}");
-        }
+    internal void Check(SettingsProblem problem) => Table.Check(this, Kind, problem);
 
-        if (Kind is WarmUpKind or LinearKind && Tokens is not (>= 1 and <= MaxTokens))
-        {
-            throw problem.At("schedule.tokens", Tokens, $"an integer from 1 to {MaxTokens}");
-        }
-
-        if (From is not (null or (>= 0 and <= 1)))
-        {
-            throw problem.At("schedule.from", From, "a number from 0 to 1");
-        }
-
-        if (Threshold is not (null or (> 0 and <= 1)))
-        {
-            throw problem.At("schedule.threshold", Threshold, "a number above 0, to 1");
-        }
-
-        Foreign(Tokens, "tokens", Kind is WarmUpKind or LinearKind, problem);
-        Foreign(From, "from", Kind == LinearKind, problem);
-        Foreign(Threshold, "threshold", Kind == GatedKind, problem);
-    }
-
-    internal AlphaSchedule ToSchedule() => Kind switch
-    {
-        WarmUpKind => new(ScheduleKind.WarmUp, Tokens!.Value),
-        LinearKind => new(ScheduleKind.Linear, Tokens!.Value, (float)(From ?? 0)),
-        GatedKind => new(ScheduleKind.Gated, Threshold: (float)(Threshold ?? 0.9)),
-        _ => AlphaSchedule.Constant,
-    };
-
-    private void Foreign(object? value, string name, bool belongs, SettingsProblem problem)
-    {
-        if (value is not null && !belongs)
-        {
-            throw problem.At($"schedule.{name}", value, $"nothing: schedule '{Kind}' does not take it");
-        }
-    }
+    internal AlphaSchedule ToSchedule() => Table.Build(this, Kind);
 }

@@ -74,11 +74,7 @@ public sealed class ServedModel
     /// <summary>What one request fuses.</summary>
     /// <param name="role">Operators may use negative weights and methods that are not offered to clients.</param>
     /// <exception cref="EngineException">UnknownExpert, InvalidValue or OperatorOnly, naming the field (<c>fusion.alpha</c>, <c>fusion.experts.NAME</c>), the value and what would be accepted.</exception>
-    public ServedPlan Plan(FusionSettings asked, CallerRole role = CallerRole.Client)
-    {
-        (FusionMethod method, FusionSettings settled) = new SettingsResolver(this, role).Settle(asked);
-        return new PlanBuilder(this, method, settled).Build();
-    }
+    public ServedPlan Plan(AskedFusion asked, CallerRole role = CallerRole.Client) => new PlanBuilder(this, SettledFusion.Of(this, asked, role)).Build();
 
     /// <summary>Whether the members that a method needs are there.</summary>
     internal bool Has(MethodMembers members) => members switch

@@ -44,26 +44,25 @@ internal sealed class ServedModelBuilder(string modelsFolder, LoadedModels membe
     {
         FusionMethod own = Method(entry.Method ?? FusionMethod.None.Name, "method");
         FusionMethod[] offered = [.. (entry.Methods ?? []).Select(name => Method(name, "methods")).Prepend(own).Distinct()];
-        SettingsProblem problem = label.Problem;
-        entry.Mask?.Check(problem, own);
-        entry.Schedule?.Check(problem);
+        foreach (FusionField field in FusionTable.Fields)
+        {
+            if (field.Get(entry) is { } value)
+            {
+                field.Check(value, label.Problem);
+            }
+        }
+
         BoundedWeight alpha = Alpha(entry, own, label);
         return new FusionDefaults(
             own,
             offered,
+            entry,
             alpha,
             CatalogCheck.Weight(label, "amplification", entry.Amplification, entry.AmplificationRange, FusionDefaults.UsualAmplification, FusionDefaults.UsualAmplification, FusionDefaults.UsualMaxAmplification),
-            entry.Mask,
-            entry.Schedule ?? ScheduleSettings.Constant,
-            OneOf(entry.Mode, "mode", FusionDefaults.JointMode, FusionDefaults.SingleMode),
-            OneOf(entry.Search, "search", FusionDefaults.ClosedFormSearch, FusionDefaults.GridSearch),
             CatalogCheck.Weight(label, "floor", entry.Floor, null, 0, 0, Math.Max(0, alpha.Maximum)));
 
         FusionMethod Method(string? name, string field) =>
             FusionMethod.Find(name) ?? throw label.Wrong($"{field} has '{name}'; accepted are {FusionMethod.Names}.");
-
-        string OneOf(string? given, string field, string usual, string other) =>
-            given is null ? usual : given == usual || given == other ? given : throw label.Wrong($"{field} is '{given}'; accepted are {usual} and {other}.");
     }
 
     private static BoundedWeight Alpha(ServedModelEntry entry, FusionMethod own, EntryLabel label)
@@ -84,23 +83,23 @@ internal sealed class ServedModelBuilder(string modelsFolder, LoadedModels membe
         {
             if (!model.Has(method.Members))
             {
-                throw label.Wrong($"method '{method.Name}' needs {SettingsResolver.Needs(method.Members)}.");
+                throw label.Wrong($"method '{method.Name}' needs {FusionMethod.Needs(method.Members)}.");
             }
 
             if (model.IsRemote && method.NeedsWholeRows)
             {
-                throw label.Wrong($"method '{method.Name}' {SettingsResolver.NeedsWholeRows}.");
+                throw label.Wrong($"method '{method.Name}' {FusionSettling.NeedsWholeRows}.");
             }
         }
 
-        if (model.Defaults.Method.Members == MethodMembers.None && model.Defaults.Methods.All(method => method.Members == MethodMembers.None) && model.Experts.Count > 0)
+        if (model.Defaults.Methods.All(method => method.Members is MethodMembers.None or MethodMembers.BaseWithoutContext) && model.Experts.Count > 0)
         {
             throw label.Wrong($"method '{model.Defaults.Method.Name}' takes no experts, and methods offers none that does.");
         }
 
         try
         {
-            model.Plan(FusionSettings.Default);
+            model.Plan(AskedFusion.Nothing);
         }
         catch (EngineException error)
         {
@@ -111,26 +110,24 @@ internal sealed class ServedModelBuilder(string modelsFolder, LoadedModels membe
     /// <summary>What no method of the entry would ever read is a mistake.</summary>
     private static void CheckUse(ServedModelEntry entry, FusionDefaults defaults, EntryLabel label)
     {
-        if (entry.Floor is not null && !defaults.Methods.Contains(FusionMethod.Dynamic))
-        {
-            throw label.Wrong(FormattableString.Invariant($"floor is {entry.Floor}; accepted only where method or methods has '{FusionMethod.Dynamic.Name}'."));
-        }
-
-        if (entry.Amplification is not null && !defaults.Methods.Contains(FusionMethod.Eft))
-        {
-            throw label.Wrong(FormattableString.Invariant($"amplification is {entry.Amplification}; accepted only where method or methods has '{FusionMethod.Eft.Name}'."));
-        }
-
         if (defaults.Method == FusionMethod.Dynamic && entry.Experts?.FirstOrDefault(expert => expert.Weight is not (null or 0 or 1)) is { } weighed)
         {
             throw label.Wrong(FormattableString.Invariant($"expert '{weighed.Name}' has weight {weighed.Weight}; method '{FusionMethod.Dynamic.Name}' solves for weights, and takes 1 or 0 for who takes part."));
+        }
+
+        foreach (FusionField field in FusionTable.Fields.Where(field => !defaults.Methods.Any(field.IsTakenBy)))
+        {
+            if (field.Get(entry) is { } value)
+            {
+                throw label.Problem.At(field.Name, value, $"nothing: of the methods {string.Join(", ", defaults.Methods.Select(method => method.Name))} none takes it, only '{string.Join("', '", FusionMethod.All.Where(field.IsTakenBy).Select(method => method.Name))}'");
+            }
         }
     }
 
     /// <summary>An answer that fills the context must fit, and all its sequences, or it would wait for ever.</summary>
     private void CheckMemory(ServedModel model, EntryLabel label)
     {
-        ServedStream[] streams = [.. model.Plan(FusionSettings.Default).Streams.DistinctBy(stream => (stream.Model, stream.Patch?.Hash))];
+        ServedStream[] streams = [.. model.Plan(AskedFusion.Nothing).Streams.DistinctBy(stream => (stream.Model, stream.Patch?.Hash))];
         if (streams.CountBy(stream => stream.Model).MaxBy(count => count.Value) is var most && most.Value > members.Options.MaxSequences)
         {
             throw label.Wrong($"an answer needs {most.Value} sequences of '{most.Key.Info.Name}', and {nameof(EngineOptions.MaxSequences)} is {members.Options.MaxSequences}; it must be at least {most.Value}.");

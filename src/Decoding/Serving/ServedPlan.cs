@@ -17,21 +17,21 @@ public sealed class ServedPlan
     private FusionPlan? patched;
 
     /// <param name="streams">Of the plan, which has no patches yet.</param>
-    internal ServedPlan(ServedModel model, FusionSettings settled, FusionPlan unpatched, IReadOnlyList<ServedStream> streams)
+    internal ServedPlan(ServedModel model, SettledFusion settled, FusionPlan unpatched, IReadOnlyList<ServedStream> streams)
     {
         this.model = model;
         this.unpatched = unpatched;
-        readers = [.. streams.Select(stream => stream.ReaderFor(settled.Prompts))];
+        readers = [.. streams.Select(stream => stream.ReaderFor(settled.Values.Prompts))];
         Settled = settled;
         Streams = streams;
     }
 
-    /// <summary>The settings with everything filled in. Sent again, they give the same plan.</summary>
-    public FusionSettings Settled { get; }
+    /// <summary>The fusion that applies.</summary>
+    public SettledFusion Settled { get; }
 
-    /// <summary>With the streams' patches, which are read now if they are not in memory, and stay there for as long as the plan is kept.</summary>
+    /// <summary>What the engine runs. Reads the streams' patches that are not in memory, and keeps them there for as long as this plan is kept.</summary>
     /// <exception cref="EngineException">InvalidModelFolder: a patch is broken, or not what it was.</exception>
-    public FusionPlan Fusion => patched ??= unpatched with
+    public FusionPlan LoadPatches() => patched ??= unpatched with
     {
         Streams = [.. unpatched.Streams.Zip(Streams, (stream, served) => stream with { Patch = served.Patch?.Load() })],
     };
@@ -61,14 +61,14 @@ public sealed class ServedPlan
     {
         RefuseWithoutConversation();
         Check(tokens.Span);
-        return new Prompt(Fusion, [.. readers.Select(_ => tokens)]);
+        return new Prompt(LoadPatches(), [.. readers.Select(_ => tokens)]);
     }
 
     private bool IsContextAware => Streams.Any(stream => stream.Role == StreamRole.BaseWithoutContext);
 
     private Prompt Render(Func<PromptReader, StreamRole, int[]> read)
     {
-        return new(Fusion, [.. readers.Zip(Fusion.Streams, (reader, stream) => Checked(read(reader, stream.Role)))]);
+        return new(LoadPatches(), [.. readers.Zip(Streams, (reader, stream) => Checked(read(reader, stream.Role)))]);
 
         ReadOnlyMemory<int> Checked(int[] tokens)
         {
@@ -98,7 +98,7 @@ public sealed class ServedPlan
                 "fusion.method");
         }
 
-        if (Settled.Prompts is not null)
+        if (Settled.Values.Prompts is not null)
         {
             throw new EngineException(EngineError.InvalidValue, "fusion.prompts is given; it applies to messages and not to a prompt, which is read as it is.", "fusion.prompts");
         }

@@ -60,7 +60,7 @@ internal abstract record RequestFields
     public string? CacheSalt { get; init; }
 
     /// <summary>Wins over the model name's suffix, which wins over the header X-Fusion.</summary>
-    public FusionSettings? Fusion { get; init; }
+    public AskedFusion? Fusion { get; init; }
 }
 
 internal sealed record StreamOptions(bool? IncludeUsage);

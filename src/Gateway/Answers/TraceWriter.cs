@@ -9,7 +9,7 @@ internal static class TraceWriter
 {
     /// <summary>Null where there is nothing to tell, or nobody asked.</summary>
     public static FusionTrace? Write(ModelCall call, IReadOnlyList<AnswerToken> tokens, TraceSummary? summary) =>
-        !call.Plan.Fusion.Trace || (tokens.Count == 0 && summary is null) ? null : new FusionTrace
+        !call.Plan.Settled.Trace || (tokens.Count == 0 && summary is null) ? null : new FusionTrace
         {
             Tokens = tokens.Count > 0 ? [.. tokens.Select(token => Token(call.Model.Tokenizer, token.Token))] : null,
             Summary = summary,

@@ -13,7 +13,7 @@ internal sealed record ChatCompletion(
     public string Object { get; } = "chat.completion";
 
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
-    public FusionSettings? Fusion { get; init; }
+    public AskedFusion? Fusion { get; init; }
 }
 
 internal sealed record ChatChoice(int Index, AnswerMessage Message, ChatLogprobs? Logprobs, string FinishReason)
@@ -40,7 +40,7 @@ internal sealed record ChatCompletionChunk(
 
     /// <summary>In a choice's first chunk, the one with the role.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
-    public FusionSettings? Fusion { get; init; }
+    public AskedFusion? Fusion { get; init; }
 }
 
 internal sealed record ChunkChoice(int Index, ChunkDelta Delta, ChatLogprobs? Logprobs, string? FinishReason)

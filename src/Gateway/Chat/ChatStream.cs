@@ -18,7 +18,7 @@ internal sealed class ChatStream(ModelCall call, AnswerSet answers, bool logprob
             [.. whole.Select(answer => Choice(answer))],
             answers.Usage)
         {
-            Fusion = call.Applied,
+            Fusion = call.Applied?.Values,
         };
     }
 
@@ -28,7 +28,7 @@ internal sealed class ChatStream(ModelCall call, AnswerSet answers, bool logprob
         {
             ChunkDelta role = new() { Role = "assistant", Content = "" };
             await stream.SendAsync(
-                Chunk([new ChunkChoice(answer.Index, role, null, null)]) with { Fusion = call.Applied }, ChatWire.Json.ChatCompletionChunk);
+                Chunk([new ChunkChoice(answer.Index, role, null, null)]) with { Fusion = call.Applied?.Values }, ChatWire.Json.ChatCompletionChunk);
         }
 
         await foreach ((Answer answer, AnswerDelta delta) in answers.ReadAsync(cancellation))

@@ -15,7 +15,7 @@ internal sealed record Completion(
     public Usage? Usage { get; init; }
 
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
-    public FusionSettings? Fusion { get; init; }
+    public AskedFusion? Fusion { get; init; }
 }
 
 internal sealed record CompletionChoice(int Index, string Text, CompletionLogprobs? Logprobs, string? FinishReason)

@@ -31,5 +31,5 @@ internal sealed class CompletionStream(ModelCall call, AnswerSet answers, Func<i
         new(index, text, nameOf is null ? null : LogprobWriter.Completion(nameOf, tokens), finish) { FusionTrace = TraceWriter.Write(call, tokens, trace) };
 
     private Completion Event(IReadOnlyList<CompletionChoice> choices) =>
-        new(id, call.Created, call.Model.Name, call.Model.Fingerprint, choices) { Fusion = call.Applied };
+        new(id, call.Created, call.Model.Name, call.Model.Fingerprint, choices) { Fusion = call.Applied?.Values };
 }

@@ -1,11 +1,22 @@
 using Microsoft.AspNetCore.OpenApi;
+using ProxyTune.Decoding.Serving;
 
 namespace ProxyTune.Gateway.Hosting;
 
 /// <summary>What /openapi/v1.json says beyond the endpoints themselves.</summary>
 internal static class OpenApiDocument
 {
-    public static void Configure(OpenApiOptions options) =>
+    public static void Configure(OpenApiOptions options)
+    {
+        options.AddSchemaTransformer((schema, context, _) =>
+        {
+            foreach (FusionField field in context.JsonTypeInfo.Type == typeof(AskedFusion) ? FusionTable.Fields : [])
+            {
+                schema.Properties![field.Name].Description = field.Describe();
+            }
+
+            return Task.CompletedTask;
+        });
         options.AddDocumentTransformer((document, _, _) =>
         {
             document.Info.Title = "ProxyTune";
@@ -14,4 +25,5 @@ internal static class OpenApiDocument
             document.Servers?.Clear();
             return Task.CompletedTask;
         });
+    }
 }

@@ -25,7 +25,7 @@ internal sealed record ModelObject(string Id, long Created, string Description, 
 /// <param name="Methods">What a request may choose from.</param>
 /// <param name="Defaults">What holds where a request says nothing.</param>
 internal sealed record FusionLimits(
-    string Method, IReadOnlyList<string> Methods, WeightLimit Alpha, WeightLimit Amplification, IReadOnlyDictionary<string, WeightLimit> Experts, FusionSettings Defaults);
+    string Method, IReadOnlyList<string> Methods, WeightLimit Alpha, WeightLimit Amplification, IReadOnlyDictionary<string, WeightLimit> Experts, AskedFusion Defaults);
 
 internal sealed record WeightLimit(double Default, double Minimum, double Maximum);
 

@@ -32,7 +32,7 @@ internal static class ModelsEndpoint
                 Limit(model.Defaults.Alpha),
                 Limit(model.Defaults.Amplification),
                 model.Experts.ToDictionary(expert => expert.Name, expert => Limit(expert.Weight)),
-                model.Plan(FusionSettings.Default).Settled),
+                model.Plan(AskedFusion.Nothing).Settled.Values),
         };
 
     private static WeightLimit Limit(BoundedWeight weight) => new(weight.Default, weight.Minimum, weight.Maximum);

@@ -2,6 +2,7 @@ using System.ComponentModel;
 using System.ComponentModel.DataAnnotations;
 using System.Reflection;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 
 namespace ProxyTune.Gateway.Requests;
 
@@ -10,7 +11,8 @@ internal static class AcceptedValues
 {
     private const BindingFlags OfInstances = BindingFlags.Public | BindingFlags.Instance;
 
-    public static IEnumerable<PropertyInfo> Fields(Type type) => type.GetProperties(OfInstances);
+    /// <summary>In the order in which JSON has them.</summary>
+    public static IEnumerable<PropertyInfo> Fields(Type type) => type.GetProperties(OfInstances).OrderBy(field => field.GetCustomAttribute<JsonPropertyOrderAttribute>()?.Order ?? 0);
 
     public static string NameOf(PropertyInfo field) => JsonNamingPolicy.SnakeCaseLower.ConvertName(field.Name);
 

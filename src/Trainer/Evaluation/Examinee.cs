@@ -25,7 +25,7 @@ internal sealed class Examinee : IAsyncDisposable
     /// <summary>Answers, greedy unless a temperature says otherwise.</summary>
     /// <param name="served">Name of a served model.</param>
     /// <param name="fusion">What to change of its fusion; negative weights are allowed.</param>
-    public async Task<IReadOnlyList<Answer>> AnswerAsync(IEnumerable<Example> questions, string served, FusionSettings? fusion = null, float temperature = 0)
+    public async Task<IReadOnlyList<Answer>> AnswerAsync(IEnumerable<Example> questions, string served, AskedFusion? fusion = null, float temperature = 0)
     {
         Tokenizer tokenizer = host.Get(served).Tokenizer;
         return
@@ -36,12 +36,12 @@ internal sealed class Examinee : IAsyncDisposable
     }
 
     /// <summary>Natural logarithm of the fused probability of each expected answer's first token.</summary>
-    public async Task<double[]> LogprobsAsync(IEnumerable<Example> questions, string served, FusionSettings? fusion = null)
+    public async Task<double[]> LogprobsAsync(IEnumerable<Example> questions, string served, AskedFusion? fusion = null)
     {
         ServedModel model = host.Get(served);
         GenerationStream[] running = questions.Select(question => scheduler.Submit(new GenerationRequest
         {
-            Prompt = model.Plan(fusion ?? FusionSettings.Default, CallerRole.Operator).Render(question.Messages),
+            Prompt = model.Plan(fusion ?? AskedFusion.Nothing, CallerRole.Operator).Render(question.Messages),
 
             // The bias makes the token the one that is drawn; log-probabilities are those before it.
             Sampling = new SamplingOptions { Temperature = 0, LogitBias = new Dictionary<int, float> { [model.Tokenizer.Encode(question.Answer)[0]] = 100 } },
@@ -52,13 +52,13 @@ internal sealed class Examinee : IAsyncDisposable
     }
 
     /// <summary>Answers token by token, see <see cref="AnswerAsync"/>.</summary>
-    public async Task<IReadOnlyList<IReadOnlyList<GeneratedToken>>> GenerateAsync(IEnumerable<Example> questions, string served, FusionSettings? fusion = null, float temperature = 0)
+    public async Task<IReadOnlyList<IReadOnlyList<GeneratedToken>>> GenerateAsync(IEnumerable<Example> questions, string served, AskedFusion? fusion = null, float temperature = 0)
     {
         ServedModel model = host.Get(served);
         GenerationStream[] running = questions.Select((question, i) =>
         {
             // A plan for each: rules may keep memory of their own.
-            ServedPlan plan = model.Plan(fusion ?? FusionSettings.Default, CallerRole.Operator);
+            ServedPlan plan = model.Plan(fusion ?? AskedFusion.Nothing, CallerRole.Operator);
             return scheduler.Submit(new GenerationRequest
             {
                 Prompt = plan.Render(question.Messages),

@@ -52,7 +52,7 @@ internal static class Evaluate
 
     private static async Task<IReadOnlyList<Answer>> AnswersAsync(EvaluateSettings settings, IReadOnlyList<Example> questions, CancellationToken cancellation)
     {
-        FusionSettings? fusion = Parse(settings.Fusion);
+        AskedFusion? fusion = Parse(settings.Fusion);
         if (settings.Url is { } text)
         {
             return await new RemoteExaminee(Address(text), Environment.GetEnvironmentVariable(KeyVariable)).AnswerAsync(questions, settings.Served, settings.Fusion, cancellation);
@@ -66,15 +66,15 @@ internal static class Evaluate
         ? url
         : throw new TrainingException($"--url is '{text}'; accepted is where an API begins, such as http://127.0.0.1:5000/v1.");
 
-    private static FusionSettings? Parse(string? fusion)
+    private static AskedFusion? Parse(string? fusion)
     {
         try
         {
-            return fusion is null ? null : JsonSerializer.Deserialize<FusionSettings>(fusion, Json);
+            return fusion is null ? null : JsonSerializer.Deserialize<AskedFusion>(fusion, Json);
         }
         catch (JsonException error)
         {
-            throw new TrainingException($"--fusion is '{fusion}': {JsonProblem.Reason(error, Encoding.UTF8.GetBytes(fusion!), Json.GetTypeInfo(typeof(FusionSettings)))}", error);
+            throw new TrainingException($"--fusion is '{fusion}': {JsonProblem.Reason(error, Encoding.UTF8.GetBytes(fusion!), Json.GetTypeInfo(typeof(AskedFusion)))}", error);
         }
     }
 }

@@ -35,16 +35,15 @@ internal sealed class ExampleFamily : IDisposable
 
     public static ReadOnlyMemory<int> PromptOf(StreamRole role) => role == StreamRole.BaseWithoutContext ? WithoutContext : WithContext;
 
-    public FusionPlan Plan(FusionSettings settings)
+    public FusionPlan Plan(AskedFusion settings)
     {
         bool isReward = settings.Method == FusionMethod.PortableReward.Name;
         ServedExpert[] experts = isReward ? [Expert("reward", null)] : [Expert("formal", "small"), Expert("brief", "small"), Expert("kind", "rude")];
         BoundedWeight usual = new(1, 0, 2);
         FusionMethod method = FusionMethod.Find(settings.Method)!;
-        FusionDefaults defaults = new(
-            method, [method], usual with { Default = method.DefaultAlpha ?? 1 }, usual, null, ScheduleSettings.Constant, FusionDefaults.JointMode, FusionDefaults.ClosedFormSearch, usual with { Default = 0 });
+        FusionDefaults defaults = new(method, [method], AskedFusion.Nothing, usual with { Default = method.DefaultAlpha ?? 1 }, usual, usual with { Default = 0 });
         ServedModel served = new("examples", "", Stream("base", StreamRole.Base), experts, Stream("small", StreamRole.AntiExpert), defaults);
-        return served.Plan(settings with { Trace = true }).Fusion;
+        return served.Plan(settings with { Trace = true }).LoadPatches();
     }
 
     public void Dispose()

@@ -33,7 +33,7 @@ public sealed partial class WorkedExamplesTests : IDisposable
     public void Example_Recomputed_IsAsWritten(string settings)
     {
         Match example = Example().Matches(Document).Single(e => e.Groups["settings"].Value == settings);
-        FusionPlan plan = family.Plan(JsonSerializer.Deserialize<FusionSettings>(settings, Json)!);
+        FusionPlan plan = family.Plan(JsonSerializer.Deserialize<AskedFusion>(settings, Json)!);
         using Sequence sequence = family.Ensemble.Start(new(plan, [.. plan.Streams.Select(stream => ExampleFamily.PromptOf(stream.Role))]));
         float[] row = Models.Rows.Forward(family.Ensemble, new Segment(sequence, default))[0];
         TokenTrace trace = sequence.Explain(0, 1, row, Array.IndexOf(row, row.Max()))!;
@@ -54,7 +54,7 @@ public sealed partial class WorkedExamplesTests : IDisposable
     [Fact]
     public void Examples_AllAreRead_AndEveryMethodHasOne()
     {
-        FusionSettings[] read = [.. Read().Select(settings => JsonSerializer.Deserialize<FusionSettings>(settings, Json)!)];
+        AskedFusion[] read = [.. Read().Select(settings => JsonSerializer.Deserialize<AskedFusion>(settings, Json)!)];
         Assert.Equal(Document.Split("```json").Length - 1, read.Length);
         Assert.Equal(FusionMethod.All.Select(method => method.Name).Order(), read.Select(settings => settings.Method!).Distinct().Order());
     }
@@ -85,6 +85,30 @@ public sealed partial class WorkedExamplesTests : IDisposable
             AlphaSchedule schedule = JsonSerializer.Deserialize<ScheduleSettings>(line.Groups[1].Value, Json)!.ToSchedule();
             double[] written = Numbers(line.Groups[2].Value);
             Equal(written, written.Select((_, position) => schedule.Factor(position)));
+        }
+    }
+
+    [Fact]
+    public void FieldTable_EachRow_IsTheEngines()
+    {
+        IEnumerable<string> rows = FusionTable.Fields.Select(field => $"| `{field.Name}` | {field.Accepts} | {field.Default} | {field.Methods} | {field.Meaning} |");
+
+        Assert.Contains($"| field | accepts | default | methods | meaning |\n|---|---|---|---|---|\n{string.Join('\n', rows)}\n\n", Document, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void KindTables_EachRow_NamesTheKindAndItsFields()
+    {
+        IEnumerable<(string Name, string[] Fields)> kinds =
+        [
+            .. MaskSettings.Table.Kinds.Select(kind => (kind.Name, (string[])[.. kind.Required, .. kind.Optional])),
+            .. ScheduleSettings.Table.Kinds.Select(kind => (kind.Name, (string[])[.. kind.Required, .. kind.Optional])),
+        ];
+        foreach ((string name, string[] fields) in kinds)
+        {
+            Match line = Regex.Match(Document[Document.IndexOf("## Masks", StringComparison.Ordinal)..], $@"^\| `{name}` \|.*\|(?<fields>[^|]*)\|$", RegexOptions.Multiline);
+            Assert.True(line.Success, name);
+            Assert.Equal(fields, Regex.Matches(line.Groups["fields"].Value, "`(\\w+)`(?=,|;|:| )").Select(field => field.Groups[1].Value).Where(field => field is not ("base" or "expert")));
         }
     }
 

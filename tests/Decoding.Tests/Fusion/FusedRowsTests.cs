@@ -35,7 +35,7 @@ public sealed class FusedRowsTests : IDisposable
     [Fact]
     public void Explain_AfterRewind_IsWhatItWas()
     {
-        foreach (FusionSettings method in FusionCases.Methods)
+        foreach (AskedFusion method in FusionCases.Methods)
         {
             Live live = Start(family.Pairs, method with { Schedule = FusionCases.Schedules[2], Mask = MaskSettings.None });
             string[] first = Traces(live, [31, 32, 33]);
@@ -57,11 +57,11 @@ public sealed class FusedRowsTests : IDisposable
     [Fact]
     public void Forward_FirstRowsNotAskedFor_GivesTheSameLaterOnes()
     {
-        foreach (FusionSettings method in FusionCases.Methods)
+        foreach (AskedFusion method in FusionCases.Methods)
         {
             foreach (ScheduleSettings schedule in FusionCases.Schedules)
             {
-                FusionSettings settings = method with { Schedule = schedule, Mask = MaskSettings.None };
+                AskedFusion settings = method with { Schedule = schedule, Mask = MaskSettings.None };
                 Live whole = Start(family.Pairs, settings), late = Start(family.Pairs, settings);
                 float[][] rows = Rows.Forward(
                     family.Ensemble, new Segment(whole.Sequence, new[] { 21, 22, 23 }, 4), new Segment(late.Sequence, new[] { 21, 22, 23 }, 1));
@@ -74,17 +74,17 @@ public sealed class FusedRowsTests : IDisposable
 
     private static Dictionary<string, float> Empty { get; } = [];
 
-    private IEnumerable<(ServedModel Served, FusionSettings Settings)> Cases(string mask) =>
-        from served in new (ServedModel Model, IReadOnlyList<FusionSettings> Methods)[] { (family.Pairs, FusionCases.Methods), (family.Rewards, FusionCases.Rewards), (family.DownScaling, FusionCases.DownScaling) }
+    private IEnumerable<(ServedModel Served, AskedFusion Settings)> Cases(string mask) =>
+        from served in new (ServedModel Model, IReadOnlyList<AskedFusion> Methods)[] { (family.Pairs, FusionCases.Methods), (family.Rewards, FusionCases.Rewards), (family.DownScaling, FusionCases.DownScaling) }
         from method in served.Methods
         from schedule in FusionCases.Schedules
         where FusionCases.Fits(method, FusionCases.Masks[mask])
         select (served.Model, method with { Mask = FusionCases.Masks[mask], Schedule = schedule });
 
-    private Live Start(ServedModel served, FusionSettings settings)
+    private Live Start(ServedModel served, AskedFusion settings)
     {
         ServedPlan plan = served.Plan(settings with { Trace = true }, CallerRole.Operator);
-        return new(served, plan.Settled, family.Ensemble.Start(FakeFamily.PromptOf(plan.Fusion)), []);
+        return new(served, plan.Settled.Values, family.Ensemble.Start(FakeFamily.PromptOf(plan.LoadPatches())), []);
     }
 
     private void Step(Live[] all, int[] tokens, int rows, string mask)
@@ -123,5 +123,5 @@ public sealed class FusedRowsTests : IDisposable
             : sequence.Running.Deltas.Zip(sequence.WeighingAt(position)!.Factors).ToDictionary(pair => pair.First.Name, pair => (double)pair.Second);
     }
 
-    private sealed record Live(ServedModel Served, FusionSettings Settled, Sequence Sequence, List<int> Answer);
+    private sealed record Live(ServedModel Served, AskedFusion Settled, Sequence Sequence, List<int> Answer);
 }

@@ -29,12 +29,12 @@ public sealed class FusionIdentitiesTests : IDisposable
     public void ExpertIsAntiExpert_Amplified_IsAmplifiedTheSame()
     {
         ServedModel served = family.Served("large", [family.Expert("small", "small")]);
-        FusionSettings amplified = With("eft", 1, "small") with { Amplification = 1.5 };
+        AskedFusion amplified = With("eft", 1, "small") with { Amplification = 1.5 };
         double[][] actual = Distributions(served, amplified), masked = Distributions(served, amplified with { Mask = FusionCases.Masks["delta"] });
         for (int i = 0; i < actual.Length; i++)
         {
             OracleRows rows = RowsAfter(served, i);
-            FusionSettings settled = served.Plan(amplified, CallerRole.Operator).Settled;
+            AskedFusion settled = served.Plan(amplified, CallerRole.Operator).Settled.Values;
             Close(FusionOracle.Token(settled, rows, i).Row, actual[i]);
             Close(FusionOracle.Token(settled with { Mask = FusionCases.Masks["delta"] }, rows, i).Row, masked[i]);
         }
@@ -43,12 +43,12 @@ public sealed class FusionIdentitiesTests : IDisposable
     [Fact]
     public void StrengthZero_AnyMethod_IsTheBase()
     {
-        FusionSettings[] off =
+        AskedFusion[] off =
         [
             With("proxy", 0, "one"), With("proxy", 1, "one") with { Experts = Weights(("one", 0)) }, With("eft", 0, "one"), With("dexperts", 0, "one"),
             new() { Method = "contrastive", Alpha = 0 }, new() { Method = "context_aware", Alpha = 0 },
         ];
-        foreach (FusionSettings settings in off)
+        foreach (AskedFusion settings in off)
         {
             Same(Base(family.Pairs), Distributions(family.Pairs, settings));
         }
@@ -100,7 +100,7 @@ public sealed class FusionIdentitiesTests : IDisposable
                 row[i] = (float)logprobs[i];
             }
         });
-        foreach (FusionSettings method in FusionCases.Methods)
+        foreach (AskedFusion method in FusionCases.Methods)
         {
             foreach (MaskSettings mask in FusionCases.Masks.Values.Where(mask => FusionCases.Fits(method, mask)))
             {
@@ -130,10 +130,10 @@ public sealed class FusionIdentitiesTests : IDisposable
     private double[][] Base(ServedModel served) => Distributions(served, new() { Method = "none" });
 
     /// <summary>Log-probabilities at several positions, all streams having read the same.</summary>
-    private double[][] Distributions(ServedModel served, FusionSettings settings, FakeFamily? of = null)
+    private double[][] Distributions(ServedModel served, AskedFusion settings, FakeFamily? of = null)
     {
-        FusionSettings unmasked = settings with { Mask = settings.Mask ?? MaskSettings.None };
-        FusionPlan plan = served.Plan(unmasked, CallerRole.Operator).Fusion;
+        AskedFusion unmasked = settings with { Mask = settings.Mask ?? MaskSettings.None };
+        FusionPlan plan = served.Plan(unmasked, CallerRole.Operator).LoadPatches();
         FusedModel ensemble = (of ?? family).Ensemble;
         using Sequence sequence = ensemble.Start(new(plan, [.. plan.Streams.Select(_ => (ReadOnlyMemory<int>)Text)]));
         float[][] rows = Rows.Forward(ensemble, new Segment(sequence, Answer, Answer.Length + 1));
@@ -144,7 +144,7 @@ public sealed class FusionIdentitiesTests : IDisposable
 
     private static OracleRows RowsAfter(ServedModel served, int position) => FakeFamily.RowsAfter(served, Answer[..position], _ => Text);
 
-    private static FusionSettings With(string method, double alpha, string expert) => new() { Method = method, Alpha = alpha, Experts = Weights((expert, 1)) };
+    private static AskedFusion With(string method, double alpha, string expert) => new() { Method = method, Alpha = alpha, Experts = Weights((expert, 1)) };
 
     private static Dictionary<string, double> Weights(params (string Name, double Weight)[] weights) => weights.ToDictionary(w => w.Name, w => w.Weight);
 

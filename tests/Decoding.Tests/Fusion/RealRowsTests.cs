@@ -65,7 +65,7 @@ public sealed class RealRowsTests : IDisposable
     public void Forward_EveryMethodAndMask_GivesTheEquationsRows()
     {
         int turn = 0;
-        foreach ((string served, FusionSettings method) in FusionCases.Methods.Select(m => ("pairs", m))
+        foreach ((string served, AskedFusion method) in FusionCases.Methods.Select(m => ("pairs", m))
             .Concat(FusionCases.Rewards.Select(m => ("rewards", m))).Concat(FusionCases.DownScaling.Select(m => ("down", m))))
         {
             foreach ((string mask, MaskSettings settings) in FusionCases.Masks.Where(m => FusionCases.Fits(method, m.Value)))
@@ -83,15 +83,15 @@ public sealed class RealRowsTests : IDisposable
         float[][] fused = Rows.Forward(catalog.Ensemble, new Segment(sequence, answer, Answered + 1));
         for (int position = 0; position < fused.Length; position++)
         {
-            OracleRows rows = RowsOf(sequence, plan.Settled, position);
-            OracleToken expected = FusionOracle.Token(plan.Settled, rows, position, Factors(sequence, position));
+            OracleRows rows = RowsOf(sequence, plan.Settled.Values, position);
+            OracleToken expected = FusionOracle.Token(plan.Settled.Values, rows, position, Factors(sequence, position));
             OracleAssert.Row(expected.Row, fused[position], $"{what}, token {position}");
             int token = Distribution.Likeliest(expected.Row);
             OracleAssert.Trace(expected, rows, sequence.Explain(position, fused.Length, fused[position], token)!, token, $"{what}, token {position}");
         }
     }
 
-    private static OracleRows RowsOf(FusedSequence sequence, FusionSettings settled, int position)
+    private static OracleRows RowsOf(FusedSequence sequence, AskedFusion settled, int position)
     {
         Dictionary<string, double[]> rows = [];
         foreach ((PlannedStream planned, FusedStream stream) in sequence.Running.Streams.Zip(sequence.Streams))

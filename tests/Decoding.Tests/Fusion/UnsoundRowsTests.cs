@@ -19,9 +19,9 @@ public sealed class UnsoundRowsTests : IDisposable
     public void Forward_AnyMethodMaskAndSchedule_NamesTheMember(float logit)
     {
         using FakeFamily broken = new();
-        foreach ((ServedModel served, FusionSettings settings) in Cases(broken))
+        foreach ((ServedModel served, AskedFusion settings) in Cases(broken))
         {
-            FusionPlan plan = served.Plan(settings, CallerRole.Operator).Fusion;
+            FusionPlan plan = served.Plan(settings, CallerRole.Operator).LoadPatches();
             foreach (string member in Running(broken, plan))
             {
                 // At a token that no mask keeps; at the first position, where a warm-up weighs all experts 0, and where a gate may be shut.
@@ -42,7 +42,7 @@ public sealed class UnsoundRowsTests : IDisposable
     public void Forward_UnsoundBeyondTheSharedVocabulary_IsCutOff()
     {
         using FakeFamily broken = new() { Edit = (_, row) => row[^1] = float.NaN };
-        FusionPlan plan = broken.Pairs.Plan(FusionCases.Methods[2], CallerRole.Operator).Fusion;
+        FusionPlan plan = broken.Pairs.Plan(FusionCases.Methods[2], CallerRole.Operator).LoadPatches();
         using Sequence sequence = broken.Ensemble.Start(FakeFamily.PromptOf(plan));
         Rows.Forward(broken.Ensemble, new Segment(sequence, default));
         Assert.Null(sequence.Fault);
@@ -53,9 +53,9 @@ public sealed class UnsoundRowsTests : IDisposable
     public void Forward_EveryMemberBans_BansWithoutNaN()
     {
         using FakeFamily banning = new() { Edit = (name, row) => row[^(name.Length + 60)..].Fill(float.NegativeInfinity) };
-        foreach ((ServedModel served, FusionSettings settings) in Cases(banning))
+        foreach ((ServedModel served, AskedFusion settings) in Cases(banning))
         {
-            using Sequence sequence = banning.Ensemble.Start(FakeFamily.PromptOf(served.Plan(settings, CallerRole.Operator).Fusion));
+            using Sequence sequence = banning.Ensemble.Start(FakeFamily.PromptOf(served.Plan(settings, CallerRole.Operator).LoadPatches()));
             float[][] rows = Rows.Forward(banning.Ensemble, new Segment(sequence, new[] { 21, 22, 23 }, 4));
             Assert.Null(sequence.Fault);
             Assert.All(rows, row => Assert.DoesNotContain(row, s => float.IsNaN(s) || float.IsPositiveInfinity(s)));
@@ -64,8 +64,8 @@ public sealed class UnsoundRowsTests : IDisposable
         }
     }
 
-    private static IEnumerable<(ServedModel Served, FusionSettings Settings)> Cases(FakeFamily family) =>
-        from served in new (ServedModel Model, IReadOnlyList<FusionSettings> Methods)[] { (family.Pairs, FusionCases.Methods), (family.Rewards, FusionCases.Rewards) }
+    private static IEnumerable<(ServedModel Served, AskedFusion Settings)> Cases(FakeFamily family) =>
+        from served in new (ServedModel Model, IReadOnlyList<AskedFusion> Methods)[] { (family.Pairs, FusionCases.Methods), (family.Rewards, FusionCases.Rewards) }
         from method in served.Methods
         from mask in FusionCases.Masks.Values
         from schedule in FusionCases.Schedules.Where(schedule => schedule.Kind != "linear")

@@ -69,8 +69,8 @@ public sealed class HotServingTests : IAsyncLifetime, IDisposable
 
         int[] answer = await AnswerAsync("both");
         Assert.Equal(await AnswerAsync("both"), answer);
-        Assert.Equal(await MergedAsync(("one", 0.7), ("two", -0.4)), await AnswerAsync("both", new FusionSettings { Alpha = 0 }));
-        Assert.NotEqual(await AnswerAsync("both", new FusionSettings { Alpha = 0 }), answer);
+        Assert.Equal(await MergedAsync(("one", 0.7), ("two", -0.4)), await AnswerAsync("both", new AskedFusion { Alpha = 0 }));
+        Assert.NotEqual(await AnswerAsync("both", new AskedFusion { Alpha = 0 }), answer);
     }
 
     [Fact]
@@ -223,7 +223,7 @@ public sealed class HotServingTests : IAsyncLifetime, IDisposable
         EngineException error = await Assert.ThrowsAsync<EngineException>(async () =>
         {
             await hot.ServeAsync(Entry(name));
-            _ = catalog.Get(name).Plan(FusionSettings.Default).Fusion;
+            _ = catalog.Get(name).Plan(AskedFusion.Nothing).LoadPatches();
         });
 
         Assert.True(error.Message.Contains(message, StringComparison.Ordinal), $"{what}: {error.Message}");
@@ -235,7 +235,7 @@ public sealed class HotServingTests : IAsyncLifetime, IDisposable
     private async Task<WeakReference> ServeAndRetireAsync()
     {
         await ServeAsync("alice", seed: 1);
-        WeakReference patch = new(catalog.Get("alice").Plan(FusionSettings.Default).Fusion.Streams[0].Patch);
+        WeakReference patch = new(catalog.Get("alice").Plan(AskedFusion.Nothing).LoadPatches().Streams[0].Patch);
         await AnswerAsync("alice");
         await (await hot.RetireAsync("alice", () => { })).WaitAsync(TimeSpan.FromSeconds(10));
         return patch;
@@ -259,9 +259,9 @@ public sealed class HotServingTests : IAsyncLifetime, IDisposable
         uploads.AddPatch(name, folder, $"sha of {name}");
     }
 
-    private Task<int[]> AnswerAsync(string name, FusionSettings? fusion = null, int tokens = Tokens) => AnswerAsync(scheduler, catalog, name, fusion, tokens);
+    private Task<int[]> AnswerAsync(string name, AskedFusion? fusion = null, int tokens = Tokens) => AnswerAsync(scheduler, catalog, name, fusion, tokens);
 
-    private static async Task<int[]> AnswerAsync(DecodeScheduler scheduler, ModelHost catalog, string name, FusionSettings? fusion = null, int tokens = Tokens)
+    private static async Task<int[]> AnswerAsync(DecodeScheduler scheduler, ModelHost catalog, string name, AskedFusion? fusion = null, int tokens = Tokens)
     {
         List<GeneratedToken> all = await ReadAsync(Submit(scheduler, catalog, name, tokens, fusion));
         return [.. all.Select(token => token.Id)];
@@ -269,12 +269,12 @@ public sealed class HotServingTests : IAsyncLifetime, IDisposable
 
     private GenerationStream Submit(string name, int tokens) => Submit(scheduler, catalog, name, tokens);
 
-    private static GenerationStream Submit(DecodeScheduler scheduler, ModelHost catalog, string name, int tokens, FusionSettings? fusion = null) =>
+    private static GenerationStream Submit(DecodeScheduler scheduler, ModelHost catalog, string name, int tokens, AskedFusion? fusion = null) =>
         scheduler.Submit(Request(catalog, name, tokens, fusion));
 
-    private static GenerationRequest Request(ModelHost catalog, string name, int tokens, FusionSettings? fusion) => new()
+    private static GenerationRequest Request(ModelHost catalog, string name, int tokens, AskedFusion? fusion) => new()
     {
-        Prompt = catalog.Get(name).Plan(fusion ?? FusionSettings.Default).Render(new int[] { 5, 9, 17 }),
+        Prompt = catalog.Get(name).Plan(fusion ?? AskedFusion.Nothing).Render(new int[] { 5, 9, 17 }),
         Sampling = new SamplingOptions { Temperature = 0 },
         MaxTokens = tokens,
         IgnoreEndOfText = true,

@@ -58,7 +58,7 @@ public sealed class PatchedExpertTests : IDisposable
 
         using ModelHost catalog = ModelHost.Load(family.Folder, new EngineOptions());
 
-        FusionStream[] experts = [.. new[] { "mixed", "reversed", "other" }.Select(name => catalog.Get(name).Plan(FusionSettings.Default).Fusion.Streams[1])];
+        FusionStream[] experts = [.. new[] { "mixed", "reversed", "other" }.Select(name => catalog.Get(name).Plan(AskedFusion.Nothing).LoadPatches().Streams[1])];
         Assert.Single(experts.Select(expert => expert.Model).Distinct());
         Assert.Same(experts[0].Patch, experts[1].Patch);
         Assert.NotEqual(experts[0].Patch!.Hash, experts[2].Patch!.Hash);
@@ -90,7 +90,7 @@ public sealed class PatchedExpertTests : IDisposable
 
         using ModelHost catalog = ModelHost.Load(family.Folder, new EngineOptions());
 
-        FusionStream[] experts = [.. new[] { "mixed", "again" }.Select(name => catalog.Get(name).Plan(FusionSettings.Default).Fusion.Streams[1])];
+        FusionStream[] experts = [.. new[] { "mixed", "again" }.Select(name => catalog.Get(name).Plan(AskedFusion.Nothing).LoadPatches().Streams[1])];
         Assert.Same(experts[0].Model, experts[1].Model);
         Assert.Equal(("small + 1 one", null), (experts[0].Model.Info.Name, experts[0].Patch));
     }

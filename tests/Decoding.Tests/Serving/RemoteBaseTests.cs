@@ -58,7 +58,7 @@ public sealed class RemoteBaseTests
         using TinyFamily family = Family(Entry(""));
         using ModelHost catalog = ModelHost.Load(family.Folder, new EngineOptions());
         ServedModel model = catalog.Get("far");
-        RemoteLanguageModel remote = Assert.IsType<RemoteLanguageModel>(model.Plan(FusionSettings.Default).Fusion.Streams[0].Model);
+        RemoteLanguageModel remote = Assert.IsType<RemoteLanguageModel>(model.Plan(AskedFusion.Nothing).LoadPatches().Streams[0].Model);
 
         Assert.True(model.IsRemote);
         Assert.Equal(("m@host:8000", TinyFamily.ContextLength, 261), (remote.Info.Name, remote.Info.ContextLength, remote.Info.VocabularySize));
@@ -78,7 +78,7 @@ public sealed class RemoteBaseTests
              "breaker": {"failure_ratio": 0.9, "attempts": 4, "window_seconds": 20, "open_seconds": 3}, "body": {"ignore_eos": true} }
             """);
         using ModelHost catalog = ModelHost.Load(family.Folder, new EngineOptions());
-        RemoteLanguageModel remote = Assert.IsType<RemoteLanguageModel>(catalog.Get("far").Plan(FusionSettings.Default).Fusion.Streams[0].Model);
+        RemoteLanguageModel remote = Assert.IsType<RemoteLanguageModel>(catalog.Get("far").Plan(AskedFusion.Nothing).LoadPatches().Streams[0].Model);
         RemoteOptions options = remote.Options;
 
         Assert.Equal("https://host/api/v1/completions", options.Endpoint.AbsoluteUri);
@@ -99,7 +99,7 @@ public sealed class RemoteBaseTests
 
         Assert.Same(Base("far"), Base("farther"));
 
-        ILanguageModel Base(string name) => catalog.Get(name).Plan(FusionSettings.Default).Fusion.Streams[0].Model;
+        ILanguageModel Base(string name) => catalog.Get(name).Plan(AskedFusion.Nothing).LoadPatches().Streams[0].Model;
     }
 
     [Fact]
@@ -114,7 +114,7 @@ public sealed class RemoteBaseTests
         Assert.Equal("fusion.mask.kind", Refused(new() { Mask = new() { Kind = "delta", P = 0.9 } }));
         model.Plan(new() { Mask = new() { Kind = "nucleus", P = 0.9 } });
 
-        string? Refused(FusionSettings asked)
+        string? Refused(AskedFusion asked)
         {
             EngineException error = Assert.Throws<EngineException>(() => model.Plan(asked, CallerRole.Operator));
             Assert.Equal(EngineError.InvalidValue, error.Error);

@@ -23,7 +23,7 @@ public sealed class ServedModelTests : IDisposable
     public void Plan_AlphaAndWeight_GivesBaseAndOpposedPair(double? alpha, double? weight, float expected)
     {
         using ModelHost catalog = ModelHost.Load(family.Folder, new EngineOptions());
-        FusionPlan plan = catalog.Get(TinyFamily.Fused).Plan(Settings(alpha, weight), CallerRole.Operator).Fusion;
+        FusionPlan plan = catalog.Get(TinyFamily.Fused).Plan(Settings(alpha, weight), CallerRole.Operator).LoadPatches();
 
         Assert.Equal(
             [(TinyFamily.Base, StreamRole.Base, 1f), (TinyFamily.Expert, StreamRole.Expert, 0), (TinyFamily.AntiExpert, StreamRole.AntiExpert, 0)],
@@ -36,8 +36,8 @@ public sealed class ServedModelTests : IDisposable
     {
         using ModelHost catalog = ModelHost.Load(family.Folder, new EngineOptions());
 
-        Assert.Single(catalog.Get(TinyFamily.Fused).Plan(Settings(0, null)).Fusion.Streams);
-        Assert.Single(catalog.Get(TinyFamily.Fused).Plan(Settings(null, 0)).Fusion.Streams);
+        Assert.Single(catalog.Get(TinyFamily.Fused).Plan(Settings(0, null)).LoadPatches().Streams);
+        Assert.Single(catalog.Get(TinyFamily.Fused).Plan(Settings(null, 0)).LoadPatches().Streams);
     }
 
     [Fact]
@@ -45,12 +45,12 @@ public sealed class ServedModelTests : IDisposable
     {
         using ModelHost catalog = ModelHost.Load(family.Folder, new EngineOptions());
         ServedModel model = catalog.Get(TinyFamily.Fused);
-        FusionSettings settled = model.Plan(Settings(0.25, null)).Settled;
+        AskedFusion settled = model.Plan(Settings(0.25, null)).Settled.Values;
 
         Assert.Equal(0.25, settled.Alpha);
         Assert.Equal(1, settled.Experts!["qa"]);
-        Assert.Equal(settled with { Experts = null }, model.Plan(settled).Settled with { Experts = null });
-        Assert.Equal(model.Plan(settled).Fusion.Deltas, model.Plan(Settings(0.25, null)).Fusion.Deltas);
+        Assert.Equal(settled with { Experts = null }, model.Plan(settled).Settled.Values with { Experts = null });
+        Assert.Equal(model.Plan(settled).LoadPatches().Deltas, model.Plan(Settings(0.25, null)).LoadPatches().Deltas);
     }
 
     [Fact]
@@ -63,7 +63,7 @@ public sealed class ServedModelTests : IDisposable
         using ModelHost catalog = ModelHost.Load(family.Folder, new EngineOptions());
         ServedModel model = catalog.Get(TinyFamily.Fused);
 
-        Prompt prompt = model.Plan(FusionSettings.Default).Render(Question);
+        Prompt prompt = model.Plan(AskedFusion.Nothing).Render(Question);
 
         Assert.Equal(model.Tokenizer.Encode("Where?\nWho?"), prompt.Streams[0].ToArray());
         Assert.Equal(model.Tokenizer.Encode("Q: Who?\nA:"), prompt.Streams[1].ToArray());
@@ -81,7 +81,7 @@ public sealed class ServedModelTests : IDisposable
         using ModelHost catalog = ModelHost.Load(family.Folder, new EngineOptions());
         ServedModel model = catalog.Get(TinyFamily.Plain);
 
-        Assert.Equal(model.Tokenizer.Encode("Where?\nWho?"), model.Plan(FusionSettings.Default).Render(Question).Streams[0].ToArray());
+        Assert.Equal(model.Tokenizer.Encode("Where?\nWho?"), model.Plan(AskedFusion.Nothing).Render(Question).Streams[0].ToArray());
     }
 
     [Fact]
@@ -91,7 +91,7 @@ public sealed class ServedModelTests : IDisposable
         using ModelHost catalog = ModelHost.Load(family.Folder, new EngineOptions());
 
         Assert.Equal(TinyTokenizer.Size, catalog.Get(TinyFamily.Fused).VocabularySize);
-        Assert.Equal(TinyTokenizer.Size, catalog.Get(TinyFamily.Plain).Plan(FusionSettings.Default).Fusion.VocabularySize);
+        Assert.Equal(TinyTokenizer.Size, catalog.Get(TinyFamily.Plain).Plan(AskedFusion.Nothing).LoadPatches().VocabularySize);
     }
 
     [Fact]
@@ -102,7 +102,7 @@ public sealed class ServedModelTests : IDisposable
         family.WriteCatalog(new { served_models = new[] { TinyFamily.PlainEntry() } });
         using ModelHost catalog = ModelHost.Load(family.Folder, new EngineOptions());
         ServedModel model = catalog.Get(TinyFamily.Plain);
-        ServedPlan plan = model.Plan(FusionSettings.Default);
+        ServedPlan plan = model.Plan(AskedFusion.Nothing);
 
         Assert.Equal(1, plan.Render("a").TokenCount);
         foreach (Action render in new Action[] { () => plan.Render("aa"), () => plan.Render([new ChatMessage("user", "aa")]) })
@@ -113,7 +113,7 @@ public sealed class ServedModelTests : IDisposable
         }
     }
 
-    private static FusionSettings Settings(double? alpha, double? weight) => new()
+    private static AskedFusion Settings(double? alpha, double? weight) => new()
     {
         Alpha = alpha,
         Experts = weight is { } value ? new Dictionary<string, double> { ["qa"] = value } : null,

@@ -90,7 +90,7 @@ public sealed class RemoteDemoTests : IAsyncLifetime
     }
 
     private static Sequence Start(ModelHost catalog, string model) => catalog.Ensemble.Start(
-        catalog.Get(model).Plan(new FusionSettings { Trace = true }).Render([new ChatMessage("user", "What is the hobby of Hazel Horn?")]));
+        catalog.Get(model).Plan(new AskedFusion { Trace = true }).Render([new ChatMessage("user", "What is the hobby of Hazel Horn?")]));
 
     private static double Distance(float[] first, float[] second) => Probabilities(first).Zip(Probabilities(second), (p, q) => Math.Abs(p - q)).Sum() / 2;
 

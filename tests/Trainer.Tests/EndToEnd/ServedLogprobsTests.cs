@@ -100,7 +100,7 @@ public sealed class ServedLogprobsTests : IAsyncLifetime, IDisposable
             fusion = JsonDocument.Parse(fusion).RootElement,
         });
         JsonElement[] tokens = response.GetProperty("choices")[0].GetProperty("logprobs").GetProperty("content").EnumerateArray().ToArray();
-        FusionSettings settled = response.GetProperty("fusion").Deserialize<FusionSettings>(Json)!;
+        AskedFusion settled = response.GetProperty("fusion").Deserialize<AskedFusion>(Json)!;
         int[] answer = [.. tokens.Select(Id)];
         Assert.InRange(answer.Length, 4, 20);
 
@@ -115,7 +115,7 @@ public sealed class ServedLogprobsTests : IAsyncLifetime, IDisposable
         }
     }
 
-    private OracleRows[] Rows(FusionSettings settled, ChatMessage[] messages, ChatMessage[]? withoutContext, int[] answer)
+    private OracleRows[] Rows(AskedFusion settled, ChatMessage[] messages, ChatMessage[]? withoutContext, int[] answer)
     {
         int width = tokenizer.VocabularySize;
         (double[][]? large, double[][]? small) = (Of(Base, messages), Of(Small, messages));

@@ -202,7 +202,7 @@ public sealed class ExpertRegistry : IDisposable
             }
 
             // So that what is wrong with a patch shows now, and the first request does not wait for it.
-            _ = model.Plan(FusionSettings.Default).Fusion;
+            _ = model.Plan(AskedFusion.Nothing).LoadPatches();
             Keep(new ServedRecord(id, entry, DateTimeOffset.UtcNow, weights, ungated) { Previous = replaced });
         });
     }

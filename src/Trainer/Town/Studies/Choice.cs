@@ -14,9 +14,9 @@ internal static class Choice
     /// <summary>Least weights of dynamic fusion: from what an expert was tuned for to the paper's none.</summary>
     public static readonly double[] Floors = [1, 0.8, 0.5, 0];
 
-    public static FusionSettings Constant(double alpha) => new() { Method = FusionMethod.Proxy.Name, Alpha = alpha };
+    public static AskedFusion Constant(double alpha) => new() { Method = FusionMethod.Proxy.Name, Alpha = alpha };
 
-    public static FusionSettings Dynamic(double floor, string mode = FusionDefaults.SingleMode) => new() { Method = FusionMethod.Dynamic.Name, Mode = mode, Floor = floor };
+    public static AskedFusion Dynamic(double floor, string mode = FusionDefaults.SingleMode) => new() { Method = FusionMethod.Dynamic.Name, Mode = mode, Floor = floor };
 
     public static async Task<double> BestAsync(IEnumerable<double> values, Func<double, Task<double>> score)
     {

@@ -22,15 +22,15 @@ internal static class ContextTask
     {
         Example[] questions = [.. TownData.Examples("town:tale/test").Take(most)];
         Example[] alone = [.. questions.Select(question => question with { Messages = [.. question.Messages.Where(message => message.Name != ServedPlan.ContextName)] })];
-        List<ContextRow> rows = new() { await RowAsync(null, alone, new FusionSettings { Method = FusionMethod.None.Name }) };
+        List<ContextRow> rows = new() { await RowAsync(null, alone, new AskedFusion { Method = FusionMethod.None.Name }) };
         foreach (double alpha in Alphas)
         {
-            rows.Add(await RowAsync(alpha, questions, new FusionSettings { Alpha = alpha }));
+            rows.Add(await RowAsync(alpha, questions, new AskedFusion { Alpha = alpha }));
         }
 
         return new(questions.Length, [.. rows]);
 
-        async Task<ContextRow> RowAsync(double? alpha, Example[] some, FusionSettings fusion) => new(
+        async Task<ContextRow> RowAsync(double? alpha, Example[] some, AskedFusion fusion) => new(
             alpha,
             Score.Of(some, [.. (await examinee.AnswerAsync(some, FamilyCatalog.Tales, fusion)).Select(FirstLine)]).Share,
             (await examinee.LogprobsAsync(some, FamilyCatalog.Tales, fusion)).Average());

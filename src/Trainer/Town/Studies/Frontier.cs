@@ -25,7 +25,7 @@ internal sealed class Frontier(Examinee examinee, int most)
             (List<double>? first, List<double>? second) = (new List<double>(), new List<double>());
             foreach (int seed in Enumerable.Range(1, FamilyPlan.Seeds))
             {
-                FusionSettings fusion = new()
+                AskedFusion fusion = new()
                 {
                     Method = FusionMethod.Eft.Name,
                     Experts = new Dictionary<string, double> { [FamilyPlan.Opposed[0]] = weight, [FamilyPlan.Opposed[1]] = 1 - weight },

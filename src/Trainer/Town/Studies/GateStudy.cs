@@ -19,7 +19,7 @@ internal static class GateStudy
     {
         Example[] questions = [.. TownData.Examples($"town:{behaviour}/test").Take(most)];
         string served = FamilyCatalog.Single(behaviour, "cpt", 1);
-        FusionSettings fusion = new() { Schedule = new ScheduleSettings { Kind = "gated" }, Trace = true };
+        AskedFusion fusion = new() { Schedule = new ScheduleSettings { Kind = "gated" }, Trace = true };
         IReadOnlyList<Answer> answers = await examinee.AnswerAsync(questions, served, fusion);
         GateTrace?[] traces = (await examinee.GenerateAsync(questions, served, fusion)).SelectMany(tokens => tokens).Select(token => token.Trace!.Gated).ToArray();
         GateTrace?[] shut = traces.Where(gate => gate is not null).ToArray();

@@ -56,7 +56,7 @@ internal sealed class MultiTask(Examinee examinee, int most)
             floor == 0 ? joint : await ScoresAsync(served, Joint(floor)));
     }
 
-    private async Task<double[]> ScoresAsync(string served, FusionSettings? fusion = null, Example[][]? questions = null)
+    private async Task<double[]> ScoresAsync(string served, AskedFusion? fusion = null, Example[][]? questions = null)
     {
         List<double> scores = new();
         foreach (Example[] some in questions ?? test)
@@ -67,7 +67,7 @@ internal sealed class MultiTask(Examinee examinee, int most)
         return [.. scores];
     }
 
-    private static FusionSettings Joint(double floor) => Choice.Dynamic(floor, FusionDefaults.JointMode);
+    private static AskedFusion Joint(double floor) => Choice.Dynamic(floor, FusionDefaults.JointMode);
 
     private static Example[][] Questions(string split, int most) =>
         [.. FamilyPlan.Together.Select(behaviour => TownData.Examples($"town:{behaviour}/{split}").Take(most).ToArray())];

@@ -76,7 +76,7 @@ internal sealed class SingleTask(Examinee examinee, string behaviour, int most)
         };
     }
 
-    private async Task<double> ScoreAsync(string served, FusionSettings? fusion = null, Example[]? questions = null) =>
+    private async Task<double> ScoreAsync(string served, AskedFusion? fusion = null, Example[]? questions = null) =>
         Score.Of(questions ?? test, await examinee.AnswerAsync(questions ?? test, served, fusion)).Share;
 
     private static ChatMessage WithHint(ChatMessage question, string answer) =>

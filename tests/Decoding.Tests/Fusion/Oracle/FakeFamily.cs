@@ -47,7 +47,7 @@ internal sealed class FakeFamily : IDisposable
     public ServedModel Served(string @base, IReadOnlyList<ServedExpert> experts)
     {
         BoundedWeight any = new(1, -5, 5);
-        FusionDefaults defaults = new(FusionMethod.None, FusionMethod.All, any, any, null, ScheduleSettings.Constant, FusionDefaults.SingleMode, FusionDefaults.ClosedFormSearch, any with { Default = 0 });
+        FusionDefaults defaults = new(FusionMethod.None, FusionMethod.All, new AskedFusion { Mode = FusionDefaults.SingleMode }, any, any, any with { Default = 0 });
         return new("served", "", Stream(@base, StreamRole.Base, "base"), experts, Stream("small", StreamRole.AntiExpert, "amateur"), defaults);
     }
 

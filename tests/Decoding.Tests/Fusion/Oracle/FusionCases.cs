@@ -5,7 +5,7 @@ namespace ProxyTune.Decoding.Tests.Fusion;
 /// <summary>Every method in its variants, every mask, every schedule.</summary>
 internal static class FusionCases
 {
-    public static IReadOnlyList<FusionSettings> Methods { get; } =
+    public static IReadOnlyList<AskedFusion> Methods { get; } =
     [
         new() { Method = "none" },
         Experts("proxy", 1, ("one", 1)),
@@ -29,10 +29,10 @@ internal static class FusionCases
         new() { Method = "context_aware", Alpha = -1 },
     ];
 
-    public static IReadOnlyList<FusionSettings> Rewards { get; } =
+    public static IReadOnlyList<AskedFusion> Rewards { get; } =
         [Experts("portable_reward", 1, ("one", 1)), Experts("portable_reward", 1.5, ("one", 0.5), ("two", -1))];
 
-    public static IReadOnlyList<FusionSettings> DownScaling { get; } =
+    public static IReadOnlyList<AskedFusion> DownScaling { get; } =
         [Experts("eft", 1, ("large-tuned", 1)), Experts("eft", 0.8, ("large-tuned", 1)) with { Amplification = 1.5 }];
 
     public static IReadOnlyDictionary<string, MaskSettings> Masks { get; } = new Dictionary<string, MaskSettings>
@@ -58,10 +58,10 @@ internal static class FusionCases
     ];
 
     /// <summary>Whether the catalog lets the two meet.</summary>
-    public static bool Fits(FusionSettings method, MaskSettings mask) =>
+    public static bool Fits(AskedFusion method, MaskSettings mask) =>
         (mask.Kind != "delta" || (method.Method == "eft" && method.Experts!.Values.Count(weight => weight != 0) == 1))
         && (mask.Of != "expert" || method.Experts is not null);
 
-    private static FusionSettings Experts(string method, double? alpha, params (string Name, double Weight)[] experts) =>
+    private static AskedFusion Experts(string method, double? alpha, params (string Name, double Weight)[] experts) =>
         new() { Method = method, Alpha = alpha, Experts = experts.ToDictionary(e => e.Name, e => e.Weight) };
 }

@@ -8,7 +8,7 @@ internal static class FusionOracle
     /// <param name="settled">The settings with everything filled in.</param>
     /// <param name="position">Index of the token within the answer.</param>
     /// <param name="factors">Of dynamic fusion: the a of each expert that takes part.</param>
-    public static OracleToken Token(FusionSettings settled, OracleRows rows, int position, IReadOnlyDictionary<string, double>? factors = null)
+    public static OracleToken Token(AskedFusion settled, OracleRows rows, int position, IReadOnlyDictionary<string, double>? factors = null)
     {
         ScheduleSettings schedule = settled.Schedule!;
         double share = schedule.Kind switch
@@ -33,7 +33,7 @@ internal static class FusionOracle
         new(row, weights, row.Count(double.IsFinite), Distribution.Divergence(row, rows.Base), gate);
 
     /// <summary>What each difference is multiplied by; differences that can do nothing are left out.</summary>
-    private static Dictionary<string, double> Weights(FusionSettings settled, OracleRows rows, double share, IReadOnlyDictionary<string, double>? factors)
+    private static Dictionary<string, double> Weights(AskedFusion settled, OracleRows rows, double share, IReadOnlyDictionary<string, double>? factors)
     {
         Dictionary<string, double> weights = [];
         switch (settled.Method)
@@ -61,7 +61,7 @@ internal static class FusionOracle
         return weights;
     }
 
-    private static double[] Sum(FusionSettings settled, OracleRows rows, Dictionary<string, double> weights)
+    private static double[] Sum(AskedFusion settled, OracleRows rows, Dictionary<string, double> weights)
     {
         double[] z = Plain(settled, rows, weights);
         if (settled.Mask!.Kind != "delta" || weights.Values.All(weight => weight == 0) || rows.Experts.SingleOrDefault(e => weights.ContainsKey(e.Name)) is not { } expert)
@@ -79,7 +79,7 @@ internal static class FusionOracle
         return z;
     }
 
-    private static double[] Plain(FusionSettings settled, OracleRows rows, Dictionary<string, double> weights)
+    private static double[] Plain(AskedFusion settled, OracleRows rows, Dictionary<string, double> weights)
     {
         // Of each row, by reference, what all terms of the equation multiply it by together.
         Dictionary<double[], double> terms = new() { [rows.Base] = 1 };
@@ -120,7 +120,7 @@ internal static class FusionOracle
         }
     }
 
-    private static double[] Masked(FusionSettings settled, OracleRows rows, double[] z)
+    private static double[] Masked(AskedFusion settled, OracleRows rows, double[] z)
     {
         MaskSettings mask = settled.Mask!;
         OracleExpert[] taking = [.. rows.Experts.Where(e => settled.Alpha != 0 && settled.Experts?.GetValueOrDefault(e.Name) is not (null or 0))];

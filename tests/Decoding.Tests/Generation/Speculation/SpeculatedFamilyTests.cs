@@ -39,7 +39,7 @@ public sealed class SpeculatedFamilyTests
 
     private static GenerationRequest Request(ServedModel served, string name, float temperature) => new()
     {
-        Prompt = served.Plan(FusionSettings.Default).Render([new("user", $"What is the hobby of {name}?")]),
+        Prompt = served.Plan(AskedFusion.Nothing).Render([new("user", $"What is the hobby of {name}?")]),
         Sampling = new() { Temperature = temperature, Seed = 7 },
         MaxTokens = 40,
     };

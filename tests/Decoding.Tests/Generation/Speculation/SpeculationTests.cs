@@ -48,7 +48,7 @@ public sealed class SpeculationTests
             List<string> written = [];
             for (int i = 0; i < 60; i++)
             {
-                FusionPlan plan = family.Pairs.Plan(FusionCases.Methods[2], CallerRole.Operator).Fusion;
+                FusionPlan plan = family.Pairs.Plan(FusionCases.Methods[2], CallerRole.Operator).LoadPatches();
                 GenerationRequest request = new()
                 {
                     Prompt = FakeFamily.PromptOf(plan),
@@ -93,7 +93,7 @@ public sealed class SpeculationTests
     public async Task Submit_ScoredPrompt_IsScoredThenDrafted()
     {
         using FakeFamily family = new();
-        FusionPlan plan = family.Pairs.Plan(FusionCases.Methods[1], CallerRole.Operator).Fusion;
+        FusionPlan plan = family.Pairs.Plan(FusionCases.Methods[1], CallerRole.Operator).LoadPatches();
         int[] text = [1, 2, 3, 4, 5, 6, 7];
         GenerationRequest request = new()
         {
@@ -126,9 +126,9 @@ public sealed class SpeculationTests
         Assert.Equal((0L, 14L), ((await Answers.Drafts(scheduler)).Guesses, (await Answers.Drafts(scheduler)).Blocks));
     }
 
-    private static GenerationRequest Request(ServedModel served, FusionSettings settings, int i) => new()
+    private static GenerationRequest Request(ServedModel served, AskedFusion settings, int i) => new()
     {
-        Prompt = FakeFamily.PromptOf(served.Plan(settings with { Trace = i % 3 != 2 }, CallerRole.Operator).Fusion),
+        Prompt = FakeFamily.PromptOf(served.Plan(settings with { Trace = i % 3 != 2 }, CallerRole.Operator).LoadPatches()),
         Sampling = Chains[i % Chains.Length],
         MaxTokens = 14,
         TopLogprobs = i % 4 == 3 ? null : 3,
@@ -139,7 +139,7 @@ public sealed class SpeculationTests
         using FakeFamily family = new();
         await using DecodeScheduler scheduler = new(family.Ensemble, new() { MaxDraft = maxDraft, AlwaysDraft = true });
         List<string> texts = [];
-        foreach ((ServedModel served, FusionSettings settings) in Cases(family, mask))
+        foreach ((ServedModel served, AskedFusion settings) in Cases(family, mask))
         {
             // Neither six methods nor six schedules in a row meet the same chain.
             texts.Add(Written.Of(await Answers.Collect(scheduler, Request(served, settings, texts.Count + (texts.Count / Chains.Length)))));
@@ -148,8 +148,8 @@ public sealed class SpeculationTests
         return (texts, await Answers.Drafts(scheduler));
     }
 
-    private static IEnumerable<(ServedModel Served, FusionSettings Settings)> Cases(FakeFamily family, string mask) =>
-        from served in new (ServedModel Model, IReadOnlyList<FusionSettings> Methods)[] { (family.Pairs, FusionCases.Methods), (family.Rewards, FusionCases.Rewards), (family.DownScaling, FusionCases.DownScaling) }
+    private static IEnumerable<(ServedModel Served, AskedFusion Settings)> Cases(FakeFamily family, string mask) =>
+        from served in new (ServedModel Model, IReadOnlyList<AskedFusion> Methods)[] { (family.Pairs, FusionCases.Methods), (family.Rewards, FusionCases.Rewards), (family.DownScaling, FusionCases.DownScaling) }
         from method in served.Methods
         from schedule in FusionCases.Schedules
         where FusionCases.Fits(method, FusionCases.Masks[mask])

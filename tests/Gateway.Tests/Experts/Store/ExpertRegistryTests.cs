@@ -63,7 +63,7 @@ public sealed class ExpertRegistryTests : IAsyncLifetime, IDisposable
 
         Assert.Empty(server.Registry.Failures);
         Assert.Equal(fingerprint, server.Catalog.Get("known").Fingerprint);
-        Assert.NotNull(server.Catalog.Get("known").Plan(FusionSettings.Default).Fusion.Streams[0].Patch);
+        Assert.NotNull(server.Catalog.Get("known").Plan(AskedFusion.Nothing).LoadPatches().Streams[0].Patch);
         Assert.Equal(["known"], await server.Registry.RetireAsync("known"));
         await RestartAsync();
         Assert.Throws<EngineException>(() => server.Catalog.Get("known"));
@@ -88,7 +88,7 @@ public sealed class ExpertRegistryTests : IAsyncLifetime, IDisposable
 
         // Both bases side by side with the same patch.
         await server.Registry.ServeAsync("known", new() { Name = "home" });
-        Assert.Equal(["home", "known"], new[] { "home", "known" }.Where(name => server.Catalog.Get(name).Plan(FusionSettings.Default).Fusion.Streams[0].Patch is not null));
+        Assert.Equal(["home", "known"], new[] { "home", "known" }.Where(name => server.Catalog.Get(name).Plan(AskedFusion.Nothing).LoadPatches().Streams[0].Patch is not null));
         Assert.NotEqual(server.Catalog.Get("home").Fingerprint, server.Catalog.Get("known").Fingerprint);
     }
 
@@ -156,7 +156,7 @@ public sealed class ExpertRegistryTests : IAsyncLifetime, IDisposable
 
         await server.Registry.ServeAsync("other", new());
 
-        Assert.NotNull(server.Catalog.Get("other").Plan(FusionSettings.Default).Fusion.Streams[0].Patch);
+        Assert.NotNull(server.Catalog.Get("other").Plan(AskedFusion.Nothing).LoadPatches().Streams[0].Patch);
     }
 
     [Fact]
@@ -213,11 +213,11 @@ public sealed class ExpertRegistryTests : IAsyncLifetime, IDisposable
         byte[] bytes = File.ReadAllBytes(damaged);
         bytes[^1] ^= 1;
         File.WriteAllBytes(damaged, bytes);
-        EngineException error = Assert.Throws<EngineException>(() => server.Catalog.Get("other").Plan(FusionSettings.Default).Fusion);
+        EngineException error = Assert.Throws<EngineException>(() => server.Catalog.Get("other").Plan(AskedFusion.Nothing).LoadPatches());
         Assert.Equal(EngineError.DamagedExpert, error.Error);
 
         await UploadAsync("other", Lineage.Of(family.PathOf(Evolved)));
-        Assert.NotNull(server.Catalog.Get("other").Plan(FusionSettings.Default).Fusion.Streams[0].Patch);
+        Assert.NotNull(server.Catalog.Get("other").Plan(AskedFusion.Nothing).LoadPatches().Streams[0].Patch);
     }
 
     private (PatchState State, bool MayServe) Fit(string id, string name) => server.Registry.Fit(id, name) is var fit ? (fit.State, fit.MayServe) : default;
