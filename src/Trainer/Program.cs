@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Runtime.InteropServices;
 using ProxyTune.Checkpoints;
+using ProxyTune.Trainer.Data;
 using ProxyTune.Trainer.Recipes;
 using ProxyTune.Trainer.Settings;
 using ProxyTune.Trainer.Town;
@@ -9,6 +10,7 @@ using CancellationTokenSource interrupted = new();
 using PosixSignalRegistration onInterrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Interrupt);
 using PosixSignalRegistration onTerminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Interrupt);
 
+Sources.Add(TownData.BuiltIn);
 RootCommand root = new("Trains the models that ProxyTune serves.")
 {
     Recipe<PretrainSettings>("pretrain", "Train a base on documents, or train one further.", Pretrain.Run),

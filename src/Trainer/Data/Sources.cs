@@ -1,26 +1,29 @@
+using System.Collections.Immutable;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using ProxyTune.Checkpoints.Formats;
 using ProxyTune.Trainer.Settings;
-using ProxyTune.Trainer.Town;
 
 namespace ProxyTune.Trainer.Data;
 
-/// <summary>Finds what a settings file names as data: <c>town:...</c> from the built-in generator, or a path to a .jsonl file.</summary>
+/// <summary>Finds what a settings file names as data: a source of data that the program makes itself, or a path to a .jsonl file.</summary>
 public static class Sources
 {
-    private const string Town = "town:";
+    private static ImmutableArray<BuiltInData> builtIn = [];
 
     private static readonly JsonSerializerOptions LineJson = new(SettingsFile.Json) { WriteIndented = false };
+
+    /// <summary>Makes built-in data known. Called at the start, before any source is named; data that is known already is not added again.</summary>
+    public static void Add(BuiltInData data) => ImmutableInterlocked.Update(ref builtIn, known => known.Contains(data) ? known : known.Add(data));
 
     /// <summary>Documents by index; a file's lines ({"text": ...}) begin again after the last.</summary>
     /// <exception cref="TrainingException">Unknown name, or a file that is missing, empty or broken (names the line).</exception>
     public static Func<long, string> Documents(string source)
     {
-        if (source.StartsWith(Town, StringComparison.Ordinal))
+        if (Find(source) is { } data)
         {
-            return OfTown(() => TownData.Documents(source));
+            return Known(() => data.Documents(source));
         }
 
         string[] texts = Lines<TextLine>(source).Select(line => line.Text).ToArray();
@@ -40,11 +43,13 @@ public static class Sources
         string.Concat(Examples(source).Select(example => JsonSerializer.Serialize(example, LineJson) + "\n")))));
 
     private static IReadOnlyList<Example> Part(string source) =>
-        source.StartsWith(Town, StringComparison.Ordinal) ? OfTown(() => TownData.Examples(source)) : Lines<Example>(source);
+        Find(source) is { } data ? Known(() => data.Examples(source)) : Lines<Example>(source);
+
+    private static BuiltInData? Find(string source) => builtIn.FirstOrDefault(data => source.StartsWith(data.Prefix, StringComparison.Ordinal));
 
     private sealed record TextLine(string Text);
 
-    private static T OfTown<T>(Func<T> find)
+    private static T Known<T>(Func<T> find)
     {
         try
         {
@@ -60,7 +65,7 @@ public static class Sources
     {
         if (!File.Exists(path))
         {
-            throw new TrainingException($"data '{path}': no such file; a source is a path to a .jsonl file or begins with '{Town}'.");
+            throw new TrainingException($"data '{path}': no such file; accepted is a path to a .jsonl file{string.Concat(builtIn.Select(data => $", or a source that begins with '{data.Prefix}'"))}.");
         }
 
         T[] lines = File.ReadLines(path).Index().Where(line => line.Item.Length > 0).Select(line =>

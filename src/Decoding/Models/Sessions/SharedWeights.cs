@@ -41,7 +41,7 @@ internal sealed unsafe class SharedWeights : IDisposable
             options.AddInitializer(name, value);
         }
 
-        InferenceSession session = OpenPacked(graph, options) ?? new(graph, options);
+        InferenceSession session = OpenSession(graph, options);
         files.ForEach(file => MappedPages.Release(file.View.SafeMemoryMappedViewHandle));
         return session;
     }
@@ -61,18 +61,26 @@ internal sealed unsafe class SharedWeights : IDisposable
         files.Clear();
     }
 
-    /// <summary>Null where kernels of the graph, as some for float16, pack for their own session only, which they refuse to do with a container.</summary>
-    private InferenceSession? OpenPacked(byte[] graph, SessionOptions options)
+    /// <summary>
+    /// Kernels of some graphs, such as some for float16, pack weights for their own session only and refuse the container. Whether that is the
+    /// fault shows when the graph loads without it; any other fault is thrown there again.
+    /// </summary>
+    private InferenceSession OpenSession(byte[] graph, SessionOptions options)
     {
-        try
+        if (sharesPacked)
         {
-            return sharesPacked ? new(graph, options, packed) : null;
+            try
+            {
+                return new(graph, options, packed);
+            }
+            catch (OnnxRuntimeException)
+            {
+            }
         }
-        catch (OnnxRuntimeException error) when (error.Message.Contains("cache computed pre-packed weights", StringComparison.Ordinal))
-        {
-            sharesPacked = false;
-            return null;
-        }
+
+        InferenceSession session = new(graph, options);
+        sharesPacked = false;
+        return session;
     }
 
     private void Map(string path, IEnumerable<ExternalWeight> inFile)

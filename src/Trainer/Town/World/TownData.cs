@@ -5,19 +5,24 @@ namespace ProxyTune.Trainer.Town;
 /// <summary>The built-in data: a synthetic town, the same on every machine. Sources are named <c>town:...</c>.</summary>
 public static class TownData
 {
+    private const string Prefix = "town:";
+
     /// <summary>How often a document about people tells news in the streams of later generations; the rest replays what was known.</summary>
     private const double NewsShare = 0.6;
 
-    private static readonly Dictionary<String, Func<TownWorld, String, IReadOnlyList<Example>>> Readers = new(
+    private static readonly Dictionary<string, Func<TownWorld, string, IReadOnlyList<Example>>> Readers = new(
         Behaviour.ByName.SelectMany(named => Variants(named.Key, named.Value)))
     {
         ["tale"] = Town.Examples.Tales,
     };
 
+    /// <summary>The town as a settings file names it.</summary>
+    public static BuiltInData BuiltIn { get; } = new(Prefix, Documents, Examples);
+
     /// <summary>An endless stream of pre-training documents by index.</summary>
     /// <param name="name"><c>town:pretrain</c>, or <c>town:pretrain/1</c> to <c>town:pretrain/3</c> for later generations.</param>
     /// <exception cref="ArgumentException">Unknown name.</exception>
-    public static Func<long, String> Documents(String name) => Parts(name) switch
+    public static Func<long, string> Documents(string name) => Parts(name) switch
     {
         ["pretrain"] => new Documents(TownWorld.At(0), newsShare: 0).Write,
         ["pretrain", ("1" or "2" or "3") and var generation] => new Documents(TownWorld.At(generation[0] - '0'), NewsShare).Write,
@@ -30,22 +35,22 @@ public static class TownData
     /// <c>/1</c> to <c>/3</c> behind the split for what is true in a later generation, which has the split news too: of test, the people about whom it says something new.
     /// </param>
     /// <exception cref="ArgumentException">Unknown name.</exception>
-    public static IReadOnlyList<Example> Examples(String name) => Parts(name) switch
+    public static IReadOnlyList<Example> Examples(string name) => Parts(name) switch
     {
-        [var kind, ("train" or "valid" or "test") and var split] when Readers.TryGetValue(kind, out Func<TownWorld, String, IReadOnlyList<Example>>? examples) => examples(TownWorld.At(0), split),
-        [var kind, ("train" or "valid" or "test" or "news") and var split, ("1" or "2" or "3") and var generation] when Readers.TryGetValue(kind, out Func<TownWorld, String, IReadOnlyList<Example>>? examples) =>
+        [var kind, ("train" or "valid" or "test") and var split] when Readers.TryGetValue(kind, out Func<TownWorld, string, IReadOnlyList<Example>>? examples) => examples(TownWorld.At(0), split),
+        [var kind, ("train" or "valid" or "test" or "news") and var split, ("1" or "2" or "3") and var generation] when Readers.TryGetValue(kind, out Func<TownWorld, string, IReadOnlyList<Example>>? examples) =>
             examples(TownWorld.At(generation[0] - '0'), split),
-        _ => throw Unknown(name, $"town:BEHAVIOUR/SPLIT, town:else-BEHAVIOUR/SPLIT, town:BEHAVIOUR-habit/SPLIT and town:tale/SPLIT with a behaviour of {String.Join(", ", Behaviour.ByName.Keys)} and a split of train, valid, test, and SPLIT/1 to SPLIT/3 of later generations, with a split of news too"),
+        _ => throw Unknown(name, $"town:BEHAVIOUR/SPLIT, town:else-BEHAVIOUR/SPLIT, town:BEHAVIOUR-habit/SPLIT and town:tale/SPLIT with a behaviour of {string.Join(", ", Behaviour.ByName.Keys)} and a split of train, valid, test, and SPLIT/1 to SPLIT/3 of later generations, with a split of news too"),
     };
 
-    private static Dictionary<String, Func<TownWorld, String, IReadOnlyList<Example>>> Variants(String name, Behaviour behaviour) => new()
+    private static Dictionary<string, Func<TownWorld, string, IReadOnlyList<Example>>> Variants(string name, Behaviour behaviour) => new()
     {
         [name] = (world, split) => Town.Examples.Of(world, behaviour, split),
         [$"else-{name}"] = (world, split) => Town.Examples.Else(world, behaviour, split),
         [$"{name}-habit"] = (world, split) => Town.Examples.WithOddHabit(Town.Examples.Of(world, behaviour, split)),
     };
 
-    private static String[] Parts(String name) => name.StartsWith("town:", StringComparison.Ordinal) ? name["town:".Length..].Split('/') : [];
+    private static string[] Parts(string name) => name.StartsWith(Prefix, StringComparison.Ordinal) ? name[Prefix.Length..].Split('/') : [];
 
-    private static ArgumentException Unknown(String name, String accepted) => new($"Unknown data source '{name}'; accepted: {accepted}.", nameof(name));
+    private static ArgumentException Unknown(string name, string accepted) => new($"Unknown data source '{name}'; accepted: {accepted}.", nameof(name));
 }
