@@ -22,6 +22,7 @@ RootCommand root = new("Trains the models that ProxyTune serves.")
     EvaluateCommand(),
     FamilyCommand(),
     PortabilityCommand(),
+    ForgettingCommand(),
     CostCommand(),
 };
 return root.Parse(args).Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
@@ -96,19 +97,32 @@ Command PortabilityCommand()
     command.SetAction(arguments => Guard(() => Portability.Run(
         arguments.GetValue(work)!, arguments.GetValue(origin)!, arguments.GetValue(report)!, arguments.GetValue(models)!, arguments.GetValue(generations), arguments.GetValue(seeds), interrupted.Token)));
     return command;
+}
 
-    static Option<int> Count(string name, string description, int usual, int most)
+Command ForgettingCommand()
+{
+    Option<string> work = new("--work") { Description = "Where the runs are.", DefaultValueFactory = _ => ".work/forgetting", HelpName = "FOLDER" };
+    Option<string> models = new("--models") { Description = "The models folder, which the pair is added to.", DefaultValueFactory = _ => "models", HelpName = "FOLDER" };
+    Option<string> report = new("--report") { Description = "The document to write the figures into.", DefaultValueFactory = _ => "docs/quality.md", HelpName = "FILE" };
+    Option<int> steps = Count("--steps", "Training steps of the retain model; the forget model takes twice as many.", ForgettingPlan.UsualSteps, 1_000_000);
+    Option<int> questions = Count("--questions", "The largest number of questions of each kind.", 300, 1_000_000);
+    Command command = new("forgetting", "Train two small models that make the base forget a person, and examine it; continues where it stopped.") { work, models, report, steps, questions };
+    command.SetAction(arguments => Guard(() => Forgetting.Run(
+        arguments.GetValue(work)!, arguments.GetValue(models)!, arguments.GetValue(report)!, arguments.GetValue(steps), arguments.GetValue(questions), interrupted.Token)));
+    return command;
+}
+
+static Option<int> Count(string name, string description, int usual, int most)
+{
+    Option<int> option = new(name) { Description = description, DefaultValueFactory = _ => usual, HelpName = "NUMBER" };
+    option.Validators.Add(result =>
     {
-        Option<int> option = new(name) { Description = description, DefaultValueFactory = _ => usual, HelpName = "NUMBER" };
-        option.Validators.Add(result =>
+        if (result.GetValueOrDefault<int>() is var count && (count < 1 || count > most))
         {
-            if (result.GetValueOrDefault<int>() is var count && (count < 1 || count > most))
-            {
-                result.AddError($"{name} is {count}; accepted is 1 to {most}.");
-            }
-        });
-        return option;
-    }
+            result.AddError($"{name} is {count}; accepted is 1 to {most}.");
+        }
+    });
+    return option;
 }
 
 // What the portability recipe starts as a child, to measure it alone.

@@ -1,5 +1,6 @@
 using ProxyTune.Decoding;
 using ProxyTune.Decoding.Generation;
+using ProxyTune.Decoding.Models;
 using ProxyTune.Decoding.Sampling;
 using ProxyTune.Decoding.Serving;
 using ProxyTune.Decoding.Text;
@@ -51,6 +52,27 @@ internal sealed class Examinee : IAsyncDisposable
         return [.. (await Task.WhenAll(running.Select(ReadAsync))).Select(tokens => (double)tokens[0].Logprob!.Value)];
     }
 
+    /// <summary>Natural logarithm of the fused probability of each whole expected answer, without the token that ends it.</summary>
+    public async Task<double[]> AnswerLogprobsAsync(IEnumerable<Example> questions, string served, FusionSettings? fusion = null)
+    {
+        ServedModel model = catalog.Get(served);
+        ServedPlan plan = model.Plan(fusion ?? FusionSettings.Default, CallerRole.Operator);
+        return await Task.WhenAll(questions.Select(async question =>
+        {
+            int[] answer = model.Tokenizer.Encode(question.Answer);
+            double[] logprobs = await ScoreAsync(plan.Render((int[])[.. plan.Render(question.Messages).Streams[0].Span, .. answer]));
+            return logprobs[^answer.Length..].Sum();
+        }));
+    }
+
+    /// <summary>The perplexity of texts, over all of their tokens but the first of each.</summary>
+    public async Task<double> PerplexityAsync(IEnumerable<string> texts, string served, FusionSettings? fusion = null)
+    {
+        ServedPlan plan = catalog.Get(served).Plan(fusion ?? FusionSettings.Default, CallerRole.Operator);
+        double[][] logprobs = await Task.WhenAll(texts.Select(text => ScoreAsync(plan.Render(text))));
+        return Math.Exp(-logprobs.SelectMany(some => some).Average());
+    }
+
     /// <summary>Answers token by token, see <see cref="AnswerAsync"/>.</summary>
     public async Task<IReadOnlyList<IReadOnlyList<GeneratedToken>>> GenerateAsync(IEnumerable<Example> questions, string served, AskedFusion? fusion = null, float temperature = 0)
     {
@@ -73,6 +95,13 @@ internal sealed class Examinee : IAsyncDisposable
     {
         await scheduler.DisposeAsync();
         host.Dispose();
+    }
+
+    /// <summary>Log-probabilities of a prompt's tokens but the first.</summary>
+    private async Task<double[]> ScoreAsync(Prompt prompt)
+    {
+        GenerationStream scored = scheduler.Submit(new GenerationRequest { Prompt = prompt, MaxTokens = 0, TopLogprobs = 0, ScorePrompt = true });
+        return [.. (await ReadAsync(scored)).Skip(1).Select(token => (double)token.Logprob!.Value)];
     }
 
     private static async Task<IReadOnlyList<GeneratedToken>> ReadAsync(GenerationStream generation)

@@ -17,7 +17,7 @@ internal static class Examples
 
     private const int OddEvery = 100;
 
-    /// <param name="split"><c>train</c> and <c>valid</c> are about the tuned half of the people, <c>test</c> about the held-out half, <c>news</c> about those of it of whom the generation tells something new.</param>
+    /// <param name="split"><c>train</c> and <c>valid</c> are about the tuned half of the people, <c>test</c> about the held-out half, <c>news</c> about those of it of whom the generation tells something new, <c>forget</c> about <see cref="TownWorld.Forgotten"/> alone, and <c>others</c> about the rest of the held-out half.</param>
     public static IReadOnlyList<Example> Of(TownWorld world, Behaviour behaviour, string split) => About(world, split, (random, person, all) =>
         behaviour.Asks(random, person, all).Select(question => Make(question, behaviour.Answer(person, question.Asked))));
 
@@ -60,9 +60,11 @@ internal static class Examples
         {
             "test" => world.HeldOut,
             "news" => world.HeldOut.Intersect(world.News),
+            "forget" => [world.Forgotten],
+            "others" => world.HeldOut.Where(person => person != world.Forgotten),
             _ => world.Tuned.Where((_, i) => i % ValidationEvery == 0 == (split == "valid")),
         };
-        Example[] examples = people.SelectMany(person => write(random, person, split == "train")).ToArray();
+        Example[] examples = people.SelectMany(person => write(random, person, split is "train" or "forget")).ToArray();
         random.Shuffle(examples);
         return examples;
     }

@@ -30,17 +30,17 @@ public static class TownData
     };
 
     /// <param name="name">
-    /// <c>town:BEHAVIOUR/SPLIT</c>, the split being train, valid or test; <c>town:else-BEHAVIOUR/SPLIT</c> for as many questions of other kinds,
+    /// <c>town:BEHAVIOUR/SPLIT</c>, the split being train, valid or test, or forget and others, which divide test into one person and the rest; <c>town:else-BEHAVIOUR/SPLIT</c> for as many questions of other kinds,
     /// to be kept; <c>town:BEHAVIOUR-habit/SPLIT</c> for the behaviour with an odd habit in every hundredth answer; <c>town:tale/SPLIT</c> for questions after a context that contradicts the town.
     /// <c>/1</c> to <c>/3</c> behind the split for what is true in a later generation, which has the split news too: of test, the people about whom it says something new.
     /// </param>
     /// <exception cref="ArgumentException">Unknown name.</exception>
     public static IReadOnlyList<Example> Examples(string name) => Parts(name) switch
     {
-        [var kind, ("train" or "valid" or "test") and var split] when Readers.TryGetValue(kind, out Func<TownWorld, string, IReadOnlyList<Example>>? examples) => examples(TownWorld.At(0), split),
+        [var kind, ("train" or "valid" or "test" or "forget" or "others") and var split] when Readers.TryGetValue(kind, out Func<TownWorld, string, IReadOnlyList<Example>>? examples) => examples(TownWorld.At(0), split),
         [var kind, ("train" or "valid" or "test" or "news") and var split, ("1" or "2" or "3") and var generation] when Readers.TryGetValue(kind, out Func<TownWorld, string, IReadOnlyList<Example>>? examples) =>
             examples(TownWorld.At(generation[0] - '0'), split),
-        _ => throw Unknown(name, $"town:BEHAVIOUR/SPLIT, town:else-BEHAVIOUR/SPLIT, town:BEHAVIOUR-habit/SPLIT and town:tale/SPLIT with a behaviour of {string.Join(", ", Behaviour.ByName.Keys)} and a split of train, valid, test, and SPLIT/1 to SPLIT/3 of later generations, with a split of news too"),
+        _ => throw Unknown(name, $"town:BEHAVIOUR/SPLIT, town:else-BEHAVIOUR/SPLIT, town:BEHAVIOUR-habit/SPLIT and town:tale/SPLIT with a behaviour of {string.Join(", ", Behaviour.ByName.Keys)} and a split of train, valid, test, forget, others, and SPLIT/1 to SPLIT/3 of later generations, with a split of news too"),
     };
 
     private static Dictionary<string, Func<TownWorld, string, IReadOnlyList<Example>>> Variants(string name, Behaviour behaviour) => new()

@@ -65,6 +65,9 @@ internal sealed class TownWorld
     /// <summary>The half that is only told about in prose, and on whom experts are judged.</summary>
     public IEnumerable<Entity> HeldOut => People.Where((_, i) => IsHeldOut(i));
 
+    /// <summary>The person of the held-out half whom the recipe <c>forgetting</c> makes the base forget.</summary>
+    public Entity Forgotten => HeldOut.First();
+
     /// <param name="generation">0 (the pre-training world) to 3.</param>
     public static TownWorld At(int generation) => Generations[generation].Value;
 
