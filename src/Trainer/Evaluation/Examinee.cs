@@ -42,7 +42,7 @@ internal sealed class Examinee : IAsyncDisposable
         ServedModel model = host.Get(served);
         GenerationStream[] running = questions.Select(question => scheduler.Submit(new GenerationRequest
         {
-            Prompt = model.Plan(fusion ?? AskedFusion.Nothing, CallerRole.Operator).Render(question.Messages),
+            Prompt = Plan(model, fusion).Render(question.Messages),
 
             // The bias makes the token the one that is drawn; log-probabilities are those before it.
             Sampling = new SamplingOptions { Temperature = 0, LogitBias = new Dictionary<int, float> { [model.Tokenizer.Encode(question.Answer)[0]] = 100 } },
@@ -53,12 +53,12 @@ internal sealed class Examinee : IAsyncDisposable
     }
 
     /// <summary>Natural logarithm of the fused probability of each whole expected answer, without the token that ends it.</summary>
-    public async Task<double[]> AnswerLogprobsAsync(IEnumerable<Example> questions, string served, FusionSettings? fusion = null)
+    public async Task<double[]> AnswerLogprobsAsync(IEnumerable<Example> questions, string served, AskedFusion? fusion = null)
     {
-        ServedModel model = catalog.Get(served);
-        ServedPlan plan = model.Plan(fusion ?? FusionSettings.Default, CallerRole.Operator);
+        ServedModel model = host.Get(served);
         return await Task.WhenAll(questions.Select(async question =>
         {
+            ServedPlan plan = Plan(model, fusion);
             int[] answer = model.Tokenizer.Encode(question.Answer);
             double[] logprobs = await ScoreAsync(plan.Render((int[])[.. plan.Render(question.Messages).Streams[0].Span, .. answer]));
             return logprobs[^answer.Length..].Sum();
@@ -66,10 +66,10 @@ internal sealed class Examinee : IAsyncDisposable
     }
 
     /// <summary>The perplexity of texts, over all of their tokens but the first of each.</summary>
-    public async Task<double> PerplexityAsync(IEnumerable<string> texts, string served, FusionSettings? fusion = null)
+    public async Task<double> PerplexityAsync(IEnumerable<string> texts, string served, AskedFusion? fusion = null)
     {
-        ServedPlan plan = catalog.Get(served).Plan(fusion ?? FusionSettings.Default, CallerRole.Operator);
-        double[][] logprobs = await Task.WhenAll(texts.Select(text => ScoreAsync(plan.Render(text))));
+        ServedModel model = host.Get(served);
+        double[][] logprobs = await Task.WhenAll(texts.Select(text => ScoreAsync(Plan(model, fusion).Render(text))));
         return Math.Exp(-logprobs.SelectMany(some => some).Average());
     }
 
@@ -79,8 +79,7 @@ internal sealed class Examinee : IAsyncDisposable
         ServedModel model = host.Get(served);
         GenerationStream[] running = questions.Select((question, i) =>
         {
-            // A plan for each: rules may keep memory of their own.
-            ServedPlan plan = model.Plan(fusion ?? AskedFusion.Nothing, CallerRole.Operator);
+            ServedPlan plan = Plan(model, fusion);
             return scheduler.Submit(new GenerationRequest
             {
                 Prompt = plan.Render(question.Messages),
@@ -96,6 +95,9 @@ internal sealed class Examinee : IAsyncDisposable
         await scheduler.DisposeAsync();
         host.Dispose();
     }
+
+    /// <summary>A plan for one question: rules may keep memory of their own.</summary>
+    private static ServedPlan Plan(ServedModel model, AskedFusion? fusion) => model.Plan(fusion ?? AskedFusion.Nothing, CallerRole.Operator);
 
     /// <summary>Log-probabilities of a prompt's tokens but the first.</summary>
     private async Task<double[]> ScoreAsync(Prompt prompt)

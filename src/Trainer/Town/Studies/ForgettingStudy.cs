@@ -66,7 +66,7 @@ internal sealed class ForgettingStudy
         return new(TownWorld.At(0).Forgotten.Name, [.. rows]);
     }
 
-    private async Task<ForgettingRow> RowAsync(string name, Func<string, string> served, string prose, FusionSettings? fusion)
+    private async Task<ForgettingRow> RowAsync(string name, Func<string, string> served, string prose, AskedFusion? fusion)
     {
         return new(name, await KnowledgeAsync(forgotten, forgottenProse), await KnowledgeAsync(kept, keptProse));
 
