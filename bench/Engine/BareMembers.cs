@@ -1,11 +1,11 @@
 namespace ProxyTune.Bench;
 
-/// <summary>The passes that one fused token needs, one member after another as the engine runs them.</summary>
-internal sealed class BareMembers(Family family, int rows, int mostTokens) : IDisposable
+/// <summary>Runs the forward passes that one fused token needs, one model after another as the engine does.</summary>
+internal sealed class BareMembers(Family family, int rows, int maxTokens) : IDisposable
 {
-    private readonly BareDecoder[] members = [.. family.Members.Select(folder => new BareDecoder(folder, rows, mostTokens))];
+    private readonly BareDecoder[] members = [.. family.Members.Select(folder => new BareDecoder(folder, rows, maxTokens))];
 
-    /// <returns>Seconds of all passes of one step, as a mean over the steps after the prompt.</returns>
+    /// <returns>Mean time of all passes of one step after the prompt, in seconds.</returns>
     public double Decode(ReadOnlySpan<int> prompt, int steps)
     {
         foreach (BareDecoder member in members)

@@ -5,7 +5,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Bench;
 
-/// <summary>What it costs to append several tokens to several sequences, as the verification of drafts does: in one run, or one sequence after the other.</summary>
+/// <summary>Measures blocks of several tokens for several sequences, as the verification of drafts appends them: in one pass, and in one pass per sequence.</summary>
 internal sealed class Blocks : IDisposable
 {
     private const int PromptTokens = 128;

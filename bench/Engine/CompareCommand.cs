@@ -6,24 +6,24 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Bench;
 
-/// <summary>Runs this benchmark and the one of an earlier commit in turns, and prints the ratio of every figure.</summary>
+/// <summary>Runs this benchmark and that of an earlier commit in turns, and prints the ratio of each figure that both print under the same title.</summary>
 internal static partial class CompareCommand
 {
     private const int DefaultRounds = 3;
 
     public static Command Create()
     {
-        Option<string> old = new("--old") { Description = "A checkout of the earlier commit (git worktree add FOLDER COMMIT) in which bench/Engine was built with -c Release.", Required = true, HelpName = "FOLDER" };
-        Option<int> rounds = new("--rounds") { Description = "How often each of the two runs.", DefaultValueFactory = _ => DefaultRounds, HelpName = "NUMBER" };
-        Argument<string[]> rest = new("arguments") { Description = "What both are started with, such as --quick, or growth; after --.", Arity = ArgumentArity.ZeroOrMore };
-        Command command = new("compare", "Measures an earlier commit and this one in turns: new / old for every figure.") { old, rounds, rest };
+        Option<string> old = new("--old") { Description = "Checkout of the earlier commit (git worktree add FOLDER COMMIT) with bench/Engine built with -c Release.", Required = true, HelpName = "FOLDER" };
+        Option<int> rounds = new("--rounds") { Description = "Number of runs of each commit.", DefaultValueFactory = _ => DefaultRounds, HelpName = "NUMBER" };
+        Argument<string[]> rest = new("arguments") { Description = "Arguments for both benchmarks after --, such as --quick or growth.", Arity = ArgumentArity.ZeroOrMore };
+        Command command = new("compare", "Measures an earlier commit and this one in turns, and prints new / old for each figure.") { old, rounds, rest };
         command.SetAction(async (arguments, cancellation) =>
         {
             string[] passed = arguments.GetValue(rest) ?? [];
             List<(Dictionary<string, double> Old, Dictionary<string, double> New)> runs = [];
             for (int round = 0; round < arguments.GetValue(rounds); round++)
             {
-                // The other one begins in every second round.
+                // The two commits take turns in running first.
                 bool isOldFirst = round % 2 == 0;
                 Dictionary<string, double> first = await RunAsync(isOldFirst ? arguments.GetValue(old)! : Repository.Root, passed, cancellation);
                 Dictionary<string, double> second = await RunAsync(isOldFirst ? Repository.Root : arguments.GetValue(old)!, passed, cancellation);
@@ -31,7 +31,7 @@ internal static partial class CompareCommand
             }
 
             Report report = new();
-            Machine.Describe(report, $"dotnet run --project bench/Engine -c Release -- compare --old FOLDER --rounds {runs.Count} -- {string.Join(' ', passed)}".TrimEnd(' ', '-'), "as each of the two describes them");
+            Machine.Describe(report, $"dotnet run --project bench/Engine -c Release -- compare --old FOLDER --rounds {runs.Count} -- {string.Join(' ', passed)}".TrimEnd(' ', '-'), "as described in the output of each run");
             IEnumerable<string> figures = runs[0].New.Keys.Where(figure => runs.All(run => run.Old.ContainsKey(figure) && run.New.ContainsKey(figure)));
             report.Table("This commit against the earlier one", ["figure", "earlier", "this", "this / earlier"], [.. figures.Select(figure => Row(figure, runs))]);
         });
@@ -44,15 +44,15 @@ internal static partial class CompareCommand
         return [figure, before.Median.ToString("0.###", CultureInfo.InvariantCulture), now.Median.ToString("0.###", CultureInfo.InvariantCulture), now.Over(before).Show("0.00")];
     }
 
-    /// <returns>The figures of the run's tables, by table, row and column.</returns>
+    /// <returns>The figures in the tables of the run, by table, row and column.</returns>
     private static async Task<Dictionary<string, double>> RunAsync(string checkout, string[] arguments, CancellationToken cancellation)
     {
         string program = Path.Combine(checkout, "artifacts", "bin", "Bench", "release", "ProxyTune.Bench.dll");
         using Process process = Process.Start(new ProcessStartInfo("dotnet", [program, .. arguments]) { RedirectStandardOutput = true, WorkingDirectory = checkout })
-            ?? throw new InvalidOperationException($"{program} does not start.");
+            ?? throw new InvalidOperationException($"{program} could not be started.");
         string text = await process.StandardOutput.ReadToEndAsync(cancellation);
         await process.WaitForExitAsync(cancellation);
-        return process.ExitCode == 0 ? Figures(text) : throw new InvalidOperationException($"{program} ended with code {process.ExitCode}.");
+        return process.ExitCode == 0 ? Figures(text) : throw new InvalidOperationException($"{program} exited with code {process.ExitCode}.");
     }
 
     private static Dictionary<string, double> Figures(string text)

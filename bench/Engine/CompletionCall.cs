@@ -3,16 +3,17 @@ using System.Net.Http.Json;
 
 namespace ProxyTune.Bench;
 
-/// <summary>One streamed request to /v1/completions with token ids for a prompt, so that its length is exact.</summary>
+/// <summary>Sends a streamed request to /v1/completions. The prompt consists of token ids, so its length is exact.</summary>
 internal static class CompletionCall
 {
-    /// <summary>Reads the whole answer to a prompt that no earlier one begins like.</summary>
-    /// <returns>Seconds until the first event, which carries the first token.</returns>
+    /// <summary>Sends a prompt with a new salt, so that it finds nothing in the prefix cache, and reads the whole answer.</summary>
+    /// <returns>Time to the first event, which carries the first token, in seconds.</returns>
     public static Task<double> RunAsync(HttpClient http, Family family, int promptTokens, int maxTokens, int variant) =>
         RunAsync(http, family, family.Tokens(promptTokens, variant), maxTokens, variant, Guid.NewGuid().ToString());
 
-    /// <param name="salt">Prompts of the same salt share their beginnings.</param>
-    /// <returns>Seconds until the first event, which carries the first token.</returns>
+    /// <summary>Sends a prompt and reads the whole answer.</summary>
+    /// <param name="salt">Prompts with the same salt share the prefix cache.</param>
+    /// <returns>Time to the first event, which carries the first token, in seconds.</returns>
     public static async Task<double> RunAsync(HttpClient http, Family family, int[] prompt, int maxTokens, int variant, string salt)
     {
         var body = new
@@ -27,7 +28,7 @@ internal static class CompletionCall
             stream = true,
             stream_options = new { include_usage = true },
 
-            // Answers must have their full length.
+            // Without end tokens all answers have full length.
             logit_bias = family.EndOfTextIds.ToDictionary(id => $"{id}", _ => -100),
         };
         using HttpRequestMessage request = new(HttpMethod.Post, "/v1/completions") { Content = JsonContent.Create(body) };
@@ -48,6 +49,6 @@ internal static class CompletionCall
         return usage.Contains($"\"completion_tokens\":{maxTokens},", StringComparison.Ordinal)
             || usage.Contains($"\"completion_tokens\":{maxTokens}}}", StringComparison.Ordinal)
             ? first!.Value
-            : throw new InvalidDataException($"{(int)response.StatusCode}, and not {maxTokens} tokens: {usage}");
+            : throw new InvalidDataException($"The answer has status {(int)response.StatusCode} and not {maxTokens} tokens: {usage}");
     }
 }

@@ -6,7 +6,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Bench;
 
-/// <summary>The models folder under test, and the served model that is measured.</summary>
+/// <summary>The models folder and the served model that are measured.</summary>
 internal sealed class Family : IDisposable
 {
     private readonly bool isTemporary;
@@ -34,15 +34,15 @@ internal sealed class Family : IDisposable
 
     public IReadOnlyList<int> EndOfTextIds { get; }
 
-    /// <summary>Folders of the models that a fused token needs, base first.</summary>
+    /// <summary>Folders of the models that a fused token needs; the base comes first.</summary>
     public IReadOnlyList<string> Members { get; }
 
     public string Description =>
         $"`{Served}` of {(isTemporary ? "a stand-in with random weights and the demo family's sizes" : $"`{Path.GetRelativePath(Repository.Root, Folder)}`")}, " +
         $"{VocabularySize} words; one pass each of {string.Join(", ", Members.Select(member => $"{Path.GetFileName(member)} ({Megabytes(member)} MB)"))}";
 
-    /// <param name="folder">Null takes the checkout's models, or a stand-in where there are none.</param>
-    /// <param name="served">Null takes the first served model that has experts.</param>
+    /// <param name="folder">Models folder. Null means the models of the checkout, or a stand-in if it has none.</param>
+    /// <param name="served">Name of the served model. Null means the first one with experts.</param>
     public static Family Open(string? folder, string? served)
     {
         folder ??= Repository.Models;
@@ -53,7 +53,7 @@ internal sealed class Family : IDisposable
 
     public ModelHost Load() => ModelHost.Load(Folder, new EngineOptions());
 
-    /// <summary>A prompt of that length, for every stream; <paramref name="variant"/> makes it differ from others.</summary>
+    /// <summary>A random prompt of the given length for every stream; <paramref name="variant"/> is its seed.</summary>
     public Prompt Prompt(ModelHost catalog, int length, int variant)
     {
         return catalog.Get(Served).Plan(AskedFusion.Nothing).Render(Tokens(length, variant));
@@ -86,7 +86,7 @@ internal sealed class Family : IDisposable
         TinyModel.Write(Path.Combine(folder, "small"), small with { Seed = 2 });
         TinyModel.Write(Path.Combine(folder, "small-qa"), small with { Seed = 3 });
         File.WriteAllText(Path.Combine(folder, "catalog.json"), """
-            { "served_models": [ { "name": "qa", "base": "base", "rule": "proxy", "alpha": 1.0,
+            { "served_models": [ { "name": "qa", "base": "base", "method": "proxy", "alpha": 1.0,
               "experts": [ { "name": "qa", "model": "small-qa", "anti_expert": "small", "weight": 1.0 } ] } ] }
             """);
         return folder;

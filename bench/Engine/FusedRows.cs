@@ -5,7 +5,7 @@ using ProxyTune.Decoding.Sampling;
 
 namespace ProxyTune.Bench;
 
-/// <summary>What fusing and drawing cost at a real vocabulary's width, without any forward pass.</summary>
+/// <summary>Measures fusion and the draw for real vocabulary sizes, without forward passes.</summary>
 internal static class FusedRows
 {
     private const int Width = 32_000;
@@ -16,12 +16,12 @@ internal static class FusedRows
         SamplingOptions sampled = new() { Temperature = 0.8f };
         (string Name, SamplingOptions? Options)[] cases =
         [
-            ("weighted sum of 3 rows alone", null),
-            ("and greedy", new() { Temperature = 0 }),
-            ("and sampled: temperature 0.8", sampled),
-            ("and sampled: temperature 0.8, top-p 0.95", sampled with { TopP = 0.95f }),
-            ("and sampled: temperature 0.8, top-k 50, min-p 0.05", sampled with { TopK = 50, MinP = 0.05f }),
-            ("and sampled: temperature 0.8, top-p 0.95, all penalties over 100 tokens", sampled with
+            ("weighted sum of 3 rows", null),
+            ("sum and draw, greedy", new() { Temperature = 0 }),
+            ("sum and draw, temperature 0.8", sampled),
+            ("sum and draw, temperature 0.8, top-p 0.95", sampled with { TopP = 0.95f }),
+            ("sum and draw, temperature 0.8, top-k 50, min-p 0.05", sampled with { TopK = 50, MinP = 0.05f }),
+            ("sum and draw, temperature 0.8, top-p 0.95, all penalties over 100 tokens", sampled with
             {
                 TopP = 0.95f, RepetitionPenalty = 1.1f, PresencePenalty = 0.5f, FrequencyPenalty = 0.5f,
             }),
@@ -30,12 +30,12 @@ internal static class FusedRows
             settings.Rounds, [.. cases.Select(c => Timing(Width, c.Options))]);
         report.Table(
             $"A fused row of {Width} words, forward passes excluded",
-            ["what", "microseconds a row"],
+            ["work", "microseconds a row"],
             [.. cases.Zip(microseconds, (c, samples) => new[] { c.Name, samples.Show("0") })]);
         await MeasureDynamicAsync(report, settings);
     }
 
-    /// <returns>Microseconds of a weighted sum of three rows, and of a draw where there are options.</returns>
+    /// <returns>Measures a weighted sum of three rows, and a draw if there are options, in microseconds.</returns>
     public static Func<Task<double>> Timing(int width, SamplingOptions? options)
     {
         Random random = new(1);
@@ -58,7 +58,7 @@ internal static class FusedRows
         };
     }
 
-    /// <returns>Microseconds of a position's factors.</returns>
+    /// <returns>Measures the search for the factors of one position, in microseconds.</returns>
     public static Func<Task<double>> Timing(DynamicFusion rule, int experts, int width)
     {
         Random random = new(2);
@@ -94,10 +94,10 @@ internal static class FusedRows
             table.Add([name, .. microseconds.Select(samples => samples.Show("0"))]);
         }
 
-        report.Table("Choosing a position's factors by dynamic fusion, microseconds", ["rule", .. widths.Select(width => $"{width} words")], [.. table]);
+        report.Table("Dynamic fusion: the factors of one position, microseconds", ["rule", .. widths.Select(width => $"{width} words")], [.. table]);
     }
 
-    /// <summary>Logits as of a model that is fairly sure: normal, with a few words well above the rest.</summary>
+    /// <summary>Logits that resemble those of a confident model: normal values, with 20 tokens raised by 8.</summary>
     private static float[] Row(Random random, int width)
     {
         float[] row = [.. Normal.Samples(random, 0, 2.5).Take(width).Select(x => (float)x)];

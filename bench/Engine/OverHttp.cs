@@ -2,11 +2,11 @@ using System.Diagnostics;
 
 namespace ProxyTune.Bench;
 
-/// <summary>What a client sees: the gateway as a process, on the same cores as its clients.</summary>
+/// <summary>Measures a gateway process over HTTP. Its clients run on the same cores.</summary>
 internal static class OverHttp
 {
     private const int Starts = 5;
-    private const int KnownTokens = 512, NewTokens = 16;
+    private const int CachedTokens = 512, NewTokens = 16;
     private static readonly int[] PromptLengths = [32, 512];
 
     public static async Task<string[]> ThroughputAsync(Family family, Settings settings)
@@ -36,27 +36,27 @@ internal static class OverHttp
             $"Time to first token over HTTP, {settings.FirstTokens} requests one after another",
             ["prompt", "milliseconds, median (quartiles)", "95th percentile"],
             [.. lengths.Zip(milliseconds, (length, samples) => new[] { $"{length} tokens", samples.Show("0.0"), samples.ShowTail("0.0") })]);
-        if (KnownTokens + NewTokens < family.ContextLength)
+        if (CachedTokens + NewTokens < family.ContextLength)
         {
-            await KnownPrefixAsync(gateway, family, report, settings);
+            await PrefixCacheAsync(gateway, family, report, settings);
         }
     }
 
-    /// <summary>What it is worth that an earlier prompt began alike.</summary>
-    private static async Task KnownPrefixAsync(GatewayProcess gateway, Family family, Report report, Settings settings)
+    /// <summary>Compares a prompt that finds its beginning in the prefix cache with one that does not.</summary>
+    private static async Task PrefixCacheAsync(GatewayProcess gateway, Family family, Report report, Settings settings)
     {
         int variant = 1 << 20;
-        int[] known = family.Tokens(KnownTokens, variant);
+        int[] cached = family.Tokens(CachedTokens, variant);
         Samples[] milliseconds = await Samples.InterleaveAsync(
-            settings.FirstTokens, () => RunAsync("known"), () => RunAsync(Guid.NewGuid().ToString()));
+            settings.FirstTokens, () => RunAsync("cached"), () => RunAsync(Guid.NewGuid().ToString()));
         report.Table(
-            $"Time to first token over HTTP where an earlier prompt began with {KnownTokens} of {KnownTokens + NewTokens} tokens",
+            $"Time to first token over HTTP with the prefix cache, {CachedTokens + NewTokens} tokens of prompt",
             ["prompt", "milliseconds, median (quartiles)", "ratio"],
-            ["computed as a whole", milliseconds[1].Show("0.0"), "1.00"],
-            [$"{NewTokens} tokens computed", milliseconds[0].Show("0.0"), milliseconds[0].Over(milliseconds[1]).Show("0.000")]);
+            ["nothing cached", milliseconds[1].Show("0.0"), "1.00"],
+            [$"{CachedTokens} tokens cached", milliseconds[0].Show("0.0"), milliseconds[0].Over(milliseconds[1]).Show("0.000")]);
 
         async Task<double> RunAsync(string salt) =>
-            1000 * await CompletionCall.RunAsync(gateway.Http, family, [.. known, .. family.Tokens(NewTokens, ++variant)], 1, variant, salt);
+            1000 * await CompletionCall.RunAsync(gateway.Http, family, [.. cached, .. family.Tokens(NewTokens, ++variant)], 1, variant, salt);
     }
 
     public static async Task StartUpAsync(Family family, Report report, Settings settings)
@@ -75,10 +75,10 @@ internal static class OverHttp
 
         report.Table(
             $"Start and memory, {Starts} starts",
-            ["what", "median (quartiles)"],
+            ["measure", "median (quartiles)"],
             ["start of the process to 200 from /readyz, files in the page cache", $"{new Samples(seconds).Show("0.00")} s"],
-            ["resident after the start", $"{new Samples(resident).Show("0")} MiB"],
-            [$"resident after {Throughput.Streams} requests at once", $"{new Samples(loaded).Show("0")} MiB"],
-            ["most resident at any time", $"{new Samples(peaks).Show("0")} MiB"]);
+            ["resident memory after the start", $"{new Samples(resident).Show("0")} MiB"],
+            [$"resident memory after {Throughput.Streams} requests at once", $"{new Samples(loaded).Show("0")} MiB"],
+            ["peak resident memory", $"{new Samples(peaks).Show("0")} MiB"]);
     }
 }

@@ -7,7 +7,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Bench;
 
-/// <summary>What a fused token costs beyond the forward passes of its members: one stream, after the prompt.</summary>
+/// <summary>Measures the cost of a fused token beyond the forward passes of its models, for one stream after the prompt.</summary>
 internal static class Overhead
 {
     private const int PromptTokens = 32;
@@ -31,11 +31,11 @@ internal static class Overhead
 
         report.Table(
             "Engine overhead",
-            ["one stream", "microseconds a token", "over the bare passes"],
+            ["one stream", "microseconds a token", "/ bare passes"],
             Row("bare forward passes of all members", seconds[0]),
             Row("fused forward pass: passes, masks, logits copies, weighted sum", seconds[1]),
-            Row("scheduler, greedy: all of it up to the reader of the answer", seconds[2]),
-            Row("scheduler, sampled: temperature 0.8, top-p 0.95", seconds[3]));
+            Row("scheduler, greedy, up to the reader of the answer", seconds[2]),
+            Row("scheduler, sampled, up to the reader of the answer: temperature 0.8, top-p 0.95", seconds[3]));
         report.Line($"Allocated per token (scheduler, sampled, reader included): {allocated / steps} bytes.");
         report.Line();
 

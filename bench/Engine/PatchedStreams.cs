@@ -7,7 +7,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Bench;
 
-/// <summary>Streams of a base and of experts that are patches of one small base, stepped without a scheduler.</summary>
+/// <summary>Steps streams of a base with experts that are patches of one small base, without a scheduler.</summary>
 internal sealed class PatchedStreams : IDisposable
 {
     public const int Rank = 8;
@@ -19,8 +19,8 @@ internal sealed class PatchedStreams : IDisposable
     private readonly PatchSum[] patches;
     private readonly float[] logits;
 
-    /// <param name="patches">How many different ones.</param>
-    /// <param name="streams">Most at once.</param>
+    /// <param name="patches">Number of different patches.</param>
+    /// <param name="streams">Largest number of streams at once.</param>
     public PatchedStreams(string large, string small, int patches, int streams)
     {
         EngineOptions options = new() { MaxSequences = streams * (patches + 1) };
@@ -32,13 +32,14 @@ internal sealed class PatchedStreams : IDisposable
 
     public int ContextLength => fused.Info.ContextLength;
 
-    /// <summary>Each stream has so many experts, patches in turns.</summary>
+    /// <summary>Measures streams with the given number of experts each. The patches are assigned in turn.</summary>
+    /// <returns>Measures the mean time of a step, in seconds.</returns>
     public Func<Task<double>> Timing(int context, int steps, int streams, int experts) =>
         Timing(context, steps, [.. Enumerable.Range(0, streams).Select(i => Enumerable.Range(i, experts).Select(patch => patch % patches.Length).ToArray())]);
 
-    /// <param name="context">Tokens before the first step.</param>
-    /// <param name="experts">For each stream the patches of its experts.</param>
-    /// <returns>Seconds a step.</returns>
+    /// <param name="context">Number of tokens before the first step.</param>
+    /// <param name="experts">For each stream, the indices of its experts' patches.</param>
+    /// <returns>Measures the mean time of a step, in seconds.</returns>
     public Func<Task<double>> Timing(int context, int steps, int[][] experts) => () =>
     {
         Random random = new(1);

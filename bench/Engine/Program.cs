@@ -5,15 +5,15 @@ using ProxyTune.Bench.Patches;
 using ProxyTune.Bench.Speculation;
 using ProxyTune.Testing;
 
-Option<string?> models = new("--models") { Description = "Models folder; the checkout's models, or a stand-in with random weights where there are none.", HelpName = "FOLDER" };
-Option<string?> model = new("--model") { Description = "Served model; the first with experts.", HelpName = "NAME" };
-Option<bool> quick = new("--quick") { Description = "A few seconds, to see that all of it works; the figures are rough." };
-Option<bool> write = new("--write") { Description = "Put the figures into docs/performance.md." };
-RootCommand root = new("Measures the engine and the gateway; takes some minutes and wants a quiet machine.") { models, model, quick, write, SpeculationCommand.Create(), GrowthCommand.Create(), PatchesCommand.Create(), CompareCommand.Create() };
+Option<string?> models = new("--models") { Description = "Models folder. Default: the models of the checkout, or a stand-in with random weights if it has none.", HelpName = "FOLDER" };
+Option<string?> model = new("--model") { Description = "Served model. Default: the first one with experts.", HelpName = "NAME" };
+Option<bool> quick = new("--quick") { Description = "Runs for a few seconds as a check that everything works; the figures are rough." };
+Option<bool> write = new("--write") { Description = "Writes the figures into docs/performance.md." };
+RootCommand root = new("Measures the engine and the gateway. It takes some minutes, and the machine should be idle.") { models, model, quick, write, SpeculationCommand.Create(), GrowthCommand.Create(), PatchesCommand.Create(), CompareCommand.Create() };
 root.SetAction(async (arguments, _) =>
 {
 #if DEBUG
-    Console.Error.WriteLine("This is a Debug build; add -c Release.");
+    Console.Error.WriteLine("This is a Debug build; benchmarks need -c Release.");
 #endif
     Settings settings = arguments.GetValue(quick) ? Settings.Quick : Settings.Full;
     Report report = new();

@@ -1,8 +1,8 @@
 namespace ProxyTune.Bench;
 
-/// <summary>How long to measure.</summary>
-/// <param name="Rounds">Repetitions of each figure.</param>
-/// <param name="Tokens">Tokens per answer.</param>
+/// <summary>How much to measure.</summary>
+/// <param name="Rounds">Measurements of each figure.</param>
+/// <param name="Tokens">Length of each answer in tokens.</param>
 /// <param name="FirstTokens">Requests per prompt length for the time to first token.</param>
 internal sealed record Settings(int Rounds, int Tokens, int FirstTokens)
 {

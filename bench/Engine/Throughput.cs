@@ -5,7 +5,7 @@ using ProxyTune.Decoding.Serving;
 
 namespace ProxyTune.Bench;
 
-/// <summary>Whole requests, prompts included: many at once against one at a time.</summary>
+/// <summary>Compares the throughput of several requests at once with that of one at a time, prompts included.</summary>
 internal static class Throughput
 {
     public const int Streams = 8;
@@ -28,7 +28,7 @@ internal static class Throughput
             () => RunAsync(Streams));
         return
         [
-            Row("bare forward passes, without prompts: what batching alone can give", rates[0], rates[1]),
+            Row("bare forward passes without prompts, the upper limit of batching", rates[0], rates[1]),
             Row("fused, through the scheduler", rates[2], rates[3]),
         ];
 

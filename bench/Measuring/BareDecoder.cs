@@ -25,24 +25,24 @@ public sealed class BareDecoder : IDisposable
     private readonly NativeTensor logits;
     private int length;
 
-    public BareDecoder(string folder, int rows, int mostTokens)
+    public BareDecoder(string folder, int rows, int maxTokens)
     {
         graph = DecoderGraph.Load(folder, new EngineOptions());
         decoder = graph.Open(graph.Model);
         if (!decoder.SharesCache)
         {
-            throw new NotSupportedException($"{folder}: the bare loop needs GroupQueryAttention in every layer.");
+            throw new NotSupportedException($"{folder}: a layer has no GroupQueryAttention. The bare loop runs only models that have it in every layer.");
         }
 
         binding = decoder.Session.CreateIoBinding();
         this.rows = rows;
-        width = decoder.Cache.FixedWidth ?? Math.Max(256, (int)BitOperations.RoundUpToPowerOf2((uint)mostTokens));
+        width = decoder.Cache.FixedWidth ?? Math.Max(256, (int)BitOperations.RoundUpToPowerOf2((uint)maxTokens));
         cache = [.. decoder.CacheNames.Select(_ => Tensor(decoder.Cache.Type, (long)rows * decoder.Cache.Heads * width * decoder.Cache.HeadSize))];
-        ids = Tensor(decoder.InputType, rows * mostTokens);
-        positions = Tensor(decoder.InputType, rows * mostTokens);
-        mask = Tensor(decoder.InputType, rows * mostTokens);
-        logits = Tensor(decoder.Logits.ElementDataType, (long)rows * mostTokens * decoder.VocabularySize);
-        mask.Span<long>(0, rows * mostTokens).Fill(1);
+        ids = Tensor(decoder.InputType, rows * maxTokens);
+        positions = Tensor(decoder.InputType, rows * maxTokens);
+        mask = Tensor(decoder.InputType, rows * maxTokens);
+        logits = Tensor(decoder.Logits.ElementDataType, (long)rows * maxTokens * decoder.VocabularySize);
+        mask.Span<long>(0, rows * maxTokens).Fill(1);
         for (int i = 0; i < cache.Length; i++)
         {
             using OrtValue view = cache[i].View(0, rows, decoder.Cache.Heads, width, decoder.Cache.HeadSize);
@@ -54,7 +54,7 @@ public sealed class BareDecoder : IDisposable
     public void Restart() => length = 0;
 
     /// <summary>Appends the same tokens to every row.</summary>
-    /// <returns>Seconds of the run.</returns>
+    /// <returns>Time of ONNX Runtime's run, in seconds.</returns>
     public double Append(ReadOnlySpan<int> tokens)
     {
         for (int i = 0; i < rows * tokens.Length; i++)

@@ -2,8 +2,8 @@ using ScottPlot;
 
 namespace ProxyTune.Bench.Growth;
 
-/// <summary>What something costs over what grows.</summary>
-/// <param name="Axis">What grows: streams, context, experts, vocabulary.</param>
+/// <summary>Costs as functions of one size.</summary>
+/// <param name="Axis">The size: streams, context, experts or vocabulary.</param>
 internal sealed record Curve(string Title, string Axis, IReadOnlyList<int> Sizes, string Unit, params (string Name, Samples[] Costs)[] Lines)
 {
     private const int Width = 700, Height = 450;

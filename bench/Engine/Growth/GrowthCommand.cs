@@ -4,17 +4,17 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Bench.Growth;
 
-/// <summary>How the cost of a step grows, as tables and pictures.</summary>
+/// <summary>Reports how the cost of a decoding step grows, as tables and plots.</summary>
 internal static class GrowthCommand
 {
     private const int Rounds = 7;
-    private const string Pictures = "docs/growth";
+    private const string Plots = "docs/growth";
 
     public static Command Create()
     {
-        Option<bool> quick = new("--quick") { Description = "To see that all of it works; the figures are rough." };
-        Option<bool> write = new("--write") { Description = $"Put the figures into docs/performance.md, and the pictures into {Pictures}." };
-        Command command = new("growth", "Measures how cost grows with streams, context, experts and vocabulary.") { quick, write };
+        Option<bool> quick = new("--quick") { Description = "Runs for a short time as a check that everything works; the figures are rough." };
+        Option<bool> write = new("--write") { Description = $"Writes the figures into docs/performance.md and the plots into {Plots}." };
+        Command command = new("growth", "Measures how the cost of a step grows with streams, context, experts and vocabulary.") { quick, write };
         command.SetAction(async (arguments, _) =>
         {
             Report report = new();
@@ -27,7 +27,7 @@ internal static class GrowthCommand
 
             if (arguments.GetValue(write))
             {
-                string folder = Directory.CreateDirectory(Path.Combine(Repository.Root, Pictures)).FullName;
+                string folder = Directory.CreateDirectory(Path.Combine(Repository.Root, Plots)).FullName;
                 foreach (Curve curve in curves)
                 {
                     curve.Draw(Path.Combine(folder, $"{curve.Axis}.png"));

@@ -2,31 +2,31 @@ using ProxyTune.Bench.Speculation;
 
 namespace ProxyTune.Bench.Growth;
 
-/// <summary>Steps of fused streams whose experts are patches, and of the base alone.</summary>
+/// <summary>Measures decoding steps of fused streams whose experts are patches, and of the base alone.</summary>
 internal sealed class Steps(WidenedFamily family) : IDisposable
 {
-    private const int Most = 16;
+    private const int MaxStreams = 16;
     private const int Experts = 8;
     private const int Count = 24;
     private const int Context = 128;
 
-    private readonly PatchedStreams streams = new(family.Base, Path.Combine(family.Folder, WidenedFamily.Small), Experts, Most);
+    private readonly PatchedStreams streams = new(family.Base, Path.Combine(family.Folder, WidenedFamily.Small), Experts, MaxStreams);
 
     public async Task<Curve> StreamsAsync(int rounds)
     {
-        int[] sizes = [1, 2, 4, 8, Most];
+        int[] sizes = [1, 2, 4, 8, MaxStreams];
         BareDecoder[] bare = [.. sizes.Select(rows => new BareDecoder(family.Base, rows, Context + Count))];
         Samples[] all = await MeasureAsync(rounds, [.. sizes.Select(size => streams.Timing(Context, Count, size, 1)), .. bare.Select(decoder => Bare(decoder, Context))]);
         Array.ForEach(bare, decoder => decoder.Dispose());
         Samples[] fused = all[..sizes.Length];
         return new(
-            $"A step of so many streams, each fused with one patch, context {Context}",
+            $"A step by number of streams, each fused with one patch, context {Context}",
             "streams",
             sizes,
             "microseconds",
             ("fused step", fused),
-            ("fused, a stream's share", [.. fused.Zip(sizes, (cost, size) => cost.Times(1.0 / size))]),
-            ("bare runs of the base", all[sizes.Length..]));
+            ("fused step per stream", [.. fused.Zip(sizes, (cost, size) => cost.Times(1.0 / size))]),
+            ("bare pass of the base", all[sizes.Length..]));
     }
 
     public async Task<Curve> ContextAsync(int rounds)
@@ -35,14 +35,14 @@ internal sealed class Steps(WidenedFamily family) : IDisposable
         int[] sizes = [32, longest / 4, longest / 2, longest * 3 / 4, longest];
         using BareDecoder bare = new(family.Base, 1, streams.ContextLength);
         Samples[] all = await MeasureAsync(rounds, [.. sizes.Select(size => streams.Timing(size, Count, 1, 1)), .. sizes.Select(size => Bare(bare, size))]);
-        return new("A step of one stream after so many tokens", "context", sizes, "microseconds", ("fused with one patch", all[..sizes.Length]), ("bare run of the base", all[sizes.Length..]));
+        return new("A step of one stream by length of the context", "context", sizes, "microseconds", ("fused with one patch", all[..sizes.Length]), ("bare pass of the base", all[sizes.Length..]));
     }
 
     public async Task<Curve> ExpertsAsync(int rounds)
     {
         int[] sizes = [1, 2, 4, Experts];
         Samples[] fused = await MeasureAsync(rounds, [.. sizes.Select(size => streams.Timing(Context, Count, 1, size))]);
-        return new($"A step of one stream with so many experts, patches of rank {PatchedStreams.Rank} at all linear nodes", "experts", sizes, "microseconds", ("fused", fused));
+        return new($"A step of one stream by number of experts, patches of rank {PatchedStreams.Rank} at all linear nodes", "experts", sizes, "microseconds", ("fused", fused));
     }
 
     public void Dispose() => streams.Dispose();

@@ -2,7 +2,7 @@ using ProxyTune.Decoding.Fusion;
 
 namespace ProxyTune.Bench.Growth;
 
-/// <summary>A fused row without any model.</summary>
+/// <summary>Measures fusion and the draw by size of the vocabulary, without a model.</summary>
 internal static class Vocabulary
 {
     public static async Task<Curve> MeasureAsync(int rounds)
@@ -12,12 +12,12 @@ internal static class Vocabulary
         Samples[] sampled = await Samples.InterleaveAsync(rounds, [.. sizes.Select(size => FusedRows.Timing(size, new() { Temperature = 0.8f, TopP = 0.95f }))]);
         Samples[] factors = await Samples.InterleaveAsync(rounds, [.. sizes.Select(size => FusedRows.Timing(new DynamicFusion(new()), 1, size))]);
         return new(
-            "A fused row of so many words, forward passes excluded",
+            "A fused row by size of the vocabulary, forward passes excluded",
             "vocabulary",
             sizes,
             "microseconds",
             ("weighted sum, greedy", greedy),
             ("weighted sum, temperature 0.8, top-p 0.95", sampled),
-            ("dynamic fusion's factors, one expert", factors));
+            ("factors of dynamic fusion, one expert", factors));
     }
 }

@@ -7,7 +7,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Bench.Patches;
 
-/// <summary>Sequences of one base, each with a patch of its own, against the same without.</summary>
+/// <summary>Compares sequences of one base that each have a different patch with sequences without patches.</summary>
 internal static class DifferentPatches
 {
     private const int Rows = 16;
@@ -22,7 +22,7 @@ internal static class DifferentPatches
         string large = Path.Combine(folder.FullName, "large");
         WidenedModel.Write(Path.Combine(Repository.Models, WidenedFamily.Plain), large, WidenedFamily.LargeBase);
         List<string[]> rows = [];
-        foreach ((string name, string model) in new[] { ("the demo's `town-base`", Path.Combine(Repository.Models, WidenedFamily.Plain)), ("the same, widened beyond the cache", large) })
+        foreach ((string name, string model) in new[] { ("the demo's `town-base`", Path.Combine(Repository.Models, WidenedFamily.Plain)), ("widened beyond the processor's cache", large) })
         {
             Func<Task<double>> none = Timing(model, folder.FullName, null, quick, out OnnxLanguageModel plain), attention = Timing(model, folder.FullName, AttentionTargets, quick, out OnnxLanguageModel some),
                 all = Timing(model, folder.FullName, TinyPatch.Modules, quick, out OnnxLanguageModel every);
@@ -33,13 +33,13 @@ internal static class DifferentPatches
                 Samples[] seconds = await Samples.InterleaveAsync(quick ? 3 : 15, none, attention, all);
                 rows.Add([name, "none", Micro(seconds[0]), "1.00"]);
                 rows.Add([name, "attention (q, k, v, o)", Micro(seconds[1]), Throughput(seconds, 1)]);
-                rows.Add([name, "all seven", Micro(seconds[2]), Throughput(seconds, 2)]);
+                rows.Add([name, "all linear nodes", Micro(seconds[2]), Throughput(seconds, 2)]);
             }
         }
 
         report.Table(
             $"{Rows} sequences of a base with {Rows} different patches of rank {Rank}",
-            ["base", "patches at", "microseconds a step", "throughput over none"],
+            ["base", "patches at", "microseconds a step", "throughput / no patches"],
             [.. rows]);
         folder.Delete(recursive: true);
 
@@ -48,7 +48,7 @@ internal static class DifferentPatches
         static string Throughput(Samples[] seconds, int which) => $"{seconds[0].Over(seconds[which]).Show("0.00")}, 95 %: {seconds[0].Over(seconds[which]).ShowInterval("0.00")}";
     }
 
-    /// <param name="modules">That the patches change; null for no patches.</param>
+    /// <param name="modules">Linear nodes that the patches change; null for no patches.</param>
     private static Func<Task<double>> Timing(string folder, string patches, string[]? modules, bool quick, out OnnxLanguageModel model)
     {
         OnnxLanguageModel own = model = OnnxLanguageModel.Load(folder, new EngineOptions());

@@ -3,22 +3,22 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Bench.Patches;
 
-/// <summary>The figures of patches that are different in each row, and that come and go while others run.</summary>
+/// <summary>Measures batches with a different patch in each row, and patches that are uploaded and deleted under load.</summary>
 internal static class PatchesCommand
 {
     private static readonly Dictionary<string, Func<Report, bool, Task>> Parts = new()
     {
         ["rows"] = DifferentPatches.MeasureAsync,
-        ["come-and-go"] = ComingAndGoing.MeasureAsync,
+        ["come-and-go"] = PatchesUnderLoad.MeasureAsync,
     };
 
     public static Command Create()
     {
-        Option<string[]> part = new("--part") { Description = $"What to measure: {string.Join(", ", Parts.Keys)}; all of it by default.", HelpName = "PART", DefaultValueFactory = _ => [.. Parts.Keys] };
+        Option<string[]> part = new("--part") { Description = $"Part to measure: {string.Join(", ", Parts.Keys)}. Default: all.", HelpName = "PART", DefaultValueFactory = _ => [.. Parts.Keys] };
         part.AcceptOnlyFromAmong([.. Parts.Keys]);
-        Option<bool> quick = new("--quick") { Description = "To see that all of it works; the figures are rough." };
-        Option<bool> write = new("--write") { Description = "Put the figures into docs/performance.md." };
-        Command command = new("patches", "Measures sequences with different patches, and patches that come and go under load.") { part, quick, write };
+        Option<bool> quick = new("--quick") { Description = "Runs for a short time as a check that everything works; the figures are rough." };
+        Option<bool> write = new("--write") { Description = "Writes the figures into docs/performance.md." };
+        Command command = new("patches", "Measures sequences with different patches, and patches that are uploaded and deleted under load.") { part, quick, write };
         command.SetAction(async (arguments, _) =>
         {
             foreach (string name in arguments.GetValue(part)!)

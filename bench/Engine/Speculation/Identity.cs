@@ -4,7 +4,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Bench.Speculation;
 
-/// <summary>Whether texts are the same with and without speculation; of a difference, how near to each other the deciding tokens are.</summary>
+/// <summary>Compares texts with and without speculation. For a difference, it reports how close the scores of the two tokens are.</summary>
 internal static class Identity
 {
     private const int Draft = 4;
@@ -32,7 +32,7 @@ internal static class Identity
         }
 
         report.Table(
-            $"Texts with {Draft} guesses in every step against texts without, {family.Description}",
+            $"Texts with {Draft} draft tokens in every step against texts without speculation, {family.Description}",
             ["", "prompts", "tokens", "texts that differ", "acceptance", "tokens per base pass"],
             [.. table]);
         differences.ForEach(difference => report.Line($"- {difference}"));
@@ -44,12 +44,12 @@ internal static class Identity
         int at = plain.Zip(drafted).TakeWhile(pair => pair.First == pair.Second).Count();
         if (at == Math.Min(plain.Length, drafted.Length))
         {
-            return $"one text ends after {at} tokens, the other goes on";
+            return $"one text ends after {at} tokens and the other continues";
         }
 
         float[] alone = Row(family.Catalog.Ensemble, prompt, plain[..at], 1), inBlock = Row(family.Catalog.Ensemble, prompt, plain[..at], Draft + 1);
         GumbelNoise noise = new(seed, at);
-        return $"token {at} is {plain[at]} and {drafted[at]}; in the row of a single position the first leads by {Margin(alone):0.0e0}, in that of a block by {Margin(inBlock):0.0e0}";
+        return $"token {at} is {plain[at]} without speculation and {drafted[at]} with it; the first is ahead by {Margin(alone):0.0e0} in a row computed alone, and by {Margin(inBlock):0.0e0} in a row computed in a block";
 
         double Margin(float[] row)
         {
@@ -58,7 +58,7 @@ internal static class Identity
         }
     }
 
-    /// <summary>The fused row behind a text whose last tokens are computed in blocks.</summary>
+    /// <summary>The fused row after a text whose tokens are computed in blocks.</summary>
     private static float[] Row(ILanguageModel model, Prompt prompt, int[] text, int block)
     {
         int width = model.Info.VocabularySize;

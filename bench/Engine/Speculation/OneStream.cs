@@ -2,14 +2,14 @@ using ProxyTune.Decoding.Generation;
 
 namespace ProxyTune.Bench.Speculation;
 
-/// <summary>One stream: fused with speculation, fused without, and the base alone, over precisions of the base.</summary>
+/// <summary>Compares one stream fused with speculation, fused without it, and of the base alone, for several precisions.</summary>
 internal sealed class OneStream : IAsyncDisposable
 {
     public static readonly float[] Temperatures = [0, 1];
 
     private readonly List<Case> cases = [];
 
-    private enum How
+    private enum Mode
     {
         Alone,
         Fused,
@@ -50,9 +50,9 @@ internal sealed class OneStream : IAsyncDisposable
         SchedulerOptions off = new() { MaxDraft = 0 };
         Runner fused = new(family, temperature, off);
         int[] lengths = [.. (await fused.AnswersAsync(questions)).Select(answer => answer.Length)];
-        cases.Add(new(family.Name, temperature, How.Alone, new(family, temperature, off, isPlain: true), lengths));
-        cases.Add(new(family.Name, temperature, How.Fused, fused, null));
-        cases.Add(new(family.Name, temperature, How.Speculated, new(family, temperature, new()), null));
+        cases.Add(new(family.Name, temperature, Mode.Alone, new(family, temperature, off, isPlain: true), lengths));
+        cases.Add(new(family.Name, temperature, Mode.Fused, fused, null));
+        cases.Add(new(family.Name, temperature, Mode.Speculated, new(family, temperature, new()), null));
     }
 
     private void Write(Report report, IReadOnlyList<WidenedFamily> families)
@@ -68,50 +68,50 @@ internal sealed class OneStream : IAsyncDisposable
                 name, .. three.Select(one => one.Rates.Show("0")), three[2].Rates.Over(three[0].Rates).Show("0.00"), three[2].Rates.Over(three[1].Rates).Show("0.00"),
                 three[2].Whole.Over(three[0].Whole).Show("0.00"), $"{drafts.Acceptance:0.00}", $"{drafts.TokensPerPass:0.00}",
             ]);
-            parts.AddRange(three.Select(one => one.Where(name)));
+            parts.AddRange(three.Select(one => one.TimeRow(name)));
         }
 
         report.Table(
             "One stream, tokens per second after the first token of each answer",
-            ["base", "alone, plain", "fused, plain", "fused, speculation", "speculation / alone", "speculation / fused, plain", "speculation / alone, prompts included", "acceptance", "tokens per base pass"],
+            ["base", "base alone", "fused, plain", "fused, speculation", "speculation / base alone", "speculation / fused, plain", "speculation / base alone, prompts included", "acceptance", "tokens per base pass"],
             [.. rows]);
         foreach (float temperature in Temperatures)
         {
-            Case fused = Best(temperature, How.Speculated), alone = Best(temperature, How.Alone);
-            report.Line($"- The fastest of each over precisions, {Name(fused.Precision, temperature)} fused against {alone.Precision} alone: {fused.Rates.Over(alone.Rates).Show("0.00")}.");
+            Case fused = Best(temperature, Mode.Speculated), alone = Best(temperature, Mode.Alone);
+            report.Line($"- Fastest precision of each, {Name(fused.Precision, temperature)} fused / {alone.Precision} base alone: {fused.Rates.Over(alone.Rates).Show("0.00")}.");
         }
 
         report.Line();
-        report.Table("Where a token's time goes, prompts included, medians in microseconds", ["base", "", "base's passes", "expert's passes", "anti-expert's passes", "all else"], [.. parts]);
+        report.Table("Time per token by part, prompts included, medians in microseconds", ["base", "", "passes of the base", "passes of the expert", "passes of the anti-expert", "rest"], [.. parts]);
     }
 
-    private Case Best(float temperature, How how) => cases.Where(one => one.Temperature == temperature && one.Way == how).MaxBy(one => one.Rates.Median)!;
+    private Case Best(float temperature, Mode mode) => cases.Where(one => one.Temperature == temperature && one.Mode == mode).MaxBy(one => one.Rates.Median)!;
 
     private static string Name(string precision, float temperature) => $"{precision}, {(temperature == 0 ? "greedy" : "temperature 1")}";
 
-    private sealed record Case(string Precision, float Temperature, How Way, Runner Runner, int[]? Lengths)
+    private sealed record Case(string Precision, float Temperature, Mode Mode, Runner Runner, int[]? Lengths)
     {
-        private readonly List<StepParts> parts = [];
+        private readonly List<StepTimes> times = [];
         private readonly List<double> whole = [];
 
         public Samples Rates { get; set; } = new([]);
 
-        /// <summary>Without the round that warms up.</summary>
+        /// <summary>The rates over whole answers, without the warm-up round.</summary>
         public Samples Whole => new([.. whole.Skip(1)]);
 
         public Func<Task<double>> Timing(Question[] questions) => async () =>
         {
             Rates rates = await Runner.RateAsync(questions, 1, Lengths);
-            parts.Add(Runner.Parts);
+            times.Add(Runner.Times);
             whole.Add(rates.Whole);
             return rates.Decoding;
         };
 
-        public string[] Where(string name)
+        public string[] TimeRow(string name)
         {
-            return [name, Way switch { How.Alone => "alone", How.Fused => "fused, plain", _ => "fused, speculation" }, Median(p => p.Base), Median(p => p.Experts), Median(p => p.AntiExpert), Median(p => p.Rest)];
+            return [name, Mode switch { Mode.Alone => "base alone", Mode.Fused => "fused, plain", _ => "fused, speculation" }, Median(p => p.Base), Median(p => p.Experts), Median(p => p.AntiExpert), Median(p => p.Rest)];
 
-            string Median(Func<StepParts, double> part) => $"{new Samples([.. parts.Skip(1).Select(part)]).Median:0}";
+            string Median(Func<StepTimes, double> part) => $"{new Samples([.. times.Skip(1).Select(part)]).Median:0}";
         }
     }
 }

@@ -1,6 +1,6 @@
 namespace ProxyTune.Bench.Speculation;
 
-/// <summary>What a pass of the base costs in passes of the small model, both of one row and bare.</summary>
+/// <summary>Measures the ratio of a bare pass of the base to a bare pass of the small model, both with one row.</summary>
 internal static class PassRatio
 {
     private const int Steps = 48;
@@ -21,8 +21,8 @@ internal static class PassRatio
                     return Seconds(small, () => large.Append([1]));
                 });
             report.Line(
-                $"- a pass of {family.Description}: {Show(alone[0])} microseconds; of {family.Describe(WidenedFamily.Small)}: {Show(alone[1])}, after one of the base {Show(alone[2])}. " +
-                $"So the base's is {alone[0].Over(alone[1]).Show("0.0")} small passes, and {alone[0].Over(alone[2]).Show("0.0")} of those that follow it.");
+                $"- a pass of {family.Description}: {Show(alone[0])} microseconds; of {family.Describe(WidenedFamily.Small)}: {Show(alone[1])}, right after a pass of the base {Show(alone[2])}. " +
+                $"So a pass of the base costs {alone[0].Over(alone[1]).Show("0.0")} passes of the small model, or {alone[0].Over(alone[2]).Show("0.0")} right after the base.");
         }
 
         report.Line();

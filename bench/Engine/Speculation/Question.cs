@@ -4,12 +4,12 @@ using ProxyTune.Trainer.Town;
 
 namespace ProxyTune.Bench.Speculation;
 
-/// <summary>A prompt of an expert's test split, which its training has not seen.</summary>
+/// <summary>A prompt from the test split of an expert's data, which was not used in training.</summary>
 internal sealed record Question(string Served, IReadOnlyList<ChatMessage> Messages, ulong Seed)
 {
     private static readonly string[] Kinds = ["qa", "json", "polite"];
 
-    /// <summary>As many of each kind, evenly spread over its split, the Kinds in turns.</summary>
+    /// <summary>Takes equally many prompts of each kind, evenly spread over the split. The kinds take turns.</summary>
     public static Question[] Spread(int count)
     {
         int each = (count + Kinds.Length - 1) / Kinds.Length;

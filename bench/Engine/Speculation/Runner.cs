@@ -6,8 +6,8 @@ using ProxyTune.Decoding.Serving;
 
 namespace ProxyTune.Bench.Speculation;
 
-/// <summary>Answers questions through a scheduler of its own.</summary>
-/// <param name="isPlain">Ask the base alone, and let its answers be as long as the fused ones were.</param>
+/// <summary>Answers questions with its own scheduler.</summary>
+/// <param name="isPlain">Asks the base alone. Its answers do not end at an end token, so that they can have the lengths of the fused answers.</param>
 internal sealed class Runner(WidenedFamily family, float temperature, SchedulerOptions options, bool isPlain = false) : IAsyncDisposable
 {
     private const int MaxTokens = 64;
@@ -19,14 +19,15 @@ internal sealed class Runner(WidenedFamily family, float temperature, SchedulerO
 
     public DraftStatistics Drafts => scheduler.Statistics.Drafts;
 
-    /// <summary>Where the time of the last call went.</summary>
-    public StepParts Parts { get; private set; }
+    /// <summary>Time per token of the last measurement, by part.</summary>
+    public StepTimes Times { get; private set; }
 
     /// <summary>
-    /// Answers all, that many at once. Prompts are known from the call before, as those of one tenant are, but for what is no whole block of
-    /// the prefix cache, at most 16 tokens.
+    /// Answers all questions. The prompts are in the prefix cache from the call before, except the tokens after the last whole block, at most
+    /// 16.
     /// </summary>
-    /// <param name="lengths">Of the fused answers; null lets each end where it ends.</param>
+    /// <param name="streams">Number of requests at once.</param>
+    /// <param name="lengths">Length of each answer in tokens; null lets each answer end at an end token.</param>
     public async Task<Rates> RateAsync(Question[] questions, int streams, int[]? lengths = null)
     {
         (TimeSpan Base, TimeSpan Experts, TimeSpan AntiExpert) before = RunTimes();
@@ -44,7 +45,7 @@ internal sealed class Runner(WidenedFamily family, float temperature, SchedulerO
         TimeSpan elapsed = Stopwatch.GetElapsedTime(start);
         await IdleAsync();
         (TimeSpan Base, TimeSpan Experts, TimeSpan AntiExpert) after = RunTimes();
-        Parts = StepParts.Of(elapsed / tokens, (after.Base - before.Base) / tokens, (after.Experts - before.Experts) / tokens, (after.AntiExpert - before.AntiExpert) / tokens);
+        Times = StepTimes.Of(elapsed / tokens, (after.Base - before.Base) / tokens, (after.Experts - before.Experts) / tokens, (after.AntiExpert - before.AntiExpert) / tokens);
         return new(tokens / elapsed.TotalSeconds, (tokens - questions.Length) / Stopwatch.GetElapsedTime(0, decoding).TotalSeconds);
     }
 
@@ -65,7 +66,7 @@ internal sealed class Runner(WidenedFamily family, float temperature, SchedulerO
 
     public ValueTask DisposeAsync() => scheduler.DisposeAsync();
 
-    /// <returns>The answer, and how long it took from its first token to its last, in ticks of the stopwatch.</returns>
+    /// <returns>The answer, and the time between its first and its last token in ticks of the stopwatch.</returns>
     private async Task<(int[] Ids, long Decoding)> AnswerAsync(Question question, int? length)
     {
         using GenerationStream generation = scheduler.Submit(new GenerationRequest
@@ -86,7 +87,7 @@ internal sealed class Runner(WidenedFamily family, float temperature, SchedulerO
         return ([.. ids], Stopwatch.GetTimestamp() - first);
     }
 
-    // The models are shared by schedulers that take turns, and the last sequence is disposed after its last token is read.
+    // A sequence is disposed after its last token was read. The next scheduler uses the same models and must find no sequence in them.
     private async Task IdleAsync()
     {
         while (scheduler.Statistics.Running > 0)

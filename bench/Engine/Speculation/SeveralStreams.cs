@@ -2,7 +2,7 @@ using ProxyTune.Decoding.Generation;
 
 namespace ProxyTune.Bench.Speculation;
 
-/// <summary>Several streams at once, with and without speculation: it must cost nothing where it does not pay.</summary>
+/// <summary>Compares several streams at once with and without speculation, which must not slow down full batches.</summary>
 internal static class SeveralStreams
 {
     public static async Task MeasureAsync(WidenedFamily family, Report report, SpeculationSettings settings)
@@ -26,7 +26,7 @@ internal static class SeveralStreams
 
         report.Table(
             $"Several streams, {family.Name}, tokens per second",
-            ["streams", "fused, plain", "fused, speculation", "ratio", "guesses per base pass", "tokens per base pass"],
+            ["streams", "fused, plain", "fused, speculation", "ratio", "draft tokens per base pass", "tokens per base pass"],
             [.. table]);
     }
 }

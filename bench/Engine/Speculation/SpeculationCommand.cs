@@ -4,10 +4,10 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Bench.Speculation;
 
-/// <summary>The figures of speculation on the demo family with a larger base. Parts are measured and written one by one.</summary>
+/// <summary>Measures speculation on the demo family with a larger base. Each part is measured and reported separately.</summary>
 internal static class SpeculationCommand
 {
-    // Beside the demo's own small model, whose pass is hardly more than its fixed costs.
+    // This base goes with the demo's small model, whose pass consists mostly of fixed costs.
     private static readonly Widening BaseWidening = new(Intermediate: 5), SmallWidening = new();
     private static readonly int[] AllBits = [LlamaExporter.FloatBits, 8, 4];
 
@@ -24,9 +24,9 @@ internal static class SpeculationCommand
             using WidenedFamily family = new(BaseWidening, SmallWidening), wide = new(WidenedFamily.LargeBase, WidenedFamily.LargeSmall);
             await PassRatio.MeasureAsync([family], report);
             await PassRatio.MeasureAsync([wide], report);
-            await Undrafted.OverheadAsync(family, report, settings);
-            await Undrafted.OverheadAsync(wide, report, settings);
-            await Undrafted.ThroughputAsync([family, wide], report, settings);
+            await WithoutSpeculation.OverheadAsync(family, report, settings);
+            await WithoutSpeculation.OverheadAsync(wide, report, settings);
+            await WithoutSpeculation.ThroughputAsync([family, wide], report, settings);
         },
         ["identity"] = async (report, _, prompts) =>
         {
@@ -37,12 +37,12 @@ internal static class SpeculationCommand
 
     public static Command Create()
     {
-        Option<string[]> part = new("--part") { Description = $"What to measure: {string.Join(", ", Parts.Keys)}; all of it by default.", HelpName = "PART", DefaultValueFactory = _ => [.. Parts.Keys] };
+        Option<string[]> part = new("--part") { Description = $"Part to measure: {string.Join(", ", Parts.Keys)}. Default: all.", HelpName = "PART", DefaultValueFactory = _ => [.. Parts.Keys] };
         part.AcceptOnlyFromAmong([.. Parts.Keys]);
-        Option<int> prompts = new("--prompts") { Description = "Of the identity of texts, greedy and sampled each.", DefaultValueFactory = _ => 1000 };
-        Option<bool> quick = new("--quick") { Description = "To see that all of it works; the figures are rough." };
-        Option<bool> write = new("--write") { Description = "Put the figures into docs/performance.md." };
-        Command command = new("speculation", "Measures speculation and what is compared to it, on the demo family with a larger base.") { part, prompts, quick, write };
+        Option<int> prompts = new("--prompts") { Description = "Number of prompts for the part identity, greedy and sampled each.", DefaultValueFactory = _ => 1000 };
+        Option<bool> quick = new("--quick") { Description = "Runs for a short time as a check that everything works; the figures are rough." };
+        Option<bool> write = new("--write") { Description = "Writes the figures into docs/performance.md." };
+        Command command = new("speculation", "Measures speculation on the demo family with a larger base, against decoding without it and against the base alone.") { part, prompts, quick, write };
         command.SetAction(async (arguments, _) =>
         {
             foreach (string name in arguments.GetValue(part)!)

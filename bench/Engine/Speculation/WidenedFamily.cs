@@ -9,8 +9,8 @@ using ProxyTune.Testing;
 namespace ProxyTune.Bench.Speculation;
 
 /// <summary>
-/// The demo family with models that cost what larger ones would and have the same function, in a temporary folder; so the experts guess as
-/// well as the demo's own.
+/// The demo family in a temporary folder, with models that cost as much as larger ones and compute the same function. So the experts draft as
+/// well as those of the demo.
 /// </summary>
 internal sealed class WidenedFamily : IDisposable
 {
@@ -18,7 +18,7 @@ internal sealed class WidenedFamily : IDisposable
 
     private const string Patch = "any";
 
-    /// <summary>Beyond the processor's cache, as models are that speculation is for, and a pass of the base costs 8 to 10 of the small model.</summary>
+    /// <summary>Widenings that exceed the processor's cache, as large models do. A pass of the base costs 8 to 10 passes of the small model.</summary>
     public static readonly Widening LargeBase = new(Hidden: 16, Intermediate: 4), LargeSmall = new(Hidden: 16, Intermediate: 10);
 
     private static readonly string[] ServedNames = [Plain, "town-qa", "town-json", "town-polite"];
@@ -26,8 +26,9 @@ internal sealed class WidenedFamily : IDisposable
 
     private readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("proxytune-widened-");
 
-    /// <param name="small">Of expert and anti-expert.</param>
-    /// <param name="bits">Of all models' weights.</param>
+    /// <param name="large">Widening of the base.</param>
+    /// <param name="small">Widening of experts and anti-expert.</param>
+    /// <param name="bits">Bits of the weights of all models.</param>
     public WidenedFamily(Widening large, Widening small, int bits = LlamaExporter.FloatBits)
     {
         Name = bits == LlamaExporter.FloatBits ? "fp32" : $"int{bits}";
@@ -69,8 +70,8 @@ internal sealed class WidenedFamily : IDisposable
     }
 
     /// <summary>
-    /// The demo's own settings, and one more where the expert is a patch, so that expert and anti-expert are rows of one pass. What that one
-    /// says means nothing: the demo's patches do not fit wider models.
+    /// The demo's served models, and one whose expert is a patch, so that expert and anti-expert are rows of one pass. That patch is random
+    /// because the demo's patches do not fit wider models.
     /// </summary>
     private static JsonObject Served()
     {

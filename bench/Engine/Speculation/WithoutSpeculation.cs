@@ -5,14 +5,14 @@ using ProxyTune.Decoding.Serving;
 
 namespace ProxyTune.Bench.Speculation;
 
-/// <summary>Without speculation: what a fused token costs over the passes that it cannot do without, and how many streams share them.</summary>
-internal static class Undrafted
+/// <summary>Measures decoding without speculation: the cost of a fused token relative to its bare passes, and the throughput of several streams.</summary>
+internal static class WithoutSpeculation
 {
     private const int PromptTokens = 96;
     private const int Tokens = 64;
     private const int Streams = 16;
 
-    /// <summary>One stream: a fused token over a pass of the base and a pass of two rows of the small model, in the plainest loop.</summary>
+    /// <summary>Compares a fused token of one stream with bare passes of the base and of the small model.</summary>
     public static async Task OverheadAsync(WidenedFamily family, Report report, SpeculationSettings settings)
     {
         using BareDecoder large = new(family.Base, 1, PromptTokens + Tokens), small = new(Path.Combine(family.Folder, WidenedFamily.Small), 2, PromptTokens + Tokens);
@@ -20,22 +20,22 @@ internal static class Undrafted
         await using DecodeScheduler scheduler = new(family.Catalog.Ensemble, new() { MaxDraft = 0 });
         (string Name, Func<Task<double>> Seconds)[] all =
         [
-            ("bare run of the base and bare run of 2 rows of the small model, in turns", () => Task.FromResult(Bare(large, small))),
-            ("the same, each model by itself", () => Task.FromResult(Bare(large) + Bare(small))),
-            ("bare run of the base and two of 1 row of small models, in turns", () => Task.FromResult(Bare(large, expert, antiExpert))),
-            ("fused, greedy, the expert a model: 2 passes of 1 row", async () => 1 / await RateAsync(scheduler, family, "town-qa", 1, 0)),
-            ("fused, temperature 1, the expert a model", async () => 1 / await RateAsync(scheduler, family, "town-qa", 1, 1)),
-            ("fused, greedy, the expert a patch: 2 rows of one pass", async () => 1 / await RateAsync(scheduler, family, WidenedFamily.Patched, 1, 0)),
-            ("fused, temperature 1, the expert a patch", async () => 1 / await RateAsync(scheduler, family, WidenedFamily.Patched, 1, 1)),
+            ("bare passes of the base and of 2 rows of the small model, in turns", () => Task.FromResult(Bare(large, small))),
+            ("the same passes, each model by itself", () => Task.FromResult(Bare(large) + Bare(small))),
+            ("bare passes of the base and of 1 row of two small models, in turns", () => Task.FromResult(Bare(large, expert, antiExpert))),
+            ("fused, greedy, expert is a model: 2 passes of 1 row", async () => 1 / await RateAsync(scheduler, family, "town-qa", 1, 0)),
+            ("fused, temperature 1, expert is a model", async () => 1 / await RateAsync(scheduler, family, "town-qa", 1, 1)),
+            ("fused, greedy, expert is a patch: 2 rows of one pass", async () => 1 / await RateAsync(scheduler, family, WidenedFamily.Patched, 1, 0)),
+            ("fused, temperature 1, expert is a patch", async () => 1 / await RateAsync(scheduler, family, WidenedFamily.Patched, 1, 1)),
         ];
         Samples[] seconds = await Samples.InterleaveAsync(settings.Rounds, [.. all.Select(one => one.Seconds)]);
         report.Table(
             $"One stream without speculation, contexts of {PromptTokens} to {PromptTokens + Tokens}, {family.Description}",
-            ["", "microseconds a token", "over the first", "over the third"],
+            ["", "microseconds a token", "/ first row", "/ third row"],
             [.. all.Zip(seconds, (one, s) => new[] { one.Name, s.Times(1e6).Show("0"), s.Over(seconds[0]).Show("0.00"), s.Over(seconds[2]).Show("0.00") })]);
     }
 
-    /// <summary>Throughput of many streams over that of one.</summary>
+    /// <summary>Compares the throughput of many streams with that of one.</summary>
     public static async Task ThroughputAsync(IReadOnlyList<WidenedFamily> families, Report report, SpeculationSettings settings)
     {
         List<string[]> table = [];
@@ -51,7 +51,7 @@ internal static class Undrafted
                 () => RateAsync(scheduler, family, WidenedFamily.Plain, Streams, 1),
                 () => RateAsync(scheduler, family, "town-qa", 1, 1),
                 () => RateAsync(scheduler, family, "town-qa", Streams, 1));
-            string[] names = ["bare runs of the base", "base alone", "fused"];
+            string[] names = ["bare passes of the base", "base alone", "fused"];
             table.AddRange(names.Select((name, i) => Throughput.Row($"{family.Description}: {name}", rates[2 * i], rates[2 * i + 1])));
         }
 
@@ -61,7 +61,8 @@ internal static class Undrafted
             [.. table]);
     }
 
-    /// <returns>Seconds of a run of each, in turns, with the contexts that the engine's have.</returns>
+    /// <summary>Runs the decoders in turns, with contexts as long as those of the engine's requests.</summary>
+    /// <returns>Mean time of one pass of each decoder together, in seconds.</returns>
     private static double Bare(params BareDecoder[] decoders)
     {
         foreach (BareDecoder decoder in decoders)
@@ -73,7 +74,7 @@ internal static class Undrafted
         return Enumerable.Range(0, Tokens).Sum(_ => decoders.Sum(decoder => decoder.Append([1]))) / Tokens;
     }
 
-    /// <returns>Tokens per second while all streams decode: from when the last of them has its first token until the first of them ends.</returns>
+    /// <returns>Tokens per second while all streams decode: from the latest first token to the earliest last token of the streams.</returns>
     private static async Task<double> RateAsync(DecodeScheduler scheduler, WidenedFamily family, string served, int streams, float temperature)
     {
         ServedPlan plan = family.Catalog.Get(served).Plan(AskedFusion.Nothing);

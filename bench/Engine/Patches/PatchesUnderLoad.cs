@@ -10,23 +10,23 @@ using ProxyTune.Trainer.Town;
 
 namespace ProxyTune.Bench.Patches;
 
-/// <summary>Patches are uploaded, served, asked once, retired and deleted, one after another, while streams run on the same base.</summary>
-internal static class ComingAndGoing
+/// <summary>Uploads, serves, asks, retires and deletes patches, one after another, while streams run on the same base.</summary>
+internal static class PatchesUnderLoad
 {
     private const int Streams = 4;
     private const int Rank = 8;
 
-    // Seconds. A step may give several tokens, which a reader finds at once.
-    private const double Together = 1e-4;
+    // A step may give several tokens at once. Events with a smaller gap (in seconds) belong to one step.
+    private const double MinGap = 1e-4;
 
     private static readonly string[] Attention = ["q_proj", "k_proj", "v_proj", "o_proj"];
 
     public static async Task MeasureAsync(Report report, bool quick)
     {
         int patches = quick ? 10 : 100;
-        DirectoryInfo folder = Directory.CreateTempSubdirectory("proxytune-come-");
+        DirectoryInfo folder = Directory.CreateTempSubdirectory("proxytune-load-");
 
-        // Others under load than before: what was checked once is checked faster again.
+        // The patches under load are not those of the idle server because the check of a known patch is faster.
         for (int seed = 0; seed < 2 * patches; seed++)
         {
             TinyPatch.WriteRank(PathOf(seed), Path.Combine(Repository.Models, WidenedFamily.Plain), seed, Rank, Attention);
@@ -40,12 +40,12 @@ internal static class ComingAndGoing
             expected[Text(question)] = (await AskAsync(gateway.Http, question)).Text;
         }
 
-        // Once without counting: everything is compiled then.
-        await OperateAsync(gateway.Http, PathOf(0), "warm");
+        // The first patch is a warm-up and is not counted.
+        await RunPatchAsync(gateway.Http, PathOf(0), "warm");
         List<double> idle = [], firstTokens = [];
         for (int seed = 0; seed < patches; seed++)
         {
-            idle.Add(await OperateAsync(gateway.Http, PathOf(seed), $"patch-{seed}"));
+            idle.Add(await RunPatchAsync(gateway.Http, PathOf(seed), $"patch-{seed}"));
         }
 
         Load quiet = await RunAsync(() => Task.Delay(TimeSpan.FromSeconds(quick ? 2 : 10)));
@@ -53,19 +53,19 @@ internal static class ComingAndGoing
         {
             for (int seed = patches; seed < 2 * patches; seed++)
             {
-                firstTokens.Add(await OperateAsync(gateway.Http, PathOf(seed), $"patch-{seed}"));
+                firstTokens.Add(await RunPatchAsync(gateway.Http, PathOf(seed), $"patch-{seed}"));
             }
         });
         report.Table(
-            $"{Streams} streams of `town-qa` over HTTP while {patches} patches of rank {Rank} on its base are uploaded, served, asked once, retired and deleted, one after another",
-            ["", "answers", "failed", "altered", "time from one arrival of tokens to the next, ms: median", "99th percentile", "largest"],
-            Row("nothing comes or goes", quiet),
-            Row($"{patches} patches come and go, {patches / busy.Seconds:0.0} a second", busy));
+            $"{Streams} streams of `town-qa` over HTTP while {patches} patches of rank {Rank} on its base are uploaded, served, asked once, retired and deleted in turn",
+            ["", "answers", "failed", "altered", "time between tokens, ms: median", "99th percentile", "largest"],
+            Row("no patches", quiet),
+            Row($"{patches} patches, {patches / busy.Seconds:0.0} per second", busy));
         report.Table(
-            "From the end of an upload to the first token with the patch, which is served between",
+            "Time from the end of an upload to the first token with the patch, including the request to serve it",
             [$"{patches} patches", "milliseconds, median (quartiles)", "95th percentile", "largest"],
-            First("an idle server", idle),
-            First("under the load above", firstTokens));
+            FirstToken("idle server", idle),
+            FirstToken("under the load above", firstTokens));
         folder.Delete(recursive: true);
 
         string PathOf(int seed) => Path.Combine(folder.FullName, $"{seed}");
@@ -97,14 +97,15 @@ internal static class ComingAndGoing
         $"{load.Gaps.Median() * 1000:0.0}", $"{load.Gaps.Quantile(0.99) * 1000:0.0}", $"{load.Gaps.Max() * 1000:0.0}",
     ];
 
-    private static string[] First(string when, IEnumerable<double> seconds)
+    private static string[] FirstToken(string load, IEnumerable<double> seconds)
     {
         Samples milliseconds = new Samples([.. seconds]).Times(1000);
-        return [when, milliseconds.Show("0"), milliseconds.ShowTail("0"), milliseconds.Values.Max().ToString("0", CultureInfo.InvariantCulture)];
+        return [load, milliseconds.Show("0"), milliseconds.ShowTail("0"), milliseconds.Values.Max().ToString("0", CultureInfo.InvariantCulture)];
     }
 
-    /// <returns>Seconds from the end of the upload to the first token.</returns>
-    private static async Task<double> OperateAsync(HttpClient http, string folder, string id)
+    /// <summary>Uploads a patch, serves it, asks it once, retires it and deletes it.</summary>
+    /// <returns>Time from the end of the upload to the first token, in seconds.</returns>
+    private static async Task<double> RunPatchAsync(HttpClient http, string folder, string id)
     {
         using MultipartFormDataContent form = new() { { new StringContent(id), "id" } };
         foreach (string file in Directory.GetFiles(folder))
@@ -112,23 +113,23 @@ internal static class ComingAndGoing
             form.Add(new StreamContent(File.OpenRead(file)), "file", Path.GetFileName(file));
         }
 
-        await SureAsync(await http.PostAsync("/v1/experts", form));
+        await EnsureSuccessAsync(await http.PostAsync("/v1/experts", form));
         long uploaded = Stopwatch.GetTimestamp();
-        await SureAsync(await http.PostAsJsonAsync($"/v1/experts/{id}/serve", new { @base = WidenedFamily.Plain, ungated = true }));
-        await SureAsync(await http.PostAsJsonAsync("/v1/completions", new { model = id, prompt = "The", max_tokens = 1, temperature = 0 }));
+        await EnsureSuccessAsync(await http.PostAsJsonAsync($"/v1/experts/{id}/serve", new { @base = WidenedFamily.Plain, ungated = true }));
+        await EnsureSuccessAsync(await http.PostAsJsonAsync("/v1/completions", new { model = id, prompt = "The", max_tokens = 1, temperature = 0 }));
         double first = Stopwatch.GetElapsedTime(uploaded).TotalSeconds;
-        await SureAsync(await http.PostAsJsonAsync($"/v1/experts/{id}/retire", new { }));
-        await SureAsync(await http.DeleteAsync($"/v1/experts/{id}"));
+        await EnsureSuccessAsync(await http.PostAsJsonAsync($"/v1/experts/{id}/retire", new { }));
+        await EnsureSuccessAsync(await http.DeleteAsync($"/v1/experts/{id}"));
         return first;
     }
 
-    private static async Task SureAsync(HttpResponseMessage response)
+    private static async Task EnsureSuccessAsync(HttpResponseMessage response)
     {
         using (response)
         {
             if (!response.IsSuccessStatusCode)
             {
-                throw new InvalidDataException($"{(int)response.StatusCode}: {await response.Content.ReadAsStringAsync()}");
+                throw new InvalidDataException($"The gateway answered {(int)response.StatusCode}: {await response.Content.ReadAsStringAsync()}");
             }
         }
     }
@@ -159,7 +160,7 @@ internal static class ComingAndGoing
                 text += more;
                 long now = Stopwatch.GetTimestamp();
                 double gap = Stopwatch.GetElapsedTime(last, now).TotalSeconds;
-                if (last != 0 && gap > Together)
+                if (last != 0 && gap > MinGap)
                 {
                     gaps.Add(gap);
                 }
