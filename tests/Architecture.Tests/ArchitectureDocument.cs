@@ -3,15 +3,15 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Architecture.Tests;
 
-/// <summary>docs/architecture.md, which is where the order of rooms and the lists of files are written.</summary>
+/// <summary>Reads the order of the rooms and the lists of files in docs/architecture.md.</summary>
 internal static partial class ArchitectureDocument
 {
     private static readonly string Text = File.ReadAllText(Path.Combine(Repository.Root, "docs", "architecture.md"));
 
-    /// <summary>The rooms of a project in their order: the first column of the table under its heading. A room may use only those before it.</summary>
+    /// <summary>The rooms of a project in order, from the first column of the table under its heading. A room may use only the rooms before it.</summary>
     public static IReadOnlyList<string> Rooms(string project) => [.. Row().Matches(Section($"### {project}")).Select(row => row.Groups["room"].Value)];
 
-    /// <summary>The files that a section lists as items, below src.</summary>
+    /// <summary>The paths below src of the files that a section lists.</summary>
     public static IReadOnlyList<string> Files(string heading) => [.. Item().Matches(Section($"## {heading}")).Select(item => item.Groups["file"].Value)];
 
     private static string Section(string heading)

@@ -3,7 +3,7 @@ using ArchUnitNET.Loader;
 
 namespace ProxyTune.Architecture.Tests;
 
-/// <summary>Which source files of a project use which others, from its compiled assembly.</summary>
+/// <summary>The dependencies between the source files of a project, read from its compiled assembly.</summary>
 internal sealed class Dependencies
 {
     private static readonly Dictionary<string, Dependencies> Known = [];
@@ -31,7 +31,7 @@ internal sealed class Dependencies
 
     public SourceTree Tree { get; }
 
-    /// <summary>Paths below the project's folder.</summary>
+    /// <summary>Dependencies as pairs of paths below the folder of the project.</summary>
     public HashSet<(string From, string To)> Edges { get; } = [];
 
     public static Dependencies Of(string project)

@@ -2,13 +2,13 @@ using System.IO.MemoryMappedFiles;
 
 namespace ProxyTune.Architecture.Tests;
 
-/// <summary>Marks which source files a process has run code of. An instrumented server calls it, so it uses nothing but the framework.</summary>
+/// <summary>Records from which source files a process has run code. An instrumented server calls it, so it uses only the framework.</summary>
 public static unsafe class FileHits
 {
-    /// <summary>Environment variable with the path of the file that holds a byte per source file.</summary>
+    /// <summary>Environment variable with the path of the file that has one byte per source file.</summary>
     public const string Variable = "PROXYTUNE_FILE_HITS";
 
-    /// <summary>Most source files, and the mapped file's length in bytes.</summary>
+    /// <summary>Largest number of source files, and length of the mapped file in bytes.</summary>
     public const int Capacity = 4096;
 
     private static readonly byte* Bytes = Map();

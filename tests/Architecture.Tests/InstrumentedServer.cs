@@ -8,7 +8,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Architecture.Tests;
 
-/// <summary>The gateway on the demo models, as a process of its own, in a copy whose methods tell which source file they are from when they run.</summary>
+/// <summary>The gateway on the demo models in its own process. It is a copy whose methods record their source file when they run.</summary>
 internal sealed class InstrumentedServer : IAsyncDisposable
 {
     private static readonly string[] Projects = ["Checkpoints", "Decoding", "Gateway"];
@@ -59,14 +59,14 @@ internal sealed class InstrumentedServer : IAsyncDisposable
         }
     }
 
-    /// <summary>Forgets what ran so far.</summary>
+    /// <summary>Clears the record of the source files.</summary>
     public void Clear()
     {
         using FileStream stream = new(hits, FileMode.OpenOrCreate, FileAccess.Write, FileShare.ReadWrite);
         stream.Write(new byte[FileHits.Capacity]);
     }
 
-    /// <summary>The source files, below src, of which code ran since <see cref="Clear"/>.</summary>
+    /// <summary>The paths below src of the source files whose code has run since <see cref="Clear"/>.</summary>
     public IReadOnlyList<string> Files()
     {
         using FileStream stream = new(hits, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
@@ -84,7 +84,8 @@ internal sealed class InstrumentedServer : IAsyncDisposable
         Directory.Delete(folder, recursive: true);
     }
 
-    /// <returns>The program to start.</returns>
+    /// <summary>Copies the gateway into the folder.</summary>
+    /// <returns>Path of the program to start.</returns>
     private string Copy()
     {
         string source = Output.Of("Gateway");
@@ -99,7 +100,7 @@ internal sealed class InstrumentedServer : IAsyncDisposable
             File.Copy(file, Path.Combine(folder, Path.GetFileName(file)));
         }
 
-        // Without this list the host takes every assembly and native library in the folder.
+        // Without this list, the host loads every assembly and native library from the folder.
         File.Delete(Path.Combine(folder, "ProxyTune.Gateway.deps.json"));
         return Path.Combine(folder, "ProxyTune.Gateway.dll");
     }

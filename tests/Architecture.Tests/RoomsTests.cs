@@ -2,14 +2,14 @@ using Mono.Cecil;
 
 namespace ProxyTune.Architecture.Tests;
 
-/// <summary>Rooms of a project are its folders. They form a list, which docs/architecture.md prints, and a room uses only those above it.</summary>
+/// <summary>Checks that the folders of each project are the rooms of docs/architecture.md, and that a room uses only the rooms above it.</summary>
 public sealed class RoomsTests
 {
     public static TheoryData<string> Projects => ["Checkpoints", "Decoding", "Gateway", "Trainer"];
 
     [Theory]
     [MemberData(nameof(Projects))]
-    public void Rooms_EachProject_UseOnlyRoomsAboveThem(string project)
+    public void Rooms_AnyProject_UseOnlyRoomsAboveThem(string project)
     {
         IReadOnlyList<string> order = ArchitectureDocument.Rooms(project);
         Dictionary<string, int> place = order.Index().ToDictionary(room => room.Item, room => room.Index);
@@ -20,24 +20,24 @@ public sealed class RoomsTests
                 .Select(edge => $"{edge.From} uses {edge.To}")
                 .Order(StringComparer.Ordinal),
         ];
-        Assert.True(wrong.Length == 0, $"Of the rooms of {project} in the order {string.Join(", ", order)}:\n{string.Join('\n', wrong)}");
+        Assert.True(wrong.Length == 0, $"The rooms of {project} are {string.Join(", ", order)}. A room uses a later one:\n{string.Join('\n', wrong)}");
     }
 
     [Theory]
     [MemberData(nameof(Projects))]
-    public void Rooms_EachProject_AreThoseOfTheDocument(string project) =>
+    public void Rooms_AnyProject_EqualTheRoomsOfTheDocument(string project) =>
         Assert.Equal(Dependencies.Of(project).Tree.Folders, new SortedSet<string>(ArchitectureDocument.Rooms(project), StringComparer.Ordinal));
 
     [Theory]
     [MemberData(nameof(Projects))]
-    public void Dependencies_EachProject_AreSeen(string project) => Assert.True(Dependencies.Of(project).Edges.Count > 50);
+    public void Dependencies_AnyProject_AreFound(string project) => Assert.True(Dependencies.Of(project).Edges.Count > 50);
 
     [Theory]
     [InlineData("Checkpoints")]
     [InlineData("Decoding", "Checkpoints")]
     [InlineData("Gateway", "Checkpoints", "Decoding")]
     [InlineData("Trainer", "Checkpoints", "Decoding")]
-    public void Projects_Each_UsesOnlyThoseBelowIt(string project, params string[] below)
+    public void Projects_Any_UsesOnlyProjectsBelowIt(string project, params string[] below)
     {
         using ModuleDefinition module = ModuleDefinition.ReadModule(Path.Combine(Output.Of(project == "Trainer" ? project : "Gateway"), $"ProxyTune.{project}.dll"));
         Assert.Equal(below, module.AssemblyReferences.Select(reference => reference.Name).Where(name => name.StartsWith("ProxyTune.", StringComparison.Ordinal)).Select(name => name["ProxyTune.".Length..]).Order(StringComparer.Ordinal));

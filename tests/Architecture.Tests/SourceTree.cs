@@ -3,7 +3,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Architecture.Tests;
 
-/// <summary>Which source file declares a type. Compiled code knows types; rooms are folders.</summary>
+/// <summary>Finds the source file that declares a type. Compiled code contains types, and rooms are folders of source files.</summary>
 internal sealed partial class SourceTree
 {
     private readonly Dictionary<string, string> fileOfType = [];
@@ -20,7 +20,7 @@ internal sealed partial class SourceTree
             string scope = Scope().Match(text).Groups["name"].Value;
             foreach (Match type in Declaration().Matches(text))
             {
-                // A partial type belongs to the first of its files.
+                // A partial type counts as part of the first of its files.
                 fileOfType.TryAdd($"{scope}.{type.Groups["name"].Value}", name);
             }
 
@@ -30,10 +30,10 @@ internal sealed partial class SourceTree
 
     public string Project { get; }
 
-    /// <summary>Folders with source files, below the project's; "." is the project's own.</summary>
+    /// <summary>Folders with source files, relative to the folder of the project; "." is that folder itself.</summary>
     public SortedSet<string> Folders { get; } = new(StringComparer.Ordinal);
 
-    /// <summary>Path of the file below the project's folder, or null for a type of another project.</summary>
+    /// <summary>Path of the file relative to the folder of the project; null for a type of another project.</summary>
     /// <param name="type">Full name; nested and generic types count as the outermost type that declares them.</param>
     public string? FileOf(string type) => fileOfType.GetValueOrDefault(Outermost().Match(type).Value);
 

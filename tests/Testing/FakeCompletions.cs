@@ -6,7 +6,7 @@ using Microsoft.Extensions.Logging;
 
 namespace ProxyTune.Testing;
 
-/// <summary>A completions endpoint on a free port that does as it is told, for what no healthy server does.</summary>
+/// <summary>A completions endpoint on a free port that gives scripted answers, such as those of a broken server.</summary>
 public sealed class FakeCompletions : IAsyncDisposable
 {
     private readonly WebApplication app;
@@ -18,16 +18,16 @@ public sealed class FakeCompletions : IAsyncDisposable
 
     public Uri Url => new(app.Urls.Single());
 
-    /// <summary>What was asked, in order.</summary>
+    /// <summary>The bodies of the requests, in order.</summary>
     public IReadOnlyList<JsonElement> Bodies => [.. bodies];
 
-    /// <summary>The Authorization headers, in order.</summary>
+    /// <summary>The Authorization headers of the requests, in order.</summary>
     public IReadOnlyList<string> Keys => [.. keys];
 
-    /// <summary>Requests whose client went away.</summary>
+    /// <summary>Number of requests whose client disconnected.</summary>
     public int Aborted => Volatile.Read(ref aborted);
 
-    /// <param name="answer">Gets the request's number, from 0, and writes the answer.</param>
+    /// <param name="answer">Writes the answer. It gets the number of the request, from 0.</param>
     public static async Task<FakeCompletions> StartAsync(Func<int, HttpContext, Task> answer)
     {
         WebApplicationBuilder builder = WebApplication.CreateBuilder();
@@ -55,7 +55,7 @@ public sealed class FakeCompletions : IAsyncDisposable
         return fake;
     }
 
-    /// <summary>A healthy answer in OpenAI's completion shape.</summary>
+    /// <summary>Writes a good answer in OpenAI's completion format.</summary>
     public static Task Answer(HttpContext http, params (string Token, double Logprob)[] top) => Json(http, new
     {
         choices = new[] { new { text = top[0].Token, logprobs = new { top_logprobs = new[] { top.ToDictionary(t => t.Token, t => t.Logprob) } }, finish_reason = "length" } },

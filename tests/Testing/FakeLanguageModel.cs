@@ -3,9 +3,7 @@ using ProxyTune.Decoding.Models;
 
 namespace ProxyTune.Testing;
 
-/// <summary>
-/// An exact stand-in for a model: the row of a position is a function of the tokens up to it. Counts what is done with it.
-/// </summary>
+/// <summary>A fake model whose row at a position is an exact function of the tokens up to it. It counts its calls.</summary>
 public sealed class FakeLanguageModel(string name, int vocabularySize = 32, int contextLength = 64, params int[] endOfTextIds) : ILanguageModel
 {
     private readonly Func<IReadOnlyList<int>, Task>? expect;
@@ -28,37 +26,37 @@ public sealed class FakeLanguageModel(string name, int vocabularySize = 32, int 
         set => Info = Info with { EndOfTextIds = value };
     }
 
-    /// <summary>Makes it a model behind a network: what the row after these tokens waits for.</summary>
+    /// <summary>Makes the model remote: returns the task that the row after these tokens waits for.</summary>
     public Func<IReadOnlyList<int>, Task>? Expect
     {
         get => expect;
         init => (expect, Info) = (value, Info with { IsRemote = true });
     }
 
-    /// <summary>Fills a row from all tokens so far. The default gives logits from about -4 to 4 that depend on every token and the name.</summary>
+    /// <summary>Fills a row from all tokens so far. The default writes logits from about -4 to 4 that depend on every token and on the model's name.</summary>
     public Action<IReadOnlyList<int>, Span<float>>? Rows { get; init; }
 
-    /// <summary>Tells only the log-probabilities of that many likeliest tokens, as a remote does.</summary>
-    public int? Names { get; init; }
+    /// <summary>Number of likeliest tokens whose log-probabilities a row contains, as in the answer of a remote. Null: rows contain all tokens.</summary>
+    public int? TopTokens { get; init; }
 
-    /// <summary>Runs first in each Forward: to throw, to wait, to look at the batch.</summary>
+    /// <summary>Runs first in each Forward. A test uses it to throw, to wait, or to inspect the batch.</summary>
     public Action<IReadOnlyList<Segment>>? OnForward { get; set; }
 
-    /// <summary>Whether Prefill does anything; else Forward takes prompts as a whole.</summary>
+    /// <summary>Whether Prefill computes parts of prompts. If false, Forward computes prompts as a whole.</summary>
     public bool ComputesPromptsInPieces { get; init; }
 
-    /// <summary>Runs in each Prefill that computes something, with the prompt and the number of positions.</summary>
+    /// <summary>Runs in each Prefill that computes positions. It gets the tokens and the number of positions.</summary>
     public Action<IReadOnlyList<int>, int>? OnPrefill { get; set; }
 
-    /// <summary>How many times Prefill computed something.</summary>
+    /// <summary>Number of calls of Prefill that computed positions.</summary>
     public int Prefills { get; private set; }
 
-    /// <summary>Most live sequences; Start throws QueueFull beyond.</summary>
+    /// <summary>Largest number of live sequences. Start throws QueueFull when it is reached.</summary>
     public int MaxSequences { get; init; } = int.MaxValue;
 
     public int LiveSequences => Volatile.Read(ref liveSequences);
 
-    /// <summary>How many times Forward ran.</summary>
+    /// <summary>Number of calls of Forward.</summary>
     public int Forwards => Volatile.Read(ref forwards);
 
     public bool IsDisposed { get; private set; }
@@ -67,7 +65,7 @@ public sealed class FakeLanguageModel(string name, int vocabularySize = 32, int 
     {
         if (liveSequences >= MaxSequences)
         {
-            throw new EngineException(EngineError.QueueFull, $"{liveSequences} sequences live in '{Info.Name}'.");
+            throw new EngineException(EngineError.QueueFull, $"Model '{Info.Name}' has {liveSequences} live sequences, and {MaxSequences} are allowed.");
         }
 
         Interlocked.Increment(ref liveSequences);
@@ -101,7 +99,7 @@ public sealed class FakeLanguageModel(string name, int vocabularySize = 32, int 
             for (int row = segment.Rows - 1; row >= 0; row--)
             {
                 Fill(sequence.Tokens.GetRange(0, sequence.Tokens.Count - row), rows.Write(next));
-                if (Names is { } count)
+                if (TopTokens is { } count)
                 {
                     sequence.Truncate(rows.Write(next), count);
                 }
@@ -156,13 +154,13 @@ public sealed class FakeLanguageModel(string name, int vocabularySize = 32, int 
         public void Truncate(Span<float> row, int count)
         {
             double normaliser = Math.Log(row.ToArray().Sum(score => Math.Exp(score)));
-            float least = row.ToArray().OrderDescending().ElementAt(count - 1);
+            float smallest = row.ToArray().OrderDescending().ElementAt(count - 1);
             foreach (ref float score in row)
             {
-                score = score < least ? float.NegativeInfinity : (float)(score - normaliser);
+                score = score < smallest ? float.NegativeInfinity : (float)(score - normaliser);
             }
 
-            MaxMissing = (float)(least - normaliser);
+            MaxMissing = (float)(smallest - normaliser);
         }
 
         public void Append(Segment segment)

@@ -3,10 +3,10 @@ using ProxyTune.Decoding;
 
 namespace ProxyTune.Testing;
 
-/// <summary>onnxruntime-genai's own generation loop, which shares no code with ours.</summary>
+/// <summary>onnxruntime-genai's generation loop, a reference that shares no code with this project.</summary>
 public static class GenAiReference
 {
-    /// <returns>At most <paramref name="count"/> ids after the prompt; an end token is the last.</returns>
+    /// <returns>At most <paramref name="count"/> ids after the prompt. An end token ends them and is included.</returns>
     public static int[] Greedy(string folder, int[] prompt, int count)
     {
         OnnxEnvironment.EnsureCreated();

@@ -3,10 +3,10 @@ using ProxyTune.Decoding;
 
 namespace ProxyTune.Testing;
 
-/// <summary>One run of a decoder graph over a whole prompt with nothing behind it, through the plainest use of ONNX Runtime.</summary>
+/// <summary>Runs a decoder graph once over a whole prompt without past, with the simplest calls of ONNX Runtime.</summary>
 public static class RawDecoder
 {
-    /// <returns>A row of logits for each position.</returns>
+    /// <returns>One row of logits per position.</returns>
     public static float[][] Logits(string folder, IReadOnlyList<int> ids)
     {
         OnnxEnvironment.EnsureCreated();

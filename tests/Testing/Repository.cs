@@ -1,11 +1,11 @@
 namespace ProxyTune.Testing;
 
-/// <summary>Where the checkout is, found from the running test's folder upwards.</summary>
+/// <summary>Finds the checkout from the folder of the running test upwards.</summary>
 public static class Repository
 {
     public static string Root { get; } = Find();
 
-    /// <summary>The demo family, <c>models/</c> of the checkout.</summary>
+    /// <summary>Folder of the demo family, <c>models/</c> in the checkout.</summary>
     public static string Models => Path.Combine(Root, "models");
 
     private static string Find()
@@ -18,6 +18,6 @@ public static class Repository
             }
         }
 
-        throw new DirectoryNotFoundException($"No ProxyTune.sln above {AppContext.BaseDirectory}.");
+        throw new DirectoryNotFoundException($"No folder above {AppContext.BaseDirectory} contains ProxyTune.sln.");
     }
 }

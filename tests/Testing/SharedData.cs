@@ -1,12 +1,12 @@
 namespace ProxyTune.Testing;
 
-/// <summary>Real data beside the checkout, which is not part of it; tests that use it pass without it.</summary>
+/// <summary>Real data next to the checkout and not part of it. Tests that use it pass without it.</summary>
 public static class SharedData
 {
-    /// <summary>Overrides where it is looked for.</summary>
+    /// <summary>Environment variable that overrides the folder of the data.</summary>
     public const string Variable = "PROXYTUNE_SHARED_DATA";
 
-    /// <summary>A folder of it, or null when it is not there.</summary>
+    /// <summary>Path of a folder of the data; null if it does not exist.</summary>
     public static string? Folder(string name)
     {
         string root = Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } set

@@ -4,15 +4,15 @@ using ProxyTune.Checkpoints.Formats;
 namespace ProxyTune.Testing;
 
 /// <summary>
-/// A Llama decoder in plain loops and double precision, from a Hugging Face checkpoint: the oracle for every faster one. It keeps no cache
-/// and knows no batches.
+/// A Llama decoder in plain loops and double precision over a Hugging Face checkpoint: the oracle for all faster implementations. It has no
+/// cache and no batches.
 /// </summary>
 public sealed class SlowLlama(string folder)
 {
     private readonly DecoderSpec config = DecoderSpec.Read(folder);
     private readonly Dictionary<string, float[]> weights = ReadWeights(folder);
 
-    /// <returns>A row of logits for each position.</returns>
+    /// <returns>One row of logits per position.</returns>
     public double[][] Logits(IReadOnlyList<int> ids)
     {
         double[][] rows = ids.Select(id => Row(weights["model.embed_tokens.weight"], id, config.HiddenSize)).ToArray();
@@ -26,7 +26,7 @@ public sealed class SlowLlama(string folder)
         return Linear(Normalise(rows, "model.norm.weight"), config.TiedHead ? "model.embed_tokens.weight" : "lm_head.weight");
     }
 
-    /// <summary>The ids after the prompt when the largest logit is always taken; end tokens end nothing.</summary>
+    /// <summary>Decodes greedily. End tokens do not end the text.</summary>
     public int[] Greedy(IReadOnlyList<int> prompt, int count)
     {
         List<int> ids = prompt.ToList();
@@ -88,7 +88,7 @@ public sealed class SlowLlama(string folder)
         return Linear(product, prefix + "down_proj.weight");
     }
 
-    // Dimension i turns with dimension i + size / 2 by position * theta^(-2i / size).
+    // Dimensions i and i + size / 2 rotate together, by the angle position * theta^(-2i / size).
     private void Rotate(double[][] rows, int heads)
     {
         (int size, int half) = (config.HeadSize, config.HeadSize / 2);

@@ -2,13 +2,13 @@ using System.Text.Json;
 
 namespace ProxyTune.Testing;
 
-/// <summary>A models folder in the system's temporary folder: a base, a small pair, and a catalog that fuses them.</summary>
+/// <summary>A models folder in the temporary folder, with a base, an expert, its anti-expert, and a catalog that fuses them.</summary>
 public sealed class TinyFamily : IDisposable
 {
     public const string Fused = "town-qa";
     public const string Plain = "plain";
 
-    /// <summary>The base alone, reading prompts as it does in <see cref="Fused"/>.</summary>
+    /// <summary>Name of the base served alone, with the same prompts as in <see cref="Fused"/>.</summary>
     public const string PlainAsServed = "plain-as-served";
     public const string Base = "base";
     public const string Expert = "small-qa";

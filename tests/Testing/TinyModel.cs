@@ -4,14 +4,14 @@ using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Testing;
 
-/// <summary>A real model in a temporary folder: random weights, a byte-level tokenizer, a chat template, exported as any other model is.</summary>
+/// <summary>A model in a temporary folder with random weights, a byte-level tokenizer and a chat template. The exporter writes it like any other model.</summary>
 public sealed class TinyModel : IDisposable
 {
     private TinyModel(string folder) => Folder = folder;
 
     public string Folder { get; }
 
-    /// <summary>Milliseconds for the default sizes.</summary>
+    /// <summary>Creates a model in a temporary folder. It takes milliseconds for the default sizes.</summary>
     public static TinyModel Create(TinyModelOptions? options = null)
     {
         TinyModel model = new(Directory.CreateTempSubdirectory("tiny-").FullName);
@@ -19,14 +19,14 @@ public sealed class TinyModel : IDisposable
         return model;
     }
 
-    /// <summary>Writes into a folder of the caller's, such as one of several under a models folder.</summary>
+    /// <summary>Writes a model into a given folder, such as one of a models folder.</summary>
     public static void Write(string folder, TinyModelOptions? options = null)
     {
         WriteCheckpoint(folder, options);
         LlamaExporter.Export(folder, folder);
     }
 
-    /// <summary>The Hugging Face checkpoint alone: config.json, model.safetensors and the tokenizer.</summary>
+    /// <summary>Writes only the Hugging Face checkpoint: config.json, model.safetensors and the tokenizer.</summary>
     public static void WriteCheckpoint(string folder, TinyModelOptions? options = null)
     {
         options ??= new TinyModelOptions();
@@ -62,7 +62,7 @@ public sealed class TinyModel : IDisposable
         (string, int[], float[]) Matrix(string name, int rows, int columns) => (name, [rows, columns], Normal(random, rows * columns, 0, 1 / Math.Sqrt(columns)));
         (string, int[], float[]) Norm(string name) => (name, [hidden], Normal(random, hidden, 1, 0.1));
 
-        // Alphabetical, as many files are, and not in the exporter's order.
+        // The order is alphabetical as in many published files, which differs from the exporter's order.
         if (!options.Tied)
         {
             yield return Matrix("lm_head.weight", options.Vocabulary, hidden);
@@ -86,7 +86,7 @@ public sealed class TinyModel : IDisposable
         yield return Norm("model.norm.weight");
     }
 
-    // Box and Muller's, since the framework has no normal numbers.
+    // The Box-Muller transform is used because the framework has no normal distribution.
     private static float[] Normal(Random random, int count, double mean, double deviation)
     {
         float[] values = new float[count];

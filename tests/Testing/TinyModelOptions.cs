@@ -1,6 +1,6 @@
 namespace ProxyTune.Testing;
 
-/// <summary>Sizes of a model with random weights.</summary>
+/// <summary>Sizes and seed of a model with random weights.</summary>
 public sealed record TinyModelOptions
 {
     public int Hidden { get; init; } = 32;
@@ -15,13 +15,13 @@ public sealed record TinyModelOptions
 
     public int HeadSize { get; init; } = 16;
 
-    /// <summary>Rows of the embedding; at least <see cref="TinyTokenizer.Size"/>. Words beyond <see cref="TokenizerSize"/> have no text.</summary>
+    /// <summary>Rows of the embedding; at least <see cref="TinyTokenizer.Size"/>. Ids from <see cref="TokenizerSize"/> on have no text.</summary>
     public int Vocabulary { get; init; } = TinyTokenizer.Size;
 
-    /// <summary>Words of the tokenizer; null for as many as <see cref="Vocabulary"/>, up to all pairs of letters.</summary>
+    /// <summary>Number of tokens of the tokenizer. Null means <see cref="Vocabulary"/>, up to all pairs of letters.</summary>
     public int? TokenizerSize { get; init; }
 
-    /// <summary>Rotates the tokenizer's ids: another map of the same size.</summary>
+    /// <summary>Rotates the ids of the byte tokens, which makes another vocabulary of the same size.</summary>
     public int TokenizerShift { get; init; }
 
     public int Context { get; init; } = 128;
@@ -30,7 +30,7 @@ public sealed record TinyModelOptions
 
     public double RopeTheta { get; init; } = 10_000;
 
-    /// <summary>Of the weights.</summary>
+    /// <summary>Seed of the weights.</summary>
     public int Seed { get; init; } = 1;
 
     public IReadOnlyList<int> EndIds { get; init; } = [0, 4];

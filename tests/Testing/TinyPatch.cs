@@ -4,7 +4,7 @@ using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Testing;
 
-/// <summary>A low-rank update of a <see cref="TinyModel"/> in PEFT's layout, with random weights, and what it does in plain loops.</summary>
+/// <summary>Writes a low-rank update of a <see cref="TinyModel"/> in PEFT's layout with random weights, and merges it in plain loops.</summary>
 public static class TinyPatch
 {
     public const int Rank = 3;
@@ -12,10 +12,10 @@ public static class TinyPatch
     public const string ConfigFile = "adapter_config.json";
     public const string WeightsFile = "adapter_model.safetensors";
 
-    /// <summary>All that a patch may target.</summary>
+    /// <summary>All linear nodes that a patch may target.</summary>
     public static readonly string[] Modules = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
 
-    /// <param name="modules">Such as q_proj; of every layer.</param>
+    /// <param name="modules">Linear nodes to change in every layer, such as q_proj.</param>
     public static void Write(string folder, string modelFolder, int seed, params string[] modules) => WriteRank(folder, modelFolder, seed, Rank, modules);
 
     public static void WriteRank(string folder, string modelFolder, int seed, int rank, params string[] modules)
@@ -52,7 +52,7 @@ public static class TinyPatch
 
     public static string Key(string tensor, string side) => $"base_model.model.{tensor[..^".weight".Length]}.{side}.weight";
 
-    /// <summary>A checkpoint with every update added as a dense matrix, in double precision, for <see cref="SlowLlama"/>.</summary>
+    /// <summary>Writes a checkpoint for <see cref="SlowLlama"/> to which each update is added as a dense matrix in double precision.</summary>
     public static void WriteDense(string target, string modelFolder, params (string Folder, double Weight)[] patches)
     {
         Directory.CreateDirectory(target);

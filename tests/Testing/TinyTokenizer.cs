@@ -3,20 +3,20 @@ using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Testing;
 
-/// <summary>Small valid tokenizer files in Hugging Face's format.</summary>
+/// <summary>Writes small valid tokenizer files in Hugging Face's format.</summary>
 public static class TinyTokenizer
 {
-    /// <summary>Special tokens, ids 0 to 4; the first ends a text.</summary>
+    /// <summary>Special tokens, with ids 0 to 4. The first ends a text.</summary>
     public static readonly string[] Special = ["<|endoftext|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"];
 
-    /// <summary>Words of the smallest byte-level vocabulary: the special tokens and 256 bytes.</summary>
+    /// <summary>Size of the smallest byte-level vocabulary: the special tokens and 256 bytes.</summary>
     public const int Size = 5 + 256;
 
     public const string ChatTemplate =
         "{% for message in messages %}{{ '<|' + message['role'] + '|>\n' + message['content'] + '<|end|>\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}";
 
-    /// <summary>Writes a byte-level tokenizer.json and tokenizer_config.json; words beyond <see cref="Size"/> are merged pairs of letters, at most 5 + 256 + 676.</summary>
-    /// <param name="shift">Rotates the ids of the bytes: the same size, another map.</param>
+    /// <summary>Writes a byte-level tokenizer.json and tokenizer_config.json. Tokens after the first <see cref="Size"/> are merged pairs of letters; their limit is 676.</summary>
+    /// <param name="shift">Rotates the ids of the bytes, which makes another vocabulary of the same size.</param>
     public static void WriteByteLevel(string folder, int size = Size, int shift = 0)
     {
         List<string> words = Special.Concat(Enumerable.Range(0, 256).Select(b => ByteLevelAlphabet.Character((byte)((b + shift) % 256)).ToString())).ToList();
@@ -38,7 +38,7 @@ public static class TinyTokenizer
         WriteConfig(folder, null, Special[0], ChatTemplate);
     }
 
-    /// <summary>Writes a SentencePiece-style tokenizer.json with byte fallback, whose post-processor puts &lt;s&gt; in front, as Llama 2's.</summary>
+    /// <summary>Writes a SentencePiece-style tokenizer.json with byte fallback. Like Llama 2's, its post-processor adds &lt;s&gt; at the start.</summary>
     public static void WriteByteFallback(string folder)
     {
         string[] pieces = ["▁", "a", "b", "c", "h", "e", "l", "o", "▁h", "el", "lo", "▁a"];

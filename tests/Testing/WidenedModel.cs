@@ -6,25 +6,25 @@ using ProxyTune.Checkpoints.Formats;
 namespace ProxyTune.Testing;
 
 /// <summary>
-/// A model with more weights and the same function, so that a small one costs what a larger one would and keeps its answers, and how well an
-/// expert drafts for it.
+/// Writes a model with more weights that computes the same function. It costs as much as a larger model and keeps the answers of the small one,
+/// so an expert drafts equally well for it.
 /// </summary>
 /// <remarks>
 /// <list type="bullet">
-/// <item>Neurons between gate, up and down: their weights are zero, and so is SiLU(0) * 0.</item>
-/// <item>Heads: q, k, v and their columns of o are zero; appended by whole groups, so that each query head keeps its keys.</item>
-/// <item>Layers: o and down are zero, so that they add nothing to the residual. The other weights are those of the layers before, so that they do real work.</item>
-/// <item>Channels of the residual, n times as many: no embedding and no layer writes them, they stay zero. RMSNorm divides by the root of the
-/// mean of squares, which is n times smaller; with epsilon / n the result is sqrt(n) times too large, and the norm's weight takes that back.</item>
+/// <item>Neurons between gate, up and down: their weights are zero, so SiLU(0) * 0 is zero.</item>
+/// <item>Heads: q, k, v and their columns of o are zero. Whole groups are appended, so each query head keeps its keys.</item>
+/// <item>Layers: o and down are zero, so the layers add nothing to the residual. The other weights are copies of earlier layers, so the work is real.</item>
+/// <item>Channels of the residual, n times as many: no embedding and no layer writes the new ones, so they stay zero. RMSNorm divides by the root
+/// of the mean of squares, which is n times smaller. With epsilon / n the result is sqrt(n) times too large, and the weight of the norm corrects it.</item>
 /// </list>
-/// All of it holds exactly in real numbers; in floating point the kernels may add in another order.
+/// The function is exactly the same in real numbers. In floating point, kernels may add in another order.
 /// </remarks>
 public static class WidenedModel
 {
     private const string Weights = "model.safetensors";
 
-    /// <summary>Writes a folder that is a checkpoint and a model to serve.</summary>
-    /// <param name="source">A folder with config.json, model.safetensors and the tokenizer.</param>
+    /// <summary>Writes a folder that is both a checkpoint and a model that can be served.</summary>
+    /// <param name="source">Folder with config.json, model.safetensors and the tokenizer.</param>
     public static void Write(string source, string target, Widening widening, int bits = LlamaExporter.FloatBits)
     {
         Directory.CreateDirectory(target);

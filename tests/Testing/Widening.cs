@@ -2,13 +2,11 @@ using ProxyTune.Checkpoints.Architectures;
 
 namespace ProxyTune.Testing;
 
-/// <summary>
-/// Sizes that a model is widened to. What is added is zero, and the function stays the same: see <see cref="WidenedModel"/>.
-/// </summary>
-/// <param name="Hidden">Times the hidden size; 4 changes no rounding of a norm, since the square root of it is a power of two.</param>
-/// <param name="Intermediate">Times the intermediate size.</param>
-/// <param name="Heads">Times the heads, of queries and of keys and values.</param>
-/// <param name="Layers">Times the layers.</param>
+/// <summary>Factors by which <see cref="WidenedModel"/> enlarges a model. The added weights have no effect on its function.</summary>
+/// <param name="Hidden">Factor for the hidden size. The factor 4 changes no rounding in a norm because its square root is a power of two.</param>
+/// <param name="Intermediate">Factor for the intermediate size.</param>
+/// <param name="Heads">Factor for the query heads and the key-value heads.</param>
+/// <param name="Layers">Factor for the number of layers.</param>
 public sealed record Widening(int Hidden = 1, int Intermediate = 1, int Heads = 1, int Layers = 1)
 {
     internal DecoderSpec Of(DecoderSpec config) => config with
@@ -19,7 +17,7 @@ public sealed record Widening(int Hidden = 1, int Intermediate = 1, int Heads = 
         KeyValueHeads = Heads * config.KeyValueHeads,
         Layers = Layers * config.Layers,
 
-        // The mean of squares is over more channels, all others zero.
+        // The mean of squares runs over more channels, and the added ones are zero.
         NormEpsilon = config.NormEpsilon / Hidden,
     };
 }

@@ -69,7 +69,7 @@ public sealed class LinearNodesTests : IDisposable
     [Fact]
     public void Find_NodesWithoutNames_AreKnownByTheirWeights()
     {
-        ModelProto model = Builder(new(BuilderWeights.Turned));
+        ModelProto model = Builder(new(BuilderWeights.Transposed));
         foreach ((NodeProto node, int i) in model.Graph.Node.Select((node, i) => (node, i)))
         {
             node.Name = $"node_{i}";

@@ -9,7 +9,7 @@ public sealed class RemoteFusionTests : IDisposable
 {
     private const int Width = 32;
     private readonly FakeLanguageModel whole = new("base", Width) { Rows = Sharp("base", 1.5f) };
-    private readonly FakeLanguageModel remote = new("base", Width) { Rows = Sharp("base", 1.5f), Names = 8 };
+    private readonly FakeLanguageModel remote = new("base", Width) { Rows = Sharp("base", 1.5f), TopTokens = 8 };
     private readonly FakeLanguageModel tuned = new("tuned", Width) { Rows = Sharp("tuned", 0.7f) };
     private readonly FakeLanguageModel untuned = new("untuned", Width) { Rows = Sharp("untuned", 0.7f) };
     private readonly FusedModel ensemble;

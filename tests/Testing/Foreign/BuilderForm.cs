@@ -1,10 +1,10 @@
 namespace ProxyTune.Testing.Foreign;
 
-/// <summary>Ways in which onnxruntime-genai's model builder, and tools that work on its graphs, write one decoder.</summary>
-/// <param name="Weights">Of the linear nodes of the layers.</param>
-/// <param name="IsHalf">Activations, cache, other weights and scales in float16.</param>
-/// <param name="IsPacked">q, k, v in one node, and gate, up in another.</param>
-/// <param name="Bias">Of q, k and v, as Qwen2 has them.</param>
+/// <summary>One of the forms in which onnxruntime-genai's model builder, and tools that process its graphs, write a decoder.</summary>
+/// <param name="Weights">Form of the linear nodes of the layers.</param>
+/// <param name="IsHalf">Whether activations, cache, other weights and scales are float16.</param>
+/// <param name="IsPacked">Whether q, k and v share one node, and gate and up another.</param>
+/// <param name="Bias">Form of the biases of q, k and v, which Qwen2 has.</param>
 public sealed record BuilderForm(BuilderWeights Weights, bool IsHalf = false, bool IsPacked = false, BuilderBias Bias = BuilderBias.None)
 {
     public override string ToString() => $"{Weights}{(IsHalf ? " half" : "")}{(IsPacked ? " packed" : "")} bias {Bias}";
@@ -12,11 +12,11 @@ public sealed record BuilderForm(BuilderWeights Weights, bool IsHalf = false, bo
 
 public enum BuilderWeights
 {
-    /// <summary>MatMul with [in, out].</summary>
+    /// <summary>MatMul with weights [in, out].</summary>
     Plain,
 
-    /// <summary>MatMul with [out, in] behind a Transpose.</summary>
-    Turned,
+    /// <summary>MatMul with weights [out, in] after a Transpose.</summary>
+    Transposed,
 
     /// <summary>FusedMatMul with transB.</summary>
     Fused,
@@ -24,13 +24,13 @@ public enum BuilderWeights
     /// <summary>Gemm with transB between two Reshapes.</summary>
     Gemm,
 
-    /// <summary>MatMulNBits of 8 bits.</summary>
+    /// <summary>MatMulNBits with 8 bits.</summary>
     EightBits,
 
-    /// <summary>MatMulNBits of 4 bits.</summary>
+    /// <summary>MatMulNBits with 4 bits.</summary>
     FourBits,
 
-    /// <summary>4 bits through DequantizeLinear and Transpose into MatMul.</summary>
+    /// <summary>MatMul after DequantizeLinear with 4 bits and Transpose.</summary>
     FourBitsDequantized,
 }
 
@@ -38,7 +38,7 @@ public enum BuilderBias
 {
     None,
 
-    /// <summary>An Add behind the node.</summary>
+    /// <summary>An Add after the node.</summary>
     Add,
 
     /// <summary>An input of the node.</summary>

@@ -7,7 +7,7 @@ using static ProxyTune.Checkpoints.Graphs.GraphWriter;
 
 namespace ProxyTune.Testing.Foreign;
 
-/// <summary>A Llama decoder under the names that onnxruntime-genai's model builder gives.</summary>
+/// <summary>Builds the graph of a Llama decoder with the names that onnxruntime-genai's model builder uses.</summary>
 internal sealed class BuilderGraph(BuilderForm form, DecoderSpec config, BuilderTensors tensors)
 {
     private static readonly string[] Halves = ["gate_proj", "up_proj"];
@@ -31,13 +31,13 @@ internal sealed class BuilderGraph(BuilderForm form, DecoderSpec config, Builder
         }
 
         string last = Norm("/model/final_norm/LayerNorm", null, "norm", hidden);
-        graph.Node("MatMul", "/lm_head/MatMul", "", [last, tensors.Matrix("lm_head.MatMul.weight", ["lm_head.weight"], isTurned: true)], ["logits"]);
+        graph.Node("MatMul", "/lm_head/MatMul", "", [last, tensors.Matrix("lm_head.MatMul.weight", ["lm_head.weight"], isTransposed: true)], ["logits"]);
         graph.Output("logits", Type, "batch_size", "sequence_length", config.VocabularySize);
         ModelProto model = graph.ToModel();
         model.Graph.Initializer.Add(tensors.Initializers);
         model.ProducerName = "onnxruntime-genai";
 
-        // Four bits in blocks came with this version.
+        // Opset 21 introduced blocks of four-bit weights.
         model.OpsetImport[0].Version = 21;
         model.IrVersion = 10;
         return model;
@@ -108,11 +108,11 @@ internal sealed class BuilderGraph(BuilderForm form, DecoderSpec config, Builder
         string given = form.Bias == BuilderBias.Input ? bias : "";
         string product = form.Weights switch
         {
-            BuilderWeights.Plain => Node("MatMul", name, [input, tensors.Matrix(tensor, weights, isTurned: true)]),
-            BuilderWeights.Turned => Node("MatMul", name, [input, Turned(path, tensors.Matrix(tensor, weights, isTurned: false))]),
-            BuilderWeights.Fused => graph.Node("FusedMatMul", name, Contrib, [input, tensors.Matrix(tensor, weights, isTurned: false)], [name + "/output_0"], Attribute("transB", 1L)),
-            BuilderWeights.Gemm => Gemm(path, input, tensors.Matrix(tensor, weights, isTurned: false), given),
-            BuilderWeights.FourBitsDequantized => Node("MatMul", name, [input, Turned(path, Dequantized(path, tensor, weights))]),
+            BuilderWeights.Plain => Node("MatMul", name, [input, tensors.Matrix(tensor, weights, isTransposed: true)]),
+            BuilderWeights.Transposed => Node("MatMul", name, [input, Transposed(path, tensors.Matrix(tensor, weights, isTransposed: false))]),
+            BuilderWeights.Fused => graph.Node("FusedMatMul", name, Contrib, [input, tensors.Matrix(tensor, weights, isTransposed: false)], [name + "/output_0"], Attribute("transB", 1L)),
+            BuilderWeights.Gemm => Gemm(path, input, tensors.Matrix(tensor, weights, isTransposed: false), given),
+            BuilderWeights.FourBitsDequantized => Node("MatMul", name, [input, Transposed(path, Dequantized(path, tensor, weights))]),
             _ => Quantized(name, input, tensors.Blocks(tensor, weights, Bits), given),
         };
         return hasBias && given.Length == 0 ? Node("Add", path + "/Add", [product, bias]) : product;
@@ -120,7 +120,7 @@ internal sealed class BuilderGraph(BuilderForm form, DecoderSpec config, Builder
 
     private int Bits => form.Weights == BuilderWeights.EightBits ? 8 : 4;
 
-    private string Turned(string path, string weight)
+    private string Transposed(string path, string weight)
     {
         AttributeProto permutation = new() { Name = "perm", Type = AttributeProto.Types.AttributeType.Ints, Ints = { 1, 0 } };
         return Node("Transpose", path + "/MatMul/Transpose", [weight], permutation);

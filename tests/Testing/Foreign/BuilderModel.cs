@@ -5,7 +5,7 @@ using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Testing.Foreign;
 
-/// <summary>A genai folder as the model builder writes it, and beside it a checkpoint of what its rounded weights stand for.</summary>
+/// <summary>A genai folder in the model builder's form, and a checkpoint with the values of its rounded weights.</summary>
 public sealed class BuilderModel : IDisposable
 {
     private readonly string root = Directory.CreateTempSubdirectory("builder-").FullName;
@@ -16,13 +16,13 @@ public sealed class BuilderModel : IDisposable
         Write(form, Checkpoint, Folder);
     }
 
-    /// <summary>genai_config.json, model.onnx, model.onnx.data and the tokenizer.</summary>
+    /// <summary>Folder with genai_config.json, model.onnx, model.onnx.data and the tokenizer.</summary>
     public string Folder => Path.Combine(root, "model");
 
-    /// <summary>config.json and model.safetensors, for plain loops; biases are tensors of their own.</summary>
+    /// <summary>Folder with config.json and model.safetensors for plain loops. Biases are separate tensors.</summary>
     public string Checkpoint => Path.Combine(root, "checkpoint");
 
-    /// <param name="checkpoint">With a head of its own. Its weights become those that the graph computes with.</param>
+    /// <param name="checkpoint">Checkpoint with an untied head. Its weights are replaced by those that the graph computes with.</param>
     public static void Write(BuilderForm form, string checkpoint, string folder)
     {
         Directory.CreateDirectory(folder);

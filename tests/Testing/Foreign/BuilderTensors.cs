@@ -7,7 +7,7 @@ using static Onnx.TensorProto.Types;
 
 namespace ProxyTune.Testing.Foreign;
 
-/// <summary>A checkpoint's tensors as the initializers of a builder's graph, in model.onnx.data, and what they stand for after rounding.</summary>
+/// <summary>Writes the tensors of a checkpoint as initializers of the builder's graph into model.onnx.data, and keeps their values after rounding.</summary>
 internal sealed class BuilderTensors(string folder, SafetensorsFile checkpoint, BuilderForm form) : IDisposable
 {
     private const int BlockSize = BlockQuantization.BlockSize;
@@ -15,7 +15,7 @@ internal sealed class BuilderTensors(string folder, SafetensorsFile checkpoint, 
 
     public List<TensorProto> Initializers { get; } = [];
 
-    /// <summary>By the checkpoint's names; linear weights are [out, in].</summary>
+    /// <summary>Values after rounding, by name in the checkpoint. Linear weights are [out, in].</summary>
     public Dictionary<string, (int[] Shape, float[] Data)> Effective { get; } = [];
 
     private DataType Type => form.IsHalf ? DataType.Float16 : DataType.Float;
@@ -28,18 +28,18 @@ internal sealed class BuilderTensors(string folder, SafetensorsFile checkpoint, 
         return Floats(name, values, shape);
     }
 
-    /// <summary>Linear weights one below the other; [in, out], or as they are.</summary>
-    public string Matrix(string name, string[] tensors, bool isTurned)
+    /// <summary>Adds linear weights stacked along the outputs, transposed to [in, out] or as [out, in].</summary>
+    public string Matrix(string name, string[] tensors, bool isTransposed)
     {
         int inputs = checkpoint.Tensors[tensors[0]].Shape[1];
         float[] values = [.. tensors.SelectMany(tensor => Keep(tensor, Rounded(checkpoint.ReadFloat32(tensor))))];
         int outputs = values.Length / inputs;
-        return isTurned
+        return isTransposed
             ? Floats(name, [.. Enumerable.Range(0, values.Length).Select(i => values[(i % outputs * inputs) + (i / outputs)])], inputs, outputs)
             : Floats(name, values, outputs, inputs);
     }
 
-    /// <summary>Blocks of q - middle times a scale.</summary>
+    /// <summary>Adds quantised linear weights in blocks. The value of a weight is (q - middle) * scale.</summary>
     public (string Values, string Scales) Blocks(string name, string[] tensors, int bits)
     {
         int inputs = checkpoint.Tensors[tensors[0]].Shape[1], count = BlockQuantization.BlocksOf(inputs), middle = 1 << (bits - 1);
@@ -63,7 +63,7 @@ internal sealed class BuilderTensors(string folder, SafetensorsFile checkpoint, 
         int rows = scales.Count / count;
         int[] shape = isDequantized ? [rows, inputs] : [rows, count, BlockQuantization.BytesOf(bits)];
 
-        // Of four bits with a sign, the middle is zero: the highest bit is turned. And nothing is beyond the last input.
+        // Signed four-bit values have zero as the middle, so the highest bit is flipped. They have no padding after the last input.
         byte[] bytes = isDequantized ? [.. values.Chunk(count * BlockSize / 2).SelectMany(row => row.Take(inputs / 2)).Select(two => (byte)(two ^ 0x88))] : [.. values];
         External(name + (isDequantized ? ".qweight" : $"_Q{bits}G{BlockSize}"), isDequantized ? DataType.Int4 : DataType.Uint8, bytes, shape);
         return (Initializers[^1].Name, Floats(name + "_scales", [.. scales], rows, count));

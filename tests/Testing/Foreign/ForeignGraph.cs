@@ -6,7 +6,7 @@ using static ProxyTune.Checkpoints.Graphs.GraphWriter;
 
 namespace ProxyTune.Testing.Foreign;
 
-/// <summary>The decoder as a foreign tool might write it.</summary>
+/// <summary>Builds the graph of a decoder in a form that other tools write.</summary>
 internal sealed class ForeignGraph(ForeignKind kind, DecoderSpec config, ForeignWeights weights)
 {
     private readonly GraphWriter graph = new("foreign");
@@ -44,7 +44,7 @@ internal sealed class ForeignGraph(ForeignKind kind, DecoderSpec config, Foreign
     private string Linear(string name, string input) =>
         graph.Node("MatMul", name, "", [input, weights.AddTransposed(graph, name + ".weight")]);
 
-    // RMSNorm in standard operators.
+    // RMSNorm with standard operators.
     private string Norm(string name, string input)
     {
         string square = graph.Node("Mul", name + ".square", "", [input, input]);

@@ -1,17 +1,17 @@
 namespace ProxyTune.Testing.Foreign;
 
-/// <summary>Layouts of a model folder that others write and our exporter does not.</summary>
+/// <summary>Layouts of a model folder that other tools write and this project's exporter does not.</summary>
 public enum ForeignKind
 {
-    /// <summary>GroupQueryAttention with separate q, k and v; linear weights [in, out] inside the graph.</summary>
+    /// <summary>GroupQueryAttention with separate q, k and v. Linear weights are [in, out] and stored in the graph.</summary>
     SeparateProjections,
 
-    /// <summary>As SeparateProjections, but rotated outside of the attention, by the input position_ids.</summary>
+    /// <summary>SeparateProjections with the rotary embedding outside of the attention node, from the input position_ids.</summary>
     PositionIds,
 
-    /// <summary>Weights in two files of their own, a graph file and cache inputs under other names.</summary>
+    /// <summary>Weights in two separate files. The graph file and the cache inputs have other names.</summary>
     ExternalFiles,
 
-    /// <summary>Standard ONNX operators only: MatMul, Softmax, past concatenated with present, position_ids. Any head size.</summary>
+    /// <summary>Standard ONNX operators only: MatMul, Softmax, concatenation of past and present, position_ids. It accepts any head size.</summary>
     PlainAttention,
 }

@@ -5,12 +5,12 @@ using ProxyTune.Checkpoints.Export;
 
 namespace ProxyTune.Testing.Foreign;
 
-/// <summary>The weights of a <see cref="TinyModel"/> of the same options in a folder as others write them.</summary>
+/// <summary>A model folder in another tool's layout, with the weights of a <see cref="TinyModel"/> of the same options.</summary>
 public sealed class ForeignModel : IDisposable
 {
     private ForeignModel(string folder) => Folder = folder;
 
-    /// <summary>A genai folder without model.safetensors.</summary>
+    /// <summary>Folder in genai's format, without model.safetensors.</summary>
     public string Folder { get; }
 
     public static ForeignModel Create(ForeignKind kind, TinyModelOptions? options = null)

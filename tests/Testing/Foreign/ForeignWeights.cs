@@ -4,7 +4,7 @@ using ProxyTune.Checkpoints.Graphs;
 
 namespace ProxyTune.Testing.Foreign;
 
-/// <summary>Adds a checkpoint's weights to a graph: inside it, or in two files of other names.</summary>
+/// <summary>Adds the weights of a checkpoint to a graph, inside the graph or in two external files.</summary>
 internal sealed class ForeignWeights(string folder, bool external) : IDisposable
 {
     private const string EmbeddingFile = "embeddings.bin";
@@ -14,7 +14,7 @@ internal sealed class ForeignWeights(string folder, bool external) : IDisposable
 
     public string Add(GraphWriter graph, string tensor) => Add(graph, tensor, file.ReadFloat32(tensor), [.. file.Tensors[tensor].Shape]);
 
-    /// <summary>A linear weight as [in, out].</summary>
+    /// <summary>Adds a linear weight as [in, out].</summary>
     public string AddTransposed(GraphWriter graph, string tensor)
     {
         (float[]? source, int rows, int columns) = (file.ReadFloat32(tensor), file.Tensors[tensor].Shape[0], file.Tensors[tensor].Shape[1]);

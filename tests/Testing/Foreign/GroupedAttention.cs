@@ -5,7 +5,7 @@ using static ProxyTune.Checkpoints.Graphs.GraphWriter;
 
 namespace ProxyTune.Testing.Foreign;
 
-/// <summary>ONNX Runtime's GroupQueryAttention with separate q, k, v, rotated inside or, where there are positions, before it.</summary>
+/// <summary>ONNX Runtime's GroupQueryAttention with separate q, k and v. The rotary embedding is inside the node, or before it if the graph has positions.</summary>
 internal sealed class GroupedAttention : ForeignAttention
 {
     private readonly GraphWriter graph;

@@ -6,7 +6,7 @@ using static ProxyTune.Checkpoints.Graphs.GraphWriter;
 
 namespace ProxyTune.Testing.Foreign;
 
-/// <summary>Attention in standard operators: past and present concatenated, causal by slot, hidden where the mask is 0.</summary>
+/// <summary>Attention with standard operators. Past and present are concatenated, the causal mask uses slots, and positions with attention mask 0 are hidden.</summary>
 internal sealed class PlainAttention : ForeignAttention
 {
     private readonly GraphWriter graph;
@@ -38,7 +38,7 @@ internal sealed class PlainAttention : ForeignAttention
         return graph.Node("Reshape", prefix + "attention", "", [joined, Shape(prefix + "joined", 0, 0, config.Heads * config.HeadSize)]);
     }
 
-    // [batch, 1, sequence, total]: 0 where a query sees a key, far below 0 elsewhere.
+    // [batch, 1, sequence, total]: 0 for keys that the query sees, a large negative value for the others.
     private string Bias(string ids, string mask)
     {
         (string? zero, string? one) = (graph.Constant("zero", 0), graph.Constant("one", 1));
@@ -76,7 +76,7 @@ internal sealed class PlainAttention : ForeignAttention
         return graph.Node("Concat", name + "_rotated", "", [first, second], Attribute("axis", -1));
     }
 
-    // Each query head's key-value head.
+    // The key-value head of each query head.
     private string Repeat(string name, string cache)
     {
         long[] heads = Enumerable.Range(0, config.Heads).Select(head => (long)(head / (config.Heads / config.KeyValueHeads))).ToArray();

@@ -17,7 +17,7 @@ public sealed class AnyBaseTests : IDisposable
     public static TheoryData<BuilderForm> Forms() => [.. new BuilderForm[]
     {
         new(BuilderWeights.Plain), new(BuilderWeights.Plain, IsPacked: true, Bias: BuilderBias.Add), new(BuilderWeights.Plain, IsHalf: true),
-        new(BuilderWeights.Plain, IsHalf: true, IsPacked: true, Bias: BuilderBias.Add), new(BuilderWeights.Turned), new(BuilderWeights.Turned, IsHalf: true),
+        new(BuilderWeights.Plain, IsHalf: true, IsPacked: true, Bias: BuilderBias.Add), new(BuilderWeights.Transposed), new(BuilderWeights.Transposed, IsHalf: true),
         new(BuilderWeights.Fused, IsPacked: true), new(BuilderWeights.Gemm, Bias: BuilderBias.Input), new(BuilderWeights.Gemm, IsHalf: true, IsPacked: true),
         new(BuilderWeights.EightBits, IsPacked: true), new(BuilderWeights.EightBits, IsHalf: true, Bias: BuilderBias.Add),
         new(BuilderWeights.FourBits), new(BuilderWeights.FourBits, IsPacked: true, Bias: BuilderBias.Input), new(BuilderWeights.FourBits, Bias: BuilderBias.Add),
