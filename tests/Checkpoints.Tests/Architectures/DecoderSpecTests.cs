@@ -24,7 +24,7 @@ public sealed class DecoderSpecTests : IDisposable
     [InlineData("rope_parameters", """{ "rope_type": "default" }""", 10_000)]
     [InlineData("rope_parameters", "null", 10_000)]
     [InlineData("rope_scaling", """{ "rope_type": "default" }""", 10_000)]
-    public void Read_RopeField_ThetaIsTheFilesOrTransformersDefault(string field, string value, double expected)
+    public void Read_RopeField_GivesTheFilesThetaOrTransformersDefault(string field, string value, double expected)
     {
         Write(field, value);
 
@@ -32,7 +32,7 @@ public sealed class DecoderSpecTests : IDisposable
     }
 
     [Fact]
-    public void Read_ThetaAtBothPlaces_ThatOfRopeParametersHolds()
+    public void Read_ThetaAtBothPlaces_UsesRopeParameters()
     {
         Write(("rope_theta", "10000.0"), ("rope_parameters", """{ "rope_theta": 500000.0, "rope_type": "default" }"""));
 

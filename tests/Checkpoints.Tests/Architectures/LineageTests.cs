@@ -13,9 +13,9 @@ public sealed class LineageTests : IDisposable
 
     public void Dispose() => Directory.Delete(folder, recursive: true);
 
-    /// <summary>The words of the definition, byte by byte: whoever changes it makes strangers of all patches that name a hash.</summary>
+    /// <summary>Computes the hash by its definition, byte by byte. A change of the hash would invalidate every manifest that contains one.</summary>
     [Fact]
-    public void Of_Checkpoint_IsTheHashOfNamesShapesAndValuesInOrdinalOrder()
+    public void Of_Checkpoint_HashesNamesShapesAndValuesInOrdinalOrder()
     {
         SafetensorsFile.Write(In("model.safetensors"), [("b", [2, 1], [1.5f, -2]), ("B", [], [0.1f])]);
         byte[] bytes = [.. Encoding.UTF8.GetBytes("B []\n"), .. BitConverter.GetBytes(0.1f), .. Encoding.UTF8.GetBytes("b [2,1]\n"), .. BitConverter.GetBytes(1.5f), .. BitConverter.GetBytes(-2f)];
@@ -23,9 +23,9 @@ public sealed class LineageTests : IDisposable
         Assert.Equal(Convert.ToHexStringLower(SHA256.HashData(bytes)), Lineage.Of(folder));
     }
 
-    /// <summary>More than one piece, whose border must leave no trace.</summary>
+    /// <summary>Hashes a tensor that is read in several pieces. The pieces must not change the hash.</summary>
     [Fact]
-    public void Of_LargeTensor_IsTheHashOfAllOfIt()
+    public void Of_LargeTensor_HashesAllOfIt()
     {
         float[] values = [.. Enumerable.Range(0, (1 << 18) + 3).Select(i => (float)i)];
         SafetensorsFile.Write(In("model.safetensors"), [("t", [values.Length], values)]);
@@ -35,7 +35,7 @@ public sealed class LineageTests : IDisposable
     }
 
     [Fact]
-    public void Of_HalfPrecision_IsThatOfTheSameValuesInFloat32()
+    public void Of_HalfPrecision_EqualsTheSameValuesInFloat32()
     {
         WriteHalf(In("model.safetensors"), "BF16", [0x3FC0, 0xC000]);
         string? half = Lineage.Of(folder);
@@ -48,7 +48,7 @@ public sealed class LineageTests : IDisposable
     [InlineData(32)]
     [InlineData(8)]
     [InlineData(4)]
-    public void Of_Export_IsThatOfTheCheckpoint(int bits)
+    public void Of_Export_EqualsThatOfTheCheckpoint(int bits)
     {
         TinyModel.WriteCheckpoint(In("checkpoint"));
         LlamaExporter.Export(In("checkpoint"), In("export"), bits: bits);
@@ -60,7 +60,7 @@ public sealed class LineageTests : IDisposable
     }
 
     [Fact]
-    public void Of_FolderThatSaysNothing_IsNull() => Assert.Null(Lineage.Of(folder));
+    public void Of_FolderWithoutLineage_IsNull() => Assert.Null(Lineage.Of(folder));
 
     [Theory]
     [InlineData("{}")]

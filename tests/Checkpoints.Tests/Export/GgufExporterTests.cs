@@ -11,7 +11,7 @@ public sealed class GgufExporterTests
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public void Export_Float32_SizesAndWeightsAreTheCheckpoints(bool tied)
+    public void Export_Float32_SizesAndWeightsEqualTheCheckpoint(bool tied)
     {
         using TinyModel model = TinyModel.Create(Options with { Tied = tied });
         PlainGguf gguf = Export(model, 32);
@@ -50,7 +50,7 @@ public sealed class GgufExporterTests
     [Theory]
     [InlineData(4, 1 / 8.0)]
     [InlineData(8, 1 / 128.0)]
-    public void Export_Quantised_EveryWeightWithinItsStep(int bits, double step)
+    public void Export_Quantised_EveryWeightIsWithinItsStep(int bits, double step)
     {
         using TinyModel model = TinyModel.Create(Options);
         PlainGguf gguf = Export(model, bits);
@@ -74,7 +74,7 @@ public sealed class GgufExporterTests
     }
 
     [Fact]
-    public void Export_SizeThatIsNoMultipleOfABlock_SaysWhich()
+    public void Export_SizeThatIsNoMultipleOfABlock_NamesIt()
     {
         using TinyModel model = TinyModel.Create(Options with { Intermediate = 80 });
 

@@ -2,7 +2,7 @@ using System.Text;
 
 namespace ProxyTune.Checkpoints.Tests.Export;
 
-/// <summary>Reads GGUF as its description says, in plain loops.</summary>
+/// <summary>Reads GGUF in plain loops, as its specification describes.</summary>
 internal sealed record PlainGguf(Dictionary<string, object> Metadata, Dictionary<string, (long[] Sizes, float[] Values)> Tensors)
 {
     public static PlainGguf Read(string path)

@@ -13,13 +13,13 @@ public sealed class ForeignModelTests
     [InlineData(ForeignKind.ExternalFiles, 16)]
     [InlineData(ForeignKind.PlainAttention, 16)]
     [InlineData(ForeignKind.PlainAttention, 24)]
-    public void Create_AnyKind_LogitsEqualOurExport(ForeignKind kind, int headSize)
+    public void Create_AnyKind_LogitsEqualTheExportersModel(ForeignKind kind, int headSize)
     {
         TinyModelOptions options = new() { HeadSize = headSize, Tied = headSize == 16 };
-        using TinyModel ours = TinyModel.Create(options);
+        using TinyModel exported = TinyModel.Create(options);
         using ForeignModel foreign = ForeignModel.Create(kind, options);
 
-        float[][] expected = RawDecoder.Logits(ours.Folder, Prompt);
+        float[][] expected = RawDecoder.Logits(exported.Folder, Prompt);
         float[][] logits = RawDecoder.Logits(foreign.Folder, Prompt);
 
         Assert.Equal(0, expected.Zip(logits, (e, l) => e.Zip(l, (x, y) => Math.Abs(x - y)).Max()).Max(), 1e-4);
@@ -33,9 +33,9 @@ public sealed class ForeignModelTests
     [InlineData(ForeignKind.PlainAttention)]
     public void Create_AnyKind_GenAiGeneratesTheSameGreedyTokens(ForeignKind kind)
     {
-        using TinyModel ours = TinyModel.Create();
+        using TinyModel exported = TinyModel.Create();
         using ForeignModel foreign = ForeignModel.Create(kind);
 
-        Assert.Equal(GenAiReference.Greedy(ours.Folder, Prompt, 20), GenAiReference.Greedy(foreign.Folder, Prompt, 20));
+        Assert.Equal(GenAiReference.Greedy(exported.Folder, Prompt, 20), GenAiReference.Greedy(foreign.Folder, Prompt, 20));
     }
 }

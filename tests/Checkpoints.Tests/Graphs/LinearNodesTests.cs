@@ -8,7 +8,7 @@ using static Onnx.TensorProto.Types;
 
 namespace ProxyTune.Checkpoints.Tests.Graphs;
 
-/// <summary>What of a graph is known, and what is rather not guessed.</summary>
+/// <summary>Tests which linear nodes of a graph are found, and which are refused as ambiguous.</summary>
 public sealed class LinearNodesTests : IDisposable
 {
     private const string Query = "model.layers.0.self_attn.q_proj.weight", Value = "model.layers.0.self_attn.v_proj.weight", Up = "model.layers.0.mlp.up_proj.weight", Down = "model.layers.0.mlp.down_proj.weight";
@@ -19,7 +19,7 @@ public sealed class LinearNodesTests : IDisposable
     [Theory]
     [InlineData(16)]
     [InlineData(10)]
-    public void Find_GraphOfOurs_KnowsEveryLinearWeightOfTheLayers(int headSize)
+    public void Find_ExportedGraph_FindsEveryLinearWeightOfTheLayers(int headSize)
     {
         TinyModel.Write(folder, new TinyModelOptions { HeadSize = headSize });
         using SafetensorsFile checkpoint = SafetensorsFile.Open(Path.Combine(folder, "model.safetensors"));
@@ -31,7 +31,7 @@ public sealed class LinearNodesTests : IDisposable
     }
 
     [Fact]
-    public void Find_GraphOfTheModelBuilder_KnowsPackedAndQuantizedNodes()
+    public void Find_GraphOfTheModelBuilder_FindsPackedAndQuantizedNodes()
     {
         ModelProto model = Builder(new(BuilderWeights.FourBits, IsHalf: true, IsPacked: true, Bias: BuilderBias.Add));
 
@@ -45,7 +45,7 @@ public sealed class LinearNodesTests : IDisposable
         Assert.Equal(8, nodes.Count);
     }
 
-    /// <summary>No kernel of the CPU's runs it, so only its structure can be looked at here.</summary>
+    /// <summary>Checks only the structure of the graph because the CPU has no kernel for it.</summary>
     [Fact]
     public void Of_GraphOfBfloat16_ComputesTheUpdateInFloat32()
     {
@@ -67,7 +67,7 @@ public sealed class LinearNodesTests : IDisposable
     }
 
     [Fact]
-    public void Find_NodesWithoutNames_AreKnownByTheirWeights()
+    public void Find_NodesWithoutNames_AreFoundByTheirWeights()
     {
         ModelProto model = Builder(new(BuilderWeights.Transposed));
         foreach ((NodeProto node, int i) in model.Graph.Node.Select((node, i) => (node, i)))
@@ -100,7 +100,7 @@ public sealed class LinearNodesTests : IDisposable
 
     [Theory]
     [MemberData(nameof(Refused))]
-    public void Find_NodeThatIsNotCertain_IsRefusedWithTheReason(string what, Action<ModelProto> change, string target, string reason)
+    public void Find_AmbiguousNode_IsRefusedWithTheReason(string what, Action<ModelProto> change, string target, string reason)
     {
         ModelProto model = Builder(new(BuilderWeights.Plain));
         Assert.Null(LinearNodes.Find(model).Refusal(target));
@@ -114,7 +114,7 @@ public sealed class LinearNodesTests : IDisposable
     }
 
     [Fact]
-    public void Find_OddGateAndUpInOne_IsRefused()
+    public void Find_PackedGateAndUpOfOddSize_IsRefused()
     {
         ModelProto model = Builder(new(BuilderWeights.Plain, IsPacked: true));
         Weight(model, "gate_up_proj").Dims[1] = 97;

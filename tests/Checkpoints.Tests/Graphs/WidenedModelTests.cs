@@ -20,14 +20,14 @@ public sealed class WidenedModelTests
 
     [Theory]
     [MemberData(nameof(Widenings))]
-    public void Write_MoreOfAnySize_LogitsStay(Widening widening)
+    public void Write_AnyWidening_KeepsTheLogits(Widening widening)
     {
         using TinyModel model = TinyModel.Create(new TinyModelOptions { Tied = widening.Heads == 1 });
         string wide = Path.Combine(model.Folder, "wide");
 
         WidenedModel.Write(model.Folder, wide, widening);
 
-        // Beside these residuals epsilon is too small to be seen in the logits.
+        // With these residuals, epsilon is too small to change the logits.
         DecoderSpec before = DecoderSpec.Read(model.Folder), after = DecoderSpec.Read(wide);
         Assert.Equal(before.NormEpsilon, after.NormEpsilon * widening.Hidden, 1e-12);
         Assert.Equal(before.Layers * widening.Layers, after.Layers);

@@ -37,7 +37,7 @@ public sealed class PatchManifestTests : IDisposable
     public void Read_NoFile_IsNull() => Assert.Null(PatchManifest.TryRead(folder));
 
     [Fact]
-    public void Read_EmptyObject_SaysNothing() => Assert.Null(Read("{}").Rank);
+    public void Read_EmptyObject_HasNoValues() => Assert.Null(Read("{}").Rank);
 
     [Theory]
     [InlineData("null", "content")]

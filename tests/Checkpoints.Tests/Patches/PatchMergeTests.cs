@@ -6,7 +6,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Checkpoints.Tests.Patches;
 
-/// <summary>W + sum of w (alpha / r) B A, against dense sums in plain loops.</summary>
+/// <summary>Compares W + sum of w (alpha / r) B A with dense sums in plain loops.</summary>
 public sealed class PatchMergeTests : IDisposable
 {
     private const string Query = "model.layers.1.self_attn.q_proj.weight";
@@ -68,7 +68,7 @@ public sealed class PatchMergeTests : IDisposable
     }
 
     [Fact]
-    public void Export_WeightZero_IsTheModel()
+    public void Export_WeightZero_EqualsTheModel()
     {
         LlamaExporter.Export(model, In("merged"), [Patch(first, 0), Patch(second, 0)]);
 
@@ -76,7 +76,7 @@ public sealed class PatchMergeTests : IDisposable
     }
 
     [Fact]
-    public void Export_PatchesInAnyOrder_AreOneMerge()
+    public void Export_PatchesInAnyOrder_GiveTheSameMerge()
     {
         LlamaExporter.Export(model, In("merged"), [Patch(first, 0.3), Patch(second, 0.7)]);
         LlamaExporter.Export(model, In("reversed"), [Patch(second, 0.7), Patch(first, 0.3)]);
@@ -94,7 +94,7 @@ public sealed class PatchMergeTests : IDisposable
     }
 
     [Fact]
-    public void Read_Patterns_GiveModulesRanksAndScalesOfTheirOwn()
+    public void Read_Patterns_GiveModulesTheirOwnRanksAndScales()
     {
         (string, int[], float[])[] Pair(string target, int rank) =>
             [(TinyPatch.Key(target, "lora_A"), [rank, 32], new float[rank * 32]), (TinyPatch.Key(target, "lora_B"), [64, rank], new float[64 * rank])];
@@ -165,7 +165,7 @@ public sealed class PatchMergeTests : IDisposable
     [InlineData("town-qa", "town-small-qa")]
     [InlineData("town-polite", "town-small-polite")]
     [InlineData("town-reticent", "town-small-reticent")]
-    public void Export_ShippedPatchOfWeightOne_IsTheShippedExpert(string patch, string expert)
+    public void Export_ShippedPatchOfWeightOne_EqualsTheShippedExpert(string patch, string expert)
     {
         LlamaExporter.Export(Path.Combine(Repository.Models, "town-small"), In("merged"), [Patch(Path.Combine(Repository.Models, "patches", patch), 1)]);
 

@@ -5,7 +5,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Checkpoints.Tests.Patches;
 
-/// <summary>Norms and spaces of updates, against dense matrices in plain loops.</summary>
+/// <summary>Compares norms and subspaces of updates with dense matrices in plain loops.</summary>
 public sealed class UpdateDiagnosticsTests : IDisposable
 {
     private const double Scale = TinyPatch.Alpha / TinyPatch.Rank;
@@ -21,7 +21,7 @@ public sealed class UpdateDiagnosticsTests : IDisposable
     [InlineData(1)]
     [InlineData(3)]
     [InlineData(40)]
-    public void Of_PatchOfAnyRank_AreThoseOfTheDenseUpdate(int rank)
+    public void Of_PatchOfAnyRank_EqualsTheDenseUpdate(int rank)
     {
         // Rank 40 is more than a weight has inputs, or keys have outputs.
         TinyPatch.WriteRank(In("patch"), In("old"), 1, rank, TinyPatch.Modules);
@@ -62,7 +62,7 @@ public sealed class UpdateDiagnosticsTests : IDisposable
     }
 
     [Fact]
-    public void Of_SameWeights_AreNoChange()
+    public void Of_SameWeights_GivesNoChange()
     {
         TinyPatch.Write(In("patch"), In("old"), 1, "q_proj");
         WeightChange change = UpdateDiagnostics.Of(LowRankPatch.Read(In("patch")), In("old"), In("old")).Total.Change!;
@@ -80,7 +80,7 @@ public sealed class UpdateDiagnosticsTests : IDisposable
     }
 
     [Fact]
-    public void Of_UpdateThatIsZero_HasNoRank()
+    public void Of_ZeroUpdate_HasRankZero()
     {
         TinyPatch.Write(In("patch"), In("old"), 1, "q_proj");
         TinyPatch.WriteConfig(In("patch"), config => config["lora_alpha"] = 0);
@@ -89,7 +89,7 @@ public sealed class UpdateDiagnosticsTests : IDisposable
     }
 
     [Fact]
-    public void Of_WeightsThatAreNotAtHand_SaysWhy()
+    public void Of_MissingWeights_GivesTheReason()
     {
         TinyPatch.Write(In("patch"), In("old"), 1, "q_proj");
         LowRankPatch patch = LowRankPatch.Read(In("patch"));
@@ -117,7 +117,7 @@ public sealed class UpdateDiagnosticsTests : IDisposable
             scale * Enumerable.Range(0, pair.Rank).Sum(r => (double)pair.B[(o * pair.Rank) + r] * pair.A[(r * pair.Inputs) + i])).ToArray())];
     }
 
-    /// <summary>One-sided Jacobi: columns are turned in pairs until they are orthogonal; what is left of them are the singular values.</summary>
+    /// <summary>One-sided Jacobi: rotates pairs of columns until all are orthogonal. Their norms are the singular values.</summary>
     private static (double[] Values, double[][] Left, double[][] Right) Decompose(double[][] matrix)
     {
         int rows = matrix.Length, columns = matrix[0].Length;
