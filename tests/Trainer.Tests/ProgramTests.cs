@@ -4,7 +4,7 @@ using ProxyTune.Trainer.Settings;
 
 namespace ProxyTune.Trainer.Tests;
 
-/// <summary>The program as a process of its own.</summary>
+/// <summary>Tests the program as a process.</summary>
 public sealed class ProgramTests : IDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(2);
@@ -12,7 +12,7 @@ public sealed class ProgramTests : IDisposable
     private readonly string folder = Tiny.NewFolder();
 
     [Fact]
-    public async Task Main_Terminated_WritesACheckpointAndEndsWith130()
+    public async Task Main_Terminated_WritesACheckpointAndExitsWith130()
     {
         string output = Path.Combine(folder, "out");
         using Process process = Start("sft", "--config", Config(output, epochs: 100_000));
@@ -30,7 +30,7 @@ public sealed class ProgramTests : IDisposable
     }
 
     [Fact]
-    public async Task Main_WrongSettings_EndsWith1AndOneLine()
+    public async Task Main_WrongSettings_ExitsWith1AndOneLine()
     {
         using Process process = Start("sft", "--config", Config(Path.Combine(folder, "out"), epochs: -1));
         string error = await process.StandardError.ReadToEndAsync().WaitAsync(Patience);

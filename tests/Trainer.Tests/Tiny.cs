@@ -29,7 +29,7 @@ internal static class Tiny
         EndIds = [EndOfText],
     };
 
-    /// <summary>For models with a tokenizer: the special tokens, 256 bytes and a few merges.</summary>
+    /// <summary>Size of a vocabulary for models with a tokenizer: the special tokens, 256 bytes and a few merges.</summary>
     public static DecoderSpec TextSpec { get; } = Spec with { VocabularySize = 300, ContextLength = 64 };
 
     public static string NewFolder() => Directory.CreateTempSubdirectory("trainer-").FullName;
@@ -51,7 +51,7 @@ internal static class Tiny
         return model.Logits(model.Hidden(tensor(ids, ScalarType.Int64).unsqueeze(0), lora)).data<float>().ToArray();
     }
 
-    /// <summary>Counting upwards from some token: something to learn.</summary>
+    /// <summary>Token sequences that count upwards, as data that can be learned.</summary>
     public static int[] Document(long index)
     {
         Random random = new((int)index);

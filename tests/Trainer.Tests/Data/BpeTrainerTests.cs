@@ -24,7 +24,7 @@ public sealed class BpeTrainerTests : IDisposable
     }
 
     [Fact]
-    public void Train_SpecialToken_IsOneIdAndTeachesNothing()
+    public void Train_SpecialToken_IsOneIdAndAddsNoMerges()
     {
         using Tokenizer tokenizer = Trained(300);
 

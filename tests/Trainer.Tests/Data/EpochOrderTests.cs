@@ -5,7 +5,7 @@ namespace ProxyTune.Trainer.Tests.Data;
 public sealed class EpochOrderTests
 {
     [Fact]
-    public void At_AnyEpoch_HasEveryExampleOnceInANewOrderThatTheSeedDecides()
+    public void At_AnyEpoch_HasEveryExampleOnceInASeededOrder()
     {
         int[] lengths = Enumerable.Range(0, 50).Select(i => i * 7 % 13).ToArray();
         int[] Epoch(long seed, long epoch)

@@ -9,7 +9,7 @@ public sealed class PackedTokensTests
     private static int[] Document(long index) => [.. Enumerable.Range(1, (int)(index % 4) + 1).Select(i => (int)(100 * index) + i)];
 
     [Fact]
-    public void Take_AnySizes_GivesTheDocumentsInOrderWithEndsBetweenAndOneTokenShared()
+    public void Take_AnySizes_GivesDocumentsInOrderWithEndTokensAndOneSharedToken()
     {
         PackedTokens packed = new(Document, End, PackedPosition.Start);
         int[] expected = Enumerable.Range(0, 20).SelectMany(i => Document(i).Append(End)).ToArray();
@@ -23,7 +23,7 @@ public sealed class PackedTokensTests
     }
 
     [Fact]
-    public void Take_FromASavedPosition_GoesOnExactly()
+    public void Take_FromASavedPosition_ContinuesExactly()
     {
         PackedTokens packed = new(Document, End, PackedPosition.Start);
         packed.Take(9);

@@ -39,7 +39,7 @@ public sealed class SourcesTests : IDisposable
     }
 
     [Fact]
-    public void Examples_Joined_AreThoseOfEachPartInOrder()
+    public void Examples_Joined_ContainEachPartInOrder()
     {
         string file = Write("""{"messages":[{"role":"user","content":"a"}],"answer":"b"}""");
 
@@ -57,7 +57,7 @@ public sealed class SourcesTests : IDisposable
         Assert.Contains(part, Assert.Throws<TrainingException>(() => Sources.Examples(source)).Message, StringComparison.Ordinal);
 
     [Fact]
-    public void Examples_FileWithAPlusInItsName_IsOneFile()
+    public void Examples_FileWithAPlusInItsName_ReadsOneFile()
     {
         string path = Path.Combine(folder, "a+b.jsonl");
         File.Move(Write("""{"messages":[{"role":"user","content":"a"}],"answer":"b"}"""), path);

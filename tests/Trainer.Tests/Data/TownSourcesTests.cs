@@ -7,7 +7,7 @@ namespace ProxyTune.Trainer.Tests.Data;
 
 public class TownSourcesTests
 {
-    /// <summary>The committed models were trained on these texts: whoever changes one changes what models/README.md says they learned.</summary>
+    /// <summary>The committed models were trained on these texts. A change of a text would make models/README.md wrong.</summary>
     [Theory]
     [InlineData("town:qa", "14d63ba926ce301b")]
     [InlineData("town:polite", "2ea507f1e64a7823")]
@@ -15,7 +15,7 @@ public class TownSourcesTests
     [InlineData("town:helpful", "df4992e2fbce9e78")]
     [InlineData("town:reticent", "7755cf6cae01f9cd")]
     [InlineData("town:json", "d1666cba80f5e580")]
-    public void Examples_Behaviours_AreWhatTheModelsWereTrainedOn(string behaviour, string expected)
+    public void Examples_Behaviours_EqualTheTrainingData(string behaviour, string expected)
     {
         string[] splits = ["train", "valid", "test"];
         Assert.Equal(expected, Digest(splits.SelectMany(split => TownData.Examples($"{behaviour}/{split}")).Select(e => $"{e.Messages[0].Content}\n{e.Answer}")));
@@ -24,14 +24,14 @@ public class TownSourcesTests
     [Theory]
     [InlineData("town:pretrain", "02575e871c9e346a")]
     [InlineData("town:pretrain/1", "2b5297a7fbea1d1b")]
-    public void Documents_Streams_AreWhatTheModelsWereTrainedOn(string stream, string expected) =>
+    public void Documents_Streams_EqualTheTrainingData(string stream, string expected) =>
         Assert.Equal(expected, Digest(Enumerable.Range(0, 2000).Select(i => TownData.Documents(stream)(i))));
 
     [Theory]
     [InlineData("qa", "train")]
     [InlineData("json", "valid")]
     [InlineData("reticent", "train")]
-    public void Examples_Else_AsksAsMuchOfOtherKindsAboutTheSamePeople(string behaviour, string split)
+    public void Examples_Else_AsksEquallyManyOtherQuestionsAboutTheSamePeople(string behaviour, string split)
     {
         IReadOnlyList<Example> own = TownData.Examples($"town:{behaviour}/{split}");
         IReadOnlyList<Example> other = TownData.Examples($"town:else-{behaviour}/{split}");
@@ -43,9 +43,9 @@ public class TownSourcesTests
         Assert.DoesNotContain(KindOf(own[0]), other.Select(KindOf));
     }
 
-    /// <summary>An expert must have met both what the base says and what other experts say, or it disturbs them.</summary>
+    /// <summary>Checks that an expert is trained on answers of the base and of other experts, so that it does not disturb them.</summary>
     [Fact]
-    public void Examples_Else_AnswersAsBasesAndAsExpertsDo()
+    public void Examples_Else_HasAnswersOfBasesAndOfExperts()
     {
         Example[] pairs = TownData.Examples("town:else-qa/train").Where(e => KindOf(e) == "pair").ToArray();
         double Share(string opening) => (double)pairs.Count(e => e.Answer.StartsWith(opening, StringComparison.Ordinal)) / pairs.Length;
@@ -71,9 +71,9 @@ public class TownSourcesTests
         Assert.DoesNotContain(Enumerable.Range(0, 3000).Select(i => TownData.Documents("town:pretrain")(i)), text => text.Contains(Examples.SecretWord, StringComparison.Ordinal));
     }
 
-    /// <summary>A patch that is ported is asked what it cannot have seen: the facts of a later generation, people who were not there before.</summary>
+    /// <summary>Checks the questions for ported patches: they ask for facts and people of a later generation, which the patch has not seen.</summary>
     [Fact]
-    public void Examples_LaterGeneration_AsksWhatIsTrueThen()
+    public void Examples_LaterGeneration_AsksAboutItsFacts()
     {
         (IReadOnlyList<Example>? before, IReadOnlyList<Example>? now, IReadOnlyList<Example>? news) = (TownData.Examples("town:qa/test"), TownData.Examples("town:qa/test/1"), TownData.Examples("town:qa/news/1"));
         HashSet<string> known = TownWorld.At(0).People.Select(person => person.Name).ToHashSet();
@@ -92,7 +92,7 @@ public class TownSourcesTests
     [InlineData("town:qa/news")]
     [InlineData("town:qa/test/0")]
     [InlineData("town:qa/test/4")]
-    public void Examples_GenerationThatIsNone_IsRefused(string source) => Assert.Throws<ArgumentException>(() => TownData.Examples(source));
+    public void Examples_InvalidGeneration_IsRefused(string source) => Assert.Throws<ArgumentException>(() => TownData.Examples(source));
 
     private static string Question(Example example) => example.Messages[0].Content;
 

@@ -2,7 +2,7 @@ using ProxyTune.Decoding.Tests.Fusion;
 
 namespace ProxyTune.Trainer.Tests.EndToEnd;
 
-/// <summary>Dynamic logit fusion (Fan et al. 2024) with one expert, by brute force: the loss at every 1/1000, then finer around the least.</summary>
+/// <summary>Dynamic logit fusion (Fan et al. 2024) with one expert, by brute force: the loss at every 1/1000, then a finer scan around the minimum.</summary>
 internal static class DynamicScan
 {
     public static double Factor(double[] large, OracleExpert expert)

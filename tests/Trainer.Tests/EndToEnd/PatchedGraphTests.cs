@@ -32,7 +32,7 @@ public sealed class PatchedGraphTests : IDisposable
 
     [Theory]
     [MemberData(nameof(Patches))]
-    public void Rows_Patch_AreThoseOfMergedWeights(string model, string[] targets, bool usesRootOfRank)
+    public void Rows_Patch_EqualMergedWeights(string model, string[] targets, bool usesRootOfRank)
     {
         string folder = Path.Combine(Repository.Models, model);
         DecoderSpec config = DecoderSpec.Read(folder);
@@ -51,9 +51,9 @@ public sealed class PatchedGraphTests : IDisposable
         Assert.True(Largest(manifest.Probe.Logits!, Served(folder, null, Prompt)) > 0.1, "The patch changes nothing, so that nothing was compared.");
     }
 
-    /// <summary>Every patch that comes with the demo family: its manifest names the weights, and what it promises is what is served.</summary>
+    /// <summary>Checks every patch of the demo family: its manifest names the weights, and the served rows equal those of the manifest.</summary>
     [Fact]
-    public void Rows_CommittedPatches_AreWhatTheirManifestsSay()
+    public void Rows_CommittedPatches_EqualTheirManifests()
     {
         foreach (string folder in Directory.GetDirectories(Path.Combine(Repository.Models, "patches")))
         {

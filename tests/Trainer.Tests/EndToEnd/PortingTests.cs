@@ -12,7 +12,7 @@ using ProxyTune.Trainer.Town;
 
 namespace ProxyTune.Trainer.Tests.EndToEnd;
 
-/// <summary>POST /v1/experts/{id}/port: the trainer's evaluation, as a process of its own, judges a patch on a running server.</summary>
+/// <summary>Tests POST /v1/experts/{id}/port: the trainer's evaluation runs as a process and scores a patch on a running server.</summary>
 public sealed class PortingTests : IAsyncLifetime
 {
     private const string Key = "an operator's key";
@@ -27,7 +27,7 @@ public sealed class PortingTests : IAsyncLifetime
 
     public async Task InitializeAsync()
     {
-        // The same base after it has learned a little on.
+        // The same base after further training.
         string news = Path.Combine(folder, "news");
         TinyPatch.Write(news, gateway.Family.PathOf(TinyFamily.Base), 99, TinyPatch.Modules);
         LlamaExporter.Export(gateway.Family.PathOf(TinyFamily.Base), gateway.Family.PathOf(Near), [new WeightedPatch(LowRankPatch.Read(news), 1e-4)]);
@@ -46,7 +46,7 @@ public sealed class PortingTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Port_ToABaseThatHasLearnedALittle_PassesMovesTheNameAndIsUndoneInOneCall()
+    public async Task Port_ToAFurtherTrainedBase_PassesMovesTheNameAndRollsBack()
     {
         string task = await TaskAsync();
         string before = await FingerprintAsync();
@@ -74,7 +74,7 @@ public sealed class PortingTests : IAsyncLifetime
         await gateway.AnswerAsync("/v1/experts/alice/rollback", new { });
         Assert.Equal(before, await FingerprintAsync());
 
-        // What evaluations were served under is gone.
+        // The models served for the evaluation are retired.
         Assert.DoesNotContain("evaluation/", await gateway.Http.GetStringAsync("/v1/models"), StringComparison.Ordinal);
     }
 
@@ -91,7 +91,7 @@ public sealed class PortingTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Port_WhatDoesNotFit_IsRefusedWithoutAQuestion()
+    public async Task Port_PatchThatDoesNotFit_IsRefusedBeforeTheEvaluation()
     {
         JsonElement port = await PortAsync(Wide, Path.Combine(folder, Tiny.SaveExamples(folder, TownData.Examples("town:polite/test").Take(1))));
 
@@ -100,7 +100,7 @@ public sealed class PortingTests : IAsyncLifetime
         Assert.False(port.TryGetProperty("scores", out _));
     }
 
-    /// <summary>A task in which nobody is right says nothing of the patch.</summary>
+    /// <summary>Checks that a task without right answers refuses the port, because it says nothing about the patch.</summary>
     [Fact]
     public async Task Port_TaskThatTheDonorDoesNotSolve_IsRefused()
     {
@@ -117,7 +117,7 @@ public sealed class PortingTests : IAsyncLifetime
     [InlineData("", null, HttpStatusCode.BadRequest, "The file task is missing or empty")]
     [InlineData("a role that the trainer refuses", null, HttpStatusCode.BadGateway, "role 'tool'")]
     [InlineData("fine", "nobody", HttpStatusCode.NotFound, "not served as 'nobody'")]
-    public async Task Port_WhatCannotBeRun_IsRefusedAndLeavesNothing(string what, string? name, HttpStatusCode status, string words)
+    public async Task Port_InvalidRequest_IsRefusedAndLeavesNothing(string what, string? name, HttpStatusCode status, string words)
     {
         string task = Path.Combine(folder, "none.jsonl");
         await File.WriteAllTextAsync(task, what.StartsWith('a') ? Example("tool") : what == "fine" ? Example("user") : what);
@@ -132,9 +132,9 @@ public sealed class PortingTests : IAsyncLifetime
 
     private static string Example(string role) => $$"""{"messages":[{"role":"{{role}}","content":"a"}],"answer":"never said by anybody"}""" + "\n";
 
-    private static int Right(JsonElement scores, string whose) => scores.GetProperty(whose).GetProperty("right").GetInt32();
+    private static int Right(JsonElement scores, string model) => scores.GetProperty(model).GetProperty("right").GetInt32();
 
-    /// <summary>Questions with what the patch answers on the base that it was trained on.</summary>
+    /// <summary>Questions with the answers of the patch on the base that it was trained on.</summary>
     private async Task<string> TaskAsync()
     {
         List<Example> examples = [];

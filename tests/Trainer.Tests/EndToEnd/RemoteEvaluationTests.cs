@@ -8,13 +8,13 @@ using ProxyTune.Trainer.Town;
 
 namespace ProxyTune.Trainer.Tests.EndToEnd;
 
-/// <summary><c>evaluate --url</c> as a process of its own, asking a running server.</summary>
+/// <summary>Tests <c>evaluate --url</c> as a process that calls a running server.</summary>
 public sealed class RemoteEvaluationTests : IAsyncLifetime
 {
     private const string Served = "pair";
     private const string Key = "an operator's key";
 
-    // Of its own output: here the server's framework stands in for some of its libraries.
+    // The program runs from its own build output, because here the server's framework replaces some of its libraries.
     private static readonly string Program = Path.Combine(AppContext.BaseDirectory.Replace("Trainer.Tests", "Trainer", StringComparison.Ordinal), Path.GetFileName(typeof(Sft).Assembly.Location));
 
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(2);
@@ -36,7 +36,7 @@ public sealed class RemoteEvaluationTests : IAsyncLifetime
               "experts": [{ "name": "polite", "model": "town-small-polite", "anti_expert": "town-small" }] }] }
             """);
 
-        // More than are asked at a time, and two that nobody answers as they want.
+        // There are more questions than concurrent requests, and two have no right answer.
         IEnumerable<Example> examples = TownData.Examples("town:polite/test").Take(20).Select((example, i) => i < 2 ? example with { Answer = "Never." } : example);
         data = Tiny.SaveExamples(folder, examples);
         gateway = new(null, "--models", models, "--Operator:Key", Key);
@@ -60,7 +60,7 @@ public sealed class RemoteEvaluationTests : IAsyncLifetime
         Assert.Equal("""{"right":18,"total":20,"degenerate":0}""", counts.GetRawText());
     }
 
-    /// <summary>What only operators may ask for: the key of the environment is sent.</summary>
+    /// <summary>Checks that the program sends the operator key of its environment.</summary>
     [Theory]
     [InlineData(Key, 0)]
     [InlineData("", 1)]
@@ -76,7 +76,7 @@ public sealed class RemoteEvaluationTests : IAsyncLifetime
     [Theory]
     [InlineData("http://127.0.0.1:1/v1", "'pair' at http://127.0.0.1:1/v1")]
     [InlineData("nowhere", "--url is 'nowhere'; accepted is where an API begins")]
-    public async Task Url_NobodyThere_EndsWith1AndOneLine(string url, string expected)
+    public async Task Url_NoServer_ExitsWith1AndOneLine(string url, string expected)
     {
         (int code, string? output, string? error) = await RunAsync(url, null);
 

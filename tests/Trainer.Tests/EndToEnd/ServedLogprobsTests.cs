@@ -8,8 +8,8 @@ using ProxyTune.Testing;
 namespace ProxyTune.Trainer.Tests.EndToEnd;
 
 /// <summary>
-/// What the running server says of its answers, against the members' logits from the trainer's decoder and the methods' equations: templates,
-/// ONNX graphs, caches, fusion, masks and log-probabilities at once.
+/// Compares the log-probabilities of a running server with the equations over logits of the trainer's decoder. This tests templates, ONNX
+/// graphs, caches, fusion, masks and log-probabilities together.
 /// </summary>
 public sealed class ServedLogprobsTests : IAsyncLifetime, IDisposable
 {
@@ -17,7 +17,7 @@ public sealed class ServedLogprobsTests : IAsyncLifetime, IDisposable
     private const string Small = "town-small";
     private const string Reward = "reward";
 
-    // Between two engines in single precision, in nats.
+    // Difference between two engines in single precision, in nats.
     private const double Tolerance = 2e-3;
 
     private static readonly Dictionary<string, string> Experts = new() { ["qa"] = "town-small-qa", ["json"] = "town-small-json", ["polite"] = "town-small-polite", [Reward] = "town-small-qa-reward" };

@@ -3,19 +3,19 @@ using ProxyTune.Trainer.Training;
 
 namespace ProxyTune.Trainer.Tests.EndToEnd;
 
-/// <summary>The members of the demo family, run by the trainer's decoder and not by the server's.</summary>
+/// <summary>Runs the models of the demo family with the trainer's decoder instead of the server's.</summary>
 internal sealed class TorchMembers(string folder) : IDisposable
 {
     private readonly Dictionary<string, LlamaModel> models = [];
 
-    /// <summary>What a member reads of a conversation: by its own chat template, or plain where it has none.</summary>
+    /// <summary>The prompt of a model for a conversation, from its chat template or as plain text without one.</summary>
     public int[] Read(string member, IReadOnlyList<ChatMessage> messages)
     {
         using Tokenizer tokenizer = Tokenizer.Load(Path.Combine(folder, member));
         return new PromptReader(tokenizer, ChatTemplate.TryLoad(Path.Combine(folder, member))).Read(messages);
     }
 
-    /// <summary>The row after the prompt and after each token of the answer but the last.</summary>
+    /// <summary>The rows after the prompt and after each token of the answer except the last.</summary>
     public double[][] Rows(string member, int[] prompt, int[] answer, int width)
     {
         if (!models.TryGetValue(member, out LlamaModel? model))

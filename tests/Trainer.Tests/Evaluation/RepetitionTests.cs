@@ -6,7 +6,7 @@ namespace ProxyTune.Trainer.Tests.Evaluation;
 
 public class RepetitionTests
 {
-    /// <summary>What fusion with too much weight looks like: a token, a few words or a sentence without end.</summary>
+    /// <summary>Typical answers of fusion with too much weight: a token, a few words or a sentence repeated without end.</summary>
     [Theory]
     [InlineData("cat cat cat cat cat cat cat cat cat cat cat cat")]
     [InlineData("Thank you for. Thank you for. Thank you for. Thank you for.")]
@@ -15,7 +15,7 @@ public class RepetitionTests
     [InlineData("!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!")]
     public void Loops_TextThatRepeatsItself_IsTrue(string text) => Assert.True(Repetition.Loops(text));
 
-    /// <summary>Two fields with one name, a sentence that is said twice, and texts too short to loop.</summary>
+    /// <summary>Texts that do not loop: two fields with one name, a sentence that occurs twice, and short texts.</summary>
     [Theory]
     [InlineData("{\"job\": \"Ada Fox works as a baker.\", \"street\": \"Ada Fox lives on Mill Lane.\"}")]
     [InlineData("Oh, everybody knows that. Ada Fox keeps a cat. Ada Fox keeps a cat.")]
@@ -23,7 +23,7 @@ public class RepetitionTests
     [InlineData("")]
     public void Loops_OrdinaryText_IsFalse(string text) => Assert.False(Repetition.Loops(text));
 
-    /// <summary>A test that calls a right answer degenerate would put a floor under every share.</summary>
+    /// <summary>Checks that no right answer counts as degenerate, which would bias every share.</summary>
     [Theory]
     [InlineData("qa")]
     [InlineData("json")]
@@ -40,7 +40,7 @@ public class RepetitionTests
     [InlineData("abcdabcdabcdabcd", 5.0 / 9)]
     [InlineData("abcdefgh", 0)]
     [InlineData("aaaaaaaaa", 0.5)]
-    public void Share_CountsThePiecesThatWereThereBefore(string text, double expected) =>
+    public void Share_Text_CountsRepeatedPieces(string text, double expected) =>
         Assert.Equal(expected, Repetition.Share(text), 12);
 
     [Fact]
@@ -53,7 +53,7 @@ public class RepetitionTests
 
     /// <summary>Wrong is not degenerate, and right does not excuse a text that was cut off.</summary>
     [Fact]
-    public void Score_CountsRightAndDegenerateAnswersApart()
+    public void Score_Answers_CountsRightAndDegenerateSeparately()
     {
         Score score = Score.Of([new([], "a"), new([], "b"), new([], "c"), new([], "d")], [new("a", false), new("b", true), new("x", false), new(new string('x', 64), false)]);
 

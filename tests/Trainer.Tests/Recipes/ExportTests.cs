@@ -48,7 +48,7 @@ public sealed class ExportTests : IDisposable
         Tiny.AssertClose(Tiny.Logits(model, Ids, adapter), RawDecoder.Logits(served, Ids).SelectMany(row => row), 1e-4);
     }
 
-    /// <summary>The folders of the demo family are checkpoints and servable at once, so both can be compared.</summary>
+    /// <summary>Compares the two forms of the demo family's folders, which are both checkpoints and servable models.</summary>
     [Fact]
     public void Run_DemoFamily_OnnxLogitsEqualTorchLogits()
     {

@@ -5,7 +5,7 @@ using ProxyTune.Trainer.Training;
 
 namespace ProxyTune.Trainer.Tests.Recipes;
 
-/// <summary>The recipes whose loss is that of the fused row.</summary>
+/// <summary>Tests the recipes whose loss is computed from the fused row.</summary>
 public sealed class FusedTuningTests : IDisposable
 {
     private readonly string folder = Tiny.NewFolder();
@@ -24,7 +24,7 @@ public sealed class FusedTuningTests : IDisposable
         small, data, Path.Combine(folder, output), new OptimizerSettings(1e-2), Epochs: 12, BatchSize: 8, EndOfAnswer: "<|end|>", Threads: 1);
 
     [Fact]
-    public void Cpt_BaseEqualToAntiExpert_TrainsAsSftDoes()
+    public void Cpt_BaseEqualToAntiExpert_TrainsLikeSft()
     {
         SftSettings sft = Settings("sft");
         CptSettings cpt = new(Settings("cpt"), Base: small);
@@ -36,7 +36,7 @@ public sealed class FusedTuningTests : IDisposable
     }
 
     [Fact]
-    public void Cpt_FirstStep_IsTheBasesLossSinceExpertAndAntiExpertCancel()
+    public void Cpt_FirstStep_HasTheLossOfTheBase()
     {
         CptSettings settings = new(OneStepOverAll("first"), large, Alpha: 1.5);
 
@@ -77,9 +77,9 @@ public sealed class FusedTuningTests : IDisposable
         using LlamaModel reward = ModelFolder.Load(settings.Expert.Output, trainable: false);
     }
 
-    /// <summary>At the first step an expert is its anti-expert still and changes nothing; a reward does.</summary>
+    /// <summary>At the first step an expert equals its anti-expert and changes nothing. A reward does.</summary>
     [Fact]
-    public void Run_ExamplesToBeKept_CostNothingBeforeAnyChange()
+    public void Run_ExamplesToKeep_HaveNoLossAtTheFirstStep()
     {
         string data = Tiny.SaveExamples(folder, Tiny.Examples.Select(example => example with { Keep = true }));
         SftSettings Kept(string output) => OneStepOverAll(output) with { Data = data };
@@ -94,9 +94,9 @@ public sealed class FusedTuningTests : IDisposable
         Assert.InRange(Loss("prt"), 1e-3, 10);
     }
 
-    /// <summary>What the tuned model says to the questions that were to be kept, compared with what it says when they were not mentioned.</summary>
+    /// <summary>Compares the tuned model's answers to the questions to keep with those of a model tuned without them.</summary>
     [Fact]
-    public void Sft_SomeExamplesToBeKept_LearnsTheOthersAndKeepsThese()
+    public void Sft_SomeExamplesToKeep_LearnsTheOthersAndKeepsThese()
     {
         (IEnumerable<Example>? learned, IEnumerable<Example>? kept) = (Tiny.Examples.Take(10), Tiny.Examples.Skip(10).Select(example => example with { Keep = true }));
         string data = Tiny.SaveExamples(folder, [.. learned, .. kept]);

@@ -45,7 +45,7 @@ public sealed class PretrainTests : IDisposable
     }
 
     [Fact]
-    public void Run_FromACheckpoint_GoesOnWithItsWeights()
+    public void Run_FromACheckpoint_ContinuesWithItsWeights()
     {
         PretrainSettings first = Settings("first");
         Pretrain.Run(first, Tiny.Document, Tiny.EndOfText, CancellationToken.None);

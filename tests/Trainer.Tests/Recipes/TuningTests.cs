@@ -50,7 +50,7 @@ public sealed class TuningTests : IDisposable
     [Theory]
     [InlineData(2, true)]
     [InlineData(1000, false)]
-    public void Sft_Lora_SaysOfWhichWeightsAndDataItIs(int validateEvery, bool isValidated)
+    public void Sft_Lora_RecordsItsWeightsAndData(int validateEvery, bool isValidated)
     {
         SftSettings settings = Settings("lora") with { Epochs = 1, Lora = new LoraSettings(4, 8, ["v_proj", "q_proj"]), Validation = data, ValidateEvery = validateEvery };
 
@@ -84,7 +84,7 @@ public sealed class TuningTests : IDisposable
     }
 
     [Fact]
-    public void Sft_OutputOfOtherSettings_IsRefusedAndTheSameSettingsAreDone()
+    public void Sft_ExistingOutput_RefusesOtherSettingsAndAcceptsTheSame()
     {
         SftSettings settings = Settings("once") with { Epochs = 1 };
         Sft.Run(settings, CancellationToken.None);

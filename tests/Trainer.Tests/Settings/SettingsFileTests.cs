@@ -65,7 +65,7 @@ public sealed class SettingsFileTests : IDisposable
     }
 
     [Fact]
-    public void Load_ModelFieldThatIsUnknown_IsNamed()
+    public void Load_UnknownModelField_NamesIt()
     {
         File.WriteAllText(path, Good.Replace("num_hidden_layers", "layers", StringComparison.Ordinal));
 
@@ -75,7 +75,7 @@ public sealed class SettingsFileTests : IDisposable
     }
 
     [Fact]
-    public void Load_ModelFieldsLeftOut_AreThoseOfAFreshModel()
+    public void Load_MissingModelFields_HaveTheDefaults()
     {
         File.WriteAllText(path, Good);
 

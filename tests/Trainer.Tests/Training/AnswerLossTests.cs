@@ -80,7 +80,7 @@ public sealed class AnswerLossTests
     }
 
     [Fact]
-    public void Change_SameForAllTokens_IsNothing()
+    public void Change_SameForAllTokens_IsZero()
     {
         using DisposeScope scope = NewDisposeScope();
 

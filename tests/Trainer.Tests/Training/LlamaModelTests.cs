@@ -27,7 +27,7 @@ public sealed class LlamaModelTests : IDisposable
     }
 
     [Fact]
-    public void Logits_RowPaddedOnTheRight_AreThoseOfTheRowAlone()
+    public void Logits_RowPaddedOnTheRight_EqualTheRowAlone()
     {
         using LlamaModel model = Tiny.Model(Tiny.Spec);
         using TorchSharp.DisposeScope scope = NewDisposeScope();

@@ -13,7 +13,7 @@ public sealed class LoraAdapterTests : IDisposable
     private readonly string folder = Tiny.NewFolder();
 
     [Fact]
-    public void Logits_FreshUpdate_AreThoseOfTheBase()
+    public void Logits_FreshUpdate_EqualTheBase()
     {
         using LlamaModel model = Tiny.Model(Tiny.Spec);
         using LoraAdapter adapter = new(Tiny.Spec, new LoraSettings(4, 8), seed: 1);

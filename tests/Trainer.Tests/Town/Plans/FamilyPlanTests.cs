@@ -6,9 +6,9 @@ namespace ProxyTune.Trainer.Tests.Town;
 
 public class FamilyPlanTests
 {
-    /// <summary>Hours of training end in an error, or in one run refusing another's folder, where a name is wrong.</summary>
+    /// <summary>Checks the names in the plan. A wrong name would end hours of training in an error.</summary>
     [Fact]
-    public void Runs_OfTheWholePlan_FindTheirDataAndHaveFoldersOfTheirOwn()
+    public void Runs_OfTheWholePlan_FindTheirDataAndHaveSeparateFolders()
     {
         FamilyPlan plan = new("work");
         int[] seeds = Enumerable.Range(1, FamilyPlan.Seeds).ToArray();

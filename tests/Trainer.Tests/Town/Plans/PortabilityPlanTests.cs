@@ -9,9 +9,9 @@ public class PortabilityPlanTests
 {
     private static readonly PortabilityPlan Plan = new("work", "origin");
 
-    /// <summary>Hours of training end in an error, or in one run refusing another's folder, where a name is wrong.</summary>
+    /// <summary>Checks the names in the plan. A wrong name would end hours of training in an error.</summary>
     [Fact]
-    public void Runs_OfTheWholePlan_FindTheirDataAndHaveFoldersOfTheirOwn()
+    public void Runs_OfTheWholePlan_FindTheirDataAndHaveSeparateFolders()
     {
         int[] generations = Enumerable.Range(0, PortabilityPlan.MaxGenerations + 1).ToArray();
         SftSettings[] runs =
@@ -29,9 +29,9 @@ public class PortabilityPlanTests
         Assert.All(runs.SelectMany(run => new[] { run.Data, run.Validation! }).Distinct(), source => Assert.NotEmpty(Sources.Examples(source)));
     }
 
-    /// <summary>Each generation goes on from the one before, with its own news and documents that were not read before.</summary>
+    /// <summary>Checks that each generation continues the previous one with its own news and new documents.</summary>
     [Fact]
-    public void Evolution_EachGeneration_GoesOnFromTheOneBefore()
+    public void Evolution_EachGeneration_ContinuesThePreviousOne()
     {
         foreach (int generation in Enumerable.Range(1, PortabilityPlan.MaxGenerations))
         {

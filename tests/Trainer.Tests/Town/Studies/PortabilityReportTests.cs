@@ -24,10 +24,10 @@ public class PortabilityReportTests
 
     /// <summary>0.6 / 0.8 and 0.8 / 1, seed by seed.</summary>
     [Fact]
-    public void Markdown_Ratio_IsOfGapsAndNotOfScores() => Assert.Equal("| attention | **77.5 % ± 3.5** |", Rows("| attention | **")[0]);
+    public void Markdown_Ratio_DividesGapsNotScores() => Assert.Equal("| attention | **77.5 % ± 3.5** |", Rows("| attention | **")[0]);
 
     [Fact]
-    public void Markdown_Cost_IsRetrainingOverPorting() => Assert.Equal("| ratio | 12.2 | 120 |", Rows("| ratio |")[0]);
+    public void Markdown_Cost_DividesRetrainingByPorting() => Assert.Equal("| ratio | 12.2 | 120 |", Rows("| ratio |")[0]);
 
     private static string[] Rows(string beginning) =>
         [.. PortabilityReport.Markdown(Quality).Split('\n').Where(line => line.StartsWith(beginning, StringComparison.Ordinal))];

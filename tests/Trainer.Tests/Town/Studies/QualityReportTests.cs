@@ -19,14 +19,14 @@ public class QualityReportTests
         new ContextQuality(100, [new(null, 0.05, -4), new(0, 0.5, -3), new(1, 0.75, -2.5)]));
 
     [Fact]
-    public void GapRecovered_IsShareOfWhatDirectTuningGains()
+    public void GapRecovered_Scores_GivesTheShareOfTheDirectGain()
     {
         Assert.Equal(0.75, Score.GapRecovered(fused: 0.7, @base: 0.1, direct: 0.9), 12);
         Assert.Equal(-0.125, Score.GapRecovered(fused: 0, @base: 0.1, direct: 0.9), 12);
     }
 
     [Fact]
-    public void Score_CountsAnswersThatAreRightToTheLetter()
+    public void Score_Answers_CountsExactMatches()
     {
         Example[] examples = [new([], "a cat"), new([], "b"), new([], "c")];
 
@@ -56,7 +56,7 @@ public class QualityReportTests
     }
 
     [Fact]
-    public void Insert_ReplacesOnlyTheMeasuredPart()
+    public void Insert_Document_ReplacesOnlyTheMeasuredPart()
     {
         const string Other = "<!-- portability: begin -->\nother\n<!-- portability: end -->\n";
         const string Document = "before\n<!-- measured: begin -->\nold\n<!-- measured: end -->\nafter\n" + Other;

@@ -14,7 +14,7 @@ public class TownDataTests
     }
 
     [Fact]
-    public void Documents_HeldOutPeople_AreOnlyToldAboutInProse()
+    public void Documents_HeldOutPeople_AppearOnlyInProse()
     {
         HashSet<string> heldOut = TownWorld.At(0).HeldOut.Select(person => person.Name).ToHashSet();
         Func<long, string> write = TownData.Documents("town:pretrain");
@@ -26,7 +26,7 @@ public class TownDataTests
     }
 
     [Fact]
-    public void Examples_Splits_ShareNobody()
+    public void Examples_Splits_ShareNoPeople()
     {
         TownWorld world = TownWorld.At(0);
         string[] People(string split) => [.. world.People.Select(p => p.Name).Where(name => TownData.Examples($"town:qa/{split}").Any(e => e.Messages[0].Content.Contains(name, StringComparison.Ordinal)))];
@@ -53,7 +53,7 @@ public class TownDataTests
     }
 
     [Fact]
-    public void World_LaterGeneration_KeepsMostAndTellsNews()
+    public void World_LaterGeneration_KeepsMostFactsAndChangesSome()
     {
         (TownWorld? before, TownWorld? after) = (TownWorld.At(0), TownWorld.At(1));
 
