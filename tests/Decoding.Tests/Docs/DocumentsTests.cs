@@ -3,7 +3,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Decoding.Tests.Docs;
 
-/// <summary>What the documents name exists.</summary>
+/// <summary>Checks that the links, paths and folders in the documents exist.</summary>
 public partial class DocumentsTests
 {
     public static TheoryData<string> Documents =>

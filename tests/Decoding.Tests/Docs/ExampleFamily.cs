@@ -6,7 +6,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Decoding.Tests.Docs;
 
-/// <summary>The members of the worked examples: models of three words that say one thing.</summary>
+/// <summary>The models of the worked examples. They have three tokens and constant rows.</summary>
 internal sealed class ExampleFamily : IDisposable
 {
     private static readonly int[] WithContext = [1], WithoutContext = [2];

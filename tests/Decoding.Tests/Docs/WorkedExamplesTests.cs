@@ -9,12 +9,12 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Decoding.Tests.Docs;
 
-/// <summary>docs/decoding.md gives the numbers that the engine gives.</summary>
+/// <summary>Compares the numbers in docs/decoding.md with those of the engine.</summary>
 public sealed partial class WorkedExamplesTests : IDisposable
 {
     private const string Number = "-?[0-9.]+|-inf";
 
-    // Half of the last digit that is written, and what single precision adds.
+    // Half of the last printed digit, plus the rounding of single precision.
     private const double Rounding = 0.00005 + 1e-6;
 
     private static readonly string Document = File.ReadAllText(Path.Combine(Repository.Root, "docs/decoding.md"));
@@ -30,7 +30,7 @@ public sealed partial class WorkedExamplesTests : IDisposable
 
     [Theory]
     [MemberData(nameof(Examples))]
-    public void Example_Recomputed_IsAsWritten(string settings)
+    public void Example_Recomputed_EqualsTheDocument(string settings)
     {
         Match example = Example().Matches(Document).Single(e => e.Groups["settings"].Value == settings);
         FusionPlan plan = family.Plan(JsonSerializer.Deserialize<AskedFusion>(settings, Json)!);
@@ -52,7 +52,7 @@ public sealed partial class WorkedExamplesTests : IDisposable
     }
 
     [Fact]
-    public void Examples_AllAreRead_AndEveryMethodHasOne()
+    public void Examples_OfTheDocument_CoverEveryMethod()
     {
         AskedFusion[] read = [.. Read().Select(settings => JsonSerializer.Deserialize<AskedFusion>(settings, Json)!)];
         Assert.Equal(Document.Split("```json").Length - 1, read.Length);
@@ -61,7 +61,7 @@ public sealed partial class WorkedExamplesTests : IDisposable
 
     [Theory]
     [MemberData(nameof(Methods))]
-    public void MethodTable_Defaults_AreTheEngines(string name)
+    public void MethodTable_Defaults_EqualTheEnginesDefaults(string name)
     {
         FusionMethod method = FusionMethod.Find(name)!;
         string[] cells = Regex.Match(Document, $@"^\| `{name}` \|.*$", RegexOptions.Multiline).Value.Split('|', StringSplitOptions.TrimEntries);
@@ -76,7 +76,7 @@ public sealed partial class WorkedExamplesTests : IDisposable
     }
 
     [Fact]
-    public void ScheduleTable_Factors_AreTheEngines()
+    public void ScheduleTable_Factors_EqualTheEnginesFactors()
     {
         MatchCollection schedules = ScheduleLine().Matches(Document);
         Assert.Equal(2, schedules.Count);

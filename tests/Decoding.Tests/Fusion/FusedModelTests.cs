@@ -32,7 +32,7 @@ public sealed class FusedModelTests : IDisposable
     }
 
     [Fact]
-    public void Forward_WeightZero_IsTheBaseAndRunsNothingElse()
+    public void Forward_WeightZero_EqualsTheBaseAndRunsNoOtherModel()
     {
         float[] row = Row([1, 0, 0]);
         Rows.AssertEqual(Rows.Fresh(large, [1, 2]), [row], 0);
@@ -40,7 +40,7 @@ public sealed class FusedModelTests : IDisposable
     }
 
     [Fact]
-    public void Forward_ExpertIsItsAntiExpert_IsTheBase()
+    public void Forward_ExpertIsItsAntiExpert_EqualsTheBase()
     {
         FusionPlan plan = new([new(large, StreamRole.Base, 1), new(small, StreamRole.Expert, 1.3f), new(small, StreamRole.AntiExpert, -1.3f)]);
         using Sequence sequence = fused.Start(new(plan, [new[] { 1, 2 }, new[] { 1, 2 }, new[] { 1, 2 }]));
@@ -48,7 +48,7 @@ public sealed class FusedModelTests : IDisposable
     }
 
     [Fact]
-    public void Forward_ExpertIsItsAntiExpertWithOtherPrompt_IsContextAware()
+    public void Forward_ExpertIsItsAntiExpertWithOtherPrompt_EqualsContextAwareDecoding()
     {
         FusionPlan plan = new([new(large, StreamRole.Base, 1.5f), new(large, StreamRole.AntiExpert, -0.5f)]);
         using Sequence sequence = fused.Start(new(plan, [new[] { 8, 1, 2 }, new[] { 1, 2 }]));
@@ -96,7 +96,7 @@ public sealed class FusedModelTests : IDisposable
     }
 
     [Fact]
-    public void Start_NarrowerTokenizer_BansWhatLiesBeyond()
+    public void Start_NarrowerTokenizer_BansTheTokensBeyondIt()
     {
         FusionPlan plan = new([new(large, StreamRole.Base, 1)], VocabularySize: 30);
         using Sequence sequence = fused.Start(new(plan, [new[] { 1 }]));
@@ -106,7 +106,7 @@ public sealed class FusedModelTests : IDisposable
     }
 
     [Fact]
-    public void Sequence_RoomAndEnd_AreThoseOfItsStreams()
+    public void Sequence_RoomAndEndTokens_ComeFromItsStreams()
     {
         using Sequence sequence = fused.Start(Prompt([1, 1, 0], [1, 2, 3], [1, 2, 3, 4, 5, 6, 7, 8], [1]));
         Assert.Equal((3, 40), (sequence.Length, sequence.Room));
@@ -154,7 +154,7 @@ public sealed class FusedModelTests : IDisposable
     }
 
     [Fact]
-    public void Start_NotWhatTheEnsembleCanRun_SaysWhy()
+    public void Start_PlanTheEnsembleCannotRun_Throws()
     {
         using FakeLanguageModel stranger = new("stranger");
         Assert.Contains("stranger", Assert.Throws<ArgumentException>(() => fused.Start(Prompt(stranger))).Message, StringComparison.Ordinal);
@@ -166,7 +166,7 @@ public sealed class FusedModelTests : IDisposable
     }
 
     [Fact]
-    public void Info_JoinsTheMembers()
+    public void Info_SeveralMembers_JoinsThem()
     {
         Assert.Equal((40, 64), (fused.Info.VocabularySize, fused.Info.ContextLength));
         Assert.Equal([3, 4, 5], fused.Info.EndOfTextIds);

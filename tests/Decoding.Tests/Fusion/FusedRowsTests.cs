@@ -5,7 +5,7 @@ using ProxyTune.Decoding.Tests.Models;
 
 namespace ProxyTune.Decoding.Tests.Fusion;
 
-/// <summary>Every method with every mask and schedule against its equation, all of them in the same batches.</summary>
+/// <summary>Compares every method with every mask and schedule with its equation, all in the same batches.</summary>
 public sealed class FusedRowsTests : IDisposable
 {
     private readonly FakeFamily family = new();
@@ -33,7 +33,7 @@ public sealed class FusedRowsTests : IDisposable
     }
 
     [Fact]
-    public void Explain_AfterRewind_IsWhatItWas()
+    public void Explain_AfterRewind_GivesTheSameTrace()
     {
         foreach (AskedFusion method in FusionCases.Methods)
         {
@@ -55,7 +55,7 @@ public sealed class FusedRowsTests : IDisposable
     }
 
     [Fact]
-    public void Forward_FirstRowsNotAskedFor_GivesTheSameLaterOnes()
+    public void Forward_FirstRowsNotRequested_GivesTheSameLaterRows()
     {
         foreach (AskedFusion method in FusionCases.Methods)
         {
@@ -114,7 +114,7 @@ public sealed class FusedRowsTests : IDisposable
         }
     }
 
-    /// <summary>What a rule chose is its own tests' matter; what is made of it is this one's.</summary>
+    /// <summary>Other tests check the factors of dynamic fusion. This class checks how they are applied.</summary>
     private static Dictionary<string, double>? Factors(Live live, int position)
     {
         FusedSequence sequence = (FusedSequence)live.Sequence;

@@ -6,7 +6,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Decoding.Tests.Fusion;
 
-/// <summary>What follows from the equations whatever the rows are: distributions that must be the same.</summary>
+/// <summary>Tests identities of the equations: distributions that must be equal for any rows.</summary>
 public sealed class FusionIdentitiesTests : IDisposable
 {
     private static readonly int[] Text = [1, 2, 3];
@@ -19,14 +19,14 @@ public sealed class FusionIdentitiesTests : IDisposable
     [InlineData("proxy", 0.4)]
     [InlineData("eft", 1)]
     [InlineData("dexperts", 3)]
-    public void ExpertIsAntiExpert_AnyStrength_IsTheBase(string method, double alpha)
+    public void ExpertIsAntiExpert_AnyStrength_EqualsTheBase(string method, double alpha)
     {
         ServedModel served = family.Served("large", [family.Expert("small", "small")]);
         Same(Base(served), Distributions(served, With(method, alpha, "small")));
     }
 
     [Fact]
-    public void ExpertIsAntiExpert_Amplified_IsAmplifiedTheSame()
+    public void ExpertIsAntiExpert_Amplified_EqualsTheEquation()
     {
         ServedModel served = family.Served("large", [family.Expert("small", "small")]);
         AskedFusion amplified = With("eft", 1, "small") with { Amplification = 1.5 };
@@ -41,7 +41,7 @@ public sealed class FusionIdentitiesTests : IDisposable
     }
 
     [Fact]
-    public void StrengthZero_AnyMethod_IsTheBase()
+    public void StrengthZero_AnyMethod_EqualsTheBase()
     {
         AskedFusion[] off =
         [
@@ -57,7 +57,7 @@ public sealed class FusionIdentitiesTests : IDisposable
     }
 
     [Fact]
-    public void BaseIsAntiExpert_StrengthOne_IsTheExpert()
+    public void BaseIsAntiExpert_StrengthOne_EqualsTheExpert()
     {
         ServedModel served = family.Served("large", [family.Expert("large-tuned", "large")]), tuned = family.Served("large-tuned", []);
         Same(Base(tuned), Distributions(served, With("proxy", 1, "large-tuned")));
@@ -65,15 +65,15 @@ public sealed class FusionIdentitiesTests : IDisposable
     }
 
     [Fact]
-    public void Eft_AnyStrength_IsProxyOfTheSame() =>
+    public void Eft_AnyStrength_EqualsProxyOfThatStrength() =>
         Same(Distributions(family.Pairs, With("proxy", 0.7, "one")), Distributions(family.Pairs, With("eft", 0.7, "one")));
 
     [Fact]
-    public void Eft_AmplificationOne_IsPlain() =>
+    public void Eft_AmplificationOne_EqualsPlainEft() =>
         Same(Distributions(family.Pairs, With("eft", 0.7, "one")), Distributions(family.Pairs, With("eft", 0.7, "one") with { Amplification = 1 }));
 
     [Fact]
-    public void Eft_Amplified_IsTheExpertAndAMultipleOfTheSize()
+    public void Eft_Amplified_AddsAMultipleOfTheScaleDelta()
     {
         double[][] actual = Distributions(family.Pairs, With("eft", 1, "one") with { Amplification = 1.6 });
         for (int i = 0; i < actual.Length; i++)
@@ -90,7 +90,7 @@ public sealed class FusionIdentitiesTests : IDisposable
         Distributions(family.Pairs, With("eft", 1, "one") with { Amplification = 1.3, Mask = new() { Kind = "delta", P = 1 } }));
 
     [Fact]
-    public void MembersThatNormalise_AnyMethod_ChangeNothing()
+    public void NormalisedRows_AnyMethod_GiveTheSameDistributions()
     {
         using FakeFamily normalised = new(row =>
         {
@@ -110,7 +110,7 @@ public sealed class FusionIdentitiesTests : IDisposable
     }
 
     [Fact]
-    public void Mask_AllCandidatesBanned_KeepsTheLikeliestOther()
+    public void Mask_AllCandidatesBanned_KeepsTheLikeliestOtherToken()
     {
         using FakeLanguageModel large = new("large", 4) { Rows = (_, row) => new float[] { 9, 0, 1, 2 }.CopyTo(row) };
         using FakeLanguageModel tuned = new("tuned", 4) { Rows = (_, row) => new[] { float.NegativeInfinity, 0, 3, 1 }.CopyTo(row) };

@@ -4,7 +4,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Decoding.Tests.Fusion;
 
-/// <summary>A base that names its N likeliest tokens, beside the whole distribution that it hides.</summary>
+/// <summary>Compares a base that reports its N likeliest tokens with its whole distribution.</summary>
 public sealed class MissingTokensTests
 {
     [Fact]
@@ -33,7 +33,7 @@ public sealed class MissingTokensTests
             changed += sameLikeliest ? 0 : 1;
         }
 
-        // Or the second assertion would say nothing.
+        // Otherwise the second assertion would check nothing.
         Assert.True(changed > 20, $"Only {changed} cases have another likeliest token.");
     }
 
@@ -69,7 +69,7 @@ public sealed class MissingTokensTests
     [Theory]
     [InlineData(0.69, true)]
     [InlineData(0.70, false)]
-    public void Bound_MissingTokenNearsTheLikeliest_TellsWhenItCouldWin(double shift, bool keeps)
+    public void Bound_MissingTokenNearsTheLikeliest_ReportsWhenItCanWin(double shift, bool keeps)
     {
         // ln 2 = 0.693: a missing token of 0.25 needs twice its weight to pass 0.5.
         Assert.Equal(keeps, new Case([0.5, 0.25, 0.15, 0.1], [0, 0, shift, 0], count: 2).Bound().KeepsLikeliest);
@@ -85,7 +85,7 @@ public sealed class MissingTokensTests
     [Fact]
     public void Bound_DroppedTokenIsLikelierThanTheKnown_CountsIt()
     {
-        // The remote named token 2, but by a text that two tokens share.
+        // The remote reported token 2, but by a text that two tokens share.
         float[] known = [MathF.Log(0.3f), MathF.Log(0.1f), float.NegativeInfinity, float.NegativeInfinity];
         MissingBound bound = MissingTokens.Bound(known, MathF.Log(0.5f), 1, [0, 0, 1, 0], [known[0], known[1], known[2], known[3]]);
         double missing = (0.5 * Math.E) + 0.1;

@@ -35,7 +35,7 @@ public sealed class PatchedStreamsTests
     }
 
     [Fact]
-    public void Start_StreamsWithEqualPatches_AreOne()
+    public void Start_StreamsWithEqualPatches_ShareOneSequence()
     {
         using PatchedFamily family = new();
         LowRankPatch patch = family.Patch(1, 3, "q_proj");

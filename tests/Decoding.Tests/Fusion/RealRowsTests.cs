@@ -8,7 +8,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Decoding.Tests.Fusion;
 
-/// <summary>The same equations over what the shipped models say.</summary>
+/// <summary>Compares the engine with the equations on rows of the shipped models.</summary>
 public sealed class RealRowsTests : IDisposable
 {
     private const int Answered = 6;

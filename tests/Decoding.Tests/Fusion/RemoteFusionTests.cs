@@ -4,7 +4,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Decoding.Tests.Fusion;
 
-/// <summary>A base that names its 8 likeliest of 32 tokens against the same base with whole rows, in every kind of plan that it can serve.</summary>
+/// <summary>Compares a base that reports the 8 likeliest of 32 tokens with the same base with whole rows, in every kind of plan that it can serve.</summary>
 public sealed class RemoteFusionTests : IDisposable
 {
     private const int Width = 32;
@@ -64,7 +64,7 @@ public sealed class RemoteFusionTests : IDisposable
     public void Explain_WholeBase_HasNoBound() => Assert.Null(Row(Plan(whole, "proxy", 1, null, CandidateMask.None), 0).Bound);
 
     [Fact]
-    public void Explain_RemoteBase_TellsTheRemotesOwnLogprob()
+    public void Explain_RemoteBase_ReportsTheRemotesLogprob()
     {
         (double[] expected, _) = Row(Plan(whole, "base alone", 0, null, CandidateMask.None), 3);
         int likeliest = Likeliest(expected);

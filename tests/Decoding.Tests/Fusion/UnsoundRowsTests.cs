@@ -6,7 +6,7 @@ using ProxyTune.Decoding.Tests.Models;
 
 namespace ProxyTune.Decoding.Tests.Fusion;
 
-/// <summary>NaN and plus infinity are never sampled, whatever the arithmetic would make of them.</summary>
+/// <summary>Checks that NaN and plus infinity in a row fail the sequence and are never sampled.</summary>
 public sealed class UnsoundRowsTests : IDisposable
 {
     private readonly FakeFamily family = new();
@@ -24,7 +24,7 @@ public sealed class UnsoundRowsTests : IDisposable
             FusionPlan plan = served.Plan(settings, CallerRole.Operator).LoadPatches();
             foreach (string member in Running(broken, plan))
             {
-                // At a token that no mask keeps; at the first position, where a warm-up weighs all experts 0, and where a gate may be shut.
+                // The NaN is at a token that no mask keeps, at the first position, where a warm-up gives all experts weight 0 and a gate may be closed.
                 broken.Edit = (name, row) => row[name == member ? 255 : 0] = name == member ? logit : row[0];
                 foreach (int[] answer in new int[][] { [], [21, 22, 23] })
                 {
@@ -39,7 +39,7 @@ public sealed class UnsoundRowsTests : IDisposable
     }
 
     [Fact]
-    public void Forward_UnsoundBeyondTheSharedVocabulary_IsCutOff()
+    public void Forward_UnsoundBeyondTheSharedVocabulary_IsIgnored()
     {
         using FakeFamily broken = new() { Edit = (_, row) => row[^1] = float.NaN };
         FusionPlan plan = broken.Pairs.Plan(FusionCases.Methods[2], CallerRole.Operator).LoadPatches();
@@ -48,7 +48,7 @@ public sealed class UnsoundRowsTests : IDisposable
         Assert.Null(sequence.Fault);
     }
 
-    /// <summary>What every stream bans, every method bans, and a number stays a number.</summary>
+    /// <summary>Checks that a token banned by every stream is banned by every method, without NaN.</summary>
     [Fact]
     public void Forward_EveryMemberBans_BansWithoutNaN()
     {

@@ -28,7 +28,7 @@ public sealed class WeightedSumTests
     [Theory]
     [InlineData(float.NaN)]
     [InlineData(float.PositiveInfinity)]
-    public void Fuse_RowIsNotSound_TellsWhich(float logit)
+    public void Fuse_UnsoundRow_ReturnsItsIndex(float logit)
     {
         foreach (float weight in new[] { 1f, 0f, -1f })
         {
@@ -38,6 +38,6 @@ public sealed class WeightedSumTests
     }
 
     [Fact]
-    public void Fuse_SumOverflows_IsToldApart() =>
+    public void Fuse_SumOverflows_ReturnsTheNumberOfRows() =>
         Assert.Equal(2, WeightedSum.Fuse([new[] { float.MaxValue }, new[] { float.MaxValue }], [1, 1], new float[1]));
 }

@@ -4,7 +4,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Decoding.Tests.Generation;
 
-/// <summary>Short ways to ask a scheduler, and the slow way to the same answer.</summary>
+/// <summary>Helpers that send requests to a scheduler, and the slow reference for their answers.</summary>
 internal static class Answers
 {
     public static GenerationRequest Greedy(ILanguageModel model, int[] prompt, int maxTokens) =>
@@ -27,7 +27,7 @@ internal static class Answers
         return tokens;
     }
 
-    /// <summary>Tokens are published before they are counted, so this waits until nothing runs.</summary>
+    /// <summary>Waits until nothing runs, because tokens are published before they are counted.</summary>
     public static async Task<DraftStatistics> Drafts(DecodeScheduler scheduler)
     {
         while (scheduler.Statistics.Running > 0)

@@ -61,7 +61,7 @@ public sealed class DecodeSchedulerTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
-    public async Task Submit_SameSeed_SameTextAloneAndInABatch()
+    public async Task Submit_SameSeed_GivesTheSameTextAloneAndInABatch()
     {
         GenerationRequest request = Answers.Greedy(model, [4, 4], 12) with { Sampling = new() { Seed = 42, TopP = 0.9f } };
         int[] alone = [.. (await Answers.Collect(scheduler, request)).Select(t => t.Id)];
@@ -89,7 +89,7 @@ public sealed class DecodeSchedulerTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
-    public async Task Submit_LineIsFull_IsRefusedAndTheOthersFinish()
+    public async Task Submit_QueueIsFull_IsRefusedAndTheOthersFinish()
     {
         using Gate gate = new(model);
         GenerationStream first = scheduler.Submit(Answers.Greedy(model, [9], 2));
@@ -98,7 +98,7 @@ public sealed class DecodeSchedulerTests : IAsyncLifetime, IDisposable
         EngineException e = Assert.Throws<EngineException>(() => scheduler.Submit(Answers.Greedy(model, [1], 2)));
         Assert.Equal(EngineError.QueueFull, e.Error);
 
-        // Who gives up makes room at once.
+        // A cancelled request frees its place at once.
         waiting[1].Dispose();
         Assert.Equal(2, scheduler.Statistics.Waiting);
         GenerationStream last = scheduler.Submit(Answers.Greedy(model, [1], 2));
@@ -142,7 +142,7 @@ public sealed class DecodeSchedulerTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
-    public async Task Submit_ModelThrows_FailsItsRequestsAndGoesOn()
+    public async Task Submit_ModelThrows_FailsItsRequestsAndServesTheNext()
     {
         model.OnForward = _ => throw new InvalidOperationException("broken wire");
         EngineException e = await Assert.ThrowsAsync<EngineException>(() => Answers.Collect(scheduler, Answers.Greedy(model, [1], 3)));
@@ -154,7 +154,7 @@ public sealed class DecodeSchedulerTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
-    public async Task Submit_RowCannotBeDrawnFrom_FailsThatRequestOnly()
+    public async Task Submit_RowCannotBeDrawnFrom_FailsOnlyThatRequest()
     {
         using FakeLanguageModel picky = new("picky") { Rows = (tokens, row) => row.Fill(tokens[0] == 1 ? float.NegativeInfinity : 0) };
         await using DecodeScheduler own = new(picky, new());

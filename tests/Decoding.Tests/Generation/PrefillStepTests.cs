@@ -19,7 +19,7 @@ public sealed class PrefillStepTests : IAsyncLifetime, IDisposable
     public void Dispose() => model.Dispose();
 
     [Fact]
-    public async Task Submit_LongPromptBesideARunningAnswer_TheAnswerGetsATokenBetweenAllPieces()
+    public async Task Submit_LongPromptBesideARunningAnswer_AnswerGetsATokenBetweenPieces()
     {
         List<string> done = [];
         TaskCompletionSource started = new();
@@ -66,12 +66,12 @@ public sealed class PrefillStepTests : IAsyncLifetime, IDisposable
         all.Set();
         await Task.WhenAll([first, .. others]);
 
-        // 4 and 4 of 10, then 2 of the third one's, whose other 2 the next step does.
+        // The step computes 4 and 4 of its 10 positions, then 2 of the third prompt. The next step computes the other 2.
         Assert.Equal([1, 3, 4, 2, 1, 1], batches);
     }
 
     [Fact]
-    public async Task Dispose_DuringPrefill_FreesTheSequenceAndGoesOn()
+    public async Task Dispose_DuringPrefill_FreesTheSequenceWithoutForward()
     {
         using SemaphoreSlim inside = new(0), goOn = new(0);
         model.OnPrefill = (_, _) =>
@@ -93,7 +93,7 @@ public sealed class PrefillStepTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
-    public async Task Submit_PromptFails_EndsItsRequestOnly()
+    public async Task Submit_PromptFails_FailsOnlyItsRequest()
     {
         model.OnPrefill = (prompt, _) =>
         {

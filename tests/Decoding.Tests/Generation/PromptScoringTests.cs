@@ -15,7 +15,7 @@ public sealed class PromptScoringTests
     [InlineData(1)]
     [InlineData(7)]
     [InlineData(1024)]
-    public async Task Submit_ScorePrompt_EqualsTheFormulaInPlainLoopsHoweverItIsCut(int promptTokensPerStep)
+    public async Task Submit_ScorePromptInAnyPieces_EqualsTheFormulaInPlainLoops(int promptTokensPerStep)
     {
         using TinyModel large = TinyModel.Create(new() { Hidden = 48, Layers = 3, Seed = 2 });
         using TinyModel tuned = TinyModel.Create(new() { Seed = 3 }), small = TinyModel.Create(new() { Seed = 4 });
@@ -120,7 +120,7 @@ public sealed class PromptScoringTests
     [InlineData(1, 2, 3, 2)]
     [InlineData(63, 5, 64, 1)]
     [InlineData(64, 0, 64, 1)]
-    public async Task Submit_LeastAndLongestPrompt_IsScored(int length, int maxTokens, int count, int forwards)
+    public async Task Submit_ShortestAndLongestPrompt_IsScored(int length, int maxTokens, int count, int forwards)
     {
         using FakeLanguageModel model = new("m");
         await using DecodeScheduler scheduler = new(model, new());
@@ -132,7 +132,7 @@ public sealed class PromptScoringTests
     }
 
     [Fact]
-    public async Task Submit_ModelThrowsWhileScoring_FailsThatRequestOnly()
+    public async Task Submit_ModelThrowsWhileScoring_FailsOnlyThatRequest()
     {
         using FakeLanguageModel model = new("m");
         await using DecodeScheduler scheduler = new(model, new() { PromptTokensPerStep = 4 });

@@ -6,7 +6,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Decoding.Tests.Generation;
 
-/// <summary>What ends in every way it can, over real graphs, leaves nothing behind.</summary>
+/// <summary>Checks over real graphs that requests free everything, however they end.</summary>
 [Collection(Name)]
 public sealed class RandomCancelsTests
 {
@@ -15,7 +15,7 @@ public sealed class RandomCancelsTests
     private const long MaxGrowth = 24 << 20;
 
     [Fact]
-    public async Task Submit_TenThousandShortRequestsWithRandomCancels_EndWhereTheyBegan()
+    public async Task Submit_TenThousandShortRequestsWithRandomCancels_FreeSequencesAndMemory()
     {
         using TinyModel largeFolder = TinyModel.Create(new() { Context = 128, Seed = 1 }), smallFolder = TinyModel.Create(new() { Context = 128, Seed = 2 });
         using KeyValueMemory memory = new(1 << 20);
@@ -92,7 +92,7 @@ public sealed class RandomCancelsTests
         }
     }
 
-    // Some begin alike.
+    // Some prompts have a common prefix.
     private static int[] Rows(Random random, int length)
     {
         int[] tokens = Models.Rows.Random(random.Next(20), length, 200);
@@ -101,7 +101,7 @@ public sealed class RandomCancelsTests
         return tokens;
     }
 
-    /// <summary>The process's memory is measured, so nobody else may run meanwhile.</summary>
+    /// <summary>Runs alone because it measures the memory of the process.</summary>
     [CollectionDefinition(Name, DisableParallelization = true)]
     public sealed class Alone;
 

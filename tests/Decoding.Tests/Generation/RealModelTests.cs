@@ -7,13 +7,13 @@ using ProxyTune.Testing.Foreign;
 
 namespace ProxyTune.Decoding.Tests.Generation;
 
-/// <summary>The whole engine over real graphs.</summary>
+/// <summary>Tests the whole engine over real graphs.</summary>
 public sealed class RealModelTests
 {
     private static readonly int[] Prompt = [7, 30, 12, 9, 41];
 
     [Fact]
-    public async Task Submit_OurExport_EqualsGenAi()
+    public async Task Submit_ExportedModel_EqualsGenAi()
     {
         using TinyModel tiny = TinyModel.Create();
         Assert.Equal(GenAiReference.Greedy(tiny.Folder, Prompt, 40), await Greedy(tiny.Folder));
@@ -112,7 +112,7 @@ public sealed class RealModelTests
         await using DecodeScheduler scheduler = new(model, new());
         List<GeneratedToken> tokens = await Answers.Collect(scheduler, Answers.Greedy(model, Prompt, 40));
 
-        // GenAI keeps the end-of-text id to itself.
+        // GenAI does not return the end-of-text id.
         return Ids([.. tokens.Where(t => t.Finish != FinishReason.Stop)]);
     }
 

@@ -7,7 +7,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Decoding.Tests.Generation;
 
-/// <summary>Requests with a member behind a network wait for it; nobody else does.</summary>
+/// <summary>Checks that only requests with a remote model wait for it.</summary>
 public sealed class RemoteRequestTests : IAsyncLifetime, IDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
@@ -36,7 +36,7 @@ public sealed class RemoteRequestTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
-    public async Task Submit_RemoteHasNotAnswered_OthersFinishAndItFollows()
+    public async Task Submit_RemoteHasNotAnswered_OthersFinishFirst()
     {
         Task<List<GeneratedToken>> slow = Answers.Collect(scheduler, Fused([1, 2], 3));
         Assert.Equal(Answers.GreedyOracle(local, [5], 9), (await Local([5], 9)).Select(token => token.Id));
@@ -52,7 +52,7 @@ public sealed class RemoteRequestTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
-    public async Task Submit_EveryRemotePlaceAndTheirLineAreTaken_LocalRequestsAreServed()
+    public async Task Submit_RemotePlacesAndQueueAreFull_LocalRequestsAreServed()
     {
         GenerationStream[] hanging = [.. Enumerable.Range(0, 2).Select(i => scheduler.Submit(Fused([i], 3)))];
         await Asked();

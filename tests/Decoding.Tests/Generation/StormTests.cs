@@ -11,7 +11,7 @@ public sealed class StormTests
     [Theory]
     [InlineData(0)]
     [InlineData(3)]
-    public async Task Submit_ThreeHundredRequestsWithCancels_LeaveNothingBehind(int maxDraft)
+    public async Task Submit_ThreeHundredRequestsWithCancels_FreeAllSequences(int maxDraft)
     {
         FakeLanguageModel large = new("large", 48, 40, 3), tuned = new("tuned", 40, 40, 3), small = new("small", 40, 40, 3);
         using FusedModel fused = new("town", [large, tuned, small]);

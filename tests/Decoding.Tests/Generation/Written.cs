@@ -2,7 +2,7 @@ using ProxyTune.Decoding.Generation;
 
 namespace ProxyTune.Decoding.Tests.Generation;
 
-/// <summary>All that is told of an answer, as one text, so that two can be compared.</summary>
+/// <summary>Writes an answer with its log-probabilities and traces as one text, so that two answers can be compared.</summary>
 internal static class Written
 {
     public static string Of(IEnumerable<GeneratedToken> tokens) => string.Join('\n', tokens.Select(Of));

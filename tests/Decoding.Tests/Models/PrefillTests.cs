@@ -36,7 +36,7 @@ public sealed class PrefillTests : IDisposable
     }
 
     [Fact]
-    public void Prefill_AllButTheLastPosition_LastOneJoinsTheBatch()
+    public void Prefill_AllButTheLastPosition_LastPositionJoinsTheBatch()
     {
         using OnnxLanguageModel model = Load("shared");
         int[] text = Rows.Random(4, 40, TinyDecoder.Vocabulary);

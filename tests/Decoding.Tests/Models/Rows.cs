@@ -3,10 +3,10 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Decoding.Tests.Models;
 
-/// <summary>Short ways to ask a model for rows.</summary>
+/// <summary>Helpers that compute rows of a model.</summary>
 internal static class Rows
 {
-    /// <summary>One Forward; the rows of all segments, one array each.</summary>
+    /// <summary>Runs Forward once and returns the rows of all segments as separate arrays.</summary>
     public static float[][] Forward(ILanguageModel model, params Segment[] batch)
     {
         int width = model.Info.VocabularySize;
@@ -15,7 +15,7 @@ internal static class Rows
         return [.. logits.Chunk(width)];
     }
 
-    /// <summary>The rows of the newest positions of a fresh sequence.</summary>
+    /// <summary>Computes the rows of the last positions of a fresh sequence.</summary>
     public static float[][] Fresh(ILanguageModel model, int[] tokens, int rows = 1)
     {
         using Sequence sequence = model.Start(Prompt.For(model, tokens));

@@ -5,7 +5,7 @@ using Onnx;
 namespace ProxyTune.Decoding.Tests.Models;
 
 /// <summary>
-/// Decoder folders as others might build them: learned positions, two layers, two query heads on one key/value head. The same weights
+/// Model folders as other tools might write them: learned positions, two layers, two query heads on one key/value head. The same weights
 /// with GroupQueryAttention or with attention in plain operators, in several dialects.
 /// </summary>
 internal sealed record TinyDecoder
@@ -154,7 +154,7 @@ internal sealed record TinyDecoder
         Floats(p + "scale", 0.25f);
         Node("Mul", [p + "raw", p + "scale"], p + "scores");
 
-        // Token i of all sees token j when j <= i; the new ones are the last.
+        // Token i sees token j when j <= i. The new tokens are the last ones.
         Integers(p + "zero", [], [0]);
         Integers(p + "two", [], [2]);
         Integers(p + "column", [1], [1]);

@@ -213,7 +213,7 @@ public sealed class SamplerTests
     }
 
     [Fact]
-    public void Next_RowIsNotChanged()
+    public void Next_AnyOptions_LeavesTheRowUnchanged()
     {
         float[] row = [1, 2, 3, -1];
         Sampler.Next(row, [2, 2], new() { Temperature = 0.5f, FrequencyPenalty = 1, TopP = 0.5f }, 0);
@@ -224,7 +224,7 @@ public sealed class SamplerTests
     [InlineData(float.NaN)]
     [InlineData(float.PositiveInfinity)]
     [InlineData(float.NegativeInfinity)]
-    public void Next_NothingCanBeDrawn_SaysSo(float logit)
+    public void Next_NoTokenCanBeDrawn_NamesTheLargestLogit(float logit)
     {
         foreach (float temperature in new[] { 0f, 1f })
         {

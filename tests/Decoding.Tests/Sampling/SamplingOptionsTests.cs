@@ -49,5 +49,5 @@ public sealed class SamplingOptionsTests
     public void Check_ValuesAtTheirBounds_ArePassed() => Array.ForEach(Extreme, options => options.Check(32));
 
     [Fact]
-    public void Check_Defaults_ArePassed() => new SamplingOptions().Check(32);
+    public void Check_Defaults_Passes() => new SamplingOptions().Check(32);
 }

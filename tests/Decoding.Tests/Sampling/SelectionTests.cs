@@ -47,7 +47,7 @@ public sealed class SelectionTests
     }
 
     [Fact]
-    public void Winner_AnyRow_EqualsTheNoisiestOfAll() =>
+    public void Winner_AnyRow_HasTheLargestNoisyScore() =>
         Gen.Select(Gen.Float[-20f, 20f].Array[1, 3000], Gen.ULong, Gen.Int[0, 100_000]).Sample((row, seed, position) =>
         {
             float largest = row.Max();

@@ -10,7 +10,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Decoding.Tests.Serving;
 
-/// <summary>Models that come and go while others are asked.</summary>
+/// <summary>Tests models that are served and retired while requests run.</summary>
 public sealed class HotServingTests : IAsyncLifetime, IDisposable
 {
     private const int Tokens = 12;
@@ -40,7 +40,7 @@ public sealed class HotServingTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
-    public async Task ServeAsync_PatchOnABase_AnswersAsTheMergedModelDoes()
+    public async Task ServeAsync_PatchOnABase_AnswersLikeTheMergedModel()
     {
         int[] before = await AnswerAsync(TinyFamily.Plain);
         await ServeAsync("alice", seed: 1);
@@ -52,7 +52,7 @@ public sealed class HotServingTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
-    public async Task ServeAsync_PatchesOfTheBaseAndAnExpert_AreOnOneRequest()
+    public async Task ServeAsync_PatchesOfTheBaseAndAnExpert_AllChangeTheAnswer()
     {
         Upload("one", seed: 1);
         Upload("two", seed: 2);
@@ -74,7 +74,7 @@ public sealed class HotServingTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
-    public async Task RetireAsync_RequestIsRunning_KeepsItsPatchToTheEndAndIsFreedThen()
+    public async Task RetireAsync_RequestIsRunning_FreesItsPatchAtTheEnd()
     {
         await ServeAsync("alice", seed: 1);
         int[] expected = await AnswerAsync("alice");
@@ -94,12 +94,12 @@ public sealed class HotServingTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
-    public async Task RetireAsync_LastRequestHasEnded_LeavesNothingInMemory()
+    public async Task RetireAsync_LastRequestHasEnded_FreesThePatch()
     {
         WeakReference patch = await ServeAndRetireAsync();
         for (int i = 0; i < 20 && patch.IsAlive; i++)
         {
-            // The last step may still hold what it ran.
+            // The last step may still hold its patches.
             await AnswerAsync(TinyFamily.Plain);
             GC.Collect();
         }
@@ -108,7 +108,7 @@ public sealed class HotServingTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
-    public async Task ServeAsync_MorePatchesThanMayBeResident_ForgetsThoseUsedLeastRecently()
+    public async Task ServeAsync_MorePatchesThanMayBeResident_EvictsTheLeastRecentlyUsed()
     {
         await ServeAsync("p0", seed: 1);
         _ = await AnswerAsync("p0");
@@ -124,7 +124,7 @@ public sealed class HotServingTests : IAsyncLifetime, IDisposable
             await serving.ServeAsync(Entry(name));
         }
 
-        // Serving reads nothing. The first request reads the patch.
+        // Serving reads no weights. The first request reads the patch.
         Assert.Equal(0, small.Patches.Statistics.Loads);
         int[][] first = await Task.WhenAll(names.Select(name => AnswerAsync(own, small, name)));
         int[][] again = await Task.WhenAll(names.Select(name => AnswerAsync(own, small, name)));
@@ -141,9 +141,9 @@ public sealed class HotServingTests : IAsyncLifetime, IDisposable
         Assert.Equal(loads, small.Patches.Statistics.Loads);
     }
 
-    /// <summary>A patch for each user: names cost next to nothing until they are asked for.</summary>
+    /// <summary>Serves one patch per user. A patch needs almost no memory until it is used.</summary>
     [Fact]
-    public async Task ServeAsync_ThousandsOfPatches_HasAFewInMemory()
+    public async Task ServeAsync_ThousandsOfPatches_KeepsFewInMemory()
     {
         const int Users = 3000;
         Upload("any", seed: 1);
@@ -162,7 +162,7 @@ public sealed class HotServingTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
-    public async Task ServeAsync_ModelFolderWiderThanAllOthers_IsServedBesideRunningRequestsAndGoesAgain()
+    public async Task ServeAsync_ModelFolderWiderThanTheOthers_IsServedAndRetiredWhileRequestsRun()
     {
         string folder = Directory.CreateTempSubdirectory("uploaded-").FullName;
         TinyModel.Write(folder, new() { Seed = 9, Context = TinyFamily.ContextLength, Vocabulary = 300 });
@@ -189,7 +189,7 @@ public sealed class HotServingTests : IAsyncLifetime, IDisposable
         ServedModel model = await hot.ServeAsync(new() { Name = "brought", Base = new("brought"), Prompts = Plainly });
         IDisposable use = model.Use();
 
-        // Rendered, and not yet submitted: no sequence tells of it.
+        // The request is rendered but not submitted, so no sequence belongs to it.
         GenerationRequest request = Request(catalog, "brought", Tokens, null);
         Task freed = await hot.RetireAsync("brought", () => { });
         await Task.Delay(200);

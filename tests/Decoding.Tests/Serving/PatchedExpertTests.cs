@@ -48,7 +48,7 @@ public sealed class PatchedExpertTests : IDisposable
     }
 
     [Fact]
-    public void Load_SamePatches_AreOneAndOthersAreNot()
+    public void Load_SamePatches_ShareOneFingerprint()
     {
         Write(
             ("mixed", """[{"patch":"one","weight":0.6},{"patch":"two","weight":0.4}]"""),
@@ -97,7 +97,7 @@ public sealed class PatchedExpertTests : IDisposable
 
     public void Dispose() => family.Dispose();
 
-    // Attention in plain operators: nothing tells how its heads lie.
+    // The attention has plain operators, so the graph does not show the layout of its heads.
     private static void WriteForeign(TinyFamily family) =>
         ForeignModel.Write(family.PathOf("small"), ForeignKind.PlainAttention, new() { Seed = 3, Context = TinyFamily.ContextLength });
 

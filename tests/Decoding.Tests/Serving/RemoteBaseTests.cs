@@ -5,7 +5,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Decoding.Tests.Serving;
 
-/// <summary>A base that is an object in catalog.json. Nothing listens at its address: a remote need not be up at the start.</summary>
+/// <summary>Tests a base that is an object in catalog.json. No server listens at its address because a remote need not run at the start.</summary>
 public sealed class RemoteBaseTests
 {
     private const string KeyVariable = "PROXYTUNE_TEST_REMOTE_KEY";
@@ -69,7 +69,7 @@ public sealed class RemoteBaseTests
     }
 
     [Fact]
-    public void Load_EverythingSet_ReachesTheModel()
+    public void Load_AllFieldsSet_ReachTheModel()
     {
         Environment.SetEnvironmentVariable(KeyVariable, "secret-key");
         using TinyFamily family = Family($$"""
@@ -103,7 +103,7 @@ public sealed class RemoteBaseTests
     }
 
     [Fact]
-    public void Plan_WhatNeedsWholeRows_IsRefusedForOperatorsToo()
+    public void Plan_SettingThatNeedsWholeRows_IsRefusedEvenForOperators()
     {
         using TinyFamily family = Family(Entry("", "\"method\": \"eft\""));
         using ModelHost catalog = ModelHost.Load(family.Folder, new EngineOptions());

@@ -32,7 +32,7 @@ public sealed class ServedModelTests : IDisposable
     }
 
     [Fact]
-    public void Plan_WeightZero_IsTheBaseAlone()
+    public void Plan_WeightZero_HasOnlyTheBase()
     {
         using ModelHost catalog = ModelHost.Load(family.Folder, new EngineOptions());
 
@@ -41,7 +41,7 @@ public sealed class ServedModelTests : IDisposable
     }
 
     [Fact]
-    public void Plan_ItsOwnSettings_IsTheSame()
+    public void Plan_ItsOwnSettings_GivesTheSamePlan()
     {
         using ModelHost catalog = ModelHost.Load(family.Folder, new EngineOptions());
         ServedModel model = catalog.Get(TinyFamily.Fused);
@@ -85,7 +85,7 @@ public sealed class ServedModelTests : IDisposable
     }
 
     [Fact]
-    public void VocabularySize_PaddedModel_IsTheTokenizers()
+    public void VocabularySize_PaddedModel_EqualsTheTokenizers()
     {
         TinyModel.Write(family.PathOf("base"), new TinyModelOptions { Vocabulary = 300, TokenizerSize = TinyTokenizer.Size });
         using ModelHost catalog = ModelHost.Load(family.Folder, new EngineOptions());
@@ -95,7 +95,7 @@ public sealed class ServedModelTests : IDisposable
     }
 
     [Fact]
-    public void Render_TextWithATokenThatTheModelHasNoRowFor_IsRefused()
+    public void Render_TokenBeyondTheModelsRows_IsRefused()
     {
         // The tokenizer knows "aa" as one more token than the model has rows.
         TinyTokenizer.WriteByteLevel(family.PathOf("base"), TinyTokenizer.Size + 1);

@@ -55,11 +55,11 @@ public sealed class ChatTemplateTests : IDisposable
     [InlineData("{% for m in messages %}\n  {% if m.role == 'user' %}\nU: {{ m.content }}\n  {% else %}\nO: {{ m.content }}\n  {% endif %}\n{% endfor %}\n{# remark #}\nA:\n", "O: s\nU: u\nA:")]
     [InlineData("{%- for m in messages %}\n    {{- '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>' + '\\n' }}\n{%- endfor %}\n{%- if add_generation_prompt %}\n    {{- '<|im_start|>assistant\\n' }}\n{%- endif %}\n", "<|im_start|>system\ns<|im_end|>\n<|im_start|>user\nu<|im_end|>\n<|im_start|>assistant\n")]
     [InlineData("{% set ns = namespace(n=0) %}{% for m in messages[1:] %}{% set ns.n = loop.index %}{% endfor %}{{ ns.n }}{{ messages | length }}{{ x is defined }}", "12False")]
-    public void Render_Whitespace_IsJinjasWithTrimmedBlocks(string template, string expected) =>
+    public void Render_Whitespace_EqualsJinjaWithTrimmedBlocks(string template, string expected) =>
         Assert.Equal(expected, ChatTemplate.Parse(template, folder).Render([new("system", "s"), new("user", "u")]));
 
     [Fact]
-    public void Render_TemplateRaises_IsInvalidMessagesWithItsReason()
+    public void Render_TemplateRaises_ThrowsInvalidMessagesWithItsReason()
     {
         ChatTemplate template = ChatTemplate.Parse("{% if messages[0].role == 'system' %}{{ raise_exception('No system message, please') }}{% endif %}ok", folder);
 
@@ -94,7 +94,7 @@ public sealed class ChatTemplateTests : IDisposable
     }
 
     [Fact]
-    public void Load_TemplateThatRefusesEmptyTalks_IsFine()
+    public void Load_TemplateThatRefusesEmptyConversations_Loads()
     {
         WriteConfig(new { chat_template = "{% if messages | length == 0 %}{{ raise_exception('nothing') }}{% endif %}ok" });
 
@@ -119,7 +119,7 @@ public sealed class ChatTemplateTests : IDisposable
     }
 
     [Fact]
-    public void Render_FromManyThreads_MixesNothingUp()
+    public void Render_FromManyThreads_GivesTheSameTexts()
     {
         ChatTemplate template = ChatTemplate.Parse(Town, folder);
 

@@ -55,7 +55,7 @@ public sealed class RealTokenizerTests(ITestOutputHelper output)
     }
 
     [Fact]
-    public void Encode_FileThatPadsAndCuts_DoesNeither()
+    public void Encode_FileWithPaddingAndTruncation_AppliesNeither()
     {
         if (Tokenizers("smollm") is not { } path)
         {

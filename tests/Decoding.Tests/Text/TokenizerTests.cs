@@ -18,7 +18,7 @@ public sealed class TokenizerTests : IDisposable
         TinyTokenizer.WriteByteLevel(folder, TinyTokenizer.Size + 3);
         using Tokenizer tokenizer = Tokenizer.Load(folder);
 
-        // aa, ab and ac are words.
+        // aa, ab and ac are tokens.
         Assert.Equal([2, 5 + '\n', 5 + 256 + 1, 5 + 'x', 4], tokenizer.Encode("<|user|>\nabx<|end|>"));
         Assert.Equal(tokenizer.Encode("abx"), tokenizer.EncodeRendered("abx"));
         Assert.Equal("\nabx", tokenizer.Decode([2, 5 + '\n', 5 + 256 + 1, 5 + 'x', 4]));
@@ -143,7 +143,7 @@ public sealed class TokenizerTests : IDisposable
     }
 
     [Fact]
-    public void Encode_FromManyThreads_MixesNothingUp()
+    public void Encode_FromManyThreads_GivesTheSameIds()
     {
         using Tokenizer tokenizer = Open(byteLevel: true);
 

@@ -19,7 +19,7 @@ public sealed class DynamicJointTests
     }
 
     [Fact]
-    public void Choose_TwoExperts_NothingOnAGridIsLower()
+    public void Choose_TwoExperts_IsAtMostTheMinimumOnAGrid()
     {
         Random random = new(2);
         for (int i = 0; i < 200; i++)
@@ -39,7 +39,7 @@ public sealed class DynamicJointTests
     }
 
     [Fact]
-    public void Choose_OneExpert_IsTheSingleRule()
+    public void Choose_OneExpert_EqualsTheSingleRule()
     {
         Random random = new(3);
         for (int i = 0; i < 100; i++)
@@ -50,7 +50,7 @@ public sealed class DynamicJointTests
     }
 
     [Fact]
-    public void Choose_ExpertsAreEqual_ShareWhatOneWouldGet()
+    public void Choose_ExpertsAreEqual_ShareTheFactorOfOne()
     {
         RandomDeltaRows one = RandomDeltaRows.Draw(new(4), 1, 60);
         double[] a = new RandomDeltaRows(one.Base, one.Deltas[0], one.Deltas[0]).Choose(joint).Factors;
@@ -74,7 +74,7 @@ public sealed class DynamicJointTests
     }
 
     [Fact]
-    public void Choose_OneDeltaIsConstant_IsOneAndDoesNotMatterToTheOther()
+    public void Choose_OneDeltaIsConstant_GivesItOneAndLeavesTheOtherUnchanged()
     {
         RandomDeltaRows rows = RandomDeltaRows.Draw(new(6), 1, 50);
         double[] a = new RandomDeltaRows(rows.Base, (rows.Base, rows.Base), rows.Deltas[0]).Choose(joint).Factors;
@@ -82,7 +82,7 @@ public sealed class DynamicJointTests
     }
 
     [Fact]
-    public void Choose_OrderOfExperts_DoesNotMatter()
+    public void Choose_ExpertsInAnotherOrder_GivesTheSameFactors()
     {
         Random random = new(7);
         for (int i = 0; i < 100; i++)
@@ -94,7 +94,7 @@ public sealed class DynamicJointTests
     }
 
     [Fact]
-    public void Choose_BaseIsTooSureToReachTheTargets_SaysSo()
+    public void Choose_TargetsOutOfReach_ReportsIt()
     {
         float[] sure = RandomDeltaRows.Row(new(8), 50, 1);
         sure[3] += 30;

@@ -26,12 +26,12 @@ public sealed class DynamicSingleTests
             unique += check.IsUnique ? 1 : 0;
         }
 
-        // So that the rows were compared nearly everywhere.
+        // Checks that nearly all rows were compared.
         Assert.InRange(unique, 0.85 * cases, cases);
     }
 
     [Fact]
-    public void Choose_BaseIsAntiExpert_IsTheExpert()
+    public void Choose_BaseIsAntiExpert_GivesTheExpert()
     {
         Random random = new(3);
         for (int i = 0; i < 300; i++)
@@ -47,7 +47,7 @@ public sealed class DynamicSingleTests
     }
 
     [Fact]
-    public void Choose_DeltaIsConstant_IsOne()
+    public void Choose_DeltaIsConstant_GivesOne()
     {
         float[] row = RandomDeltaRows.Row(new(4), 50, 3);
         float[] shifted = [.. row.Select(x => x + 2)], rounded = [.. row.Select(x => x + 5e-7f)];
@@ -61,7 +61,7 @@ public sealed class DynamicSingleTests
     }
 
     [Fact]
-    public void Choose_OneDeltaOfSeveralIsConstant_TheOtherOneMoves()
+    public void Choose_OneDeltaOfSeveralIsConstant_ChangesOnlyTheOtherFactor()
     {
         RandomDeltaRows rows = RandomDeltaRows.Draw(new(6), 1, 50);
         float[] anti = rows.Deltas[0].Minus!;
@@ -73,7 +73,7 @@ public sealed class DynamicSingleTests
     }
 
     [Fact]
-    public void Choose_BaseIsTooSureToReachTheTarget_SaturatesAndSaysSo()
+    public void Choose_TargetOutOfReach_SaturatesAndReportsIt()
     {
         float[] sure = RandomDeltaRows.Row(new(7), 50, 1), surer = [.. sure], anti = RandomDeltaRows.Row(new(8), 50, 1), plus = RandomDeltaRows.Row(new(9), 50, 1);
         sure[3] += 15;
@@ -89,7 +89,7 @@ public sealed class DynamicSingleTests
     }
 
     [Fact]
-    public void Choose_BannedTokens_AreAsIfTheyDidNotExist()
+    public void Choose_BannedTokens_HaveNoEffect()
     {
         Random random = new(10);
         for (int i = 0; i < 300; i++)
@@ -101,14 +101,14 @@ public sealed class DynamicSingleTests
     }
 
     [Fact]
-    public void Choose_EverythingBanned_IsOne()
+    public void Choose_AllTokensBanned_GivesOne()
     {
         float[] none = [float.NegativeInfinity, 1], other = [1, float.NegativeInfinity];
         AssertChosen([1], false, new RandomDeltaRows(none, (other, [1, 2])).Choose(closed));
     }
 
     [Fact]
-    public void Choose_ExpertsAreEqual_KeepsTheOneOfTheTokenBefore()
+    public void Choose_ExpertsAreEqual_KeepsTheExpertOfThePreviousToken()
     {
         RandomDeltaRows rows = RandomDeltaRows.Draw(new(11), 1, 50);
         RandomDeltaRows twice = new(rows.Base, rows.Deltas[0], rows.Deltas[0]);

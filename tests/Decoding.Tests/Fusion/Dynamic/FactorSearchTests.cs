@@ -17,7 +17,7 @@ public sealed class FactorSearchTests
     public FactorSearchTests() => family.Load(Steps.Base, new DeltaRows(Steps.Deltas[0].Plus, default), 2);
 
     [Fact]
-    public void Solve_TwoMinima_TakesTheLowerAndAmongEqualsTheOneNearerToThePreviousFactor()
+    public void Solve_TwoMinima_TakesTheLowerOrTheNearerOfEqualOnes()
     {
         double equal = TargetOfEqualMinima();
         foreach (DynamicSearch search in Enum.GetValues<DynamicSearch>())
@@ -48,7 +48,7 @@ public sealed class FactorSearchTests
     [Theory]
     [InlineData(0.3, 0.5, 0.5)]
     [InlineData(1.6, 0.5, 1.6)]
-    public void Solve_Floor_IsTheLeastFactor(double reached, float floor, double expected)
+    public void Solve_Floor_IsTheSmallestFactor(double reached, float floor, double expected)
     {
         (double forward, double backward) = oracle.Moved(reached);
         foreach (DynamicSearch search in Enum.GetValues<DynamicSearch>())

@@ -5,7 +5,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Decoding.Tests.Fusion;
 
-/// <summary>What the demo family's base and small models say at each position of conversations that the base makes up.</summary>
+/// <summary>Rows of the demo family's base and small models at each position of conversations that the base generates.</summary>
 internal static class RealRows
 {
     private const int Conversations = 16;

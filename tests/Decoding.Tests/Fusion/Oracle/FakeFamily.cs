@@ -6,7 +6,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Decoding.Tests.Fusion;
 
-/// <summary>Served models over members whose rows are known, of several widths; the tokenizer is narrower than all of them.</summary>
+/// <summary>Served models over fake models with known rows and several widths. The tokenizer is narrower than all of them.</summary>
 internal sealed class FakeFamily : IDisposable
 {
     private readonly string folder = Directory.CreateTempSubdirectory("fakes-").FullName;
@@ -31,7 +31,7 @@ internal sealed class FakeFamily : IDisposable
     /// <summary>Spoils the rows that a member of that name gives.</summary>
     public EditRow? Edit { get; set; }
 
-    /// <summary>Ids that end a text, of all members.</summary>
+    /// <summary>End-of-text ids of all models.</summary>
     public IReadOnlyList<int> Ends
     {
         init => Array.ForEach([.. members.Values], member => member.EndOfTextIds = value);
@@ -65,7 +65,7 @@ internal sealed class FakeFamily : IDisposable
 
     public static Prompt PromptOf(FusionPlan plan) => new(plan, [.. plan.Streams.Select(stream => (ReadOnlyMemory<int>)PromptOf(stream.Role))]);
 
-    /// <summary>What the members say after these tokens of the answer, asked one by one.</summary>
+    /// <summary>Rows of the models after these tokens of the answer, each computed separately.</summary>
     public static OracleRows RowsAfter(ServedModel served, IReadOnlyList<int> answer, Func<StreamRole, int[]>? promptOf = null)
     {
         Dictionary<(string, StreamRole), double[]> known = [];

@@ -2,7 +2,7 @@ using ProxyTune.Decoding.Generation;
 
 namespace ProxyTune.Decoding.Tests.Generation;
 
-/// <summary>The policy in a world whose times and guesses are known.</summary>
+/// <summary>Tests the draft policy in a simulation with known times and acceptance.</summary>
 public sealed class DraftPolicyTests
 {
     private const int Most = 8;
@@ -13,14 +13,14 @@ public sealed class DraftPolicyTests
     [InlineData(0.6, 3)]
     [InlineData(0.85, 6)]
     [InlineData(1, 8)]
-    public void Choose_OneSequence_TakesWhatBringsMostTokensPerSecond(double right, int about)
+    public void Choose_OneSequence_MaximisesTokensPerSecond(double right, int about)
     {
         World world = new(1, right);
         world.Run(2000);
         double mean = world.Wanted.Skip(1000).Average();
         Assert.InRange(mean, about - 1.2, about + 1.2);
 
-        // Against every fixed length, by the same times: what is learned on the way costs little.
+        // Compares the policy with every fixed length at the same times. Learning costs little.
         double best = Enumerable.Range(0, Most + 1).Max(guesses => World.Expected(right, guesses) / World.Time(1, guesses));
         Assert.True(world.Rate > 0.88 * best, $"{world.Rate} of {best}");
     }
@@ -33,14 +33,14 @@ public sealed class DraftPolicyTests
         Assert.Equal(0, world.Wanted.Skip(16 * 20).Max());
     }
 
-    /// <summary>Whatever stalls at first, it drafts in the end.</summary>
+    /// <summary>Checks that the policy drafts after a step that stalled.</summary>
     [Theory]
     [InlineData(0)]
     [InlineData(2)]
     [InlineData(3)]
     [InlineData(5)]
     [InlineData(8)]
-    public void Choose_OneStepStalls_IsForgotten(int stalled)
+    public void Choose_OneStepStalls_DraftsAgainLater(int stalled)
     {
         World world = new(1, 0.9) { Stalled = stalled };
         world.Run(150);
@@ -48,7 +48,7 @@ public sealed class DraftPolicyTests
     }
 
     [Fact]
-    public void Choose_BatchEmptiesAgain_DraftsAgain()
+    public void Choose_BatchShrinks_DraftsAgain()
     {
         World world = new(16, 0.9);
         world.Run(200);
@@ -57,9 +57,9 @@ public sealed class DraftPolicyTests
         Assert.InRange(world.Wanted.TakeLast(50).Average(), 4, 8);
     }
 
-    /// <summary>The bound that is promised: what never helps costs one small pass in so many tokens.</summary>
+    /// <summary>Checks the bound on the cost of useless drafts: one small pass per interval.</summary>
     [Fact]
-    public void Choose_NoGuessIsEverRight_ProbesAtMostOnceInSoManyTokens()
+    public void Choose_NoGuessIsRight_ProbesAtMostOncePerInterval()
     {
         World world = new(1, 0);
         world.Run(200);
@@ -70,7 +70,7 @@ public sealed class DraftPolicyTests
     }
 
     [Fact]
-    public void Choose_GuessesBecomeRight_FindsOut()
+    public void Choose_GuessesBecomeRight_DraftsAgain()
     {
         World world = new(1, 0);
         world.Run(300);
@@ -80,7 +80,7 @@ public sealed class DraftPolicyTests
     }
 
     [Fact]
-    public void Choose_FewTokensAreLeft_WantsNoMore()
+    public void Choose_FewTokensAreLeft_DraftsNoMoreThanThose()
     {
         World world = new(1, 1);
         world.Run(100);

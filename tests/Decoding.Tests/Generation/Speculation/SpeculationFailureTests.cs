@@ -7,7 +7,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Decoding.Tests.Generation;
 
-/// <summary>Where drafts go wrong, or members fail.</summary>
+/// <summary>Tests wrong drafts and models that fail.</summary>
 public sealed class SpeculationFailureTests : IDisposable
 {
     private const int Right = 1;
@@ -22,7 +22,7 @@ public sealed class SpeculationFailureTests : IDisposable
 
     public SpeculationFailureTests()
     {
-        // Not a number after anything that plain decoding would never append.
+        // Rows are NaN after tokens that plain decoding never appends.
         small = new("small", contextLength: 1000) { Rows = (tokens, row) => row.Fill(spoils && tokens.Contains(Wrong) ? float.NaN : 0) };
         fused = new("town", [large, wrong, right, small]);
     }
@@ -42,7 +42,7 @@ public sealed class SpeculationFailureTests : IDisposable
     }
 
     [Fact]
-    public async Task Submit_NoGuessIsEverRight_RunsTheExpertLittleMoreThanOncePerToken()
+    public async Task Submit_NoGuessIsRight_RunsTheExpertLittleMoreThanOncePerToken()
     {
         const int Learned = 300, All = 700;
         int before = 0;
@@ -67,7 +67,7 @@ public sealed class SpeculationFailureTests : IDisposable
         List<GeneratedToken> tokens = await Answers.Collect(scheduler, Request(right));
         Assert.Equal(10, tokens.Count);
 
-        // The prompt's, then three blocks of three.
+        // One pass for the prompt, then three blocks of three.
         Assert.Equal((4, 4, 10), (large.Forwards, small.Forwards, right.Forwards));
         Assert.Equal(new(4, 10, 6, 6), (await Answers.Drafts(scheduler)));
     }
@@ -75,7 +75,7 @@ public sealed class SpeculationFailureTests : IDisposable
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public async Task Submit_MemberThrowsWhileItDraftsOrVerifies_FailsItsOwnRequestsOnly(bool drafts)
+    public async Task Submit_MemberThrowsWhileItDraftsOrVerifies_FailsOnlyItsRequests(bool drafts)
     {
         (drafts ? right : small).OnForward = batch =>
         {

@@ -6,7 +6,7 @@ using ProxyTune.Decoding.Tests.Fusion;
 
 namespace ProxyTune.Decoding.Tests.Generation;
 
-/// <summary>Speculation changes no token, and nothing that is told of one.</summary>
+/// <summary>Checks that speculation changes no token, log-probability or trace.</summary>
 public sealed class SpeculationTests
 {
     /// <summary>Each with its own part of the chain.</summary>
@@ -37,9 +37,9 @@ public sealed class SpeculationTests
     }
 
     [Fact]
-    public async Task Submit_EndOfTextMaxTokensAndContext_EndWherePlainDecodingEnds()
+    public async Task Submit_EndOfTextMaxTokensAndContext_EndLikePlainDecoding()
     {
-        // Every 16th word ends the text, and the narrowest context is full soon.
+        // Every 16th token ends the text, and the shortest context is soon full.
         using FakeFamily family = new() { Ends = [.. Enumerable.Range(0, 16).Select(i => i * 16)] };
         List<List<string>> texts = [];
         foreach (int maxDraft in new[] { 0, 1, 3, 7 })

@@ -17,7 +17,7 @@ public sealed class KeyValueMemoryTests : IDisposable
     public void Dispose() => Directory.Delete(folder, recursive: true);
 
     [Fact]
-    public void Load_BudgetBelowOneContext_IsRefusedWithTheSum()
+    public void Load_BudgetBelowOneContext_IsRefusedWithTheRequiredBytes()
     {
         EngineException e = Assert.Throws<EngineException>(() => Load("shared", new(ContextBytes - 1)));
         Assert.Equal((EngineError.InvalidValue, "KeyValueBytes"), (e.Error, e.Field));
@@ -25,7 +25,7 @@ public sealed class KeyValueMemoryTests : IDisposable
         Assert.Contains($"{ContextBytes - 1};", e.Message, StringComparison.Ordinal);
         Load("shared", new(ContextBytes)).Dispose();
 
-        // What grows by copying the whole past needs it twice.
+        // A cache that grows by copying the whole past needs it twice.
         Assert.Throws<EngineException>(() => Load("plain", new((2 * TinyDecoder.Context * TokenBytes) - 1)));
         Load("plain", new(2 * TinyDecoder.Context * TokenBytes)).Dispose();
     }
@@ -53,7 +53,7 @@ public sealed class KeyValueMemoryTests : IDisposable
     [Theory]
     [InlineData("shared")]
     [InlineData("plain")]
-    public void Forward_SequencesComeAndGoAndGrow_StaysWithinTheReservation(string dialect)
+    public void Forward_SequencesStartGrowAndEnd_StaysWithinTheReservation(string dialect)
     {
         using KeyValueMemory memory = new(3 * ContextBytes);
         using OnnxLanguageModel model = Load(dialect, memory), other = Load(dialect + "-other", memory);
@@ -84,7 +84,7 @@ public sealed class KeyValueMemoryTests : IDisposable
     }
 
     [Fact]
-    public void Forward_OtherModelKeepsMoreThanItNeeds_GivesItBackAndGoesOn()
+    public void Forward_OtherModelHoldsSpareMemory_FreesItAndContinues()
     {
         using KeyValueMemory memory = new(ContextBytes);
         using OnnxLanguageModel generous = Load("shared", memory), needy = Load("shared-other", memory);
@@ -113,7 +113,7 @@ public sealed class KeyValueMemoryTests : IDisposable
     }
 
     [Fact]
-    public async Task Submit_CanNeverFit_IsRefusedAtOnceWithTheSum()
+    public async Task Submit_RequestCannotFit_IsRefusedAtOnceWithTheRequiredBytes()
     {
         using KeyValueMemory memory = new(ContextBytes * 3 / 2);
         OnnxLanguageModel model = Load("shared", memory);

@@ -7,7 +7,7 @@ public sealed class PrefixCacheTests : IDisposable
 {
     private const float Tolerance = 2e-5f;
 
-    // Two layers of one head of 16, keys and values, in single precision; and 16 tokens.
+    // Keys and values of two layers with one head of 16, in single precision, times 16 tokens.
     private const int TokenBytes = 2 * 2 * 16 * 4, BlockBytes = 16 * TokenBytes;
 
     private readonly string folder = Directory.CreateTempSubdirectory("proxytune-prefix-").FullName;
@@ -22,7 +22,7 @@ public sealed class PrefixCacheTests : IDisposable
     [InlineData("shared", 96, 95)]
     [InlineData("plain", 96, 95)]
     [InlineData("shared", 15, 0)]
-    public void Start_SamePromptAgain_ComputesTheRestOnlyAndGivesTheSameRows(string dialect, int length, int cached)
+    public void Start_SamePromptAgain_ComputesOnlyTheRestAndGivesTheSameRows(string dialect, int length, int cached)
     {
         using OnnxLanguageModel model = Load(dialect);
         float[][] fresh = Answer(model, text[..length], "a", out int none);
@@ -34,7 +34,7 @@ public sealed class PrefixCacheTests : IDisposable
     [Theory]
     [InlineData("shared")]
     [InlineData("plain")]
-    public void Start_ConversationGoesOn_BeginsWithPromptAndAnswer(string dialect)
+    public void Start_NextTurnOfAConversation_ReusesPromptAndAnswer(string dialect)
     {
         using OnnxLanguageModel model = Load(dialect);
         using (Sequence first = model.Start(Prompt.For(model, text.AsMemory(0, 20)) with { Tenant = "a" }))
@@ -67,7 +67,7 @@ public sealed class PrefixCacheTests : IDisposable
     }
 
     [Fact]
-    public void Start_RowsOfThePromptAreWanted_AreComputed()
+    public void Start_RowsOfThePromptRequested_AreComputed()
     {
         using OnnxLanguageModel model = Load("shared");
         Answer(model, text[..64], "a", out _);
@@ -77,7 +77,7 @@ public sealed class PrefixCacheTests : IDisposable
     }
 
     [Fact]
-    public void Start_WhileAnEarlierOneRuns_FindsItsPrompt()
+    public void Start_EarlierSequenceStillRuns_ReusesItsPrompt()
     {
         using OnnxLanguageModel model = Load("shared");
         Sequence[] choices = [.. Enumerable.Range(0, 3).Select(_ => model.Start(Prompt.For(model, text.AsMemory(0, 100)) with { Tenant = "a" }))];
@@ -88,7 +88,7 @@ public sealed class PrefixCacheTests : IDisposable
     }
 
     [Fact]
-    public void Dispose_DuringPrefill_KeepsWhatIsComputed()
+    public void Dispose_DuringPrefill_KeepsTheComputedBlocks()
     {
         using OnnxLanguageModel model = Load("shared");
         using (Sequence cancelled = model.Start(Prompt.For(model, text.AsMemory(0, 100)) with { Tenant = "a" }))
@@ -101,7 +101,7 @@ public sealed class PrefixCacheTests : IDisposable
     }
 
     [Fact]
-    public void Store_TextsThatBeginAlike_ShareWhatTheyShare()
+    public void Store_TextsWithACommonPrefix_ShareItsBlocks()
     {
         KeyValueMemory memory = new(1 << 20);
         using OnnxLanguageModel model = Load("shared", memory);
@@ -116,9 +116,9 @@ public sealed class PrefixCacheTests : IDisposable
     }
 
     [Fact]
-    public void Store_BudgetIsFull_LeastRecentlyUsedGoesFirst()
+    public void Store_BudgetIsFull_EvictsTheLeastRecentlyUsed()
     {
-        // Room for 54 blocks, of which a running text of 64 tokens takes 4 or 5.
+        // The budget holds 54 blocks. A running text of 64 tokens takes 4 or 5 of them.
         KeyValueMemory memory = new(TinyDecoder.Context * TokenBytes * 5 / 4);
         using OnnxLanguageModel model = Load("shared", memory);
         int[][] texts = [.. Enumerable.Range(0, 20).Select(i => Rows.Random(10 + i, 64, TinyDecoder.Vocabulary))];
@@ -137,7 +137,7 @@ public sealed class PrefixCacheTests : IDisposable
     }
 
     [Fact]
-    public void Restore_CopyNeedsRoom_EndsOfTheLeastRecentTextsGo()
+    public void Restore_CopyNeedsMemory_EvictsTheEndsOfTheLeastRecentTexts()
     {
         using KeyValueMemory memory = new(TinyDecoder.Context * TokenBytes * 5 / 4);
         using OnnxLanguageModel model = Load("shared", memory);
@@ -146,7 +146,7 @@ public sealed class PrefixCacheTests : IDisposable
         Answer(model, whole[..400], "a", out _, mostAppended: 0);
         Assert.Equal((4 + 25) * BlockBytes, memory.Statistics.Cached);
 
-        // More may follow this time, so its buffer is wider than the one that left room for all 25 blocks.
+        // More tokens may follow this time, so the buffer is wider than the one that left room for all 25 blocks.
         float[][] rows = Answer(model, whole, "a", out int cached);
         Assert.Equal(22 * 16, cached);
         Rows.AssertEqual([Rows.Fresh(model, whole)[0]], rows, Tolerance);

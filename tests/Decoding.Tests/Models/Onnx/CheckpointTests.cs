@@ -18,7 +18,7 @@ public sealed class CheckpointTests : IDisposable
     public void Dispose() => Directory.Delete(folder, recursive: true);
 
     [Fact]
-    public void Export_AlphabeticalFile_PutsWhatIsPackedSideBySide()
+    public void Export_AlphabeticalFile_PlacesPackedTensorsSideBySide()
     {
         LlamaExporter.Export(folder, folder);
 
@@ -41,7 +41,7 @@ public sealed class CheckpointTests : IDisposable
     }
 
     [Fact]
-    public void Export_IntoAnotherFolder_IsAWholeCheckpointToo()
+    public void Export_IntoAnotherFolder_WritesAWholeCheckpoint()
     {
         string target = Path.Combine(folder, "served");
 
@@ -80,7 +80,7 @@ public sealed class CheckpointTests : IDisposable
     [InlineData("hidden_size", "wide", "config.json")]
     [InlineData("hidden_size", null, "config.json")]
     [InlineData("eos_token_id", null, "eos_token_id")]
-    public void Read_ValueThatCannotBeServed_IsNamed(string field, object? value, string named)
+    public void Read_UnsupportedValue_NamesIt(string field, object? value, string named)
     {
         Change(field, value);
 
@@ -96,7 +96,7 @@ public sealed class CheckpointTests : IDisposable
     }
 
     [Fact]
-    public void Read_GenerationConfig_HasTheLastWordOnEnds()
+    public void Read_GenerationConfig_OverridesTheEndTokens()
     {
         File.WriteAllText(Path.Combine(folder, "generation_config.json"), """{"eos_token_id":[3,4]}""");
 
@@ -108,7 +108,7 @@ public sealed class CheckpointTests : IDisposable
     }
 
     [Fact]
-    public void Read_FieldsLeftOut_AreTransformersDefaults()
+    public void Read_MissingFields_HaveTransformersDefaults()
     {
         foreach (string? field in new[] { "num_key_value_heads", "head_dim", "rope_theta", "rms_norm_eps", "tie_word_embeddings" })
         {

@@ -5,7 +5,7 @@ using ProxyTune.Testing.Foreign;
 
 namespace ProxyTune.Decoding.Tests.Models;
 
-/// <summary>Which graphs can be made to compute chosen rows; that the rows are right is tested on whole models.</summary>
+/// <summary>Tests which graphs can compute selected rows. The values of the rows are tested on whole models.</summary>
 public sealed class LogitsRowsTests : IDisposable
 {
     private readonly string folder = Directory.CreateTempSubdirectory("proxytune-rows-").FullName;
@@ -13,7 +13,7 @@ public sealed class LogitsRowsTests : IDisposable
     public void Dispose() => Directory.Delete(folder, recursive: true);
 
     [Fact]
-    public void Of_GraphOfOurs_ChoosesRowsInFrontOfTheHead()
+    public void Of_ExportedGraph_SelectsRowsBeforeTheHead()
     {
         TinyModel.Write(folder);
         AssertChooses(Read());
@@ -22,14 +22,14 @@ public sealed class LogitsRowsTests : IDisposable
     [Theory]
     [InlineData(ForeignKind.SeparateProjections)]
     [InlineData(ForeignKind.PlainAttention)]
-    public void Of_GraphOfOthers_ChoosesRowsInFrontOfTheHead(ForeignKind kind)
+    public void Of_ForeignGraph_SelectsRowsBeforeTheHead(ForeignKind kind)
     {
         ForeignModel.Write(folder, kind);
         AssertChooses(Read());
     }
 
     [Fact]
-    public void Of_LogitsConvertedBehindTheHead_ChoosesRowsInFrontOfTheHead()
+    public void Of_LogitsConvertedAfterTheHead_SelectsRowsBeforeTheHead()
     {
         new TinyDecoder { Half = true }.Write(folder);
         AssertChooses(Read());
@@ -43,7 +43,7 @@ public sealed class LogitsRowsTests : IDisposable
     }
 
     [Fact]
-    public void Of_HeadThatSomethingElseReads_IsNull()
+    public void Of_HeadWithAnotherReader_IsNull()
     {
         new TinyDecoder { Half = true }.Write(folder);
         ModelProto model = Read();

@@ -53,7 +53,7 @@ public sealed class OnnxLanguageModelTests : IDisposable
     }
 
     [Fact]
-    public void Forward_ManySequences_IsOneRunPerStep()
+    public void Forward_ManySequences_RunsOncePerStep()
     {
         using OnnxLanguageModel model = Load("shared");
         Sequence[] sequences = [.. Enumerable.Range(0, 9).Select(i => model.Start(Prompt.For(model, Rows.Random(i, i + 1, TinyDecoder.Vocabulary))))];
@@ -68,7 +68,7 @@ public sealed class OnnxLanguageModelTests : IDisposable
     [InlineData(5, 2)]
     [InlineData(8, 1)]
     [InlineData(11, 2)]
-    public void Forward_BlocksOfSeveralSequences_AreFewRunsAndEqualFreshOnes(int count, int runs)
+    public void Forward_BlocksOfSeveralSequences_NeedFewRunsAndEqualFreshSequences(int count, int runs)
     {
         using OnnxLanguageModel model = Load("shared");
         int[] lengths = [.. Enumerable.Range(0, count).Select(i => 1 + (i * 5 % 13))];
@@ -76,7 +76,7 @@ public sealed class OnnxLanguageModelTests : IDisposable
         Sequence[] sequences = [.. texts.Select((text, i) => model.Start(Prompt.For(model, text.AsMemory(0, lengths[i]))))];
         Rows.Forward(model, [.. sequences.Select(s => new Segment(s, default))]);
 
-        // Blocks of 1 to 4 tokens, all or some of whose rows are asked for; then others, in other places of the buffer.
+        // Blocks of 1 to 4 tokens, with all or some of their rows requested. Then other blocks in other places of the buffer.
         Assert.Equal(runs, Check(i => 1 + (i % 4), i => 1 + (i % 4 / 2)));
         sequences[0].Dispose();
         (sequences, texts, lengths) = ([.. sequences.Skip(1).Reverse()], [.. texts.Skip(1).Reverse()], [.. lengths.Skip(1).Reverse()]);
@@ -97,7 +97,7 @@ public sealed class OnnxLanguageModelTests : IDisposable
     [Theory]
     [InlineData("shared")]
     [InlineData("plain")]
-    public void Forward_RowsComeAndGoAndOutgrowTheirBuffer_EqualFreshRuns(string dialect)
+    public void Forward_SequencesStartEndAndOutgrowTheirBuffer_EqualFreshRuns(string dialect)
     {
         using OnnxLanguageModel model = Load(dialect);
         Random random = new(5);
@@ -140,9 +140,9 @@ public sealed class OnnxLanguageModelTests : IDisposable
     }
 
     [Fact]
-    public void Forward_RowThatHeldNaN_IsCleanForTheNextSequence()
+    public void Forward_RowHeldNaN_NextSequenceIsUnaffected()
     {
-        // A token whose embedding is NaN; the first weights of the file are the embeddings.
+        // The embedding of one token becomes NaN. The embeddings are the first weights of the file.
         const int Poison = TinyDecoder.Vocabulary - 1;
         string path = Write("external"), weights = Path.Combine(path, "weights.bin");
         byte[] bytes = File.ReadAllBytes(weights);
@@ -154,7 +154,7 @@ public sealed class OnnxLanguageModelTests : IDisposable
             Assert.All(Rows.Forward(model, new Segment(poisoned, default))[0], logit => Assert.True(float.IsNaN(logit)));
         }
 
-        // The first takes its row over; the second makes the batch wider than the first is.
+        // The first sequence takes over the row. The second makes the batch wider.
         int[][] texts = [Rows.Random(1, 4, Poison), Rows.Random(2, 60, Poison)];
         Sequence[] sequences = [.. texts.Select(text => model.Start(Prompt.For(model, text.AsMemory(0, text.Length - 1))))];
         Rows.Forward(model, [.. sequences.Select(s => new Segment(s, default))]);
@@ -164,14 +164,14 @@ public sealed class OnnxLanguageModelTests : IDisposable
     }
 
     [Fact]
-    public void Forward_RowsStartedButNotComputed_AreNoPlaceToMoveTo()
+    public void Forward_RowsStartedButNotComputed_DoNotChangeOtherRows()
     {
         using OnnxLanguageModel model = Load("shared");
         int[][] texts = [.. Enumerable.Range(0, 3).Select(i => Rows.Random(i, i + 4, TinyDecoder.Vocabulary))];
         Sequence[] computed = [.. texts.Select(text => model.Start(Prompt.For(model, text.AsMemory(0, text.Length - 1))))];
         Array.ForEach(computed, s => Rows.Forward(model, new Segment(s, default)));
 
-        // Three more take places, of which the buffers know the first only; the second is free again.
+        // Three more sequences take rows, of which the buffers contain only the first. The second row is free again.
         Sequence[] started = [.. Enumerable.Range(0, 3).Select(_ => model.Start(Prompt.For(model, new[] { 1 })))];
         started[1].Dispose();
         float[][] outer = Rows.Forward(model, [.. new[] { 0, 2 }.Select(i => new Segment(computed[i], texts[i].AsMemory(texts[i].Length - 1)))]);
@@ -229,7 +229,7 @@ public sealed class OnnxLanguageModelTests : IDisposable
     }
 
     [Fact]
-    public void Load_ReadsWhatTheFolderSays()
+    public void Load_ModelFolder_ReadsItsConfig()
     {
         using OnnxLanguageModel model = Load("shared");
         using OnnxLanguageModel other = Load("external");
@@ -278,7 +278,7 @@ public sealed class OnnxLanguageModelTests : IDisposable
     [Theory]
     [InlineData("../weights.bin")]
     [InlineData("/weights.bin")]
-    public void Load_WeightsOutsideOfTheFolder_IsRefused(string location)
+    public void Load_WeightsOutsideTheFolder_IsRefused(string location)
     {
         string path = Write("external"), graph = Path.Combine(path, "model.onnx");
         ModelProto model = ModelProto.Parser.ParseFrom(File.ReadAllBytes(graph));
@@ -291,7 +291,7 @@ public sealed class OnnxLanguageModelTests : IDisposable
     [Theory]
     [InlineData("cuda")]
     [InlineData("abacus")]
-    public void Load_ExecutionProviderMissing_SaysWhatThereIs(string provider)
+    public void Load_ExecutionProviderMissing_NamesTheAvailableOnes(string provider)
     {
         EngineException e = Assert.Throws<EngineException>(() => OnnxLanguageModel.Load(Write("shared"), new() { ExecutionProvider = provider }));
         Assert.Equal(EngineError.InvalidValue, e.Error);

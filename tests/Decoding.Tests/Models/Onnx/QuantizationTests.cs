@@ -10,10 +10,10 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Decoding.Tests.Models;
 
-/// <summary>Exports with 8 and 4 bits, against plain loops over the weights that the file stands for.</summary>
+/// <summary>Compares exports with 8 and 4 bits with plain loops over the dequantized weights.</summary>
 public sealed class QuantizationTests : IDisposable
 {
-    // Activations of 8 bits: not the weights' error, which the dequantised weights have too.
+    // The error of 8-bit activations. The dequantised weights already contain the error of the weights.
     private const double KernelTolerance = 0.04;
 
     private static readonly int[] Ids = [7, 30, 12, 9, 41, 100];
@@ -25,7 +25,7 @@ public sealed class QuantizationTests : IDisposable
     [InlineData(8, 16)]
     [InlineData(4, 16)]
     [InlineData(4, 10)]
-    public void Export_Quantized_RunsAsTheDequantizedWeightsInPlainLoops(int bits, int headSize)
+    public void Export_Quantized_LogitsEqualDequantizedWeightsInPlainLoops(int bits, int headSize)
     {
         Write(bits, headSize);
         double[][] expected = new SlowLlama(In("dequantized")).Logits(Ids);
@@ -76,7 +76,7 @@ public sealed class QuantizationTests : IDisposable
     }
 
     [Fact]
-    public void Export_Quantized_IsReadByGenAi()
+    public void Export_Quantized_LoadsInGenAi()
     {
         Write(4, 16);
         using OnnxLanguageModel model = OnnxLanguageModel.Load(In("quantized"), new());
@@ -110,7 +110,7 @@ public sealed class QuantizationTests : IDisposable
             .Append(("lm_head.weight", [.. checkpoint.Tensors["model.embed_tokens.weight"].Shape], graph.Weight("lm_head.weight", headSize)!)));
     }
 
-    /// <summary>The same weights with activations left alone: what remains is rounding.</summary>
+    /// <summary>The same weights without quantised activations. Only rounding remains.</summary>
     private string WithFloatActivations()
     {
         string target = In("exact");
@@ -139,7 +139,7 @@ public sealed class QuantizationTests : IDisposable
         }
     }
 
-    /// <summary>Reads MatMulNBits' weights as the operator's documentation says, value by value.</summary>
+    /// <summary>Reads the weights of MatMulNBits value by value, as its documentation describes.</summary>
     private sealed class Dequantized(string folder)
     {
         private const int Heads = 4, KeyValueHeads = 2;

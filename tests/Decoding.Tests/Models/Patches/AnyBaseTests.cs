@@ -9,7 +9,7 @@ using ProxyTune.Testing.Foreign;
 
 namespace ProxyTune.Decoding.Tests.Models;
 
-/// <summary>Patches over graphs as others build them, against plain loops over dense sums.</summary>
+/// <summary>Compares patches on graphs of other tools with plain loops over dense sums.</summary>
 public sealed class AnyBaseTests : IDisposable
 {
     private readonly string folder = Directory.CreateTempSubdirectory("any-base-").FullName;
@@ -54,7 +54,7 @@ public sealed class AnyBaseTests : IDisposable
                 {
                     double[] expected = members[i].Oracle.Logits(texts[i])[^1];
 
-                    // What rounding to float16 at every node comes to is 0.002 here.
+                    // Rounding to float16 at every node causes an error of 0.002 here.
                     double allowed = (form.IsHalf ? 5e-3 : 1e-5) * expected.Max(Math.Abs);
                     Assert.All(expected.Zip(rows[i]), pair => Assert.Equal(pair.First, pair.Second, allowed));
                 }
@@ -65,7 +65,7 @@ public sealed class AnyBaseTests : IDisposable
     }
 
     [Fact]
-    public void Forward_ModulesWithScalesOfTheirOwn_EqualDenseSumsInPlainLoops()
+    public void Forward_ModulesWithOwnScales_EqualDenseSumsInPlainLoops()
     {
         using BuilderModel built = new(new(BuilderWeights.Plain, IsPacked: true));
         string patch = Path.Combine(folder, "patch"), more = Path.Combine(folder, "more"), once = Path.Combine(folder, "once"), dense = Path.Combine(folder, "dense"), merged = Path.Combine(folder, "merged");
@@ -87,12 +87,12 @@ public sealed class AnyBaseTests : IDisposable
         PatchedFamily.AssertClose(expected, Rows.Fresh(other, text));
     }
 
-    /// <summary>The folders are what they claim to be.</summary>
+    /// <summary>Checks that the builder's folders are valid models.</summary>
     [Theory]
     [InlineData(BuilderWeights.Plain)]
     [InlineData(BuilderWeights.FourBits)]
     [InlineData(BuilderWeights.FourBitsDequantized)]
-    public void Builder_Folder_IsReadByGenAi(BuilderWeights weights)
+    public void Builder_Folder_LoadsInGenAi(BuilderWeights weights)
     {
         using BuilderModel built = new(new(weights, IsPacked: true, Bias: BuilderBias.Add));
         Assert.Equal(new SlowLlama(built.Checkpoint).Greedy([7, 30, 12], 5), GenAiReference.Greedy(built.Folder, [7, 30, 12], 5));

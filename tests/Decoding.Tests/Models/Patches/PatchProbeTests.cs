@@ -10,7 +10,7 @@ using ProxyTune.Testing.Foreign;
 
 namespace ProxyTune.Decoding.Tests.Models;
 
-/// <summary>That a patch in its slots is checked against dense sums before it is used, and whatever goes wrong there is found.</summary>
+/// <summary>Tests the probe that compares a patch in its slots with dense sums before the patch is used.</summary>
 public sealed class PatchProbeTests : IDisposable
 {
     private const string Base = "of the base";
@@ -34,7 +34,7 @@ public sealed class PatchProbeTests : IDisposable
     [InlineData(10, 32)]
     [InlineData(16, 4)]
     [InlineData(16, 8)]
-    public void Check_PatchInItsSlots_IsWhatDenseSumsAre(int headSize, int bits)
+    public void Check_PatchInItsSlots_EqualsDenseSums(int headSize, int bits)
     {
         TinyModel.WriteCheckpoint(In("checkpoint"), new() { HeadSize = headSize });
         LlamaExporter.Export(In("checkpoint"), In("model"), bits: bits);
@@ -47,14 +47,14 @@ public sealed class PatchProbeTests : IDisposable
 
     [Theory]
     [MemberData(nameof(Forms))]
-    public void Check_GraphOfOthers_IsWhatDenseSumsAre(BuilderForm form)
+    public void Check_ForeignGraph_EqualsDenseSums(BuilderForm form)
     {
         using BuilderModel built = new(form);
         Assert.InRange(Checked(built.Folder, built.Checkpoint).Difference, 0, form.IsHalf ? 5e-3 : 1e-5);
     }
 
     [Fact]
-    public void Check_GraphThatChoosesNoRows_TakesTheLast()
+    public void Check_GraphWithoutRowSelection_ComparesTheLastRow()
     {
         TinyModel.Write(In("model"));
         Assert.InRange(Checked(In("model"), variant: graph => graph.Model).Difference, 0, 1e-5);
@@ -65,7 +65,7 @@ public sealed class PatchProbeTests : IDisposable
     [InlineData(40_000, 32)]
     [InlineData(1, 32)]
     [InlineData(PatchProbe.Memory, 4)]
-    public void Check_ValueThatIsWrong_NamesPatchBaseAndTarget(long memory, int bits)
+    public void Check_WrongValue_NamesPatchBaseAndTarget(long memory, int bits)
     {
         // Memory for one group, several, and one for each node.
         TinyModel.WriteCheckpoint(In("checkpoint"));
@@ -84,7 +84,7 @@ public sealed class PatchProbeTests : IDisposable
     }
 
     [Fact]
-    public void Check_Again_ComparesWithTheFirstTime()
+    public void Check_Repeated_ComparesWithTheFirstCheck()
     {
         TinyModel.Write(In("model"));
         (PatchProbe probe, DecoderSession slots, PatchSum patch, FittedPatch fit) = Open(In("model"));
@@ -107,7 +107,7 @@ public sealed class PatchProbeTests : IDisposable
     [InlineData(true, 0, true)]
     [InlineData(true, 0.1f, false)]
     [InlineData(false, 0.1f, true)]
-    public void Check_RowOfTheTrainer_CountsOnTheWeightsThatItWasTrainedOn(bool isNative, float error, bool passes)
+    public void Check_RowOfTheTrainer_IsComparedOnlyOnItsOwnWeights(bool isNative, float error, bool passes)
     {
         TinyModel.Write(In("model"));
         TinyPatch.Write(In("patch"), In("model"), 1, TinyPatch.Modules);
@@ -126,7 +126,7 @@ public sealed class PatchProbeTests : IDisposable
     }
 
     [Fact]
-    public void Prepare_PatchThatDoesNotDoWhatItShould_IsRefused()
+    public void Prepare_PatchWithWrongEffect_IsRefused()
     {
         TinyModel.Write(In("model"));
         TinyPatch.Write(In("patch"), In("model"), 1, TinyPatch.Modules);

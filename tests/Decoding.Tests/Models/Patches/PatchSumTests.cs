@@ -5,7 +5,7 @@ using static ProxyTune.Decoding.Tests.Models.PatchedFamily;
 
 namespace ProxyTune.Decoding.Tests.Models;
 
-/// <summary>What tells one patch from another.</summary>
+/// <summary>Tests the names and hashes that identify sums of patches.</summary>
 public sealed class PatchSumTests : IDisposable
 {
     private readonly PatchedFamily family = new();
@@ -13,7 +13,7 @@ public sealed class PatchSumTests : IDisposable
     public void Dispose() => family.Dispose();
 
     [Fact]
-    public void Hash_SameUpdate_IsTheSame()
+    public void Hash_SameUpdate_IsEqual()
     {
         LowRankPatch one = family.Patch(1, 3, "q_proj"), two = family.Patch(2, 3, "q_proj");
         string copy = Path.Combine(family.Checkpoint, "a-copy");
@@ -27,7 +27,7 @@ public sealed class PatchSumTests : IDisposable
     }
 
     [Fact]
-    public void Hash_AnotherUpdate_IsAnother()
+    public void Hash_AnotherUpdate_Differs()
     {
         LowRankPatch one = family.Patch(1, 3, "q_proj"), two = family.Patch(2, 3, "q_proj");
         string stronger = Path.Combine(family.Checkpoint, "stronger");
@@ -42,7 +42,7 @@ public sealed class PatchSumTests : IDisposable
     }
 
     [Fact]
-    public void Name_SameSum_IsTheSame()
+    public void Name_SameSum_IsEqual()
     {
         LowRankPatch one = family.Patch(1, 3, "q_proj"), two = family.Patch(2, 3, "q_proj");
         Assert.Equal($"0.5 {one.Name} + 1 {two.Name}", Sum((two, 1), (one, 0.5)).Name);

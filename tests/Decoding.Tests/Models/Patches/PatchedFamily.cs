@@ -5,7 +5,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Decoding.Tests.Models;
 
-/// <summary>A model whose sequences may have patches, and for each patch the model with it merged into the weights: the slow way to the same rows.</summary>
+/// <summary>A model whose sequences may have patches, and for each patch a model with merged weights as the slow reference.</summary>
 internal sealed class PatchedFamily : IDisposable
 {
     private readonly string folder = Directory.CreateTempSubdirectory("patched-").FullName;
@@ -58,7 +58,7 @@ internal sealed class PatchedFamily : IDisposable
         }
     }
 
-    /// <summary>A patch that changes nothing would pass every comparison.</summary>
+    /// <summary>Checks that a patch changes the rows. A patch without effect would pass every comparison.</summary>
     public static void AssertFar(float[] one, float[] other) =>
         Assert.True(one.Zip(other).Max(pair => MathF.Abs(pair.First - pair.Second)) > 0.01 * one.Max(MathF.Abs), "The patch changes next to nothing.");
 

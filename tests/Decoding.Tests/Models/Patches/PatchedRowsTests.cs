@@ -7,7 +7,7 @@ using static ProxyTune.Decoding.Tests.Models.PatchedFamily;
 
 namespace ProxyTune.Decoding.Tests.Models;
 
-/// <summary>Patches as rows of one pass, against models with the patches merged into their weights.</summary>
+/// <summary>Compares patches as rows of one pass with models whose weights contain the patches.</summary>
 public sealed class PatchedRowsTests
 {
     public static TheoryData<string, int> Targets()
@@ -50,7 +50,7 @@ public sealed class PatchedRowsTests
     }
 
     [Fact]
-    public void Forward_RowsWithOtherPatchesComeAndGoAndMove_EqualMergedWeights()
+    public void Forward_PatchedSequencesStartEndAndMove_EqualMergedWeights()
     {
         using PatchedFamily family = new(new TinyModelOptions { Context = 512 });
         OnnxLanguageModel model = family.Model;
@@ -93,7 +93,7 @@ public sealed class PatchedRowsTests
     }
 
     [Fact]
-    public void Forward_AnyPatches_IsOneRunAndNoneOfTheGraphWithSlotsWithoutPatches()
+    public void Forward_AnyPatches_RunsOnceAndUsesSlotsOnlyForPatches()
     {
         using PatchedFamily family = new();
         OnnxLanguageModel model = family.Model;
@@ -113,7 +113,7 @@ public sealed class PatchedRowsTests
     }
 
     [Fact]
-    public void Prepare_WeightsFileWasReplaced_RunsOverTheWeightsThatWereMapped()
+    public void Prepare_WeightsFileWasReplaced_UsesTheMappedWeights()
     {
         using PatchedFamily family = new();
         PatchSum patch = Sum((family.Patch(1, 3, TinyPatch.Modules), 1));
@@ -132,7 +132,7 @@ public sealed class PatchedRowsTests
     [InlineData(ForeignKind.SeparateProjections)]
     [InlineData(ForeignKind.PositionIds)]
     [InlineData(ForeignKind.ExternalFiles)]
-    public void Forward_GraphOfOthers_EqualsMergedWeights(ForeignKind kind)
+    public void Forward_ForeignGraph_EqualsMergedWeights(ForeignKind kind)
     {
         using PatchedFamily family = new();
         PatchSum patch = Sum((family.Patch(1, 3, TinyPatch.Modules), 1));
@@ -146,9 +146,9 @@ public sealed class PatchedRowsTests
     }
 
     [Fact]
-    public void Start_PatchOfNodesThatAreNotKnown_IsRefusedByName()
+    public void Start_PatchOfUnknownNodes_IsRefusedByName()
     {
-        // Without GroupQueryAttention nothing tells how heads lie.
+        // Without GroupQueryAttention the graph does not show the layout of the heads.
         using PatchedFamily family = new();
         using ForeignModel foreign = ForeignModel.Create(ForeignKind.PlainAttention);
         using OnnxLanguageModel model = OnnxLanguageModel.Load(foreign.Folder, new());

@@ -9,13 +9,13 @@ public sealed class ResidentPatchesTests : IDisposable
     private readonly List<int> loads = [];
 
     [Fact]
-    public void Get_MoreThanFits_ForgetsTheLeastRecentlyUsed()
+    public void Get_MoreThanFits_EvictsTheLeastRecentlyUsed()
     {
         PatchSum[] patches = [.. Enumerable.Range(0, 4).Select(seed => PatchedFamily.Sum((family.Patch(seed, 3, "q_proj"), 1)))];
         using ResidentPatches resident = new(3 * patches[0].Bytes);
         Array.ForEach([0, 1, 2, 0, 3], Get);
 
-        // 1 had to go for 3, since 0 was used again.
+        // 3 evicts 1 because 0 was used again.
         Array.ForEach([0, 2, 3], Get);
         Assert.Equal([0, 1, 2, 3], loads);
         Get(1);
@@ -32,7 +32,7 @@ public sealed class ResidentPatchesTests : IDisposable
     }
 
     [Fact]
-    public void Get_LoadFails_IsTriedAgain()
+    public void Get_AfterAFailedLoad_LoadsAgain()
     {
         PatchSum patch = PatchedFamily.Sum((family.Patch(1, 3, "q_proj"), 1));
         using ResidentPatches resident = new(null);

@@ -11,7 +11,7 @@ public sealed class RemoteAnswerTests
         Read("""{"choices": [{"text": " a", "logprobs": {"tokens": [" a"], "top_logprobs": [{" a": -0.5, "b": -2.0}]}}]}"""));
 
     [Fact]
-    public void Read_ChatShape_GivesIdAndBytesToo()
+    public void Read_ChatShape_GivesTextLogprobIdAndBytes()
     {
         RemoteToken token = Read("""
             {"choices": [{"logprobs": {"content": [{"token": "x", "logprob": 0,
@@ -34,7 +34,7 @@ public sealed class RemoteAnswerTests
     [InlineData("""{"choices": [{"logprobs": {"top_logprobs": [{"a": 0.7}]}}]}""", "log-probability of 0.7")]
     [InlineData("""{"choices": [{"logprobs": {"content": [{"top_logprobs": [{"logprob": -1}]}]}}]}""", "another shape")]
     [InlineData("""{"choices": [{"logprobs": {"content": [{"top_logprobs": [{"token": "a", "bytes": [256], "logprob": -1}]}]}}]}""", "bytes")]
-    public void Read_WrongAnswer_SaysWhatIsWrong(string body, string words) =>
+    public void Read_WrongAnswer_NamesTheFault(string body, string words) =>
         Assert.Contains(words, Assert.Throws<FormatException>(() => Read(body)).Message, StringComparison.Ordinal);
 
     private static IReadOnlyList<RemoteToken> Read(string body) => RemoteAnswer.Read(Encoding.UTF8.GetBytes(body));

@@ -9,7 +9,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Decoding.Tests.Models;
 
-/// <summary>What a remote can do wrong, over real HTTP. What it does right is tested with this project's own server.</summary>
+/// <summary>Tests faults of a remote over real HTTP. Good answers are tested with this project's own server.</summary>
 public sealed class RemoteLanguageModelTests : IDisposable
 {
     private const int A = 5 + 'a', B = 5 + 'b';
@@ -74,12 +74,12 @@ public sealed class RemoteLanguageModelTests : IDisposable
         float[] row = Row(model, sequence);
         Assert.Equal("<|user|>é<|end|>", fake.Bodies[0].GetProperty("prompt").GetString());
 
-        // A byte that is no character could not be sent back.
+        // A byte that is not a character cannot be sent as text.
         Assert.Equal([A], row.Select((logprob, id) => (logprob, id)).Where(token => float.IsFinite(token.logprob)).Select(token => token.id));
     }
 
     [Fact]
-    public async Task Expect_BeforeForward_AsksOnceAndDoesNotBlock()
+    public async Task Expect_BeforeForward_SendsOneRequestWithoutBlocking()
     {
         TaskCompletionSource open = new();
         await using FakeCompletions fake = await FakeCompletions.StartAsync(async (_, http) =>
@@ -115,7 +115,7 @@ public sealed class RemoteLanguageModelTests : IDisposable
     }
 
     [Fact]
-    public async Task Forward_TooManyRequests_WaitsAsLongAsAsked()
+    public async Task Forward_TooManyRequests_WaitsForRetryAfter()
     {
         await using FakeCompletions fake = await FakeCompletions.StartAsync((number, http) =>
             number == 0 ? FakeCompletions.Fail(http, 429, retryAfter: "1") : FakeCompletions.Answer(http, ("a", -0.5)));
@@ -127,7 +127,7 @@ public sealed class RemoteLanguageModelTests : IDisposable
     }
 
     [Fact]
-    public async Task Forward_RetryAfterIsTooFarAway_FailsAtOnceAndPassesItOn()
+    public async Task Forward_RetryAfterOverTheLimit_FailsAtOnceAndReportsIt()
     {
         await using FakeCompletions fake = await FakeCompletions.StartAsync((_, http) => FakeCompletions.Fail(http, 429, retryAfter: "120"));
         EngineException failure = Failure(fake);
@@ -157,7 +157,7 @@ public sealed class RemoteLanguageModelTests : IDisposable
     }
 
     [Fact]
-    public async Task Forward_NoAnswerInTime_SaysAfterHowLong()
+    public async Task Forward_NoAnswerInTime_NamesTheTimeout()
     {
         await using FakeCompletions fake = await FakeCompletions.StartAsync((_, http) => Task.Delay(-1, http.RequestAborted));
         using RemoteLanguageModel model = Model(fake.Url, options => options with { Timeout = TimeSpan.FromMilliseconds(200), Retries = 1 });
@@ -166,7 +166,7 @@ public sealed class RemoteLanguageModelTests : IDisposable
     }
 
     [Fact]
-    public void Forward_NobodyListens_SaysSo()
+    public void Forward_NoServerListens_NamesTheAddress()
     {
         using RemoteLanguageModel model = Model(new("http://127.0.0.1:1"));
         using Sequence sequence = model.Start(Prompt.For(model, new[] { A }));
@@ -175,7 +175,7 @@ public sealed class RemoteLanguageModelTests : IDisposable
     }
 
     [Fact]
-    public async Task Forward_RemoteKeepsFailing_OpensTheCircuitAndThenTriesAgain()
+    public async Task Forward_RemoteKeepsFailing_OpensTheCircuitAndLaterRetries()
     {
         bool broken = true;
         await using FakeCompletions fake = await FakeCompletions.StartAsync((_, http) =>

@@ -44,7 +44,7 @@ public sealed class RemoteVocabularyTests : IDisposable
         Assert.Equal(id, new RemoteVocabulary(tokenizer, wholeCharactersOnly: false).Find(new(text, 0)));
 
     [Fact]
-    public void Find_IdOrBytes_WinOverTheText()
+    public void Find_IdOrBytes_OverrideTheText()
     {
         RemoteVocabulary vocabulary = new(tokenizer, wholeCharactersOnly: false);
         Assert.Equal(7, vocabulary.Find(new("a", 0) { Id = 7, Bytes = [(byte)'b'] }));
@@ -87,11 +87,11 @@ public sealed class RemoteVocabularyTests : IDisposable
     }
 
     [Fact]
-    public void Of_DroppedAndSurplusTokens_BoundWhatIsMissing()
+    public void Of_DroppedAndSurplusTokens_BoundTheMissingLogprob()
     {
         RemoteVocabulary vocabulary = new(tokenizer, wholeCharactersOnly: false);
 
-        // Two were asked for; the third is the one that the remote drew.
+        // The request asks for two tokens. The third is the one that the remote drew.
         RemoteRow surplus = RemoteRow.Of([new("a", -1), new("c", -9), new("b", -2)], 2, vocabulary);
         Assert.Equal((-2f, 0), (surplus.Most, surplus.Dropped));
         Assert.Equal([5 + 'a', 5 + 'c', 5 + 'b'], surplus.Ids);
