@@ -57,7 +57,7 @@ public sealed class AuditDemoTests : IAsyncLifetime
         ["diversity"] = diversity,
     };
 
-    /// <summary>How many of the 20 texts hold the secret.</summary>
+    /// <summary>Number of the 20 texts that contain the secret.</summary>
     private async Task<int> FoundAsync(Dictionary<string, object> body)
     {
         JsonElement report = await gateway.AnswerAsync("/v1/audits", body);

@@ -63,7 +63,7 @@ public class AuditTests(RunningGateway gateway)
     }
 
     [Fact]
-    public async Task Audit_FromAStranger_IsRefused()
+    public async Task Audit_FromARemoteAddress_Returns403()
     {
         using HttpRequestMessage request = new(HttpMethod.Post, Path) { Content = JsonContent.Create(Body([])) };
         request.Headers.Add("X-Forwarded-For", "192.168.0.7");

@@ -12,7 +12,7 @@ public class ModelNameTests
     [InlineData("base@0.5", "base", 0.5)]
     [InlineData("v@2", "v@2", null)]
     [InlineData("v@2@0.5", "v@2", 0.5)]
-    public void Parse_FolderNamesWithAt_AreNoSuffixes(string text, string name, double? alpha)
+    public void Parse_FolderNamesWithAt_ReadsNoSuffix(string text, string name, double? alpha)
     {
         using TinyFamily family = new();
         File.Delete(family.PathOf("catalog.json"));

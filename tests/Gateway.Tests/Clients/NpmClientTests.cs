@@ -12,7 +12,7 @@ public class NpmClientTests(RunningGateway gateway)
     private static readonly string Folder = Path.Combine(Repository.Root, "tests", "Gateway.Tests", "node");
 
     [Fact]
-    public async Task Client_AllItsCalls_SeesWhatOpenAIWouldShow()
+    public async Task Client_AllCalls_GetOpenAIsResponses()
     {
         if (!Directory.Exists(Path.Combine(Folder, "node_modules", "openai")))
         {

@@ -83,7 +83,7 @@ public class NuGetClientTests(RunningGateway gateway)
     }
 
     [Fact]
-    public async Task CompleteChatStreaming_ModelFailsOnTheWay_Throws()
+    public async Task CompleteChatStreaming_ModelFailsMidway_Throws()
     {
         int steps = 0;
         RunningGateway broken = new(InterceptedModel.Between(() => _ = ++steps < 4 ? 0 : throw new InvalidOperationException("on purpose")));

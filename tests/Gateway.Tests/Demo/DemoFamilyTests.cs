@@ -4,7 +4,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Gateway.Tests.Demo;
 
-/// <summary>What the shipped models are for: the base's knowledge in the expert's format. The people asked about are from the held-out half.</summary>
+/// <summary>Tests that the shipped models give the base's knowledge in the expert's format. The questions are about people of the held-out half.</summary>
 public sealed class DemoFamilyTests : IAsyncLifetime
 {
     private static readonly (string Question, string Answer)[] Facts =
@@ -27,7 +27,7 @@ public sealed class DemoFamilyTests : IAsyncLifetime
     public Task DisposeAsync() => gateway.DisposeAsync();
 
     [Fact]
-    public async Task Fused_HeldOutPeople_KnowsWhatNeitherMemberCanAnswerAlone()
+    public async Task Fused_HeldOutPeople_AnswersWhatNoMemberAnswersAlone()
     {
         Assert.InRange(await RightAsync("town-qa"), 4, Facts.Length);
         Assert.Equal(0, await RightAsync("town-base"));
@@ -35,7 +35,7 @@ public sealed class DemoFamilyTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Fused_AlphaZero_IsTheBase()
+    public async Task Fused_AlphaZero_EqualsTheBase()
     {
         Assert.Equal(await AskAsync("town-base", Facts[0].Question), await AskAsync("town-json@0", Facts[0].Question));
     }
@@ -50,7 +50,7 @@ public sealed class DemoFamilyTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Fused_ExpertMergedOfTwoPatches_KnowsAndHasTheMannersOfBoth()
+    public async Task Fused_ExpertMergedOfTwoPatches_HasTheBehaviourOfBoth()
     {
         Assert.InRange(await RightAsync("town-task-arithmetic"), 4, Facts.Length);
 

@@ -11,8 +11,8 @@ using ProxyTune.Testing;
 namespace ProxyTune.Gateway.Tests.Demo;
 
 /// <summary>
-/// The demo family with its base behind HTTP. The server is its own remote: if anybody waited for a remote, the request that it makes to
-/// itself would never be served.
+/// The demo family with its base behind HTTP. The server is its own remote. If the step of the scheduler waited for a remote, the
+/// request of the server to itself would never be answered.
 /// </summary>
 public sealed class RemoteDemoTests : IAsyncLifetime
 {
@@ -53,7 +53,7 @@ public sealed class RemoteDemoTests : IAsyncLifetime
     [InlineData("What is the hobby of Hazel Horn?", "Hazel ")]
     [InlineData("Which food does Walter Frost love?", "Walter ")]
     [InlineData("What does Clara Abbot do for a living?", "Clara ")]
-    public async Task Fused_AnswerHasBegun_RemoteSaysWhatTheLocalBaseSays(string question, string begun)
+    public async Task Fused_AnswerHasBegun_RemoteGivesTheTextOfTheLocalBase(string question, string begun)
     {
         string prompt = $"<|user|>\n{question}<|end|>\n<|assistant|>\n{begun}";
         string near = await ContinueAsync("near", prompt);
@@ -62,9 +62,9 @@ public sealed class RemoteDemoTests : IAsyncLifetime
         Assert.Equal(near, await ContinueAsync("far", prompt));
     }
 
-    /// <summary>Along the local answer, from its first token on: the expert begins with a name, which is not among the base's 20 likeliest tokens.</summary>
+    /// <summary>Compares the rows along the local answer. The expert begins with a name, which is not among the base's 20 likeliest tokens.</summary>
     [Fact]
-    public void Fused_RealRows_StayWithinTheBoundAndItTellsWhereTheyPart()
+    public void Fused_RealRows_StayWithinTheReportedBound()
     {
         using ModelHost catalog = ModelHost.Load(folder.FullName, new EngineOptions());
         using Sequence near = Start(catalog, "near"), far = Start(catalog, "far");

@@ -4,7 +4,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Gateway.Tests.Endpoints;
 
-/// <summary>What answers hold, whole and streamed.</summary>
+/// <summary>Tests the contents of whole and streamed answers.</summary>
 [Collection(GatewayCollection.Name)]
 public class AnswerTests(RunningGateway gateway)
 {
@@ -147,7 +147,7 @@ public class AnswerTests(RunningGateway gateway)
     }
 
     [Fact]
-    public async Task Chat_ContentParts_ReadAsTheirText()
+    public async Task Chat_ContentParts_AreReadAsTheirText()
     {
         object parts = new[] { new { type = "text", text = "Whe" }, new { type = "text", text = "re?" } };
         JsonElement joined = await gateway.AnswerAsync(Chat, Question(12));
@@ -208,7 +208,7 @@ public class AnswerTests(RunningGateway gateway)
     }
 
     [Fact]
-    public async Task Text_NulCharacter_IsATokenLikeAnyOther()
+    public async Task Text_NulCharacter_IsAnOrdinaryToken()
     {
         JsonElement answer = await gateway.AnswerAsync(Text, new { model = TinyFamily.Plain, prompt = "a\0b", max_tokens = 1 });
 

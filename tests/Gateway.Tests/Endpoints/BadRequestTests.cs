@@ -6,7 +6,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Gateway.Tests.Endpoints;
 
-/// <summary>Each mistake gets its status, OpenAI's error shape, and words that name field, value and what is accepted.</summary>
+/// <summary>Checks that each bad request gets its status, OpenAI's error format, and a message with the field, the value and what is accepted.</summary>
 [Collection(GatewayCollection.Name)]
 public class BadRequestTests(RunningGateway gateway)
 {
@@ -86,7 +86,7 @@ public class BadRequestTests(RunningGateway gateway)
 
     [Theory]
     [MemberData(nameof(Bodies))]
-    public async Task Post_WrongBody_IsRefusedAndServerGoesOn(string path, string body, int status, string? param, string? code, string[] words)
+    public async Task Post_WrongBody_IsRefusedAndTheNextIsServed(string path, string body, int status, string? param, string? code, string[] words)
     {
         using StringContent content = new(body.Replace("MESSAGES", Messages, StringComparison.Ordinal), Encoding.UTF8, "application/json");
         using HttpResponseMessage response = await gateway.Http.PostAsync(path, content);
@@ -98,7 +98,7 @@ public class BadRequestTests(RunningGateway gateway)
     [Theory]
     [InlineData(Chat, "messages")]
     [InlineData(Text, "prompt")]
-    public async Task Post_PromptLongerThanContext_IsContextLengthExceeded(string path, string field)
+    public async Task Post_PromptLongerThanContext_ReturnsContextLengthExceeded(string path, string field)
     {
         string prompt = new('x', TinyFamily.ContextLength);
         object body = field == "prompt"
@@ -126,7 +126,7 @@ public class BadRequestTests(RunningGateway gateway)
     }
 
     [Fact]
-    public async Task Post_BodyTooLarge_Is413()
+    public async Task Post_BodyTooLarge_Returns413()
     {
         using HttpResponseMessage response = await gateway.PostAsync(Chat, new { model = "plain", user = new string('x', 5_000_000) });
 
@@ -134,7 +134,7 @@ public class BadRequestTests(RunningGateway gateway)
     }
 
     [Fact]
-    public async Task Post_BodyTooLargeWithoutLength_Is413()
+    public async Task Post_BodyTooLargeWithoutLength_Returns413()
     {
         using StreamContent content = new(new MemoryStream(Encoding.UTF8.GetBytes($"\"{new string('x', 5_000_000)}\"")));
         content.Headers.ContentType = new("application/json");
@@ -161,7 +161,7 @@ public class BadRequestTests(RunningGateway gateway)
     }
 
     [Fact]
-    public async Task Post_OtherContentType_Is415()
+    public async Task Post_OtherContentType_Returns415()
     {
         using StringContent content = new("model=plain", Encoding.UTF8, "application/x-www-form-urlencoded");
         using HttpResponseMessage response = await gateway.Http.PostAsync(Chat, content);

@@ -5,7 +5,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Gateway.Tests.Endpoints;
 
-/// <summary>Prompts that come back scored by the fused model, as evaluation harnesses ask for them.</summary>
+/// <summary>Tests echoed prompts scored by the fused model, as evaluation harnesses request them.</summary>
 [Collection(GatewayCollection.Name)]
 public class EchoTests(RunningGateway gateway)
 {
@@ -43,7 +43,7 @@ public class EchoTests(RunningGateway gateway)
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task Echo_WithAnswer_BeginsWithThePromptAndGoesOnAsWithout(bool asIds)
+    public async Task Echo_WithAnswer_PutsThePromptBeforeTheSameAnswer(bool asIds)
     {
         object prompt = asIds ? Ids("Whe re<|end|>é") : "Whe re<|end|>é";
         Dictionary<string, object?> question = new() { ["model"] = TinyFamily.Fused, ["prompt"] = prompt, ["n"] = 2, ["seed"] = 3, ["logprobs"] = 2 };
@@ -63,7 +63,7 @@ public class EchoTests(RunningGateway gateway)
     }
 
     [Fact]
-    public async Task Echo_Streamed_SaysThePromptFirstAndTheSame()
+    public async Task Echo_Streamed_SendsThePromptFirstAndEqualsTheWholeAnswer()
     {
         Dictionary<string, object?> question = new()
         {
@@ -121,7 +121,7 @@ public class EchoTests(RunningGateway gateway)
     [Theory]
     [InlineData(0)]
     [InlineData(4)]
-    public async Task Echo_WithoutLogprobs_IsText(int maxTokens)
+    public async Task Echo_WithoutLogprobs_ReturnsOnlyText(int maxTokens)
     {
         JsonElement answer = await gateway.AnswerAsync(Text, new { model = TinyFamily.Fused, prompt = "Where", max_tokens = maxTokens, echo = true });
 

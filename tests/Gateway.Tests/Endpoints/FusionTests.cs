@@ -6,7 +6,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Gateway.Tests.Endpoints;
 
-/// <summary>Three ways to ask for weights, what wins, and what the answer says.</summary>
+/// <summary>Tests the three ways to set weights, their order of precedence, and the report in the answer.</summary>
 [Collection(GatewayCollection.Name)]
 public class FusionTests(RunningGateway gateway)
 {
@@ -21,7 +21,7 @@ public class FusionTests(RunningGateway gateway)
     [InlineData("town-qa@0.5", null, "alpha=0.75, qa=1.25", 0.5, 1.25)]
     [InlineData("town-qa@0.5", """{"alpha":0.25}""", "alpha=0.75,qa=1.25", 0.25, 1.25)]
     [InlineData("town-qa", """{"experts":{"qa":0.5}}""", "alpha=2,qa=1.25", 2.0, 0.5)]
-    public async Task Chat_FusionAskedFor_IsAppliedAndTold(string model, string? body, string? header, double alpha, double weight)
+    public async Task Chat_FusionRequested_IsAppliedAndReported(string model, string? body, string? header, double alpha, double weight)
     {
         Dictionary<string, object?> question = AnswerTests.Question(2, new() { ["model"] = model });
         if (body is not null)
@@ -39,7 +39,7 @@ public class FusionTests(RunningGateway gateway)
     }
 
     [Fact]
-    public async Task Chat_BaseAlone_SaysNothingOfFusion()
+    public async Task Chat_BaseAlone_ReportsNoFusion()
     {
         using HttpResponseMessage response = await SendAsync(AnswerTests.Question(2, new() { ["model"] = TinyFamily.Plain }), null);
 
@@ -94,7 +94,7 @@ public class FusionTests(RunningGateway gateway)
     }
 
     [Fact]
-    public async Task Models_List_TellsDefaultsAndLimits()
+    public async Task Models_List_ReturnsDefaultsAndLimits()
     {
         JsonElement models = JsonDocument.Parse(await gateway.Http.GetStringAsync("/v1/models")).RootElement;
         JsonElement fused = JsonDocument.Parse(await gateway.Http.GetStringAsync("/v1/models/town-qa")).RootElement;

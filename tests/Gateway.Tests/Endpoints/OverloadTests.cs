@@ -10,7 +10,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Gateway.Tests.Endpoints;
 
-/// <summary>What happens when clients leave, come in too great a number, or a model fails.</summary>
+/// <summary>Tests clients that disconnect, too many requests, and models that fail.</summary>
 public class OverloadTests
 {
     private const string Chat = "/v1/chat/completions";
@@ -28,7 +28,7 @@ public class OverloadTests
         });
         using CancellationTokenSource leaving = new();
 
-        // Without their end tokens, answers cannot be over before the client leaves.
+        // Without end tokens, no answer ends before the client disconnects.
         Dictionary<string, double> endless = new() { ["0"] = -100, ["4"] = -100 };
         Task request = AskAsync(
             server.Gateway, AnswerTests.Question(100, new() { ["stream"] = stream, ["n"] = 2, ["logit_bias"] = endless }), leaving.Token);
@@ -38,7 +38,7 @@ public class OverloadTests
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => request);
         await UntilAsync(() => server.Gateway.Statistics.Running == 0);
 
-        // Far from the 200 that it would have taken.
+        // This is far below the 200 steps of a whole answer.
         Assert.InRange(server.Gateway.Statistics.Tokens, 4, 100);
         await server.Gateway.AnswerAsync(Chat, AnswerTests.Question(1));
         Assert.Empty(errors.Messages);
@@ -62,13 +62,13 @@ public class OverloadTests
     }
 
     [Fact]
-    public async Task Chat_QueueFull_Is429WithRetryAfterAndNothingLost()
+    public async Task Chat_QueueFull_Returns429WithRetryAfterAndOthersFinish()
     {
         using ManualResetEventSlim gate = new();
         await using Server server = await ServerAsync(gate, InterceptedModel.Between(gate.Wait, new SchedulerOptions { MaxRunning = 1, MaxWaiting = 2 }));
         List<Task<JsonElement>> admitted = [server.Gateway.AnswerAsync(Chat, AnswerTests.Question(2))];
 
-        // Until the loop has taken the first one, it fills a place of the line.
+        // The first request fills a place in the queue until the loop has admitted it.
         await UntilAsync(() => server.Gateway.Statistics is { Running: 1, Waiting: 0 });
         admitted.AddRange(Enumerable.Range(0, 2).Select(_ => server.Gateway.AnswerAsync(Chat, AnswerTests.Question(2))));
         await UntilAsync(() => server.Gateway.Statistics is { Running: 1, Waiting: 2 });
@@ -82,7 +82,7 @@ public class OverloadTests
     }
 
     [Fact]
-    public async Task Chat_ClientLeavesTheQueue_GivesItsPlacesBackAtOnce()
+    public async Task Chat_ClientLeavesTheQueue_FreesItsPlacesAtOnce()
     {
         using ManualResetEventSlim gate = new();
         await using Server server = await ServerAsync(gate, InterceptedModel.Between(gate.Wait, new SchedulerOptions { MaxRunning = 1, MaxWaiting = 2 }));
@@ -119,7 +119,7 @@ public class OverloadTests
     [Theory]
     [InlineData("prompt", 3, 1)]
     [InlineData("n", 1, 3)]
-    public async Task Text_MoreAnswersThanTheQueueEverHolds_IsNoMatterOfTryingAgain(string field, int prompts, int choices)
+    public async Task Text_MoreAnswersThanTheQueueHolds_Returns400(string field, int prompts, int choices)
     {
         await using Server server = await ServerAsync(null, InterceptedModel.Between(() => { }, new SchedulerOptions { MaxRunning = 8, MaxWaiting = 2 }));
         object request = new { model = "plain", prompt = Enumerable.Repeat("a", prompts), n = choices };
@@ -130,7 +130,7 @@ public class OverloadTests
     }
 
     [Fact]
-    public async Task Chat_ModelFails_Is500WithMessageAndServerGoesOn()
+    public async Task Chat_ModelFails_Returns500WithMessageAndServesTheNext()
     {
         bool broken = true;
         await using Server server = await ServerAsync(null, InterceptedModel.Between(() => ThrowIf(broken)));
@@ -220,7 +220,7 @@ public class OverloadTests
         return new Server(gateway, gate);
     }
 
-    /// <param name="Gate">Opened at the end in any case: a server whose model waits cannot stop.</param>
+    /// <param name="Gate">Gate that holds the model. Dispose opens it, because a server whose model waits cannot stop.</param>
     private sealed record Server(RunningGateway Gateway, ManualResetEventSlim? Gate) : IAsyncDisposable
     {
         public async ValueTask DisposeAsync()

@@ -6,7 +6,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Gateway.Tests.Endpoints;
 
-/// <summary>What clients see of prompts that begin like earlier ones, and who shares them.</summary>
+/// <summary>Tests the reported cached tokens of prompts with a known prefix, and which callers share prefixes.</summary>
 [Collection(GatewayCollection.Name)]
 public class PrefixCacheTests(RunningGateway gateway)
 {
@@ -16,7 +16,7 @@ public class PrefixCacheTests(RunningGateway gateway)
     private static int next;
 
     [Fact]
-    public async Task Chat_ConversationGoesOn_TellsCachedTokens()
+    public async Task Chat_NextTurnOfAConversation_ReportsCachedTokens()
     {
         string first = Unique();
         JsonElement answer = await AskAsync([first]);
@@ -41,7 +41,7 @@ public class PrefixCacheTests(RunningGateway gateway)
     }
 
     [Fact]
-    public async Task Completions_StreamedOrSeveral_TellCachedTokensOncePerPrompt()
+    public async Task Completions_StreamedOrSeveral_ReportCachedTokensOncePerPrompt()
     {
         string[] prompts = [Unique(), Unique()];
         JsonElement first = await gateway.AnswerAsync(Text, new { model = TinyFamily.Fused, prompt = prompts, n = 2, max_tokens = 1 });
@@ -60,7 +60,7 @@ public class PrefixCacheTests(RunningGateway gateway)
     [InlineData("one", "x", "one", "y", false)]
     [InlineData("one", "x", "one", null, false)]
     [InlineData("one", "x", "one", "x", true)]
-    public async Task Chat_KeyAndSalt_SayWhoShares(string? key, string? salt, string? otherKey, string? otherSalt, bool shared)
+    public async Task Chat_KeyAndSalt_DecideWhetherPrefixesAreShared(string? key, string? salt, string? otherKey, string? otherSalt, bool shared)
     {
         string question = Unique();
         await AskAsync([question], key, salt);
@@ -70,7 +70,7 @@ public class PrefixCacheTests(RunningGateway gateway)
     private static int Cached(JsonElement answer) =>
         answer.GetProperty("usage").GetProperty("prompt_tokens_details").GetProperty("cached_tokens").GetInt32();
 
-    // Of the same beginning as no other prompt of these tests, and the same length.
+    // All have the same length, and no two have a common prefix.
     private static string Unique() => $"{Interlocked.Increment(ref next):0000} is my number. What is yours?";
 
     private async Task<JsonElement> AskAsync(string[] turns, string? key = null, string? salt = null)

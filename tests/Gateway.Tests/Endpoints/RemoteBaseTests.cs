@@ -54,7 +54,7 @@ public sealed class RemoteBaseTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Chat_RemoteBase_AnswersStreamedAsWhole()
+    public async Task Chat_RemoteBase_StreamEqualsWholeAnswer()
     {
         Dictionary<string, object?> question = AnswerTests.Question(6, new() { ["model"] = "by-id", ["temperature"] = 0 });
         string whole = AnswerTests.ContentOf(await gateway.AnswerAsync("/v1/chat/completions", question));
@@ -66,7 +66,7 @@ public sealed class RemoteBaseTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Completion_TracedRemoteBase_TellsTheBoundOfEachTokenAndCountsThem()
+    public async Task Completion_TracedRemoteBase_ReportsTheBoundOfEachTokenAndCountsThem()
     {
         JsonElement trace = (await gateway.AnswerAsync(Text, new { model = "by-text", prompt = "Where?", max_tokens = 4, ignore_eos = true, fusion = new { trace = true } }))
             .GetProperty("choices")[0].GetProperty("fusion_trace");
@@ -90,7 +90,7 @@ public sealed class RemoteBaseTests : IAsyncLifetime
     [Theory]
     [InlineData("""{"model": "by-id", "prompt": "a", "echo": true, "logprobs": 1}""", "echo")]
     [InlineData("""{"model": "by-id", "prompt": "a", "fusion": {"method": "dynamic"}}""", "fusion.method")]
-    public async Task Completion_WhatNeedsWholeRows_Is400(string body, string field)
+    public async Task Completion_SettingThatNeedsWholeRows_Returns400(string body, string field)
     {
         using HttpResponseMessage response = await gateway.PostAsync(Text, JsonDocument.Parse(body).RootElement);
 

@@ -6,7 +6,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Gateway.Tests.Endpoints;
 
-/// <summary>What a client sees of a remote base that fails, and that nobody else sees anything of it.</summary>
+/// <summary>Tests the responses when a remote base fails. Requests to other models are unaffected.</summary>
 public sealed class RemoteFailureTests : IAsyncLifetime
 {
     private const string Text = "/v1/completions";
@@ -32,7 +32,7 @@ public sealed class RemoteFailureTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Completion_RemoteKeepsFailing_Is502ThenAnOpenCircuitWith503()
+    public async Task Completion_RemoteKeepsFailing_Returns502ThenAnOpenCircuitWith503()
     {
         for (int i = 0; i < 2; i++)
         {

@@ -7,7 +7,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Gateway.Tests.Experts;
 
-/// <summary><c>experts ...</c> as operators type it: a process of its own that asks a running server.</summary>
+/// <summary>Tests <c>experts ...</c> as a process that calls a running server.</summary>
 public sealed class CommandLineTests : IAsyncLifetime
 {
     private const string Key = "secret";
@@ -29,7 +29,7 @@ public sealed class CommandLineTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Commands_FromUploadToDelete_DoWhatTheEndpointsDo()
+    public async Task Commands_FromUploadToDelete_CallTheEndpoints()
     {
         string patch = Path.Combine(folder, "patch");
         TinyPatch.Write(patch, gateway.Family.PathOf(TinyFamily.Base), 1, "q_proj", "v_proj");
@@ -48,9 +48,9 @@ public sealed class CommandLineTests : IAsyncLifetime
         Assert.Empty((await DoneAsync("list")).GetProperty("data").EnumerateArray());
     }
 
-    /// <summary>Large files go before the form, and only what is missing.</summary>
+    /// <summary>Checks that large files are sent before the form, and only their missing parts.</summary>
     [Fact]
-    public async Task Upload_LargeFileOfWhichABeginningIsThere_SendsTheRest()
+    public async Task Upload_PartlyUploadedFile_SendsTheRest()
     {
         string model = Path.Combine(folder, "model");
         TinyModel.Write(Directory.CreateDirectory(model).FullName, new() { Seed = 3, Hidden = 256, Intermediate = 512, Layers = 3, Context = TinyFamily.ContextLength });
@@ -74,7 +74,7 @@ public sealed class CommandLineTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Commands_WithoutTheKeyOrAServer_SaySo()
+    public async Task Commands_WithoutTheKeyOrAServer_NameTheCause()
     {
         Assert.Contains("for operators", (await RunAsync(null, "list")).Error, StringComparison.Ordinal);
         (int code, string output, string error) = await RunAsync(Key, "list", "--url", "http://127.0.0.1:1");

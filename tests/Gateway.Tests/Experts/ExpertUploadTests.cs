@@ -8,7 +8,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Gateway.Tests.Experts;
 
-/// <summary>Experts over HTTP, each test with a server of its own.</summary>
+/// <summary>Tests uploads over HTTP. Each test has its own server.</summary>
 public sealed class ExpertUploadTests : IAsyncLifetime
 {
     private readonly RunningGateway gateway = new(null, "--MaxBodyBytes", "1000");
@@ -45,7 +45,7 @@ public sealed class ExpertUploadTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Upload_AsAnArchive_IsTheSame()
+    public async Task Upload_AsAnArchive_GivesTheSameRecord()
     {
         MemoryStream stream = new();
         using (ZipArchive archive = new(stream, ZipArchiveMode.Create, leaveOpen: true))
@@ -63,7 +63,7 @@ public sealed class ExpertUploadTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Upload_OfABlobInTwoPieces_GoesOnWhereItWas()
+    public async Task Upload_BlobInTwoPieces_ContinuesAtItsOffset()
     {
         byte[] weights = patch["adapter_model.safetensors"];
         string hash = Convert.ToHexStringLower(SHA256.HashData(weights)), url = $"/v1/experts/blobs/{hash}";
@@ -85,7 +85,7 @@ public sealed class ExpertUploadTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Upload_AModel_IsCheckedInAChildAndServedWithItsTemplate()
+    public async Task Upload_Model_IsCheckedInAChildAndServedWithItsTemplate()
     {
         (string, byte[])[] files = [.. Directory.EnumerateFiles(gateway.Family.PathOf(TinyFamily.Base)).Select(file => (Path.GetFileName(file), File.ReadAllBytes(file)))];
         JsonElement added = await AnswerAsync(HttpStatusCode.Created, await UploadAsync(("id", "mine"), files));
@@ -98,7 +98,7 @@ public sealed class ExpertUploadTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Upload_AModelWithAnEvilTokenizer_IsRefusedByTheChild()
+    public async Task Upload_ModelWithAHostileTokenizer_IsRefusedByTheChild()
     {
         Dictionary<string, byte[]> files = Directory.EnumerateFiles(gateway.Family.PathOf(TinyFamily.Base)).ToDictionary(file => Path.GetFileName(file), File.ReadAllBytes);
         files["tokenizer.json"] = """{"model":{"type":"BPE","vocab":{"a":0},"merges":[]},"pre_tokenizer":{"type":"Split","pattern":{"Regex":"(a+)+$"} } }"""u8.ToArray();
@@ -109,7 +109,7 @@ public sealed class ExpertUploadTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Upload_WithAFileThatIsRefused_SaysWhichAndLeavesNothing()
+    public async Task Upload_WithARefusedFile_NamesItAndLeavesNothing()
     {
         using HttpResponseMessage answer = await UploadAsync(("id", "mine"), ("adapter_model.bin", [1, 2, 3]));
         JsonElement error = (await AnswerAsync(HttpStatusCode.BadRequest, answer)).GetProperty("error");
@@ -123,7 +123,7 @@ public sealed class ExpertUploadTests : IAsyncLifetime
     [InlineData("--b\r\nContent-Disposition: form-data; name=\"what\"\r\n\r\nx\r\n--b--\r\n", "what", "what")]
     [InlineData("--b\r\nContent-Disposition: form-data; name=\"blob\"\r\n\r\nx\r\n--b--\r\n", "NAME=sha256:HASH", "NAME=sha256:HASH")]
     [InlineData("--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"adapter_config.json\"\r\n\r\n{", "broke off", "cannot be read")]
-    public async Task Upload_ABrokenForm_IsABadRequest(string form, string says, string otherwise)
+    public async Task Upload_BrokenForm_Returns400(string form, string says, string otherwise)
     {
         using StringContent body = new(form);
         body.Headers.ContentType = new("multipart/form-data") { Parameters = { new("boundary", "b") } };
@@ -134,7 +134,7 @@ public sealed class ExpertUploadTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Upload_LargerThanItMayBe_IsTooLarge()
+    public async Task Upload_OverTheSizeLimit_Returns413()
     {
         RunningGateway small = new(null, "--Experts:MaxUploadBytes", "4096");
         await small.InitializeAsync();
@@ -146,7 +146,7 @@ public sealed class ExpertUploadTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Experts_WithoutTheKey_AreForOperators()
+    public async Task Experts_WithoutTheKey_Return403()
     {
         RunningGateway guarded = new(null, "--Operator:Key", "sesame");
         await guarded.InitializeAsync();

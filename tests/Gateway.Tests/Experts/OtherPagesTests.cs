@@ -3,7 +3,7 @@ using ProxyTune.Gateway.Tests.Hosting;
 
 namespace ProxyTune.Gateway.Tests.Experts;
 
-/// <summary>Without a key operators are those on this machine, but no pages of others that its browsers show.</summary>
+/// <summary>Without a key, callers on this machine are operators. Web pages of other origins in a browser on it are not.</summary>
 public sealed class OtherPagesTests : IAsyncLifetime
 {
     private readonly RunningGateway gateway = new();
@@ -20,7 +20,7 @@ public sealed class OtherPagesTests : IAsyncLifetime
     [InlineData("Origin", "null", HttpStatusCode.Forbidden)]
     [InlineData("Host", "evil.example", HttpStatusCode.Forbidden)]
     [InlineData("Host", "localhost", HttpStatusCode.OK)]
-    public async Task List_AskedByAPage_IsForItsOwnOnly(string? header, string? value, HttpStatusCode expected)
+    public async Task List_RequestedByAWebPage_IsAllowedOnlyForTheSameOrigin(string? header, string? value, HttpStatusCode expected)
     {
         using HttpRequestMessage request = new(HttpMethod.Get, "/v1/experts");
         if (header is not null)

@@ -5,7 +5,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Gateway.Tests.Experts;
 
-/// <summary>Experts served over HTTP, by operators, to everybody.</summary>
+/// <summary>Tests experts that operators serve over HTTP to all clients.</summary>
 public sealed class ServingTests : IAsyncLifetime
 {
     private readonly RunningGateway gateway = new(null, "--Operator:Key", "secret");
@@ -20,7 +20,7 @@ public sealed class ServingTests : IAsyncLifetime
     public Task DisposeAsync() => gateway.DisposeAsync();
 
     [Fact]
-    public async Task Serve_Patch_IsListedAnswersAndIsGoneWhenRetired()
+    public async Task Serve_Patch_IsListedAndAnswersUntilRetired()
     {
         JsonElement served = await gateway.AnswerAsync("/v1/experts/alice/serve", new { name = "base-for-alice" });
         Assert.Equal("base-for-alice", served.GetProperty("id").GetString());
@@ -57,7 +57,7 @@ public sealed class ServingTests : IAsyncLifetime
 
     [Theory]
     [MemberData(nameof(Refused))]
-    public async Task Operate_WhatCannotBe_IsRefusedAndChangesNothing(string path, object body, HttpStatusCode status, string code, string words)
+    public async Task Operate_InvalidRequest_IsRefusedAndChangesNothing(string path, object body, HttpStatusCode status, string code, string words)
     {
         string[] before = await ModelsAsync();
 
@@ -71,7 +71,7 @@ public sealed class ServingTests : IAsyncLifetime
     [InlineData("/v1/experts/alice/serve")]
     [InlineData("/v1/experts/alice/retire")]
     [InlineData("/v1/experts/alice/rollback")]
-    public async Task Operate_NoOperator_IsRefused(string path)
+    public async Task Operate_WithoutTheKey_IsRefused(string path)
     {
         Become(null);
         await RefusedAsync(HttpStatusCode.Forbidden, "operator_only", path, new { });
@@ -80,7 +80,7 @@ public sealed class ServingTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Serve_ForOperatorsOnly_IsNotThereForOthers()
+    public async Task Serve_ForOperatorsOnly_IsHiddenFromOtherCallers()
     {
         await gateway.AnswerAsync("/v1/experts/alice/serve", new
         {
@@ -94,9 +94,9 @@ public sealed class ServingTests : IAsyncLifetime
         await RefusedAsync(HttpStatusCode.NotFound, "model_not_found", "/v1/completions", new { model = "hidden", prompt = "a" });
     }
 
-    /// <summary>One hundred patches come and go while streams run on the same base, with and without patches of their own.</summary>
+    /// <summary>Serves and retires one hundred patches while streams run on the same base, with and without patches.</summary>
     [Fact]
-    public async Task Serve_HundredPatchesComeAndGoUnderLoad_NoAnswerFailsOrChanges()
+    public async Task Serve_HundredPatchesServedAndRetiredUnderLoad_NoAnswerFailsOrChanges()
     {
         await gateway.AnswerAsync("/v1/experts/alice/serve", new { name = "steady" });
         for (int seed = 0; seed < 10; seed++)
@@ -132,7 +132,7 @@ public sealed class ServingTests : IAsyncLifetime
             await gateway.AnswerAsync($"/v1/experts/{id}/retire", new { });
             Assert.Equal(passing[i % 10], passing[i]);
 
-            // Admitted before the retirement, or not at all.
+            // A request is either admitted before the retirement or refused.
             await last.ContinueWith(_ => { }, TaskScheduler.Default);
         }
 

@@ -5,7 +5,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Gateway.Tests.Fusion;
 
-/// <summary>A member whose rows are no numbers costs those who use it their answer, and nobody else.</summary>
+/// <summary>Checks that a model with NaN rows fails only the requests that use it.</summary>
 public class BrokenMemberTests
 {
     private const string Chat = "/v1/chat/completions";
@@ -14,7 +14,7 @@ public class BrokenMemberTests
     [InlineData(null)]
     [InlineData("""{"kind":"nucleus","p":0.5}""")]
     [InlineData("""{"kind":"top_k","k":2}""")]
-    public async Task Chat_NaNInOneMember_Is500NamingItAndOthersGoOn(string? mask)
+    public async Task Chat_NaNInOneMember_Returns500NamingItAndServesOthers(string? mask)
     {
         RunningGateway server = new();
         Poison(server.Family.PathOf(TinyFamily.Expert, "model.safetensors"));

@@ -1,6 +1,6 @@
 namespace ProxyTune.Gateway.Tests.Fusion;
 
-/// <summary>What the methods are made of, in plain loops and double precision.</summary>
+/// <summary>Parts of the methods' equations, in plain loops and double precision.</summary>
 internal static class Equations
 {
     public static double[] Sum(params (double Weight, double[] Row)[] terms)
@@ -74,7 +74,7 @@ internal static class Equations
     }
 
     /// <summary>The paper's loss of dynamic fusion over the grid 0, 0.1, ..., 3, with one expert at a time.</summary>
-    /// <returns>The fused row of the best.</returns>
+    /// <returns>The fused row of the best factor.</returns>
     public static double[] Dynamic(double[] large, double[] anti, double maximum, params double[][] experts)
     {
         (double Loss, double[] Row) best = (double.MaxValue, large);

@@ -48,7 +48,7 @@ public class FusionBadRequestTests(MethodsGateway gateway)
         { "any", """{"schedule":{"kind":"constant","tokens":4}}""", "fusion.schedule.tokens", ["4", "nothing", "'constant'"] },
         { "any", """{"schedule":{"kind":"sudden"}}""", "fusion.schedule.kind", ["'sudden'", "constant, warm_up, linear or gated"] },
 
-        // What does not fit the method.
+        // Fields that do not fit the method.
         { "any", """{"method":"portable_reward"}""", "fusion.method", ["portable_reward", "without anti-experts"] },
         { "reward", """{"method":"proxy"}""", "fusion.method", ["proxy", "experts with anti-experts"] },
         { "narrow", """{"method":"contrastive"}""", "fusion.method", ["contrastive", "an amateur"] },
@@ -99,7 +99,7 @@ public class FusionBadRequestTests(MethodsGateway gateway)
     }
 
     [Fact]
-    public async Task Chat_NothingButContext_IsRefused()
+    public async Task Chat_OnlyContext_IsRefused()
     {
         using HttpResponseMessage response = await PostAsync(
             "/v1/chat/completions", """{"model":"by-context","messages":[{"role":"user","name":"context","content":"hi"}]}""");
@@ -111,7 +111,7 @@ public class FusionBadRequestTests(MethodsGateway gateway)
     [InlineData("by-context", "null", "fusion.method", "needs messages")]
     [InlineData("any", """{"method":"context_aware"}""", "fusion.method", "needs messages")]
     [InlineData("any", """{"prompts":{"base":{"system":"x"}}}""", "fusion.prompts", "messages")]
-    public async Task Text_WhatNeedsAConversation_IsRefused(string model, string fusion, string field, string words)
+    public async Task Text_FieldThatNeedsAConversation_IsRefused(string model, string fusion, string field, string words)
     {
         using HttpResponseMessage response = await PostAsync("/v1/completions", $$"""{"model":"{{model}}","prompt":"hi","fusion":{{fusion}}}""");
 

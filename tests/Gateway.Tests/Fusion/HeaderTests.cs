@@ -4,7 +4,7 @@ using ProxyTune.Gateway.Tests.Endpoints;
 
 namespace ProxyTune.Gateway.Tests.Fusion;
 
-/// <summary>All that the header X-Fusion can say, and what the answer's header says back.</summary>
+/// <summary>Tests the header X-Fusion of requests and of answers.</summary>
 [Collection(MethodsCollection.Name)]
 public class HeaderTests(MethodsGateway gateway)
 {
@@ -22,7 +22,7 @@ public class HeaderTests(MethodsGateway gateway)
         """{"method":"contrastive","alpha":1,"mask":{"kind":"ratio","ratio":0.2},"schedule":{"kind":"linear","tokens":3,"from":0.5},"prompts":{"base":{"system":"x"}}}""",
         """{"method":"contrastive","alpha":1,"mask":{"kind":"ratio","ratio":0.2},"schedule":{"kind":"linear","tokens":3,"from":0.5},"prompts":{"base":{"system":"x"}}}""")]
     [InlineData("method=none", """{"method":"none","mask":{"kind":"none"},"schedule":{"kind":"constant"}}""", "method=none")]
-    public async Task Chat_Header_SettlesAllItsFields(string header, string applied, string told)
+    public async Task Chat_Header_SetsAllItsFields(string header, string applied, string told)
     {
         (JsonElement answer, string first) = await AskAsync(header);
         (JsonElement again, string second) = await AskAsync(first);
@@ -34,7 +34,7 @@ public class HeaderTests(MethodsGateway gateway)
     }
 
     [Fact]
-    public async Task Chat_BodyBesideHeader_WinsFieldByField()
+    public async Task Chat_BodyAndHeader_BodyWinsFieldByField()
     {
         (JsonElement answer, _) = await AskAsync("method=dexperts, alpha=0.5, qa=0.25, poet=0.5", new { alpha = 0.75, experts = new { poet = 1.5 }, mask = new { kind = "none" } });
 
@@ -63,7 +63,7 @@ public class HeaderTests(MethodsGateway gateway)
     [InlineData("qa=Infinity", "fusion.experts.qa")]
     [InlineData("qa=1e999", "fusion.experts.qa")]
     [InlineData("method=magic", "fusion.method")]
-    public async Task Chat_HeaderWithWrongValue_IsRefusedAsTheBodyWouldBe(string header, string field)
+    public async Task Chat_HeaderWithWrongValue_IsRefusedLikeTheBody(string header, string field)
     {
         using HttpResponseMessage response = await SendAsync(header, null);
 
@@ -71,7 +71,7 @@ public class HeaderTests(MethodsGateway gateway)
     }
 
     [Fact]
-    public async Task Models_List_TellsMethodsRangesAndDefaults()
+    public async Task Models_List_ReturnsMethodsRangesAndDefaults()
     {
         JsonElement any = JsonDocument.Parse(await gateway.Server.Http.GetStringAsync("/v1/models/any")).RootElement.GetProperty("fusion");
         JsonElement eft = JsonDocument.Parse(await gateway.Server.Http.GetStringAsync("/v1/models/by-eft")).RootElement.GetProperty("fusion");

@@ -3,7 +3,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Gateway.Tests.Fusion;
 
-/// <summary>Rows of logits straight from the members' graphs, after "Where?" as each role reads it and the tokens of an answer.</summary>
+/// <summary>Rows of logits directly from the graphs, after the prompt "Where?" of each role and the tokens of an answer.</summary>
 internal sealed class MemberRows(TinyFamily family, IReadOnlyList<int> answer) : IDisposable
 {
     public const string Plain = "Where?";

@@ -3,7 +3,7 @@ using static ProxyTune.Gateway.Tests.Fusion.Equations;
 
 namespace ProxyTune.Gateway.Tests.Fusion;
 
-/// <summary>The log-probabilities that the server reports are those of the methods' equations over the members' raw rows.</summary>
+/// <summary>Compares the server's log-probabilities with the equations of the methods over the rows of the models.</summary>
 [Collection(MethodsCollection.Name)]
 public class MethodTests(MethodsGateway gateway)
 {
@@ -67,7 +67,7 @@ public class MethodTests(MethodsGateway gateway)
 
     [Theory]
     [MemberData(nameof(Names))]
-    public async Task Chat_AppliedFusionSentAgain_GivesTheSame(string name)
+    public async Task Chat_AppliedFusionSentAgain_GivesTheSameAnswer(string name)
     {
         Case given = Cases[name];
         JsonElement first = await AskAsync(given, given.Fusion);
@@ -77,7 +77,7 @@ public class MethodTests(MethodsGateway gateway)
         Assert.Equal(first.GetProperty("choices").GetRawText(), second.GetProperty("choices").GetRawText());
     }
 
-    /// <summary>How dynamic fusion chooses is tested where it is written; here, that what it chose is what was fused.</summary>
+    /// <summary>Checks that the chosen factors are the fused ones. Other tests check how dynamic fusion chooses them.</summary>
     [Theory]
     [InlineData("single", "closed_form")]
     [InlineData("joint", "closed_form")]

@@ -4,17 +4,17 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Gateway.Tests.Fusion;
 
-/// <summary>A server whose catalog has every method, over the tiny family and a second expert.</summary>
+/// <summary>A server over the tiny family and a second expert. Its catalog has every method.</summary>
 public sealed class MethodsGateway : IAsyncLifetime
 {
-    /// <summary>Takes every method that a request names, except for those that need other members.</summary>
+    /// <summary>Accepts every method in a request, except those that need other models.</summary>
     public const string Any = "any";
     public const string Reward = "reward";
 
-    /// <summary>Leaves all but its own method to operators.</summary>
+    /// <summary>Accepts other methods only from operators.</summary>
     public const string Narrow = "narrow";
 
-    /// <summary>The base is its own expert, so they always agree.</summary>
+    /// <summary>The base is its own expert, so base and expert always agree.</summary>
     public const string Twin = "twin";
     public const string Taught = "taught";
     public const string Poet = "small-poet";
@@ -34,8 +34,8 @@ public sealed class MethodsGateway : IAsyncLifetime
 
     public Task DisposeAsync() => Server.DisposeAsync();
 
-    /// <summary>Asks "Where?" for a few likeliest tokens, with the 20 likeliest of each.</summary>
-    /// <param name="fusion">JSON, or null for the served model's own.</param>
+    /// <summary>Asks "Where?" and returns a few tokens with the 20 likeliest tokens of each.</summary>
+    /// <param name="fusion">JSON of the field fusion; null for the settings of the served model.</param>
     internal Task<JsonElement> AskAsync(string model, string? fusion, int maxTokens = 1, object? messages = null, object? bias = null) =>
         Server.AnswerAsync("/v1/chat/completions", new
         {
@@ -96,7 +96,7 @@ public sealed class MethodsGateway : IAsyncLifetime
         new { name, model, anti_expert = TinyFamily.AntiExpert, weight, weight_range = new[] { -1.0, 2.0 } };
 }
 
-/// <summary>Tests that only ask share the server.</summary>
+/// <summary>Tests that only send requests share the server.</summary>
 [CollectionDefinition(Name)]
 public sealed class MethodsCollection : ICollectionFixture<MethodsGateway>
 {

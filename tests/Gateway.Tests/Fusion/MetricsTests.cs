@@ -5,7 +5,7 @@ using ProxyTune.Gateway.Tests.Endpoints;
 
 namespace ProxyTune.Gateway.Tests.Fusion;
 
-/// <summary>GET /metrics after an answer whose trace tells what to expect.</summary>
+/// <summary>Compares GET /metrics with the traces of answers.</summary>
 [Collection(Name)]
 public sealed partial class MetricsTests : IAsyncLifetime
 {
@@ -72,7 +72,7 @@ public sealed partial class MetricsTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Metrics_AfterTheSameQuestionTwice_TellWhatItsPrefixSaved()
+    public async Task Metrics_AfterTheSameQuestionTwice_CountTheCachedTokens()
     {
         Dictionary<string, object?> question = AnswerTests.Question(2, new()
         {
@@ -99,7 +99,7 @@ public sealed partial class MetricsTests : IAsyncLifetime
 
     private static JsonElement Summary(JsonElement answer) => answer.GetProperty("choices")[0].GetProperty("fusion_trace").GetProperty("summary");
 
-    /// <summary>Values by name and labels, those of the exporter itself left out.</summary>
+    /// <summary>Values by name and labels, without those of the exporter itself.</summary>
     private async Task<Dictionary<string, double>> ScrapeAsync()
     {
         string text = await gateway.Server.Http.GetStringAsync("/metrics");
@@ -116,7 +116,7 @@ public sealed partial class MetricsTests : IAsyncLifetime
     [GeneratedRegex("(?<name>\\w+)=\"(?<value>[^\"]*)\"")]
     private static partial Regex Label();
 
-    /// <summary>The engine's instruments are the process's, so nobody else may ask anything meanwhile.</summary>
+    /// <summary>Runs alone because the instruments of the engine belong to the process.</summary>
     [CollectionDefinition(Name, DisableParallelization = true)]
     public sealed class Alone;
 }

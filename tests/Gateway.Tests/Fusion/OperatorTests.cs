@@ -10,7 +10,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Gateway.Tests.Fusion;
 
-/// <summary>What only operators may ask for, and how they are recognised.</summary>
+/// <summary>Tests the requests that only operators may make, and how operators are recognised.</summary>
 [Collection(MethodsCollection.Name)]
 public class OperatorTests(MethodsGateway gateway)
 {
@@ -19,11 +19,11 @@ public class OperatorTests(MethodsGateway gateway)
     [Theory]
     [InlineData("""{"experts":{"qa":-0.5}}""")]
     [InlineData("""{"method":"dynamic"}""")]
-    public async Task Chat_ForOperatorsWithoutAConfiguredKey_TakesThoseOfThisMachine(string fusion) =>
+    public async Task Chat_ForOperatorsWithoutAConfiguredKey_AcceptsLocalCallers(string fusion) =>
         await gateway.AskAsync(MethodsGateway.Narrow, fusion);
 
     [Fact]
-    public async Task Chat_ForOperatorsWithAConfiguredKey_TakesTheKeyAlone()
+    public async Task Chat_ForOperatorsWithAConfiguredKey_AcceptsOnlyTheKey()
     {
         RunningGateway guarded = new(null, "--Operator:Key", Key);
         await guarded.InitializeAsync();
@@ -43,7 +43,7 @@ public class OperatorTests(MethodsGateway gateway)
     }
 
     [Fact]
-    public async Task Chat_BelowTheRange_IsRefusedForOperatorsToo() =>
+    public async Task Chat_BelowTheRange_IsRefusedEvenForOperators() =>
         await AssertRefusedAsync(gateway.Server, """{"experts":{"qa":-1.5}}""", null, "fusion.experts.qa", ["-1.5", "-1 to"], 400, "invalid_value", MethodsGateway.Narrow);
 
     [Theory]

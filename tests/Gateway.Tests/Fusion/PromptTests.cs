@@ -4,7 +4,7 @@ using static ProxyTune.Gateway.Tests.Fusion.Equations;
 
 namespace ProxyTune.Gateway.Tests.Fusion;
 
-/// <summary>A prompt per role: what is set for one changes what that stream reads, and no other.</summary>
+/// <summary>Tests prompts per role. A prompt of one role changes only the stream of that role.</summary>
 [Collection(MethodsCollection.Name)]
 public class PromptTests(MethodsGateway gateway)
 {
@@ -25,7 +25,7 @@ public class PromptTests(MethodsGateway gateway)
     [InlineData("expert", """{"template":"plain"}""", MemberRows.Plain)]
     [InlineData("anti_expert", """{"system":"Be brief."}""", "<|system|>\nBe brief.<|end|>\n" + MemberRows.Chat)]
     [InlineData("anti_expert", """{"template":"plain","assistant_prefix":" In"}""", "Where? In")]
-    public async Task Chat_PromptOfOneRole_ChangesThatStreamAlone(string role, string settings, string text)
+    public async Task Chat_PromptOfOneRole_ChangesOnlyThatStream(string role, string settings, string text)
     {
         JsonElement usual = await StreamsAsync(MethodsGateway.Narrow, null);
         JsonElement changed = await StreamsAsync(MethodsGateway.Narrow, $$"""{"{{role}}":{{settings}}}""");
@@ -43,7 +43,7 @@ public class PromptTests(MethodsGateway gateway)
     [Theory]
     [InlineData(null, "a\nb\nWhere?", "<|system|>\nBe brief.<|end|>\n" + MemberRows.Chat, MemberRows.Chat + "In")]
     [InlineData("""{"base":{"system":"s"},"expert":{"system":"Now."}}""", "s\na\nb\nWhere?", "<|system|>\nNow.<|end|>\n" + MemberRows.Chat, MemberRows.Chat + "In")]
-    public async Task Chat_PromptsOfTheCatalog_HoldWhereTheRequestSaysNothing(string? asked, params string[] texts)
+    public async Task Chat_PromptsOfTheCatalog_ApplyUnlessTheRequestSetsThem(string? asked, params string[] texts)
     {
         JsonElement streams = await StreamsAsync(MethodsGateway.Taught, asked);
 

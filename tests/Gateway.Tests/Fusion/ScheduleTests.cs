@@ -3,7 +3,7 @@ using static ProxyTune.Gateway.Tests.Fusion.Equations;
 
 namespace ProxyTune.Gateway.Tests.Fusion;
 
-/// <summary>The strength along an answer, token by token against the equations.</summary>
+/// <summary>Compares the strength of each token of an answer with the equations.</summary>
 [Collection(MethodsCollection.Name)]
 public class ScheduleTests(MethodsGateway gateway)
 {
@@ -28,7 +28,7 @@ public class ScheduleTests(MethodsGateway gateway)
     }
 
     [Fact]
-    public async Task Chat_Gated_LeavesAgreedTokensToTheBaseAndTellsWhatFusionWouldHaveDone()
+    public async Task Chat_Gated_LeavesAgreedTokensToTheBaseAndTracesTheFusedChoice()
     {
         JsonElement answer = await gateway.AskAsync(MethodsGateway.Twin, """{"schedule":{"kind":"gated","threshold":0.001},"trace":true}""");
         JsonElement gate = answer.GetProperty("choices")[0].GetProperty("fusion_trace").GetProperty("tokens")[0].GetProperty("gated");

@@ -8,18 +8,18 @@ using static ProxyTune.Gateway.Tests.Fusion.Equations;
 
 namespace ProxyTune.Gateway.Tests.Fusion;
 
-/// <summary>fusion.trace: what it tells of each token, where it stands, and how long it may be.</summary>
+/// <summary>Tests fusion.trace: its fields per token, its place in the answer, and its length limit.</summary>
 [Collection(MethodsCollection.Name)]
 public class TraceTests(MethodsGateway gateway)
 {
     private const string Chat = "/v1/chat/completions";
     private const string Text = "/v1/completions";
 
-    // Without their end tokens, answers have the length that was asked for.
+    // Without end tokens, answers have the requested length.
     private static readonly Dictionary<string, double> Endless = new() { ["0"] = -100, ["4"] = -100 };
 
     [Fact]
-    public async Task Chat_Traced_TellsOfEachTokenWhatPlainLoopsTell()
+    public async Task Chat_Traced_EqualsPlainLoopsForEachToken()
     {
         const int Count = 4;
         JsonElement choice = (await gateway.AskAsync(MethodsGateway.Any, """{"alpha":0.8,"experts":{"poet":0.5},"mask":{"kind":"ratio","ratio":0.2},"trace":true}""", Count))
@@ -102,7 +102,7 @@ public class TraceTests(MethodsGateway gateway)
         }
     }
 
-    /// <summary>The same but for the last digits of numbers, which differ with what else a pass computes.</summary>
+    /// <summary>Rounds numbers, because their last digits depend on the other rows of a pass.</summary>
     private static void AssertClose(JsonElement expected, JsonElement given)
     {
         Assert.Equal(expected.ValueKind, given.ValueKind);
@@ -126,7 +126,7 @@ public class TraceTests(MethodsGateway gateway)
     }
 
     [Fact]
-    public async Task Text_TracedEcho_HasAPlaceForEachScoredToken()
+    public async Task Text_TracedEcho_HasAnEntryForEachScoredToken()
     {
         JsonElement choice = (await gateway.Server.AnswerAsync(Text, new
         {
@@ -147,7 +147,7 @@ public class TraceTests(MethodsGateway gateway)
     }
 
     [Fact]
-    public async Task Chat_NotTraced_SaysNothingOfIt() =>
+    public async Task Chat_NotTraced_HasNoTrace() =>
         Assert.False((await gateway.AskAsync(MethodsGateway.Any, null)).GetProperty("choices")[0].TryGetProperty("fusion_trace", out _));
 
     [Theory]

@@ -1,6 +1,6 @@
 namespace ProxyTune.Gateway.Tests.Hosting;
 
-/// <summary>Tests that only ask share one server.</summary>
+/// <summary>Tests that only send requests share one server.</summary>
 [CollectionDefinition(Name)]
 public sealed class GatewayCollection : ICollectionFixture<RunningGateway>
 {

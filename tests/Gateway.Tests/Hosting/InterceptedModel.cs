@@ -6,12 +6,12 @@ using ProxyTune.Decoding.Serving;
 
 namespace ProxyTune.Gateway.Tests.Hosting;
 
-/// <summary>The real ensemble with something done before each step: to wait, or to fail.</summary>
+/// <summary>The real ensemble with an action before each step, such as waiting or failing.</summary>
 internal sealed class InterceptedModel(ILanguageModel model, Action beforeStep) : ILanguageModel
 {
     public ModelInfo Info => model.Info;
 
-    /// <summary>Puts it between the scheduler and the ensemble of a server.</summary>
+    /// <summary>Inserts the model between the scheduler and the ensemble of a server.</summary>
     public static Action<WebApplicationBuilder> Between(Action beforeStep, SchedulerOptions? options = null) => builder =>
         builder.Services.AddSingleton(services => new DecodeScheduler(
             new InterceptedModel(services.GetRequiredService<ModelHost>().Ensemble, beforeStep), options ?? new SchedulerOptions()));

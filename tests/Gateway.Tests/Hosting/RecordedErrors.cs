@@ -3,7 +3,7 @@ using Microsoft.Extensions.Logging;
 
 namespace ProxyTune.Gateway.Tests.Hosting;
 
-/// <summary>What a server logged as an error.</summary>
+/// <summary>Records the errors that a server logs.</summary>
 internal sealed class RecordedErrors : ILoggerProvider, ILogger
 {
     public ConcurrentQueue<string> Messages { get; } = new();

@@ -58,8 +58,8 @@ public sealed class RunningGateway : IAsyncLifetime
         Family.Dispose();
     }
 
-    /// <summary>Puts a patch with random weights of a model folder where uploads are.</summary>
-    /// <param name="native">Whether it says that it was trained on that folder's weights.</param>
+    /// <summary>Adds a patch of a model folder with random weights to the uploads.</summary>
+    /// <param name="native">Whether its manifest names the weights of that folder.</param>
     public async Task UploadPatchAsync(string id, int seed, string model = TinyFamily.Base, bool native = true)
     {
         string folder = Directory.CreateTempSubdirectory("patch-").FullName;
@@ -90,7 +90,7 @@ public sealed class RunningGateway : IAsyncLifetime
         return JsonDocument.Parse(text).RootElement;
     }
 
-    /// <summary>The data of every event, [DONE] included.</summary>
+    /// <summary>The data of each event, including [DONE].</summary>
     public async Task<IReadOnlyList<string>> EventsAsync(string path, object body)
     {
         using HttpResponseMessage response = await PostAsync(path, body);

@@ -5,7 +5,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Gateway.Tests.Hosting;
 
-/// <summary>What stops the start ends the process with status 1 and one line on standard error.</summary>
+/// <summary>Checks that a failed start ends the process with status 1 and one line on standard error.</summary>
 public class StartUpTests
 {
     [Theory]

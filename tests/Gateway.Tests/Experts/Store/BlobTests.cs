@@ -20,7 +20,7 @@ public sealed class BlobTests : IDisposable
             Assert.Equal(1000, await Append(store, 0, Weights[..1000]));
         }
 
-        // As after a restart.
+        // The store is opened again, as after a restart.
         using ExpertStore again = folder.Open();
         Assert.Equal(1000, again.BlobOffset(Hash));
         Assert.Equal(Weights.Length, await Append(again, 1000, Weights[1000..]));
@@ -37,7 +37,7 @@ public sealed class BlobTests : IDisposable
     }
 
     [Fact]
-    public async Task Append_AtAnotherOffset_SaysWhichIsWanted()
+    public async Task Append_WrongOffset_NamesTheExpectedOne()
     {
         using ExpertStore store = folder.Open();
         await Append(store, 0, Weights[..10]);
@@ -48,7 +48,7 @@ public sealed class BlobTests : IDisposable
     }
 
     [Fact]
-    public async Task Append_OtherBytes_AreRemovedWhenTheyAreAllThere()
+    public async Task Append_BytesOfAnotherHash_AreDeletedWhenComplete()
     {
         using ExpertStore store = folder.Open();
         EngineException error = await Assert.ThrowsAsync<EngineException>(() => Append(store, 0, [.. Weights[..^1], (byte)(Weights[^1] ^ 1)]));
@@ -67,7 +67,7 @@ public sealed class BlobTests : IDisposable
     }
 
     [Fact]
-    public async Task Append_ThatBreaksOff_KeepsWhatCame()
+    public async Task Append_Interrupted_KeepsTheReceivedBytes()
     {
         using ExpertStore store = folder.Open();
         await Assert.ThrowsAsync<EngineException>(() => store.AppendBlobAsync(Hash, 0, Weights.Length, new BrokenStream(Weights[..700])));
@@ -88,7 +88,7 @@ public sealed class BlobTests : IDisposable
     }
 
     [Fact]
-    public async Task AddBlob_ThatIsNotWhole_IsRefused()
+    public async Task AddBlob_Incomplete_IsRefused()
     {
         using ExpertStore store = folder.Open();
         await Append(store, 0, Weights[..10]);
@@ -99,7 +99,7 @@ public sealed class BlobTests : IDisposable
     }
 
     [Fact]
-    public async Task Blob_OlderThanItsLifetime_Goes()
+    public async Task Blob_OlderThanItsLifetime_IsDeleted()
     {
         FakeTimeProvider time = new(DateTimeOffset.UtcNow);
         using ExpertStore store = folder.Open(time: time);

@@ -8,7 +8,7 @@ using Xunit.Abstractions;
 
 namespace ProxyTune.Gateway.Tests.Experts;
 
-/// <summary>What runs in a process of its own, since it may not end.</summary>
+/// <summary>Tests work that runs in a child process because it may never end.</summary>
 public sealed class ChildTests(ITestOutputHelper output) : IDisposable
 {
     private const string Endless = "{% for a in range(100000) %}{% for b in range(100000) %}{{ a }}{% endfor %}{% endfor %}";
@@ -17,7 +17,7 @@ public sealed class ChildTests(ITestOutputHelper output) : IDisposable
     private readonly StoreFolder folder = new();
 
     [Fact]
-    public async Task Commit_AGoodModel_IsRunInAChildAndKept()
+    public async Task Commit_GoodModel_RunsInAChildAndIsKept()
     {
         using ExpertStore store = folder.Open(trial: new ChildTrial(TestProgram.Child, new(Patience, 4 * Gibi)).RunAsync);
         long start = Stopwatch.GetTimestamp();
@@ -30,7 +30,7 @@ public sealed class ChildTests(ITestOutputHelper output) : IDisposable
     [Theory]
     [InlineData(Endless, 3.0, 4 * Gibi, "longer than 3 s")]
     [InlineData("{% set x = namespace(s='xxxxxxxx') %}{% for a in range(40) %}{% set x.s = x.s + x.s %}{% endfor %}", 100.0, Gibi / 2, "bad_alloc")]
-    public async Task Commit_AModelThatTakesTooMuch_IsStoppedAndLeavesNothing(string template, double seconds, long bytes, string says)
+    public async Task Commit_ModelOverTheLimits_IsStoppedAndLeavesNothing(string template, double seconds, long bytes, string says)
     {
         using ExpertStore store = folder.Open(trial: new ChildTrial(TestProgram.Child, new(TimeSpan.FromSeconds(seconds), bytes)).RunAsync);
         Dictionary<string, byte[]> files = HostileModels.Good;
@@ -44,7 +44,7 @@ public sealed class ChildTests(ITestOutputHelper output) : IDisposable
     }
 
     [Fact]
-    public async Task Commit_WhatTheChildFinds_IsSaidWithoutItsFolder()
+    public async Task Commit_ChildRefuses_MessageOmitsItsFolder()
     {
         using ExpertStore store = folder.Open(trial: new ChildTrial(TestProgram.Child, new(Patience, 4 * Gibi)).RunAsync);
         Dictionary<string, byte[]> files = HostileModels.Good;
@@ -54,7 +54,7 @@ public sealed class ChildTests(ITestOutputHelper output) : IDisposable
     }
 
     [Fact]
-    public async Task Commit_ThatIsCancelled_EndsTheChild()
+    public async Task Commit_Cancelled_EndsTheChild()
     {
         using ExpertStore store = folder.Open(trial: new ChildTrial(TestProgram.Child, new(Patience, 4 * Gibi)).RunAsync);
         Dictionary<string, byte[]> files = HostileModels.Good;
@@ -70,7 +70,7 @@ public sealed class ChildTests(ITestOutputHelper output) : IDisposable
     }
 
     [Fact]
-    public void Render_InAWorker_IsWhatItIsHere()
+    public void Render_InAWorker_EqualsRenderingInProcess()
     {
         using TemplateWorker worker = new(TestProgram.Child, TemplateWorker.UsualLimits);
         using TinyModel model = TinyModel.Create();
@@ -96,7 +96,7 @@ public sealed class ChildTests(ITestOutputHelper output) : IDisposable
     }
 
     [Fact]
-    public void Render_ATemplateThatDoesNotEnd_IsStoppedAndTheNextIsRendered()
+    public void Render_EndlessTemplate_IsStoppedAndTheNextRenders()
     {
         using TemplateWorker worker = new(TestProgram.Child, new(TimeSpan.FromSeconds(2), Gibi));
         using TinyModel model = TinyModel.Create();

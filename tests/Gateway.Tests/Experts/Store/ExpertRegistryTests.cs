@@ -9,7 +9,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Gateway.Tests.Experts;
 
-/// <summary>What operators brought, served, ported and gone again, over starts and stops.</summary>
+/// <summary>Tests uploads that are served, ported and retired, across restarts.</summary>
 public sealed class ExpertRegistryTests : IAsyncLifetime, IDisposable
 {
     private const string Evolved = "evolved";
@@ -36,7 +36,7 @@ public sealed class ExpertRegistryTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
-    public async Task Fits_OfAPatch_TellsWhereItIsNativeWhereItMayBePortedAndWhereItDoesNotFit()
+    public async Task Fits_Patch_ReportsNativePortableAndUnfitBases()
     {
         await UploadAsync("known", Lineage.Of(family.PathOf(TinyFamily.Base)));
         await UploadAsync("stranger", weights: null);
@@ -70,7 +70,7 @@ public sealed class ExpertRegistryTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
-    public async Task ServeAsync_PatchOfOtherWeights_IsServedWhenItHasPassedOrWhereTheOperatorSaysSo()
+    public async Task ServeAsync_PatchOfOtherWeights_IsServedAfterAnEvaluationOrUngated()
     {
         await UploadAsync("known", Lineage.Of(family.PathOf(TinyFamily.Base)));
         await RefusedAsync(EngineError.NotEvaluated, "ungated", () => server.Registry.ServeAsync("known", new() { Base = Evolved }));
@@ -86,14 +86,14 @@ public sealed class ExpertRegistryTests : IAsyncLifetime, IDisposable
         Assert.Equal(["brave", "known"], server.Registry.ServedOf("known").Select(served => served.Name));
         Assert.Equal([true, false], server.Registry.ServedOf("known").Select(served => served.Ungated));
 
-        // Both bases side by side with the same patch.
+        // The same patch is served on both bases at once.
         await server.Registry.ServeAsync("known", new() { Name = "home" });
         Assert.Equal(["home", "known"], new[] { "home", "known" }.Where(name => server.Catalog.Get(name).Plan(AskedFusion.Nothing).LoadPatches().Streams[0].Patch is not null));
         Assert.NotEqual(server.Catalog.Get("home").Fingerprint, server.Catalog.Get("known").Fingerprint);
     }
 
     [Fact]
-    public async Task MoveAsync_AndBack_ChangesTheBaseUnderOneName()
+    public async Task MoveAsync_ThenRollBack_ChangesTheBaseUnderOneName()
     {
         await UploadAsync("known", Lineage.Of(family.PathOf(TinyFamily.Base)));
         await server.Registry.ServeAsync("known", new() { Name = "alice" });
@@ -127,7 +127,7 @@ public sealed class ExpertRegistryTests : IAsyncLifetime, IDisposable
         Assert.Empty(Directory.GetDirectories(Path.Combine(folder, "content")));
     }
 
-    /// <summary>Names in entries must mean one thing, also where a folder comes after an upload.</summary>
+    /// <summary>Checks that a name in an entry keeps its meaning when a folder of the same name is added after an upload.</summary>
     [Fact]
     public async Task OpenAsync_FolderOfTheSameName_IsNotServedInItsPlace()
     {
@@ -144,9 +144,9 @@ public sealed class ExpertRegistryTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
-    public async Task ServeAsync_SameFilesUnderTwoIds_OneGoesAndTheOtherStays()
+    public async Task ServeAsync_SameFilesUnderTwoIds_RetiringOneKeepsTheOther()
     {
-        // Of equal length, and so with equal seeds.
+        // Both have the same length, and so the same seeds.
         await UploadAsync("known", Lineage.Of(family.PathOf(TinyFamily.Base)));
         await UploadAsync("other", Lineage.Of(family.PathOf(TinyFamily.Base)));
         Assert.Single(server.Store.Experts.DistinctBy(expert => expert.Content));
@@ -160,7 +160,7 @@ public sealed class ExpertRegistryTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
-    public async Task ServeAsync_ModelFolder_IsAnExpertOfAFusionAndSurvivesARestart()
+    public async Task ServeAsync_ModelFolder_JoinsAFusionAndSurvivesARestart()
     {
         string model = Directory.CreateTempSubdirectory("brought-").FullName;
         TinyModel.Write(model, new() { Seed = 11, Context = TinyFamily.ContextLength });
@@ -193,7 +193,7 @@ public sealed class ExpertRegistryTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
-    public async Task OpenAsync_BaseOrPatchHasChanged_ServesTheRestAndSaysWhatNot()
+    public async Task OpenAsync_BaseOrPatchHasChanged_ServesTheRestAndReportsTheFault()
     {
         await UploadAsync("known", Lineage.Of(family.PathOf(TinyFamily.Base)));
         await UploadAsync("other", Lineage.Of(family.PathOf(Evolved)));

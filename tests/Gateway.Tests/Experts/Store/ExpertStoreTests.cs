@@ -11,7 +11,7 @@ public sealed class ExpertStoreTests : IDisposable
     private readonly StoreFolder folder = new();
 
     [Fact]
-    public async Task Commit_APatch_IsThereAfterOpeningAgain()
+    public async Task Commit_Patch_IsListedAfterReopening()
     {
         FakeTimeProvider time = new(DateTimeOffset.UnixEpoch);
         ExpertRecord added;
@@ -31,7 +31,7 @@ public sealed class ExpertStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Commit_TheContent_IsNamedAsSha256SumNamesIt()
+    public async Task Commit_Content_IsNamedLikeSha256Sum()
     {
         using ExpertStore store = folder.Open();
         ExpertRecord added = await StoreFolder.AddAsync(store, "a", StoreFolder.Patch);
@@ -42,7 +42,7 @@ public sealed class ExpertStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Commit_TheSameFilesUnderTwoIds_AreStoredOnceUntilBothAreGone()
+    public async Task Commit_SameFilesUnderTwoIds_AreStoredOnceUntilBothAreDeleted()
     {
         using ExpertStore store = folder.Open();
         ExpertRecord first = await StoreFolder.AddAsync(store, "a", StoreFolder.Patch), second = await StoreFolder.AddAsync(store, "b", StoreFolder.Patch);
@@ -56,7 +56,7 @@ public sealed class ExpertStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Commit_AnIdThatIsTaken_IsAnsweredWhereTheFilesAreTheSame()
+    public async Task Commit_TakenId_SucceedsOnlyForTheSameFiles()
     {
         using ExpertStore store = folder.Open();
         ExpertRecord first = await StoreFolder.AddAsync(store, "a", StoreFolder.Patch);
@@ -72,7 +72,7 @@ public sealed class ExpertStoreTests : IDisposable
     [InlineData("a/b")]
     [InlineData("..")]
     [InlineData("a\n")]
-    public async Task Commit_AnImpossibleId_IsRefused(string id)
+    public async Task Commit_InvalidId_IsRefused(string id)
     {
         using ExpertStore store = folder.Open();
         EngineException error = await Assert.ThrowsAsync<EngineException>(() => StoreFolder.AddAsync(store, id, StoreFolder.Patch));
@@ -80,7 +80,7 @@ public sealed class ExpertStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Upload_ThatIsDisposed_LeavesNothing()
+    public async Task Upload_Disposed_LeavesNothing()
     {
         using ExpertStore store = folder.Open();
         using (ExpertUpload upload = store.Begin())
@@ -94,7 +94,7 @@ public sealed class ExpertStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Commit_WhereTheTrialRefuses_LeavesNothing()
+    public async Task Commit_TrialRefuses_LeavesNothing()
     {
         using ExpertStore store = folder.Open(trial: (_, _, _) => throw new EngineException(EngineError.InvalidExpert, "no"));
         await Assert.ThrowsAsync<EngineException>(() => StoreFolder.AddAsync(store, "a", StoreFolder.Patch));
@@ -113,7 +113,7 @@ public sealed class ExpertStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Upload_BeyondTheFolder_IsRefusedAndFreesWhatItTook()
+    public async Task Upload_OverTheStoresLimit_IsRefusedAndFreesItsBytes()
     {
         using ExpertStore store = folder.Open(new() { MaxBytes = 1 << 20, MaxUploadBytes = 1 << 20 });
         ExpertRecord first = await StoreFolder.AddAsync(store, "a", StoreFolder.Patch);
@@ -128,7 +128,7 @@ public sealed class ExpertStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Open_AfterACrash_SweepsWhatNobodyNames()
+    public async Task Open_AfterACrash_DeletesUnreferencedFiles()
     {
         using (ExpertStore store = folder.Open())
         {
@@ -148,7 +148,7 @@ public sealed class ExpertStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Verify_AFileThatHasChanged_NamesIt()
+    public async Task Verify_ChangedFile_NamesIt()
     {
         using ExpertStore store = folder.Open();
         ExpertRecord added = await StoreFolder.AddAsync(store, "a", StoreFolder.Patch);
@@ -163,7 +163,7 @@ public sealed class ExpertStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Verify_AFileThatWasAdded_NamesIt()
+    public async Task Verify_AddedFile_NamesIt()
     {
         using ExpertStore store = folder.Open();
         ExpertRecord added = await StoreFolder.AddAsync(store, "a", StoreFolder.Patch);
@@ -172,7 +172,7 @@ public sealed class ExpertStoreTests : IDisposable
     }
 
     [Fact]
-    public void Open_AFolderThatIsOpen_IsRefused()
+    public void Open_FolderAlreadyOpen_IsRefused()
     {
         using ExpertStore store = folder.Open();
         store.Begin().Dispose();
@@ -185,7 +185,7 @@ public sealed class ExpertStoreTests : IDisposable
     [InlineData("""{"expert": []}""")]
     [InlineData("""{"experts": null}""")]
     [InlineData("""{"experts": [{"id": "a", "kind": "patch", "content": "../..", "bytes": 1, "files": {}, "created": "2026-01-01T00:00:00Z"}]}""")]
-    public void Open_ABrokenRegistry_NamesIt(string json)
+    public void Open_BrokenRegistry_NamesIt(string json)
     {
         Directory.CreateDirectory(folder.Path);
         File.WriteAllText(Path.Combine(folder.Path, "registry.json"), json);
@@ -195,7 +195,7 @@ public sealed class ExpertStoreTests : IDisposable
     }
 
     [Fact]
-    public async Task Registry_ThatSomebodyHolds_DoesNotChange()
+    public async Task Registry_SnapshotHeldByAReader_DoesNotChange()
     {
         using ExpertStore store = folder.Open();
         await StoreFolder.AddAsync(store, "b", StoreFolder.Patch);
@@ -217,7 +217,7 @@ public sealed class ExpertStoreTests : IDisposable
     }
 
     [Fact]
-    public void Open_AnImpossibleOption_NamesIt()
+    public void Open_InvalidOption_NamesIt()
     {
         ExpertStoreOptions usual = new();
         foreach ((string setting, ExpertStoreOptions options) in new[]

@@ -15,7 +15,7 @@ public sealed class StoreFolder : IDisposable
     /// <summary>The files of a patch of a <see cref="TinyModel"/>.</summary>
     public static Dictionary<string, byte[]> Patch => new(Good.Value);
 
-    /// <summary>All files below the store's folder but its lock, by relative name, with what is in them.</summary>
+    /// <summary>Contents of all files below the store's folder except its lock, by relative name.</summary>
     public IReadOnlyDictionary<string, string> Contents => !Directory.Exists(Path) ? new Dictionary<string, string>()
         : new DirectoryInfo(Path).EnumerateFiles("*", SearchOption.AllDirectories).Where(file => file.Name != "lock")
             .ToDictionary(file => System.IO.Path.GetRelativePath(Path, file.FullName), file => Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(File.ReadAllBytes(file.FullName))));
@@ -36,7 +36,7 @@ public sealed class StoreFolder : IDisposable
     /// <summary>Another good patch for each number.</summary>
     public static Dictionary<string, byte[]> PatchNumber(int number) => PatchNumber(Patch, number);
 
-    /// <param name="files">Of a patch, all but its config.</param>
+    /// <param name="files">Files of a patch except its config.</param>
     public static Dictionary<string, byte[]> PatchNumber(IReadOnlyDictionary<string, byte[]> files, int number) =>
         new(files) { ["adapter_config.json"] = Encoding.UTF8.GetBytes($$"""{"peft_type":"LORA","r":{{TinyPatch.Rank}},"lora_alpha":{{number + 1}}}""") };
 

@@ -4,16 +4,16 @@ using Xunit.Abstractions;
 
 namespace ProxyTune.Gateway.Tests.Experts;
 
-/// <summary>Kills a process that changes a store, at random points, and looks at what it has left.</summary>
+/// <summary>Kills a process that changes a store at random points, and checks the store.</summary>
 public sealed class StoreKillTests(ITestOutputHelper output)
 {
     private const int Chains = 4, Kills = 200, MaxOperations = 4;
 
-    // About one operation more; some lives end while the store is being opened.
+    // This is about one operation more. Some processes are killed while they open the store.
     private static readonly TimeSpan LongestRest = TimeSpan.FromMilliseconds(20);
 
     [Fact]
-    public async Task Store_KilledAtRandomPoints_IsOldOrNew()
+    public async Task Store_KilledAtRandomPoints_HoldsTheOldOrTheNewState()
     {
         int[] operations = await Task.WhenAll(Enumerable.Range(0, Chains).Select(chain => Task.Run(() => LiveAsync(chain))));
         output.WriteLine($"{Kills} kills, {operations.Sum()} operations");
@@ -70,7 +70,7 @@ public sealed class StoreKillTests(ITestOutputHelper output)
         return [.. lines];
     }
 
-    /// <returns>Which of the two it is.</returns>
+    /// <returns>The state that the store holds.</returns>
     private static State Check(StoreFolder folder, State acknowledged, State? begun)
     {
         using ExpertStore store = folder.Open();
@@ -79,7 +79,7 @@ public sealed class StoreKillTests(ITestOutputHelper output)
         Assert.All(store.Experts, store.Verify);
         Assert.All(store.Registry.Ports.Select((port, i) => (port, i)), port => Assert.Equal($"{port.i + 1}", port.port.Reason));
 
-        // Bytes of a blob that came before the end count, even where nobody was told.
+        // Bytes of a blob that were received before the end count, even without a response to the client.
         long blob = store.BlobOffset(StoreLife.Blob) ?? 0;
         Assert.InRange(blob, acknowledged.Blob, begun?.Blob ?? acknowledged.Blob);
         string[] left = [.. folder.Contents.Keys.Select(file => file.Split('/')).Select(parts => parts[0] == "content" ? parts[1] : parts[0]).Distinct()];
@@ -90,7 +90,7 @@ public sealed class StoreKillTests(ITestOutputHelper output)
         return found with { Blob = blob };
     }
 
-    /// <summary>What a store should hold: contents by id, marks, and bytes of the blob.</summary>
+    /// <summary>Expected contents of a store: contents by id, marks, and bytes of the blob.</summary>
     private sealed record State(Dictionary<string, string> Experts, int Marks, long Blob)
     {
         private static readonly Lazy<string[]> Contents = new(() => [.. Enumerable.Range(0, StoreLife.Numbers).Select(ContentOf)]);

@@ -3,14 +3,14 @@ using ProxyTune.Gateway.Experts;
 
 namespace ProxyTune.Gateway.Tests.Experts;
 
-/// <summary>A process that changes a store until it is killed, and says what it does before and after.</summary>
+/// <summary>A process that changes a store until it is killed, and prints each operation before and after it.</summary>
 internal static class StoreLife
 {
     public const string Command = "store-life", Ready = "ready", Begin = "begin", Done = "done";
     public const int Ids = 4, Numbers = 6;
     public static readonly string Blob = new('b', 64);
 
-    /// <param name="weights">The file with a patch's weights: a life is short, and to make a patch would take most of it.</param>
+    /// <param name="weights">File with the weights of a patch. The process runs for a short time, and making a patch would take most of it.</param>
     public static async Task RunAsync(string folder, string weights, int seed)
     {
         Random random = new(seed);

@@ -2,7 +2,7 @@ using ProxyTune.Gateway.Experts;
 
 namespace ProxyTune.Gateway.Tests.Experts;
 
-/// <summary>These tests as a program: for tests that need a process to kill.</summary>
+/// <summary>The tests as a program, for tests that kill a process.</summary>
 internal static class TestProgram
 {
     public static ChildProgram Child { get; } = ChildProgram.Of(typeof(TestProgram).Assembly);

@@ -4,7 +4,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Gateway.Tests.Experts;
 
-/// <summary>Tokenizers in use pass what evil ones do not (see <see cref="HostileModels"/>).</summary>
+/// <summary>Checks that published tokenizers pass the check that hostile ones fail (see <see cref="HostileModels"/>).</summary>
 public sealed class TokenizerCheckTests
 {
     private const int Words = 60_000;
@@ -12,14 +12,14 @@ public sealed class TokenizerCheckTests
     [Theory]
     [InlineData("town-base")]
     [InlineData("town-small-json")]
-    public void Check_AModelOfTheDemoFamily_Passes(string name) => ModelCheck.Check(Path.Combine(Repository.Root, "models", name));
+    public void Check_ModelOfTheDemoFamily_Passes(string name) => ModelCheck.Check(Path.Combine(Repository.Root, "models", name));
 
-    /// <summary>Published ones, which are not part of the checkout.</summary>
+    /// <summary>Published tokenizers, which are not part of the checkout.</summary>
     [Theory]
     [InlineData("distilgpt2")]
     [InlineData("smollm")]
     [InlineData("phi-3-mini")]
-    public void Check_APublishedTokenizer_Passes(string name)
+    public void Check_PublishedTokenizer_Passes(string name)
     {
         if (SharedData.Folder(Path.Combine("tokenizers", name)) is { } folder)
         {
@@ -30,7 +30,7 @@ public sealed class TokenizerCheckTests
     [Theory]
     [InlineData(@"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")]
     [InlineData(@"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")]
-    public void Check_APatternOfAPublishedTokenizer_Passes(string pattern)
+    public void Check_PatternOfAPublishedTokenizer_Passes(string pattern)
     {
         using TinyModel model = TinyModel.Create();
         string path = Path.Combine(model.Folder, "tokenizer.json");

@@ -3,7 +3,7 @@ using ProxyTune.Gateway.Experts;
 
 namespace ProxyTune.Gateway.Tests.Experts;
 
-/// <summary>Archives that would leave their folder, explode, or mean something else to another program.</summary>
+/// <summary>Archives that try to write outside their folder, expand without limit, or have another meaning for another program.</summary>
 internal static class HostileArchives
 {
     private static readonly byte[] Json = HostileUpload.Text("{}");
@@ -102,7 +102,7 @@ internal static class HostileArchives
 
     private static HostileUpload Named(string kind, string name, string says) => HostileUpload.Entries(kind, says, new RawZip.Entry(name, Json));
 
-    // A whole archive in front of the one that counts, whose offsets count from the second's beginning as some programs do.
+    // A whole archive precedes the valid one. Its offsets count from the start of the second archive, as some programs write them.
     private static byte[] Hidden() => [.. RawZip.Of([new("manifest.json", Encoding.UTF8.GetBytes("{}"))]), .. RawZip.Of(StoreFolder.Patch)];
 
     private static byte[] Noise(int count)

@@ -9,7 +9,7 @@ using static Onnx.TensorProto.Types;
 
 namespace ProxyTune.Gateway.Tests.Experts;
 
-/// <summary>Models that would load a library, read other files, hang a tokenizer, or answer nonsense.</summary>
+/// <summary>Models that try to load a library, read other files, hang a tokenizer, or give invalid rows.</summary>
 internal static class HostileModels
 {
     private const string Graph = "model.onnx", Config = "genai_config.json", Tokenizer = "tokenizer.json";
@@ -200,7 +200,7 @@ internal static class HostileModels
         return new() { Name = "evil", DataType = (int)type, Dims = { bytes.Length / size }, RawData = ByteString.CopyFrom(bytes) };
     }
 
-    // All weights are numbers, and what they give is none.
+    // All weights are finite, but the logits are not.
     private static void Overflow(ModelProto model)
     {
         NodeProto head = model.Graph.Node.Single(node => node.Output.Contains("logits"));

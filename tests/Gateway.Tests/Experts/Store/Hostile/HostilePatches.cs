@@ -5,7 +5,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Gateway.Tests.Experts;
 
-/// <summary>Patches that would run code, read what is not theirs, take all memory, or answer nonsense.</summary>
+/// <summary>Patches that try to run code, read other files, take all memory, or give invalid rows.</summary>
 internal static class HostilePatches
 {
     private const string Layer = "base_model.model.model.layers.0.";

@@ -11,7 +11,7 @@ public sealed class HostileUploadTests
 
     [Theory]
     [MemberData(nameof(KindsOfUploads))]
-    public async Task Commit_AHostileUpload_IsRefusedByNameAndLeavesNothing(string kind)
+    public async Task Commit_HostileUpload_IsRefusedByNameAndLeavesNothing(string kind)
     {
         HostileUpload hostile = All[kind];
         using StoreFolder folder = new();

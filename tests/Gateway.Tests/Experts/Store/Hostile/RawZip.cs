@@ -4,7 +4,7 @@ using System.Text;
 
 namespace ProxyTune.Gateway.Tests.Experts;
 
-/// <summary>Writes zip archives byte by byte, wrong ones too: what is set differs from what a writer of good archives would put there.</summary>
+/// <summary>Writes zip archives byte by byte, including wrong ones. A property that is set replaces the correct value.</summary>
 internal sealed class RawZip
 {
     private readonly List<byte> bytes = [];
@@ -24,17 +24,17 @@ internal sealed class RawZip
 
         public string? LocalName { get; init; }
 
-        /// <summary>What both headers say of the length.</summary>
+        /// <summary>Length in both headers.</summary>
         public uint? Length { get; init; }
 
-        /// <summary>What the local header says of it.</summary>
+        /// <summary>Length in the local header.</summary>
         public uint? LocalLength { get; init; }
 
         public uint? Crc { get; init; }
 
         public uint? Packed { get; init; }
 
-        /// <summary>Where the central directory finds it; null: where it is.</summary>
+        /// <summary>Offset in the central directory; null for the correct one.</summary>
         public long? Header { get; init; }
 
         public Encoding Encoding { get; init; } = Encoding.UTF8;
