@@ -18,18 +18,18 @@ public sealed class FusedRowsTests : IDisposable
     [MemberData(nameof(Masks))]
     public void Forward_EveryMethodAndSchedule_GivesTheEquationsRowsAndTraces(string mask)
     {
-        Live[] all = [.. Cases(mask).Select(c => Start(c.Served, c.Settings))];
+        RunningAnswer[] all = [.. Cases(mask).Select(c => Start(c.Served, c.Settings))];
         Step(all, [20, 40], rows: 3, mask);
         Step(all, [60], rows: 1, mask);
         Step(all, [80, 81, 82], rows: 2, mask);
-        foreach (Live live in all)
+        foreach (RunningAnswer running in all)
         {
-            live.Sequence.Rewind(2);
-            live.Answer.RemoveRange(live.Answer.Count - 2, 2);
+            running.Sequence.Rewind(2);
+            running.Answer.RemoveRange(running.Answer.Count - 2, 2);
         }
 
         Step(all, [100, 101], rows: 2, mask);
-        Array.ForEach(all, live => live.Sequence.Dispose());
+        Array.ForEach(all, running => running.Sequence.Dispose());
     }
 
     [Fact]
@@ -37,17 +37,17 @@ public sealed class FusedRowsTests : IDisposable
     {
         foreach (AskedFusion method in FusionCases.Methods)
         {
-            Live live = Start(family.Pairs, method with { Schedule = FusionCases.Schedules[2], Mask = MaskSettings.None });
-            string[] first = Traces(live, [31, 32, 33]);
-            live.Sequence.Rewind(2);
-            Assert.Equal(first[2..], Traces(live, [32, 33])[1..]);
-            live.Sequence.Dispose();
+            RunningAnswer running = Start(family.Pairs, method with { Schedule = FusionCases.Schedules[2], Mask = MaskSettings.None });
+            string[] first = Traces(running, [31, 32, 33]);
+            running.Sequence.Rewind(2);
+            Assert.Equal(first[2..], Traces(running, [32, 33])[1..]);
+            running.Sequence.Dispose();
         }
 
-        string[] Traces(Live live, int[] tokens)
+        string[] Traces(RunningAnswer running, int[] tokens)
         {
-            float[][] rows = Rows.Forward(family.Ensemble, new Segment(live.Sequence, tokens, tokens.Length));
-            return [.. rows.Select((row, i) => Written(live.Sequence.Explain(i, rows.Length, row, 50)!))];
+            float[][] rows = Rows.Forward(family.Ensemble, new Segment(running.Sequence, tokens, tokens.Length));
+            return [.. rows.Select((row, i) => Written(running.Sequence.Explain(i, rows.Length, row, 50)!))];
         }
 
         static string Written(TokenTrace trace) =>
@@ -62,7 +62,7 @@ public sealed class FusedRowsTests : IDisposable
             foreach (ScheduleSettings schedule in FusionCases.Schedules)
             {
                 AskedFusion settings = method with { Schedule = schedule, Mask = MaskSettings.None };
-                Live whole = Start(family.Pairs, settings), late = Start(family.Pairs, settings);
+                RunningAnswer whole = Start(family.Pairs, settings), late = Start(family.Pairs, settings);
                 float[][] rows = Rows.Forward(
                     family.Ensemble, new Segment(whole.Sequence, new[] { 21, 22, 23 }, 4), new Segment(late.Sequence, new[] { 21, 22, 23 }, 1));
                 Rows.AssertEqual([rows[3]], [rows[4]], 1e-5f);
@@ -81,47 +81,47 @@ public sealed class FusedRowsTests : IDisposable
         where FusionCases.Fits(method, FusionCases.Masks[mask])
         select (served.Model, method with { Mask = FusionCases.Masks[mask], Schedule = schedule });
 
-    private Live Start(ServedModel served, AskedFusion settings)
+    private RunningAnswer Start(ServedModel served, AskedFusion settings)
     {
         ServedPlan plan = served.Plan(settings with { Trace = true }, CallerRole.Operator);
         return new(served, plan.Settled.Values, family.Ensemble.Start(FakeFamily.PromptOf(plan.LoadPatches())), []);
     }
 
-    private void Step(Live[] all, int[] tokens, int rows, string mask)
+    private void Step(RunningAnswer[] all, int[] tokens, int rows, string mask)
     {
-        float[][] fused = Rows.Forward(family.Ensemble, [.. all.Select(live => new Segment(live.Sequence, tokens, rows))]);
+        float[][] fused = Rows.Forward(family.Ensemble, [.. all.Select(running => new Segment(running.Sequence, tokens, rows))]);
         Assert.Equal(all.Length * rows, fused.Length);
         Dictionary<(ServedModel, int), OracleRows> members = [];
         for (int i = 0; i < all.Length; i++)
         {
-            Live live = all[i];
-            Assert.Null(live.Sequence.Fault);
-            live.Answer.AddRange(tokens);
+            RunningAnswer running = all[i];
+            Assert.Null(running.Sequence.Fault);
+            running.Answer.AddRange(tokens);
             for (int row = 0; row < rows; row++)
             {
-                int position = live.Answer.Count - rows + 1 + row;
-                if (!members.TryGetValue((live.Served, position), out OracleRows? said))
+                int position = running.Answer.Count - rows + 1 + row;
+                if (!members.TryGetValue((running.Served, position), out OracleRows? said))
                 {
-                    members[(live.Served, position)] = said = FakeFamily.RowsAfter(live.Served, live.Answer[..position]);
+                    members[(running.Served, position)] = said = FakeFamily.RowsAfter(running.Served, running.Answer[..position]);
                 }
 
-                OracleToken expected = FusionOracle.Token(live.Settled, said, position, Factors(live, position));
-                string what = $"{live.Settled.Method} {string.Join(' ', live.Settled.Experts ?? new Dictionary<string, double>())}, {mask}, {live.Settled.Schedule!.Kind}, token {position}";
+                OracleToken expected = FusionOracle.Token(running.Settled, said, position, Factors(running, position));
+                string what = $"{running.Settled.Method} {string.Join(' ', running.Settled.Experts ?? new Dictionary<string, double>())}, {mask}, {running.Settled.Schedule!.Kind}, token {position}";
                 OracleAssert.Row(expected.Row, fused[(i * rows) + row], what);
                 int token = Distribution.Likeliest(expected.Row);
-                OracleAssert.Trace(expected, said, live.Sequence.Explain(row, rows, fused[(i * rows) + row], token)!, token, what);
+                OracleAssert.Trace(expected, said, running.Sequence.Explain(row, rows, fused[(i * rows) + row], token)!, token, what);
             }
         }
     }
 
     /// <summary>Other tests check the factors of dynamic fusion. This class checks how they are applied.</summary>
-    private static Dictionary<string, double>? Factors(Live live, int position)
+    private static Dictionary<string, double>? Factors(RunningAnswer running, int position)
     {
-        FusedSequence sequence = (FusedSequence)live.Sequence;
+        FusedSequence sequence = (FusedSequence)running.Sequence;
         return sequence.Plan.Rule is null
             ? null
             : sequence.Running.Deltas.Zip(sequence.WeighingAt(position)!.Factors).ToDictionary(pair => pair.First.Name, pair => (double)pair.Second);
     }
 
-    private sealed record Live(ServedModel Served, AskedFusion Settled, Sequence Sequence, List<int> Answer);
+    private sealed record RunningAnswer(ServedModel Served, AskedFusion Settled, Sequence Sequence, List<int> Answer);
 }

@@ -163,7 +163,7 @@ public sealed class FusionIdentitiesTests : IDisposable
         for (int id = 0; id < actual.Length; id++)
         {
             double wanted = id < expected.Length ? logprobs[id] : double.NegativeInfinity;
-            Assert.True(wanted == actual[id] || Math.Abs(wanted - actual[id]) <= tolerance * Math.Max(1, Math.Abs(wanted)), $"Token {id}: {actual[id]}, {wanted} expected.");
+            Assert.True(wanted == actual[id] || Math.Abs(wanted - actual[id]) <= tolerance * Math.Max(1, Math.Abs(wanted)), $"Token {id} is {actual[id]}, and {wanted} is expected.");
         }
     }
 }

@@ -28,7 +28,7 @@ public sealed class RandomCancelsTests
         outcomes = [.. outcomes, .. await Storm(Warm, Requests)];
         long growth = await AtRest() - before;
 
-        Assert.All([Outcome.Finished, Outcome.CancelledInPrompt, Outcome.CancelledInAnswer], outcome => Assert.True(outcomes.Count(o => o == (int)outcome) > Requests / 20, $"{outcome} is rare."));
+        Assert.All([Outcome.Finished, Outcome.CancelledInPrompt, Outcome.CancelledInAnswer], outcome => Assert.True(outcomes.Count(o => o == (int)outcome) > Requests / 20, $"Too few requests ended as {outcome}."));
         Assert.True(growth < MaxGrowth, $"The process grew by {growth} bytes.");
         Assert.True(memory.Statistics is { Hits: > 0, Evictions: > 0 });
 

@@ -208,7 +208,7 @@ public class OverloadTests
         Stopwatch patience = Stopwatch.StartNew();
         while (!condition())
         {
-            Assert.True(patience.Elapsed < TimeSpan.FromSeconds(60), "It did not happen in a minute.");
+            Assert.True(patience.Elapsed < TimeSpan.FromSeconds(60), "The condition did not become true within a minute.");
             await Task.Delay(5);
         }
     }

@@ -56,7 +56,7 @@ public sealed class CommandLineTests : IAsyncLifetime
         TinyModel.Write(Directory.CreateDirectory(model).FullName, new() { Seed = 3, Hidden = 256, Intermediate = 512, Layers = 3, Context = TinyFamily.ContextLength });
         string weights = Path.Combine(model, "model.safetensors");
         byte[] bytes = await File.ReadAllBytesAsync(weights);
-        Assert.True(bytes.Length > 5 << 20, $"{bytes.Length} bytes are no large file.");
+        Assert.True(bytes.Length > 5 << 20, $"{bytes.Length} bytes are too few for a large file.");
         string hash = Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(bytes));
         using (HttpRequestMessage begin = new(HttpMethod.Patch, $"/v1/experts/blobs/{hash}") { Content = new ByteArrayContent(bytes[..(1 << 20)]) })
         {

@@ -48,7 +48,7 @@ public sealed class PatchedGraphTests : IDisposable
         PatchManifest manifest = AdapterManifest.Of(this.folder, folder, Prompt, new(), validationLoss: null);
 
         Tiny.AssertClose(manifest.Probe!.Logits!, Served(folder, this.folder, Prompt), 1e-4);
-        Assert.True(Largest(manifest.Probe.Logits!, Served(folder, null, Prompt)) > 0.1, "The patch changes nothing, so that nothing was compared.");
+        Assert.True(Largest(manifest.Probe.Logits!, Served(folder, null, Prompt)) > 0.1, "The patch changes nothing, so the comparison proves nothing.");
     }
 
     /// <summary>Checks every patch of the demo family: its manifest names the weights, and the served rows equal those of the manifest.</summary>

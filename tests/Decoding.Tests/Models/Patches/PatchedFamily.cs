@@ -60,7 +60,7 @@ internal sealed class PatchedFamily : IDisposable
 
     /// <summary>Checks that a patch changes the rows. A patch without effect would pass every comparison.</summary>
     public static void AssertFar(float[] one, float[] other) =>
-        Assert.True(one.Zip(other).Max(pair => MathF.Abs(pair.First - pair.Second)) > 0.01 * one.Max(MathF.Abs), "The patch changes next to nothing.");
+        Assert.True(one.Zip(other).Max(pair => MathF.Abs(pair.First - pair.Second)) > 0.01 * one.Max(MathF.Abs), "The patch changes the rows too little for a comparison.");
 
     public void Dispose()
     {

@@ -17,7 +17,7 @@ public sealed class StoreKillTests(ITestOutputHelper output)
     {
         int[] operations = await Task.WhenAll(Enumerable.Range(0, Chains).Select(chain => Task.Run(() => LiveAsync(chain))));
         output.WriteLine($"{Kills} kills, {operations.Sum()} operations");
-        Assert.True(operations.Sum() > Kills / 2, $"{operations.Sum()} operations in {Kills} lives are too few to mean anything.");
+        Assert.True(operations.Sum() > Kills / 2, $"{operations.Sum()} operations in {Kills} killed processes are too few for this test.");
     }
 
     private static async Task<int> LiveAsync(int chain)
@@ -32,12 +32,12 @@ public sealed class StoreKillTests(ITestOutputHelper output)
         {
             string[] lines = await LiveAndDieAsync(folder.Path, weights, (chain * Kills) + life, random);
             State? next = null;
-            foreach (string line in lines.Where(line => line != StoreLife.Ready))
+            foreach (string line in lines.Where(line => line != StoreWriter.Ready))
             {
                 string[] words = line.Split(' ');
-                next = words[0] == StoreLife.Begin ? state.After(words[1..]) : null;
-                state = words[0] == StoreLife.Done ? state.After(words[1..]) : state;
-                operations += words[0] == StoreLife.Done ? 1 : 0;
+                next = words[0] == StoreWriter.Begin ? state.After(words[1..]) : null;
+                state = words[0] == StoreWriter.Done ? state.After(words[1..]) : state;
+                operations += words[0] == StoreWriter.Done ? 1 : 0;
             }
 
             state = Check(folder, state, next);
@@ -50,7 +50,7 @@ public sealed class StoreKillTests(ITestOutputHelper output)
     {
         using Process process = new()
         {
-            StartInfo = new(TestProgram.Child.File, [.. TestProgram.Child.Arguments, StoreLife.Command, folder, weights, $"{seed}"]) { RedirectStandardOutput = true },
+            StartInfo = new(TestProgram.Child.File, [.. TestProgram.Child.Arguments, StoreWriter.Command, folder, weights, $"{seed}"]) { RedirectStandardOutput = true },
         };
         process.Start();
         List<string> lines = [];
@@ -75,16 +75,16 @@ public sealed class StoreKillTests(ITestOutputHelper output)
     {
         using ExpertStore store = folder.Open();
         State found = new(store.Experts.ToDictionary(expert => expert.Id, expert => expert.Content), store.Registry.Ports.Count, acknowledged.Blob);
-        Assert.True(found.Equals(acknowledged) || (begun is not null && found.Equals(begun with { Blob = acknowledged.Blob })), $"There is {found}; acknowledged was {acknowledged}, begun {begun}.");
+        Assert.True(found.Equals(acknowledged) || (begun is not null && found.Equals(begun with { Blob = acknowledged.Blob })), $"The store holds {found}. The acknowledged state is {acknowledged}, the begun one is {begun}.");
         Assert.All(store.Experts, store.Verify);
         Assert.All(store.Registry.Ports.Select((port, i) => (port, i)), port => Assert.Equal($"{port.i + 1}", port.port.Reason));
 
         // Bytes of a blob that were received before the end count, even without a response to the client.
-        long blob = store.BlobOffset(StoreLife.Blob) ?? 0;
+        long blob = store.BlobOffset(StoreWriter.Blob) ?? 0;
         Assert.InRange(blob, acknowledged.Blob, begun?.Blob ?? acknowledged.Blob);
         string[] left = [.. folder.Contents.Keys.Select(file => file.Split('/')).Select(parts => parts[0] == "content" ? parts[1] : parts[0]).Distinct()];
         Assert.Equal(
-            store.Experts.Select(expert => expert.Content).Concat(folder.Contents.ContainsKey("registry.json") ? ["registry.json"] : []).Concat(store.BlobOffset(StoreLife.Blob) is null ? [] : ["staging"]).Distinct().Order(StringComparer.Ordinal),
+            store.Experts.Select(expert => expert.Content).Concat(folder.Contents.ContainsKey("registry.json") ? ["registry.json"] : []).Concat(store.BlobOffset(StoreWriter.Blob) is null ? [] : ["staging"]).Distinct().Order(StringComparer.Ordinal),
             left.Order(StringComparer.Ordinal));
         Assert.Equal(store.Experts.DistinctBy(expert => expert.Content).Sum(expert => expert.Bytes) + blob, store.Bytes);
         return found with { Blob = blob };
@@ -93,7 +93,7 @@ public sealed class StoreKillTests(ITestOutputHelper output)
     /// <summary>Expected contents of a store: contents by id, marks, and bytes of the blob.</summary>
     private sealed record State(Dictionary<string, string> Experts, int Marks, long Blob)
     {
-        private static readonly Lazy<string[]> Contents = new(() => [.. Enumerable.Range(0, StoreLife.Numbers).Select(ContentOf)]);
+        private static readonly Lazy<string[]> Contents = new(() => [.. Enumerable.Range(0, StoreWriter.Numbers).Select(ContentOf)]);
 
         public State After(string[] operation) => operation[0] switch
         {

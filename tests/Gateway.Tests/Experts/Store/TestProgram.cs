@@ -9,9 +9,9 @@ internal static class TestProgram
 
     public static async Task<int> Main(string[] arguments)
     {
-        if (arguments is [StoreLife.Command, var folder, var weights, var seed])
+        if (arguments is [StoreWriter.Command, var folder, var weights, var seed])
         {
-            await StoreLife.RunAsync(folder, weights, int.Parse(seed, System.Globalization.CultureInfo.InvariantCulture));
+            await StoreWriter.RunAsync(folder, weights, int.Parse(seed, System.Globalization.CultureInfo.InvariantCulture));
             return 0;
         }
 

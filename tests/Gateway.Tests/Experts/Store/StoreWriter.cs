@@ -4,9 +4,9 @@ using ProxyTune.Gateway.Experts;
 namespace ProxyTune.Gateway.Tests.Experts;
 
 /// <summary>A process that changes a store until it is killed, and prints each operation before and after it.</summary>
-internal static class StoreLife
+internal static class StoreWriter
 {
-    public const string Command = "store-life", Ready = "ready", Begin = "begin", Done = "done";
+    public const string Command = "store-writer", Ready = "ready", Begin = "begin", Done = "done";
     public const int Ids = 4, Numbers = 6;
     public static readonly string Blob = new('b', 64);
 
