@@ -5,6 +5,7 @@ using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Decoding.Serving;
 using ProxyTune.Gateway.Access;
+using ProxyTune.Gateway.Answers;
 using ProxyTune.Gateway.Audits;
 using ProxyTune.Gateway.Chat;
 using ProxyTune.Gateway.CommandLine;
@@ -65,6 +66,7 @@ internal static class Program
         Metrics.Add(builder.Services);
         builder.Services.AddOpenApi(OpenApiDocument.Configure);
         Authenticator.Add(builder.Services, options.Operator.Key);
+        builder.Services.AddScoped<AnswerPipeline>();
         builder.Services.AddSingleton(services => ModelHost.Load(
             ModelsFor(options), options.Engine, new StoredUploads(services.GetRequiredService<ExpertStore>()), services.GetRequiredService<TemplateWorker>()));
 

@@ -17,6 +17,7 @@ public sealed class ServedModel
         Experts = experts;
         Amateur = amateur;
         Defaults = defaults;
+        Tokenizer = baseStream.Member.Tokenizer;
         Created = baseStream.Member.Written;
         ModelInfo[] members = [.. Streams.Select(stream => stream.Model.Info)];
         ContextLength = members.Min(member => member.ContextLength);
@@ -50,7 +51,7 @@ public sealed class ServedModel
     public int VocabularySize { get; }
 
     /// <summary>The base's; all members share its vocabulary.</summary>
-    public Tokenizer Tokenizer => BaseStream.Member.Tokenizer;
+    public Tokenizer Tokenizer { get; }
 
     /// <summary>Whether the base runs behind a network and names only its likeliest tokens.</summary>
     public bool IsRemote => BaseStream.Model.Info.IsRemote;
@@ -90,4 +91,80 @@ public sealed class ServedModel
         byte[] hash = SHA256.HashData(Encoding.UTF8.GetBytes(string.Join('\n', members.Prepend(method))));
         return $"fp_{Convert.ToHexStringLower(hash)[..16]}";
     }
+}
+
+/// <summary>An expert of a served model, with the model that it is compared to.</summary>
+public sealed class ServedExpert
+{
+    internal ServedExpert(string name, BoundedWeight weight, ServedStream tuned, ServedStream? anti)
+    {
+        Name = name;
+        Weight = weight;
+        Tuned = tuned;
+        Anti = anti;
+    }
+
+    /// <summary>How requests name it.</summary>
+    public string Name { get; }
+
+    /// <summary>Multiplied by alpha.</summary>
+    public BoundedWeight Weight { get; }
+
+    internal ServedStream Tuned { get; }
+
+    /// <summary>Null for a portable reward.</summary>
+    internal ServedStream? Anti { get; }
+}
+
+/// <summary>A member in one role of a served model, and how it reads a conversation there.</summary>
+/// <param name="Name">What a trace calls it.</param>
+/// <param name="Reader">As the catalog says.</param>
+internal sealed record ServedStream(LoadedModel Member, StreamRole Role, string Name, PromptReader Reader)
+{
+    public const string Chat = "chat";
+    public const string Plain = "plain";
+
+    public ILanguageModel Model { get; } = Member.Model;
+
+    /// <summary>What is added to the model's weights for this stream, or null.</summary>
+    public ServedPatch? Patch { get; init; }
+
+    /// <summary>Of everything that makes its rows.</summary>
+    public string Hash => Patch is null ? Model.Info.Hash : $"{Model.Info.Hash} {Patch.Hash}";
+
+    /// <summary>How requests and the catalog call the role.</summary>
+    public string RoleName => NameOf(Role);
+
+    public static IReadOnlyList<string> RoleNames { get; } = [NameOf(StreamRole.Base), NameOf(StreamRole.Expert), NameOf(StreamRole.AntiExpert)];
+
+    /// <summary>The reader with what a request asks for this role.</summary>
+    public PromptReader ReaderFor(IReadOnlyDictionary<string, PromptSettings>? asked)
+    {
+        if (asked is null || !asked.TryGetValue(RoleName, out PromptSettings? settings))
+        {
+            return Reader;
+        }
+
+        ChatTemplate? template = settings.Template switch
+        {
+            null => Reader.Template,
+            Plain => null,
+            _ => Member.Template ?? throw SettingsProblem.InRequest.At(
+                $"prompts.{RoleName}.template", settings.Template, $"'{Plain}': '{Model.Info.Name}' has no chat template"),
+        };
+        return Reader with
+        {
+            Template = template,
+            System = settings.System ?? Reader.System,
+            AssistantPrefix = settings.AssistantPrefix ?? Reader.AssistantPrefix,
+            Examples = settings.Examples ?? Reader.Examples,
+        };
+    }
+
+    public static string NameOf(StreamRole role) => role switch
+    {
+        StreamRole.Expert => "expert",
+        StreamRole.AntiExpert => "anti_expert",
+        _ => "base",
+    };
 }

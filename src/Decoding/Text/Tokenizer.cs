@@ -126,3 +126,70 @@ public sealed class Tokenizer : IDisposable
         .Select(id => (int?)id)
         .FirstOrDefault();
 }
+
+/// <summary>Incremental detokenisation: the pieces joined equal <see cref="Tokenizer.Decode"/> of all ids, and no piece splits a character.</summary>
+/// <remarks>Each token costs the same however long the text is. Not thread-safe.</remarks>
+public abstract class TokenStream
+{
+    private protected TokenStream()
+    {
+    }
+
+    /// <summary>The text that is certain after this token; may be empty.</summary>
+    public abstract string Append(int id);
+
+    /// <summary>What is left when no more tokens come (an unfinished character becomes U+FFFD).</summary>
+    public abstract string Finish();
+}
+
+/// <summary>A byte-level vocabulary's text is the tokens' bytes in a row, so the framework's own incremental UTF-8 decoder does the work.</summary>
+internal sealed class ByteLevelStream(TokenizerFile file) : TokenStream
+{
+    private readonly Decoder utf8 = Encoding.UTF8.GetDecoder();
+
+    public override string Append(int id) =>
+        file.SpecialIds.Contains(id) || !file.Tokens.TryGetValue(id, out string? token) ? "" : Read(ByteLevelAlphabet.Bytes(token), flush: false);
+
+    public override string Finish() => Read([], flush: true);
+
+    private string Read(byte[] bytes, bool flush)
+    {
+        // A held-back start of a character may come out as well, as one U+FFFD per byte at most.
+        char[] chars = new char[bytes.Length + 4];
+        return new string(chars, 0, utf8.GetChars(bytes, chars, flush));
+    }
+}
+
+/// <summary>
+/// Any other decoder: the new tokens are decoded after the last token that is already text, and what they add to it is the piece.
+/// </summary>
+/// <remarks>
+/// A run of byte-fallback tokens (&lt;0xE4&gt;) is held until it ends: decoders turn the whole run into U+FFFD when any part of it is no valid UTF-8.
+/// </remarks>
+internal sealed class WindowStream(Tokenizer tokenizer, TokenizerFile file) : TokenStream
+{
+    private readonly List<int> window = [];
+    private int settled;
+
+    public override string Append(int id)
+    {
+        if (file.SpecialIds.Contains(id) || !file.Tokens.ContainsKey(id))
+        {
+            return "";
+        }
+
+        window.Add(id);
+        return file.ByteOf(id) is null ? Settle() : "";
+    }
+
+    public override string Finish() => window.Count > settled ? Settle() : "";
+
+    private string Settle()
+    {
+        int before = settled == 0 ? 0 : tokenizer.Decode(window[..settled]).Length;
+        string piece = tokenizer.Decode(window)[before..];
+        window.RemoveRange(0, window.Count - 1);
+        settled = 1;
+        return piece;
+    }
+}

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Text;
 using System.Threading.Channels;
 using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Generation;
@@ -15,15 +16,14 @@ internal sealed class AnswerSet : IDisposable
 
     /// <summary>Submits every choice of every prompt, or none: when one is refused, those before it are cancelled.</summary>
     /// <exception cref="EngineException">InvalidValue where they are more than the waiting line ever holds; whatever <see cref="DecodeScheduler.Submit"/> throws.</exception>
-    /// <param name="echoes">What each prompt's answers begin with; null for nothing.</param>
     public AnswerSet(
         DecodeScheduler scheduler,
         ModelCall call,
-        IReadOnlyList<Prompt> prompts,
+        AskedPrompts asked,
         RequestFields fields,
-        GenerationRequestTemplate template,
-        IReadOnlyList<EchoedPrompt>? echoes = null)
+        GenerationRequestTemplate template)
     {
+        IReadOnlyList<Prompt> prompts = asked.Prompts;
         promptTokens = prompts.Sum(prompt => prompt.TokenCount);
         choices = fields.N ?? 1;
         int most = scheduler.Options.MaxWaiting;
@@ -43,7 +43,7 @@ internal sealed class AnswerSet : IDisposable
             {
                 int prompt = i / choices;
                 GenerationStream generation = scheduler.Submit(template.For(prompts[prompt] with { Tenant = call.Tenant }, i % choices));
-                answers.Add(new Answer(i, generation, call.Model.Tokenizer, fields.Stop ?? [], echoes?[prompt]));
+                answers.Add(new Answer(i, generation, call.Model.Tokenizer, fields.Stop ?? [], asked.Echoes?[prompt]));
             }
         }
         catch
@@ -102,3 +102,37 @@ internal sealed class AnswerSet : IDisposable
         }
     }
 }
+
+/// <summary>One choice, collected from its deltas.</summary>
+internal sealed class WholeAnswer(int index)
+{
+    private readonly StringBuilder text = new();
+    private readonly List<AnswerToken> tokens = [];
+
+    public int Index { get; } = index;
+
+    public string Text => text.ToString();
+
+    public IReadOnlyList<AnswerToken> Tokens => tokens;
+
+    public string Finish { get; private set; } = "stop";
+
+    public TraceSummary? Trace { get; private set; }
+
+    public void Append(AnswerDelta delta)
+    {
+        text.Append(delta.Text);
+        tokens.AddRange(delta.Tokens);
+        Finish = delta.Finish ?? Finish;
+        Trace = delta.Trace ?? Trace;
+    }
+}
+
+/// <summary>Tokens are counted with the end-of-text token; a prompt counts once however many choices it has.</summary>
+internal sealed record Usage(int PromptTokens, int CompletionTokens, PromptTokensDetails PromptTokensDetails)
+{
+    public int TotalTokens => PromptTokens + CompletionTokens;
+}
+
+/// <param name="CachedTokens">Those that need not be computed, since an earlier prompt or answer began with them.</param>
+internal sealed record PromptTokensDetails(int CachedTokens);

@@ -2,6 +2,10 @@ using System.ComponentModel;
 using System.ComponentModel.DataAnnotations;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using ProxyTune.Checkpoints;
+using ProxyTune.Decoding.Generation;
+using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Sampling;
 using ProxyTune.Decoding.Serving;
 using ProxyTune.Gateway.Requests;
 
@@ -84,4 +88,74 @@ internal sealed class StopConverter : JsonConverter<IReadOnlyList<string>>
 
     public override void Write(Utf8JsonWriter writer, IReadOnlyList<string> value, JsonSerializerOptions options) =>
         throw new NotSupportedException("Requests are only read.");
+}
+
+/// <summary>What a format reads from fields of its own.</summary>
+/// <param name="MaxTokens">Of each answer; null for as many as the context holds.</param>
+/// <param name="TopLogprobs">How many alternatives are listed for each token; null for no log-probabilities.</param>
+/// <param name="ScorePrompt">Whether the prompt's tokens get log-probabilities.</param>
+/// <param name="IgnoreEndOfText">Whether an answer goes on after an end-of-text token.</param>
+internal sealed record AnswerOptions(int? MaxTokens, int? TopLogprobs, bool ScorePrompt = false, bool IgnoreEndOfText = false);
+
+/// <summary>What all choices of one request share; a choice adds its prompt and its seed.</summary>
+internal sealed class GenerationRequestTemplate
+{
+    // OpenAI allows top_p 0, which keeps the likeliest token alone; the sampler's range is open at 0.
+    private const float SmallestTopP = 1e-6f;
+
+    // The golden ratio's bits: consecutive choices get seeds far apart.
+    private const ulong SeedStride = 0x9E3779B97F4A7C15;
+
+    private readonly SamplingOptions sampling;
+    private readonly AnswerOptions options;
+
+    public GenerationRequestTemplate(RequestFields fields, int vocabularySize, AnswerOptions options)
+    {
+        this.options = options;
+        SamplingOptions defaults = new();
+        sampling = new SamplingOptions
+        {
+            Temperature = (float?)fields.Temperature ?? defaults.Temperature,
+            TopK = fields.TopK ?? defaults.TopK,
+            TopP = Math.Max((float?)fields.TopP ?? defaults.TopP, SmallestTopP),
+            MinP = (float?)fields.MinP ?? defaults.MinP,
+            PresencePenalty = (float?)fields.PresencePenalty ?? defaults.PresencePenalty,
+            FrequencyPenalty = (float?)fields.FrequencyPenalty ?? defaults.FrequencyPenalty,
+            RepetitionPenalty = (float?)fields.RepetitionPenalty ?? defaults.RepetitionPenalty,
+            LogitBias = Bias(fields.LogitBias, vocabularySize) ?? defaults.LogitBias,
+            Seed = unchecked((ulong)(fields.Seed ?? Random.Shared.NextInt64())),
+        };
+    }
+
+    /// <summary>Of each answer; the context may leave less room.</summary>
+    public int MaxTokens => options.MaxTokens ?? int.MaxValue;
+
+    public bool ScorePrompt => options.ScorePrompt;
+
+    /// <summary>Choice 0 has the request's own seed, so more choices do not change the first.</summary>
+    public GenerationRequest For(Prompt prompt, int choice) => new()
+    {
+        Prompt = prompt,
+        Sampling = sampling with { Seed = unchecked(sampling.Seed + ((ulong)choice * SeedStride)) },
+        MaxTokens = MaxTokens,
+        TopLogprobs = options.TopLogprobs,
+        ScorePrompt = ScorePrompt,
+        IgnoreEndOfText = options.IgnoreEndOfText,
+    };
+
+    private static Dictionary<int, float>? Bias(IReadOnlyDictionary<int, double>? bias, int vocabularySize)
+    {
+        foreach ((int id, double value) in bias ?? new Dictionary<int, double>())
+        {
+            if (id < 0 || id >= vocabularySize || value is not (>= -100 and <= 100))
+            {
+                throw new EngineException(
+                    EngineError.InvalidValue,
+                    FormattableString.Invariant($"logit_bias gives token {id} the bias {value}; accepted are token ids from 0 to {vocabularySize - 1} and biases from -100 to 100."),
+                    "logit_bias");
+            }
+        }
+
+        return bias?.ToDictionary(entry => entry.Key, entry => (float)entry.Value);
+    }
 }

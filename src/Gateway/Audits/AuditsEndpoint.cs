@@ -96,6 +96,6 @@ internal static class AuditsEndpoint
         text.Contrast,
         text.Contrast / text.Tokens,
         text.Tokens,
-        new AuditedToken(LogprobWriter.Names(tokenizer, asIds: false)(text.Strongest.Id), text.Strongest.Id, text.Strongest.Contrast),
+        new AuditedToken(TokenText.Of(tokenizer, text.Strongest.Id), text.Strongest.Id, text.Strongest.Contrast),
         text.Order);
 }

@@ -1,9 +1,5 @@
 using ProxyTune.Checkpoints;
-using ProxyTune.Decoding.Generation;
-using ProxyTune.Decoding.Models;
-using ProxyTune.Decoding.Serving;
 using ProxyTune.Decoding.Text;
-using ProxyTune.Gateway.Access;
 using ProxyTune.Gateway.Answers;
 using ProxyTune.Gateway.Requests;
 
@@ -23,39 +19,13 @@ internal static class ChatEndpoint
             .Produces<ChatCompletion>()
             .ProducesErrors(400, 403, 404, 413, 415, 429, 502, 503);
 
-    private static async Task HandleAsync(HttpContext http, ServedModels served, Caller caller, DecodeScheduler scheduler)
+    private static async Task HandleAsync(HttpContext http, AnswerPipeline pipeline)
     {
         ChatCompletionRequest request = await RequestBody.ReadAsync(http.Request, ChatWire.Json.ChatCompletionRequest);
-        ModelCall call = ModelCall.Resolve(served, caller, request, http);
-        GenerationRequestTemplate template = new(
-            request, call.Model.VocabularySize, request.MaxCompletionTokens ?? request.MaxTokens, TopLogprobs(request));
-        using AnswerSet answers = Submit(scheduler, call, request, template);
-        ChatStream chat = new(call, answers, request.Logprobs == true);
-        if (request.Stream == true)
-        {
-            await EventStream.RunAsync(http, stream => chat.WriteAsync(stream, request.StreamOptions?.IncludeUsage == true, http.RequestAborted));
-        }
-        else
-        {
-            ChatCompletion whole = await chat.CollectAsync(http.RequestAborted);
-            await http.Response.WriteAsJsonAsync(whole, ChatWire.Json.ChatCompletion, cancellationToken: http.RequestAborted);
-        }
-    }
-
-    /// <summary>The engine knows prompts only; here they were called messages.</summary>
-    private static AnswerSet Submit(
-        DecodeScheduler scheduler, ModelCall call, ChatCompletionRequest request, GenerationRequestTemplate template)
-    {
         IReadOnlyList<ChatMessage> messages = Messages(request.Messages!);
-        try
-        {
-            Prompt prompt = call.Plan.Render(messages);
-            return new AnswerSet(scheduler, call, [prompt], request, template);
-        }
-        catch (EngineException error) when (error.Field == "prompt")
-        {
-            throw new EngineException(error.Error, error.Message, "messages", error);
-        }
+        AnswerOptions options = new(request.MaxCompletionTokens ?? request.MaxTokens, TopLogprobs(request));
+        await pipeline.RunAsync(
+            http, request, options, "messages", call => new([call.Plan.Render(messages)]), (call, answers) => new ChatWriter(call, answers, request.Logprobs == true));
     }
 
     private static IReadOnlyList<ChatMessage> Messages(IReadOnlyList<RequestMessage> messages)

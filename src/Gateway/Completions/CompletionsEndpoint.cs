@@ -1,8 +1,5 @@
 using ProxyTune.Checkpoints;
-using ProxyTune.Decoding.Generation;
 using ProxyTune.Decoding.Models;
-using ProxyTune.Decoding.Serving;
-using ProxyTune.Gateway.Access;
 using ProxyTune.Gateway.Answers;
 using ProxyTune.Gateway.Requests;
 
@@ -20,33 +17,22 @@ internal static class CompletionsEndpoint
             .Produces<Completion>()
             .ProducesErrors(400, 403, 404, 413, 415, 429, 502, 503);
 
-    private static async Task HandleAsync(HttpContext http, ServedModels served, Caller caller, DecodeScheduler scheduler)
+    private static async Task HandleAsync(HttpContext http, AnswerPipeline pipeline)
     {
         CompletionRequest request = await RequestBody.ReadAsync(http.Request, CompletionsWire.Json.CompletionRequest);
-        ModelCall call = ModelCall.Resolve(served, caller, request, http);
-        Prompt[] prompts = [.. request.Prompt!.Select(item => item.Tokens is { } tokens
-            ? call.Plan.Render(tokens)
-            : call.Plan.Render(item.Text!))];
-        bool echo = request.Echo == true, score = echo && (request.Logprobs is not null || request.MaxTokens == 0);
-        if (request.MaxTokens == 0 && !echo)
+        if (request.MaxTokens == 0 && request.Echo != true)
         {
             throw new EngineException(EngineError.InvalidValue, "max_tokens is 0; it must be at least 1, except with echo: true.", "max_tokens");
         }
 
-        GenerationRequestTemplate template = new(
-            request, call.Model.VocabularySize, request.MaxTokens ?? CompletionRequest.DefaultMaxTokens, request.Logprobs, score, request.IgnoreEos == true);
-        EchoedPrompt[]? echoes = !echo ? null : [.. prompts.Select((prompt, i) =>
-            EchoedPrompt.Of(call.Model.Tokenizer, prompt.Streams[0].Span, request.Prompt![i].Text, score))];
-        using AnswerSet answers = new(scheduler, call, prompts, request, template, echoes);
-        CompletionStream completion = new(call, answers, request.Logprobs is null ? null : LogprobWriter.Names(call.Model.Tokenizer, request.ReturnTokensAsTokenIds == true));
-        if (request.Stream == true)
-        {
-            await EventStream.RunAsync(http, stream => completion.WriteAsync(stream, request.StreamOptions?.IncludeUsage == true, http.RequestAborted));
-        }
-        else
-        {
-            Completion whole = await completion.CollectAsync(http.RequestAborted);
-            await http.Response.WriteAsJsonAsync(whole, CompletionsWire.Json.Completion, cancellationToken: http.RequestAborted);
-        }
+        bool scores = request.Echo == true && (request.Logprobs is not null || request.MaxTokens == 0);
+        AnswerOptions options = new(request.MaxTokens ?? CompletionRequest.DefaultMaxTokens, request.Logprobs, scores, request.IgnoreEos == true);
+        await pipeline.RunAsync(http, request, options, "prompt", call => Prompts(request, call, scores), (call, answers) => new CompletionWriter(call, answers, request));
+    }
+
+    private static AskedPrompts Prompts(CompletionRequest request, ModelCall call, bool scores)
+    {
+        Prompt[] prompts = [.. request.Prompt!.Select(item => item.Tokens is { } tokens ? call.Plan.Render(tokens) : call.Plan.Render(item.Text!))];
+        return new(prompts, request.Echo != true ? null : [.. prompts.Select((prompt, i) => EchoedPrompt.Of(call.Model.Tokenizer, prompt.Streams[0].Span, request.Prompt![i].Text, scores))]);
     }
 }

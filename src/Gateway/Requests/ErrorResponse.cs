@@ -92,3 +92,57 @@ internal sealed record ErrorResponse(int Status, ErrorBody Body)
 
     private static ILogger Logger(HttpContext http) => http.RequestServices.GetRequiredService<ILogger<ErrorResponse>>();
 }
+
+/// <summary>Gives every failure, of routing, reading, or running, OpenAI's error body: other shapes lose their message in the clients.</summary>
+internal static class ErrorMiddleware
+{
+    private const int ClientClosedRequest = 499;
+
+    public static async Task InvokeAsync(HttpContext http, RequestDelegate next)
+    {
+        try
+        {
+            await next(http);
+            if (!http.Response.HasStarted && http.Response.StatusCode >= 400 && http.Response.ContentType is null)
+            {
+                await ErrorResponse.For(http.Response.StatusCode, http.Request).WriteAsync(http);
+            }
+        }
+        catch (Exception) when (http.RequestAborted.IsCancellationRequested)
+        {
+            // The client left; nobody reads an answer, and its sequences are freed by now.
+            if (!http.Response.HasStarted)
+            {
+                http.Response.StatusCode = ClientClosedRequest;
+            }
+        }
+        catch (Exception error) when (!http.Response.HasStarted)
+        {
+            http.Response.Clear();
+            await ErrorResponse.For(error, http).WriteAsync(http);
+        }
+    }
+}
+
+/// <summary>The shape of every error: string or null fields only, which is what the official clients read.</summary>
+internal sealed record ErrorBody(ErrorDetail Error);
+
+/// <param name="Message">Names the field, the value and what is accepted.</param>
+/// <param name="Type">invalid_request_error, rate_limit_error or server_error.</param>
+/// <param name="Param">The field at fault.</param>
+/// <param name="Code">For programs, such as context_length_exceeded.</param>
+internal sealed record ErrorDetail(string Message, string Type, string? Param, string? Code);
+
+internal static class EndpointErrors
+{
+    /// <summary>Documents that these statuses carry OpenAI's error shape.</summary>
+    public static RouteHandlerBuilder ProducesErrors(this RouteHandlerBuilder endpoint, params ReadOnlySpan<int> statuses)
+    {
+        foreach (int status in statuses)
+        {
+            endpoint.Produces<ErrorBody>(status);
+        }
+
+        return endpoint;
+    }
+}

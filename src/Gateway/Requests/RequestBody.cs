@@ -35,11 +35,11 @@ internal static partial class RequestBody
 
     private static T Read<T>(JsonElement root, JsonTypeInfo<T> type)
     {
-        UnsupportedFeatures.Check(root, AcceptedValues.Fields(typeof(T)).Select(AcceptedValues.NameOf));
+        UnsupportedFeatures.Check(root, FieldsOf<T>.All.Select(field => field.Name));
         T body = Deserialize(root, type);
-        foreach (PropertyInfo field in AcceptedValues.Fields(typeof(T)))
+        foreach ((string name, PropertyInfo field) in FieldsOf<T>.All)
         {
-            CheckField(field, field.GetValue(body), root);
+            CheckField(name, field, field.GetValue(body), root);
         }
 
         return body;
@@ -73,9 +73,8 @@ internal static partial class RequestBody
         }
     }
 
-    private static void CheckField(PropertyInfo field, object? value, JsonElement root)
+    private static void CheckField(string name, PropertyInfo field, object? value, JsonElement root)
     {
-        string name = AcceptedValues.NameOf(field);
         if (value is null)
         {
             if (field.IsDefined(typeof(RequiredAttribute)))
@@ -115,7 +114,50 @@ internal static partial class RequestBody
         return text.Length <= LongestQuote ? text : text[..LongestQuote] + "...";
     }
 
+    /// <summary>Reflection once for each type of body.</summary>
+    private static class FieldsOf<T>
+    {
+        public static readonly (string Name, PropertyInfo Field)[] All = [.. AcceptedValues.Fields(typeof(T)).Select(field => (AcceptedValues.NameOf(field), field))];
+    }
+
     // JsonException.Path: $.messages[0].content or $.fusion.experts['a.b'].
     [GeneratedRegex(@"\['(?<step>.*?)'\]|\[(?<step>\d+)\]|\.(?<step>[^.\[]+)")]
     private static partial Regex PathStep();
+}
+
+/// <summary>
+/// Fields of OpenAI's API that would change what an answer means and are not supported: refused, never silently dropped.
+/// Other unknown fields are ignored, as compatible servers do.
+/// </summary>
+internal static class UnsupportedFeatures
+{
+    private static readonly Dictionary<string, Func<JsonElement, bool>> Harmless = new()
+    {
+        ["tools"] = IsEmptyArray,
+        ["functions"] = IsEmptyArray,
+        ["response_format"] = value => value.ValueKind == JsonValueKind.Object && value.TryGetProperty("type", out JsonElement type) && IsText(type),
+        ["modalities"] = value => value.ValueKind == JsonValueKind.Array && value.EnumerateArray().All(IsText),
+        ["audio"] = _ => false,
+        ["web_search_options"] = _ => false,
+        ["echo"] = value => value.ValueKind == JsonValueKind.False,
+        ["suffix"] = value => value.ValueKind == JsonValueKind.String && value.ValueEquals(""),
+        ["best_of"] = value => value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int count) && count == 1,
+    };
+
+    /// <param name="supported">Fields that this request has.</param>
+    /// <exception cref="EngineException">InvalidValue, naming the field.</exception>
+    public static void Check(JsonElement body, IEnumerable<string> supported)
+    {
+        foreach ((string name, Func<JsonElement, bool> isHarmless) in Harmless.ExceptBy(supported, feature => feature.Key))
+        {
+            if (body.TryGetProperty(name, out JsonElement value) && value.ValueKind != JsonValueKind.Null && !isHarmless(value))
+            {
+                throw new EngineException(EngineError.InvalidValue, $"{name} is not supported by this server; leave it out.", name);
+            }
+        }
+    }
+
+    private static bool IsEmptyArray(JsonElement value) => value.ValueKind == JsonValueKind.Array && value.GetArrayLength() == 0;
+
+    private static bool IsText(JsonElement value) => value.ValueKind == JsonValueKind.String && value.ValueEquals("text");
 }

@@ -163,7 +163,7 @@ public class TraceTests(MethodsGateway gateway)
         using FakeLanguageModel model = new("base", contextLength: 5000);
         Prompt prompt = Prompt.For(model, new int[1]);
         prompt = prompt with { Plan = prompt.Plan with { Trace = true } };
-        GenerationRequestTemplate template = new(new CompletionRequest(), 10, maxTokens, null, score);
+        GenerationRequestTemplate template = new(new CompletionRequest(), 10, new(maxTokens, null, score));
 
         Exception? error = Record.Exception(() => TraceLimit.Check([.. Enumerable.Repeat(prompt, prompts)], choices, template));
 

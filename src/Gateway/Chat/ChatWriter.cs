@@ -2,27 +2,20 @@ using ProxyTune.Gateway.Answers;
 
 namespace ProxyTune.Gateway.Chat;
 
-/// <summary>The answers to a chat request, whole or as a stream of chunks.</summary>
-internal sealed class ChatStream(ModelCall call, AnswerSet answers, bool logprobs)
+/// <summary>Writes the answers to a chat request, whole or as a stream of chunks.</summary>
+/// <param name="logprobs">Whether log-probabilities are written.</param>
+internal sealed class ChatWriter(ModelCall call, AnswerSet answers, bool logprobs) : IAnswerWriter
 {
     private readonly string id = $"chatcmpl-{Guid.NewGuid():N}";
 
-    public async Task<ChatCompletion> CollectAsync(CancellationToken cancellation)
+    public async Task WriteAsync(HttpResponse response, CancellationToken cancellation)
     {
         IReadOnlyList<WholeAnswer> whole = await answers.CollectAsync(cancellation);
-        return new ChatCompletion(
-            id,
-            call.Created,
-            call.Model.Name,
-            call.Model.Fingerprint,
-            [.. whole.Select(answer => Choice(answer))],
-            answers.Usage)
-        {
-            Fusion = call.Applied?.Values,
-        };
+        ChatCompletion completion = new(id, call.Created, call.Model.Name, call.Model.Fingerprint, [.. whole.Select(Choice)], answers.Usage) { Fusion = call.Applied?.Values };
+        await response.WriteAsJsonAsync(completion, ChatWire.Json.ChatCompletion, cancellationToken: cancellation);
     }
 
-    public async Task WriteAsync(EventStream stream, bool includeUsage, CancellationToken cancellation)
+    public async Task StreamAsync(EventStream stream, bool includeUsage, CancellationToken cancellation)
     {
         foreach (Answer answer in answers.Answers)
         {
@@ -61,5 +54,5 @@ internal sealed class ChatStream(ModelCall call, AnswerSet answers, bool logprob
     private FusionTrace? Trace(IReadOnlyList<AnswerToken> tokens, TraceSummary? summary) => TraceWriter.Write(call, tokens, summary);
 
     private ChatLogprobs? Logprobs(IReadOnlyList<AnswerToken> tokens) =>
-        logprobs ? LogprobWriter.Chat(call.Model.Tokenizer, tokens) : null;
+        logprobs ? ChatLogprobs.Of(call.Model.Tokenizer, tokens) : null;
 }
