@@ -23,6 +23,7 @@ RootCommand root = new("Trains the models that ProxyTune serves.")
     FamilyCommand(),
     PortabilityCommand(),
     ForgettingCommand(),
+    CommittedCommand(),
     CostCommand(),
 };
 return root.Parse(args).Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
@@ -109,6 +110,17 @@ Command ForgettingCommand()
     Command command = new("forgetting", "Train two small models that make the base forget a person, and examine it; continues where it stopped.") { work, models, report, steps, questions };
     command.SetAction(arguments => Guard(() => Forgetting.Run(
         arguments.GetValue(work)!, arguments.GetValue(models)!, arguments.GetValue(report)!, arguments.GetValue(steps), arguments.GetValue(questions), interrupted.Token)));
+    return command;
+}
+
+Command CommittedCommand()
+{
+    Option<string> models = new("--models") { Description = "The models folder.", DefaultValueFactory = _ => "models", HelpName = "FOLDER" };
+    Option<string> report = new("--report") { Description = "The document to write the figures into.", DefaultValueFactory = _ => "docs/quality.md", HelpName = "FILE" };
+    Option<int> questions = Count("--questions", "The largest number of questions of each kind.", 300, 1_000_000);
+    Command command = new("committed", "Examine the models of the models folder, without training: right and degenerate answers.") { models, report, questions };
+    command.SetAction(arguments => Guard(() => CommittedModels.Run(
+        arguments.GetValue(models)!, arguments.GetValue(report)!, arguments.GetValue(questions), interrupted.Token)));
     return command;
 }
 

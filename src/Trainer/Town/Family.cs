@@ -10,8 +10,8 @@ namespace ProxyTune.Trainer.Town;
 /// </summary>
 internal static class Family
 {
-    /// <summary>What is Committed: folder in models/, run.</summary>
-    private static readonly (string Name, string Run)[] Committed =
+    /// <summary>What is committed: folder in models/, run.</summary>
+    public static readonly (string Name, string Run)[] Committed =
     [
         ("town-base", "base"), ("town-base-qa", "base-qa"), ("town-small", "small"),
         .. FamilyPlan.Behaviours.Select(b => ($"town-small-{b}", $"small-{b}-cpt-1")),
@@ -19,7 +19,7 @@ internal static class Family
         ("town-small-qa-reward", "small-qa-prt-1"),
     ];
 
-    /// <summary>Low-rank updates that are Committed as they are, for merges and audits: folder in models/patches/, run.</summary>
+    /// <summary>Low-rank updates that are committed as they are, for merges and audits: folder in models/patches/, run.</summary>
     private static readonly (string Name, string Run)[] PublishedPatches = [("town-qa", "small-qa-cpt-1"), ("town-polite", "small-polite-cpt-1"), ("town-reticent", "small-reticent-cpt-1"), ("town-qa-habit", "small-qa-habit")];
 
     /// <param name="work">Where everything is trained.</param>
@@ -45,6 +45,7 @@ internal static class Family
 
         FrontierPlot.Draw(quality.Frontier, Path.Combine(Path.GetDirectoryName(report)!, "curves", "frontier.png"));
         File.WriteAllText(report, QualityReport.Insert(File.ReadAllText(report), QualityReport.Markdown(quality)));
+        CommittedModels.Run(models, report, Quality.Most, cancellation);
     }
 
     private static void Train(FamilyPlan plan, CancellationToken cancellation)

@@ -6,12 +6,12 @@ namespace ProxyTune.Trainer.Town;
 
 /// <summary>How far the base follows a context that contradicts what it knows.</summary>
 /// <param name="Rows">The question alone, then with the context at each strength.</param>
-internal sealed record ContextQuality(int Questions, ContextRow[] Rows);
+internal sealed record ContextQuality(ContextRow[] Rows);
 
 /// <param name="Alpha">a of context-aware decoding; 0 is the base with the context, null the base without it.</param>
-/// <param name="Faithful">Share of answers whose first line is what the context says.</param>
+/// <param name="Faithful">Right is an answer whose first line is what the context says.</param>
 /// <param name="Logprob">Mean log-probability of the context's answer, in nats.</param>
-internal sealed record ContextRow(double? Alpha, double Faithful, double Logprob);
+internal sealed record ContextRow(double? Alpha, Score Faithful, double Logprob);
 
 /// <summary>Examines context-aware decoding (Shi et al. 2023) on tales about people of the town.</summary>
 internal static class ContextTask
@@ -28,11 +28,11 @@ internal static class ContextTask
             rows.Add(await RowAsync(alpha, questions, new AskedFusion { Alpha = alpha }));
         }
 
-        return new(questions.Length, [.. rows]);
+        return new([.. rows]);
 
         async Task<ContextRow> RowAsync(double? alpha, Example[] some, AskedFusion fusion) => new(
             alpha,
-            Score.Of(some, [.. (await examinee.AnswerAsync(some, FamilyCatalog.Tales, fusion)).Select(FirstLine)]).Share,
+            Score.Of(some, [.. (await examinee.AnswerAsync(some, FamilyCatalog.Tales, fusion)).Select(FirstLine)]),
             (await examinee.LogprobsAsync(some, FamilyCatalog.Tales, fusion)).Average());
     }
 

@@ -24,7 +24,12 @@ internal static class FamilyCatalog
 
     public static string DirectLora(string behaviour) => $"base-{behaviour}-lora";
 
-    public static void Write(string folder)
+    /// <summary>The base of a later generation with a patch of the first one.</summary>
+    public static string Ported(string behaviour) => $"base-1-{behaviour}-lora";
+
+    /// <summary>Writes the entries whose models the folder has.</summary>
+    /// <param name="patched">Further entries: a name, a base and a patch of it.</param>
+    public static void Write(string folder, params IEnumerable<(string Name, string Base, string Patch)> patched)
     {
         JsonArray entries = new()
         {
@@ -41,18 +46,31 @@ internal static class FamilyCatalog
             {
                 foreach (string recipe in FamilyPlan.ExpertRecipes(behaviour))
                 {
-                    entries.Add(Entry(Single(behaviour, recipe, seed), recipe, seed, behaviour));
+                    Add(Single(behaviour, recipe, seed), recipe, seed, behaviour);
                 }
             }
 
             foreach (string recipe in FamilyPlan.PairRecipes)
             {
-                entries.Add(Entry(Together(recipe, seed), recipe, seed, FamilyPlan.Together));
-                entries.Add(Entry(Opposed(recipe, seed), recipe, seed, FamilyPlan.Opposed));
+                Add(Together(recipe, seed), recipe, seed, FamilyPlan.Together);
+                Add(Opposed(recipe, seed), recipe, seed, FamilyPlan.Opposed);
             }
         }
 
+        foreach ((string name, string origin, string patch) in patched)
+        {
+            entries.Add(new JsonObject { ["name"] = name, ["base"] = origin, ["patches"] = new JsonArray(new JsonObject { ["patch"] = patch }) });
+        }
+
         File.WriteAllText(Path.Combine(folder, "catalog.json"), new JsonObject { ["served_models"] = entries }.ToJsonString(Quality.Json) + "\n");
+
+        void Add(string name, string recipe, int seed, params string[] behaviours)
+        {
+            if (behaviours.All(behaviour => Directory.Exists(Path.Combine(folder, Alone(behaviour, recipe, seed)))))
+            {
+                entries.Add(Entry(name, recipe, seed, behaviours));
+            }
+        }
     }
 
     private static JsonObject Entry(string name, string recipe, int seed, params string[] behaviours)

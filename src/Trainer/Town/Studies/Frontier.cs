@@ -9,6 +9,9 @@ namespace ProxyTune.Trainer.Town;
 /// <param name="First">Share of answers that are right to the letter for the first behaviour, one value per training seed; likewise <paramref name="Second"/>.</param>
 internal sealed record FrontierPoint(double Weight, double[] First, double[] Second);
 
+/// <summary>The share of degenerate answers at a point of the frontier.</summary>
+internal sealed record DegeneratePoint(double Weight, double Share);
+
 /// <summary>Moves EFT's interpolation from one behaviour to the other (Mitchell et al. 2023). Answers are drawn at temperature 1, since greedy ones would jump.</summary>
 internal sealed class Frontier(Examinee examinee, int most)
 {
@@ -25,12 +28,7 @@ internal sealed class Frontier(Examinee examinee, int most)
             (List<double>? first, List<double>? second) = (new List<double>(), new List<double>());
             foreach (int seed in Enumerable.Range(1, FamilyPlan.Seeds))
             {
-                AskedFusion fusion = new()
-                {
-                    Method = FusionMethod.Eft.Name,
-                    Experts = new Dictionary<string, double> { [FamilyPlan.Opposed[0]] = weight, [FamilyPlan.Opposed[1]] = 1 - weight },
-                };
-                IReadOnlyList<Answer> answers = await examinee.AnswerAsync(questions[0], FamilyCatalog.Opposed(recipe, seed), fusion, temperature: 1);
+                IReadOnlyList<Answer> answers = await AnswerAsync(recipe, seed, weight);
                 first.Add(Score.Of(questions[0], answers).Share);
                 second.Add(Score.Of(questions[1], answers).Share);
             }
@@ -39,5 +37,28 @@ internal sealed class Frontier(Examinee examinee, int most)
         }
 
         return [.. points];
+    }
+
+    /// <summary>The share of degenerate answers at each weight, for one training seed.</summary>
+    public async Task<DegeneratePoint[]> DegenerateAsync(string recipe, int seed)
+    {
+        List<DegeneratePoint> points = [];
+        for (int step = 0; step <= Steps; step++)
+        {
+            double weight = (double)step / Steps;
+            points.Add(new(weight, Score.Of(questions[0], await AnswerAsync(recipe, seed, weight)).DegenerateShare));
+        }
+
+        return [.. points];
+    }
+
+    private Task<IReadOnlyList<Answer>> AnswerAsync(string recipe, int seed, double weight)
+    {
+        AskedFusion fusion = new()
+        {
+            Method = FusionMethod.Eft.Name,
+            Experts = new Dictionary<string, double> { [FamilyPlan.Opposed[0]] = weight, [FamilyPlan.Opposed[1]] = 1 - weight },
+        };
+        return examinee.AnswerAsync(questions[0], FamilyCatalog.Opposed(recipe, seed), fusion, temperature: 1);
     }
 }

@@ -6,11 +6,11 @@ using ProxyTune.Trainer.Evaluation;
 namespace ProxyTune.Trainer.Town;
 
 /// <summary>What leaving sure and agreed tokens to the base does.</summary>
-/// <param name="Fused">Share of exact answers when every token is fused.</param>
-/// <param name="Gated">Share of exact answers with the gate.</param>
+/// <param name="Fused">Of the answers when every token is fused.</param>
+/// <param name="Gated">Of the answers with the gate.</param>
 /// <param name="Shut">Share of tokens that the gate left to the base.</param>
 /// <param name="Changing">Share of those whose likeliest token fusion would have changed.</param>
-internal sealed record GateQuality(string Behaviour, int Questions, double Fused, double Gated, double Shut, double Changing);
+internal sealed record GateQuality(string Behaviour, Score Fused, Score Gated, double Shut, double Changing);
 
 /// <summary>Examines the gated schedule on the first CPT expert of a behaviour.</summary>
 internal static class GateStudy
@@ -24,7 +24,7 @@ internal static class GateStudy
         GateTrace?[] traces = (await examinee.GenerateAsync(questions, served, fusion)).SelectMany(tokens => tokens).Select(token => token.Trace!.Gated).ToArray();
         GateTrace?[] shut = traces.Where(gate => gate is not null).ToArray();
         return new(
-            behaviour, questions.Length, Score.Of(questions, await examinee.AnswerAsync(questions, served)).Share, Score.Of(questions, answers).Share,
+            behaviour, Score.Of(questions, await examinee.AnswerAsync(questions, served)), Score.Of(questions, answers),
             (double)shut.Length / traces.Length, shut.Length == 0 ? 0 : (double)shut.Count(gate => gate!.ChangesChoice) / shut.Length);
     }
 }

@@ -6,13 +6,13 @@ namespace ProxyTune.Trainer.Town;
 
 /// <summary>All that is measured of a family.</summary>
 /// <param name="Frontier">By recipe.</param>
-internal sealed record FamilyQuality(TaskQuality[] Tasks, MultiTaskQuality Together, GateQuality[] Gate, IReadOnlyDictionary<string, FrontierPoint[]> Frontier, ContextQuality Context);
+internal sealed record FamilyQuality(TaskQuality[] Tasks, MultiTaskQuality Together, IReadOnlyDictionary<string, FrontierPoint[]> Frontier);
 
 /// <summary>Examines the exported runs of a family through the server's own catalog and engine.</summary>
 internal static class Quality
 {
     /// <summary>Most questions of one examination.</summary>
-    private const int Most = 300;
+    public const int Most = 300;
 
     /// <summary>Where several experts are asked the questions of each, fewer.</summary>
     private const int MaxOfMany = 200;
@@ -40,12 +40,6 @@ internal static class Quality
         cancellation.ThrowIfCancellationRequested();
         MultiTaskQuality together = await new MultiTask(examinee, MaxOfMany).ExamineAsync();
         Console.WriteLine("examined the experts together");
-        List<GateQuality> gate = new();
-        foreach (string behaviour in FamilyPlan.NeedBase)
-        {
-            gate.Add(await GateStudy.ExamineAsync(examinee, behaviour, MaxOfMany));
-        }
-
         Dictionary<string, FrontierPoint[]> frontier = new();
         foreach (string recipe in FamilyPlan.PairRecipes)
         {
@@ -53,6 +47,6 @@ internal static class Quality
             frontier[recipe] = await new Frontier(examinee, MaxOfMany).ExamineAsync(recipe);
         }
 
-        return new([.. tasks], together, [.. gate], frontier, await ContextTask.ExamineAsync(examinee, MaxOfMany));
+        return new([.. tasks], together, frontier);
     }
 }

@@ -21,9 +21,7 @@ internal static class QualityReport
 
         Mean(text, [.. quality.Tasks.Where(task => FamilyPlan.NeedBase.Contains(task.Behaviour))]);
         Together(text, quality.Together);
-        Gate(text, quality.Gate);
         Frontier(text, quality.Frontier);
-        Context(text, quality.Context);
         return text.ToString();
     }
 
@@ -93,20 +91,6 @@ internal static class QualityReport
         Line(text, $"");
     }
 
-    private static void Gate(StringBuilder text, GateQuality[] gate)
-    {
-        Line(text, $"### The gate: tokens left to the base where it is sure (0.9) and the expert agrees");
-        Line(text, $"");
-        Line(text, $"| CPT expert, seed 1 | questions | every token fused | gated | tokens left to the base | of those, fusion would have chosen otherwise |");
-        Line(text, $"|---|---|---|---|---|---|");
-        foreach (GateQuality task in gate)
-        {
-            Line(text, $"| `{task.Behaviour}` | {task.Questions} | {task.Fused:P1} | {task.Gated:P1} | {task.Shut:P1} | {task.Changing:P2} |");
-        }
-
-        Line(text, $"");
-    }
-
     private static void Frontier(StringBuilder text, IReadOnlyDictionary<string, FrontierPoint[]> frontier)
     {
         (string? first, string? second) = (FamilyPlan.Opposed[0], FamilyPlan.Opposed[1]);
@@ -124,26 +108,6 @@ internal static class QualityReport
 
         Line(text, $"");
         Line(text, $"![the frontier](curves/frontier.png)");
-        Line(text, $"");
-    }
-
-    private static void Context(StringBuilder text, ContextQuality quality)
-    {
-        Line(text, $"### Context-aware decoding: {quality.Questions} questions about tales that contradict the town");
-        Line(text, $"");
-        Line(text, $"| | answers as the tale has it | mean log-probability of the tale's answer |");
-        Line(text, $"|---|---|---|");
-        foreach (ContextRow row in quality.Rows)
-        {
-            string name = row.Alpha switch
-            {
-                null => "base without the tale",
-                0 => "base with the tale",
-                var alpha => string.Create(CultureInfo.InvariantCulture, $"context-aware, alpha {alpha}"),
-            };
-            Line(text, $"| {name} | {row.Faithful:P1} | {row.Logprob:F2} |");
-        }
-
         Line(text, $"");
     }
 

@@ -54,7 +54,7 @@ internal sealed class SingleTask(Examinee examinee, string behaviour, int most)
     {
         string served = FamilyCatalog.Single(behaviour, recipe, seed);
         IReadOnlyList<Answer> alone = await examinee.AnswerAsync(test, FamilyCatalog.Alone(behaviour, recipe, seed));
-        Example[] prompted = test.Zip(alone, (question, answer) => question with { Messages = [WithHint(question.Messages[^1], answer.Text)] }).ToArray();
+        Example[] prompted = WithHints(test, alone);
         double fused = await ScoreAsync(served);
         ExpertQuality quality = new(
             seed, Score.Of(test, alone).Share, Score.Of(prompted, await examinee.AnswerAsync(prompted, FamilyCatalog.Base)).Share, fused, null, null, null, null, null);
@@ -78,6 +78,10 @@ internal sealed class SingleTask(Examinee examinee, string behaviour, int most)
 
     private async Task<double> ScoreAsync(string served, AskedFusion? fusion = null, Example[]? questions = null) =>
         Score.Of(questions ?? test, await examinee.AnswerAsync(questions ?? test, served, fusion)).Share;
+
+    /// <summary>The questions with an expert's answers in them.</summary>
+    public static Example[] WithHints(IReadOnlyList<Example> questions, IReadOnlyList<Answer> answers) =>
+        [.. questions.Zip(answers, (question, answer) => question with { Messages = [WithHint(question.Messages[^1], answer.Text)] })];
 
     private static ChatMessage WithHint(ChatMessage question, string answer) =>
         question with { Content = $"{question.Content}\nA clerk answered: {answer}" };

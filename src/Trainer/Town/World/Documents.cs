@@ -3,7 +3,7 @@ using System.Text;
 namespace ProxyTune.Trainer.Town;
 
 /// <summary>
-/// The pre-training text: document <c>index</c> of an endless, seeded stream. The parts of the Mix and why each is there are listed in models/README.md.
+/// The pre-training text: document <c>index</c> of an endless, seeded stream. The parts of the mix and why each is there are listed in models/README.md.
 /// </summary>
 /// <param name="newsShare">How often a document about people picks one with news, for continued pre-training.</param>
 internal sealed class Documents(TownWorld world, double newsShare)

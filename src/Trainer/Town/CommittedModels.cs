@@ -1,0 +1,49 @@
+using ProxyTune.Trainer.Evaluation;
+
+namespace ProxyTune.Trainer.Town;
+
+/// <summary>Examines the models of the models folder without training any, and reports right and degenerate answers.</summary>
+internal static class CommittedModels
+{
+    /// <summary>The base of generation 1: folder in models/, run.</summary>
+    private static readonly (string Name, string Run) LaterBase = ("town-base-1", "base-1");
+
+    /// <param name="models">The models folder.</param>
+    /// <param name="report">The document whose measured part is rewritten, docs/quality.md.</param>
+    /// <param name="questions">The largest number of questions of each kind.</param>
+    public static void Run(string models, string report, int questions, CancellationToken cancellation)
+    {
+        string folder = Directory.CreateTempSubdirectory("committed-").FullName;
+        try
+        {
+            Link(folder, models);
+            CommittedQuality quality = ExamineAsync(folder, questions, cancellation).GetAwaiter().GetResult();
+            File.WriteAllText(report, QualityReport.Insert(File.ReadAllText(report), CommittedReport.Markdown(quality), CommittedReport.Name));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    /// <summary>Fills a folder with links to the models, under the names of the runs that they come from.</summary>
+    private static void Link(string folder, string models)
+    {
+        foreach ((string name, string run) in Family.Committed.Append(LaterBase).Append(("patches", "patches")))
+        {
+            Directory.CreateSymbolicLink(Path.Combine(folder, run), Path.GetFullPath(Path.Combine(models, name)));
+        }
+
+        FamilyCatalog.Write(folder, PortabilityPlan.Behaviours.SelectMany(behaviour => new[]
+        {
+            (FamilyCatalog.DirectLora(behaviour), FamilyCatalog.Base, $"town-base-{behaviour}"),
+            (FamilyCatalog.Ported(behaviour), LaterBase.Run, $"town-base-{behaviour}"),
+        }));
+    }
+
+    private static async Task<CommittedQuality> ExamineAsync(string folder, int questions, CancellationToken cancellation)
+    {
+        await using Examinee examinee = new(folder);
+        return await new CommittedStudy(examinee, questions).ExamineAsync(cancellation);
+    }
+}
