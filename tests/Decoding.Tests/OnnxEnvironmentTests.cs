@@ -5,7 +5,7 @@ namespace ProxyTune.Decoding.Tests;
 
 public class OnnxEnvironmentTests
 {
-    /// <summary>With a pool each, a base's pass took twice as long between passes of small models.</summary>
+    /// <summary>Checks that sessions share one thread pool. With separate pools, a pass of the base took twice as long between passes of small models.</summary>
     [Fact]
     public void EnsureCreated_AModelIsLoaded_SessionsShareOneThreadPool()
     {

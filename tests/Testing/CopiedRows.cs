@@ -2,11 +2,11 @@ using ProxyTune.Decoding.Models;
 
 namespace ProxyTune.Testing;
 
-/// <summary>Rows that outlive the next call of a model.</summary>
+/// <summary>Copies rows, so that they stay valid after the next call of a model.</summary>
 public static class CopiedRows
 {
-    /// <summary>One Forward that copies all rows.</summary>
-    /// <param name="logits">At least [sum of Rows, VocabularySize].</param>
+    /// <summary>Runs Forward once and copies all rows.</summary>
+    /// <param name="logits">Target, at least [sum of Rows, VocabularySize].</param>
     public static void Forward(this ILanguageModel model, IReadOnlyList<Segment> batch, Span<float> logits)
     {
         RowBatch rows = model.Forward(batch);

@@ -3,22 +3,22 @@ using ProxyTune.Decoding.Fusion;
 
 namespace ProxyTune.Decoding.Tests.Fusion;
 
-/// <summary>Each kind of mask on rows alone, against sorted sets in plain loops.</summary>
+/// <summary>Compares each kind of mask with sorted sets in plain loops.</summary>
 public sealed class CandidateMaskTests
 {
     private const float Banned = float.NegativeInfinity;
 
-    // In quarters, so that there are ties; some tokens banned, never all.
+    // Logits are multiples of 0.25, so that there are ties. Some tokens are banned, but never all.
     private static readonly Gen<float[]> Rows =
         Gen.Frequency((9, Gen.Int[-16, 16].Select(i => i / 4f)), (1, Gen.Const(Banned))).Array[120].Select(row => (float[])[.. row[..^1], 0.5f]);
 
     [Fact]
-    public void Apply_Ratio_KeepsWhatReachesTheShareOfTheMaximum() =>
+    public void Apply_Ratio_KeepsTokensThatReachTheShareOfTheMaximum() =>
         Gen.Select(Rows, Rows, Gen.Int[0, 30]).Sample((fused, ofBase, quarters) =>
             Check(new(MaskKind.Ratio, Math.Exp(-(quarters / 4.0) - 0.1)), fused, ofBase, [], id => ofBase[id] >= ofBase.Max() - (quarters / 4f)));
 
     [Fact]
-    public void Apply_RatioOne_KeepsAllThatAreLikeliest() => Check(new(MaskKind.Ratio, 1), [1, 2, 3, 4], [5, 7, 7, 1], [], id => id is 1 or 2);
+    public void Apply_RatioOne_KeepsAllLikeliestTokens() => Check(new(MaskKind.Ratio, 1), [1, 2, 3, 4], [5, 7, 7, 1], [], id => id is 1 or 2);
 
     [Fact]
     public void Apply_TopK_KeepsTheKLikeliestOfTheBaseOrAnyExpert() =>
@@ -34,7 +34,7 @@ public sealed class CandidateMaskTests
         {
             foreach ((MaskOrigin of, float[] row) in new[] { (MaskOrigin.Base, ofBase), (MaskOrigin.Expert, experts[0]) })
             {
-                // Where rounding decides, either set would be right.
+                // If rounding decides, both sets are right.
                 HashSet<int> nucleus = Distribution.Nucleus(Wide(row), p);
                 if (nucleus.SetEquals(Distribution.Nucleus(Wide(row), p - 1e-5)) && nucleus.SetEquals(Distribution.Nucleus(Wide(row), p + 1e-5)))
                 {
@@ -44,7 +44,7 @@ public sealed class CandidateMaskTests
         });
 
     [Fact]
-    public void Apply_NucleusOfOne_KeepsTheUnlikeliestToo() =>
+    public void Apply_NucleusOfOne_KeepsTheLeastLikelyToken() =>
         Check(new(MaskKind.Nucleus, 1), [1, 2, 3, 4, 5], [50, 0, -60, -80, 50], [], _ => true);
 
     [Fact]
@@ -52,7 +52,7 @@ public sealed class CandidateMaskTests
         Check(new(MaskKind.Nucleus, 0.1, MaskOrigin.Expert), [1, Banned, 3], [9, 0, 0], [], _ => true);
 
     [Fact]
-    public void Apply_NoMask_CountsWhatIsNotBanned() => Check(CandidateMask.None, [1, Banned, 3], [9, 0, 0], [[1, 2, 3]], _ => true);
+    public void Apply_NoMask_CountsTokensThatAreNotBanned() => Check(CandidateMask.None, [1, Banned, 3], [9, 0, 0], [[1, 2, 3]], _ => true);
 
     [Theory]
     [InlineData(MaskKind.Ratio, 0.5)]
@@ -83,7 +83,7 @@ public sealed class CandidateMaskTests
         Assert.InRange(least, 0, 10_000);
     }
 
-    /// <summary>Candidates keep their logits, others are banned, and what is left is counted; where nothing would be left, the likeliest is.</summary>
+    /// <summary>Checks that candidates keep their logits, that other tokens are banned, and that the count is right. Without candidates the likeliest token stays.</summary>
     private static void Check(CandidateMask mask, float[] fused, float[] ofBase, float[][] experts, Func<int, bool> isCandidate)
     {
         float[] expected = [.. fused.Select((score, id) => isCandidate(id) ? score : Banned)];

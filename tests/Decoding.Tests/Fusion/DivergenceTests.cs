@@ -28,5 +28,5 @@ public sealed class DivergenceTests
     }
 
     [Fact]
-    public void Of_TokenIsBannedByTheSecondAlone_IsTheLargestNumber() => Assert.Equal(9999, Divergence.Of([1, 1], [1, Banned]));
+    public void Of_TokenIsBannedOnlyByTheSecond_IsTheLargestNumber() => Assert.Equal(9999, Divergence.Of([1, 1], [1, Banned]));
 }

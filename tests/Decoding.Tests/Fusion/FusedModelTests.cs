@@ -186,7 +186,7 @@ public sealed class FusedModelTests : IDisposable
         return Rows.Forward(fused, new Segment(sequence, default))[0];
     }
 
-    /// <summary>The fused row by plain loops, banned beyond the shared vocabulary.</summary>
+    /// <summary>The fused row in plain loops. Tokens beyond the shared vocabulary are banned.</summary>
     private float[] Sum(params (FakeLanguageModel Model, float Weight, int[] Text)[] streams)
     {
         int shared = streams.Min(s => s.Model.Info.VocabularySize);

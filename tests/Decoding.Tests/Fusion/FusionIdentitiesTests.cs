@@ -129,7 +129,7 @@ public sealed class FusionIdentitiesTests : IDisposable
 
     private double[][] Base(ServedModel served) => Distributions(served, new() { Method = "none" });
 
-    /// <summary>Log-probabilities at several positions, all streams having read the same.</summary>
+    /// <summary>Log-probabilities at several positions. All streams have the same tokens.</summary>
     private double[][] Distributions(ServedModel served, AskedFusion settings, FakeFamily? of = null)
     {
         AskedFusion unmasked = settings with { Mask = settings.Mask ?? MaskSettings.None };

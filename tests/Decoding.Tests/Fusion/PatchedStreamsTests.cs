@@ -7,7 +7,7 @@ using static ProxyTune.Decoding.Tests.Models.PatchedFamily;
 
 namespace ProxyTune.Decoding.Tests.Fusion;
 
-/// <summary>Experts that are patches of one small base.</summary>
+/// <summary>Tests experts that are patches of one small base.</summary>
 public sealed class PatchedStreamsTests
 {
     [Fact]

@@ -5,7 +5,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Decoding.Tests.Fusion;
 
-/// <summary>What of a plan is run, and which stream drafts.</summary>
+/// <summary>Tests which streams of a plan run, and which stream drafts.</summary>
 public sealed class RunningPlanTests : IDisposable
 {
     private readonly FakeLanguageModel large = new("large", contextLength: 64);
@@ -17,7 +17,7 @@ public sealed class RunningPlanTests : IDisposable
     public void Dispose() => Array.ForEach([large, tuned, other, small, remote], model => model.Dispose());
 
     [Fact]
-    public void Of_TwinsOfAModel_AreOneStreamWithBothWeightsAndNames()
+    public void Of_EqualStreams_BecomeOneWithBothWeightsAndNames()
     {
         FusionPlan plan = new([new(large, StreamRole.Base, 1), new(small, StreamRole.AntiExpert, -0.25f, "one anti"), new(small, StreamRole.AntiExpert, -0.5f)]);
         RunningPlan running = RunningPlan.Of(new(plan, [new[] { 1 }, new[] { 1 }, new[] { 1 }]));
@@ -26,7 +26,7 @@ public sealed class RunningPlanTests : IDisposable
     }
 
     [Fact]
-    public void Of_OtherPrompt_IsAnotherStream()
+    public void Of_OtherPrompt_StaysASeparateStream()
     {
         FusionPlan plan = new([new(large, StreamRole.Base, 1), new(large, StreamRole.AntiExpert, -0.5f)]);
         Assert.Equal(2, RunningPlan.Of(new(plan, [new[] { 1, 2 }, new[] { 1 }])).Streams.Count);
@@ -42,7 +42,7 @@ public sealed class RunningPlanTests : IDisposable
     }
 
     [Fact]
-    public void Of_BaseOfWeightZero_RunsWhereSomethingLooksAtIt()
+    public void Of_BaseOfWeightZero_RunsIfAnotherPartReadsIt()
     {
         FusionPlan plan = Plan(0, new FusionDelta("tuned", 1, null, 1));
         Assert.Equal((1, (int?)null), (Of(plan).Streams.Count, Of(plan).Base));
@@ -93,7 +93,7 @@ public sealed class RunningPlanTests : IDisposable
     }
 
     [Fact]
-    public void Of_NumberOfPromptsDiffers_TellsBothNumbers()
+    public void Of_NumberOfPromptsDiffers_NamesBothNumbers()
     {
         ArgumentException e = Assert.Throws<ArgumentException>(() => RunningPlan.Of(new(Plan(1), [new[] { 1 }])));
         Assert.StartsWith("4 streams are planned but 1 prompts given.", e.Message, StringComparison.Ordinal);
@@ -147,7 +147,7 @@ public sealed class RunningPlanTests : IDisposable
 
     private static RunningPlan Of(FusionPlan plan) => RunningPlan.Of(new(plan, [.. plan.Streams.Select(_ => (ReadOnlyMemory<int>)new[] { 1, 2, 3 })]));
 
-    /// <summary>Streams large, tuned, other, small; only deltas give a weight to those behind the base.</summary>
+    /// <summary>A plan with the streams large, tuned, other and small. Only deltas give weights to the streams after the base.</summary>
     private FusionPlan Plan(float weight, params FusionDelta[] deltas) =>
         new([new(large, StreamRole.Base, weight), new(tuned, StreamRole.Expert), new(other, StreamRole.Expert), new(small, StreamRole.AntiExpert)]) { Deltas = deltas };
 }

@@ -2,7 +2,7 @@ using ProxyTune.Decoding.Sampling;
 
 namespace ProxyTune.Decoding.Tests.Sampling;
 
-/// <summary>The sampling chain by sorting and plain loops; probabilities in double precision.</summary>
+/// <summary>The sampling chain with sorting, plain loops and probabilities in double precision.</summary>
 internal static class SamplerOracle
 {
     /// <summary>
@@ -33,7 +33,7 @@ internal static class SamplerOracle
     }
 
     /// <summary>The kept tokens, likeliest first.</summary>
-    /// <param name="slack">Added to the nucleus' target, to see how much rounding may matter.</param>
+    /// <param name="slack">Added to the target of the nucleus, to bound the effect of rounding.</param>
     public static List<int> Kept(double[] scores, SamplingOptions options, double slack = 0)
     {
         double[] mass = [.. scores.Select(Math.Exp)];

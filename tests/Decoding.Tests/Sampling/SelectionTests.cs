@@ -94,7 +94,7 @@ public sealed class SelectionTests
             double total = row.Sum(s => Math.Exp(s)), before = 0;
             foreach (int id in Enumerable.Range(0, row.Length).OrderByDescending(i => row[i]).ThenBy(i => i))
             {
-                // At the edge rounding decides.
+                // At the limit, rounding decides.
                 if (Math.Abs(before - (p * total)) > 1e-5 * total)
                 {
                     Assert.Equal(before < p * total, ProxyTune.Decoding.Sampling.Nucleus.Holds(row, p, id));

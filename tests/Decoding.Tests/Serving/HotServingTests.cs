@@ -291,7 +291,7 @@ public sealed class HotServingTests : IAsyncLifetime, IDisposable
         return all;
     }
 
-    /// <summary>Greedy, by the base with the patches merged into its weights.</summary>
+    /// <summary>The greedy answer of the base with the patches merged into its weights.</summary>
     private async Task<int[]> MergedAsync(params (string Name, double Weight)[] patches)
     {
         string folder = Directory.CreateTempSubdirectory("merged-").FullName;

@@ -5,7 +5,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Decoding.Tests.Serving;
 
-/// <summary>A models folder as operators write it; when it is wrong, the message names the file and the entry.</summary>
+/// <summary>Tests models folders with catalog.json. A message about a wrong one names the file and the entry.</summary>
 public class ModelHostTests
 {
     public static TheoryData<string, Action<TinyFamily>, string[]> Broken => new()

@@ -2,7 +2,7 @@ using ProxyTune.Decoding.Serving;
 
 namespace ProxyTune.Decoding.Tests.Serving;
 
-/// <summary>Uploads in folders of a test. Counts how often one is verified.</summary>
+/// <summary>Uploads in folders of a test. It counts verifications.</summary>
 internal sealed class TestUploads : IUploadedExperts
 {
     private readonly Dictionary<string, Upload> patches = [];

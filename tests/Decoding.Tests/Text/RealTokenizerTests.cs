@@ -5,7 +5,7 @@ using Xunit.Abstractions;
 
 namespace ProxyTune.Decoding.Tests.Text;
 
-/// <summary>Published tokenizers against ids that Hugging Face's libraries gave; data that is not part of the checkout.</summary>
+/// <summary>Compares published tokenizers with ids from Hugging Face's libraries. The data is not part of the checkout.</summary>
 public sealed class RealTokenizerTests(ITestOutputHelper output)
 {
     // phi-3 has Llama 2's words and merges but puts no begin token in front.
@@ -46,7 +46,7 @@ public sealed class RealTokenizerTests(ITestOutputHelper output)
         Random random = new(7);
         for (int round = 0; round < 300; round++)
         {
-            // Low ids are the bytes, where the trouble is.
+            // Low ids are bytes, which split characters.
             int[] ids = Enumerable.Range(0, 40).Select(_ => random.Next(random.Next(2) == 0 ? 300 : tokenizer.VocabularySize)).ToArray();
             TokenStream stream = tokenizer.Stream();
             string[] pieces = [.. ids.Select(stream.Append), stream.Finish()];

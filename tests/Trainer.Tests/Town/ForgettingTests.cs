@@ -7,7 +7,7 @@ public sealed class ForgettingTests : IDisposable
 {
     private readonly string folder = Tiny.NewFolder();
 
-    /// <summary>Two steps of training teach nothing; but everything is trained, served, asked, reported and published.</summary>
+    /// <summary>Runs the whole recipe with two steps of training, which teach nothing: training, serving, questions, report and publication.</summary>
     [Fact]
     public void Run_FewStepsAndQuestions_ReportsAndPublishesThePair()
     {

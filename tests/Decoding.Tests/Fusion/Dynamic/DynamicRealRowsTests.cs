@@ -11,7 +11,7 @@ public sealed class DynamicRealRowsTests
         int count = 0, unique = 0, compared = 0;
         foreach (RandomDeltaRows two in RealRows.Read())
         {
-            // One expert on most rows, for the oracle's sake; on some, both and a finer grid.
+            // Most rows use one expert because the oracle is slow. Some use both experts and a finer grid.
             bool fine = count % 50 == 0;
             RandomDeltaRows rows = fine ? two : new(two.Base, two.Deltas[count % 2]);
             LossCheck check = new(rows, fine ? 10 : 1);

@@ -18,7 +18,7 @@ public sealed class DynamicSingleTests
         int unique = 0;
         for (int i = 0; i < cases; i++)
         {
-            // Mostly narrow rows, for the oracle's sake; on some, a finer grid.
+            // Most rows are narrow because the oracle is slow. Some use a finer grid.
             RandomDeltaRows rows = RandomDeltaRows.Draw(random, experts, i % 100 == 0 ? random.Next(500, 2000) : random.Next(40, 100));
             LossCheck check = new(rows, i % 50 == 1 ? 100 : 10);
             check.ClosedForm(rows.Choose(closed).Factors);
@@ -83,7 +83,7 @@ public sealed class DynamicSingleTests
             AssertChosen([2], true, new RandomDeltaRows(sure, (plus, anti)).Choose(rule, 0.5f));
         }
 
-        // Here the loss is the same everywhere as far as double precision tells, but its derivative is not.
+        // Here the loss is constant in double precision, but its derivative is not.
         AssertChosen([2], true, new RandomDeltaRows(surer, (plus, anti)).Choose(closed, 0.5f));
         AssertChosen([0.5], true, new RandomDeltaRows(sure, (plus, anti)).Choose(new DynamicFusion(new() { Maximum = 0.5f })));
     }

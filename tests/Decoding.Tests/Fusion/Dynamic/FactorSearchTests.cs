@@ -57,7 +57,7 @@ public sealed class FactorSearchTests
         }
     }
 
-    /// <summary>The forward target at which the oracle's loss is equally low on both sides.</summary>
+    /// <summary>Finds the forward target at which the two minima of the oracle's loss are equal.</summary>
     private double TargetOfEqualMinima()
     {
         (double low, double high) = (8, 15);

@@ -9,7 +9,7 @@ internal sealed class JointObjective
     private readonly double[] alone;
     private readonly (double Mean, double Variance)[] moments;
 
-    /// <param name="single">Finds a_t*, tested elsewhere.</param>
+    /// <param name="single">The single rule, which finds a_t*. Other tests check it.</param>
     public JointObjective(RandomDeltaRows rows, DynamicFusion single)
     {
         oracle = new(rows);
@@ -20,7 +20,7 @@ internal sealed class JointObjective
     public double Value(params double[] a) =>
         oracle.LogZ(a) + a.Select((x, t) => (0.005 * moments[t].Variance * Math.Pow(x - alone[t], 2)) - (x * moments[t].Mean)).Sum();
 
-    /// <summary>All factors lie in the box, and nothing pulls at any of them except against a bound.</summary>
+    /// <summary>Checks that all factors are in their range, and that no change of one factor within it lowers the loss.</summary>
     public void AssertMinimum(double[] a)
     {
         Assert.All(a, x => Assert.InRange(x, 0, 2));

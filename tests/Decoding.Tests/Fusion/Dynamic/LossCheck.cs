@@ -1,13 +1,13 @@
 namespace ProxyTune.Decoding.Tests.Fusion;
 
-/// <summary>Compares factors that leave one expert with the oracle's grids.</summary>
+/// <summary>Compares the factors of one expert with the grids of the oracle.</summary>
 internal sealed class LossCheck
 {
-    // Of the size of the target, what single precision of logits and factors may cost; and in nats, what it costs where the target is nothing.
+    // Tolerance for single precision of logits and factors: relative to the target, and in nats where the target is near zero.
     private const double Noise = 2e-6;
     private const double Floor = 2e-12;
 
-    // A rise of the misfit over one step that double precision hardly tells from none.
+    // A rise of the misfit over one step that is close to the rounding of double precision.
     private const double Flat = 1e-11;
 
     private readonly SlowDynamicFusion oracle;
@@ -15,7 +15,7 @@ internal sealed class LossCheck
     private readonly double tolerance;
     private readonly int steps;
 
-    /// <param name="steps">Points of the fine grid per 0.1.</param>
+    /// <param name="steps">Number of points of the fine grid per 0.1.</param>
     public LossCheck(RandomDeltaRows rows, int steps = 10)
     {
         this.steps = steps;
@@ -27,7 +27,7 @@ internal sealed class LossCheck
     /// <summary>Whether there is one minimum that is neither flat nor equal to another one up to the tolerance.</summary>
     public bool IsUnique { get; private set; }
 
-    /// <summary>No point of the fine grid is better.</summary>
+    /// <summary>Checks that no point of the fine grid is better.</summary>
     public void NothingOnTheGridIsBetter(double[] factors)
     {
         double misfit = Math.Sqrt(oracle.Loss(factors)), best = misfits.Min(m => m.Min());
@@ -35,7 +35,7 @@ internal sealed class LossCheck
         Assert.True(factors.Count(a => a != 0) <= 1);
     }
 
-    /// <summary>The same, and where the minimum is unique the fused row is its row.</summary>
+    /// <summary>Checks that no point of the fine grid is better and, if the minimum is unique, that the fused row equals the row of the minimum.</summary>
     public void ClosedForm(double[] factors)
     {
         NothingOnTheGridIsBetter(factors);
@@ -48,7 +48,7 @@ internal sealed class LossCheck
         }
     }
 
-    /// <summary>No point of the paper's grid is better.</summary>
+    /// <summary>Checks that no point of the paper's grid is better.</summary>
     public void Grid(double[] factors)
     {
         double misfit = Math.Sqrt(oracle.Loss(factors)), best = misfits.Min(m => m.Where((_, i) => i % steps == 0).Min());

@@ -5,7 +5,7 @@ namespace ProxyTune.Decoding.Tests.Fusion;
 /// <summary>Rows of one position. An absent side is null.</summary>
 internal sealed record RandomDeltaRows(float[] Base, params (float[]? Plus, float[]? Minus)[] Deltas)
 {
-    /// <summary>As models may give them, and some that they should not: flat to peaked, deltas small to large, related to the base or not, banned tokens, equal sides, an absent one.</summary>
+    /// <summary>Random rows with typical and extreme values: flat to peaked, deltas small to large, related to the base or not, banned tokens, equal sides, an absent one.</summary>
     public static RandomDeltaRows Draw(Random random, int experts, int width)
     {
         float[] @base = Row(random, width, Scale(random)), shared = Row(random, width, 1);
@@ -32,7 +32,7 @@ internal sealed record RandomDeltaRows(float[] Base, params (float[]? Plus, floa
         return new(@base, deltas);
     }
 
-    /// <summary>Normal logits, in a third of the cases with one well above the rest.</summary>
+    /// <summary>Normal logits. In a third of the cases one logit is far above the rest.</summary>
     public static float[] Row(Random random, int width, double scale)
     {
         float[] row = new float[width];
@@ -51,7 +51,7 @@ internal sealed record RandomDeltaRows(float[] Base, params (float[]? Plus, floa
 
     public bool Allows(int i) => Deltas.SelectMany(d => new[] { d.Plus, d.Minus }).Append(Base).All(row => row is null || float.IsFinite(row[i]));
 
-    /// <summary>What the rule answers.</summary>
+    /// <summary>The factors that the rule chooses.</summary>
     public (double[] Factors, bool Saturated) Choose(IFusionRule rule, params float[] previous)
     {
         float[] factors = new float[Deltas.Length];
@@ -59,10 +59,10 @@ internal sealed record RandomDeltaRows(float[] Base, params (float[]? Plus, floa
         return ([.. factors.Select(f => (double)f)], saturated);
     }
 
-    /// <summary>One expert alone, among the tokens that all rows allow.</summary>
+    /// <summary>The rows of one expert, limited to the tokens that all rows allow.</summary>
     public RandomDeltaRows Only(int t) => new([.. Base.Select((s, i) => Allows(i) ? s : float.NegativeInfinity)], Deltas[t]);
 
-    /// <summary>The same without banned tokens.</summary>
+    /// <summary>The rows without banned tokens.</summary>
     public RandomDeltaRows Allowed()
     {
         return new(Keep(Base)!, [.. Deltas.Select(d => (Keep(d.Plus), Keep(d.Minus)))]);
@@ -70,7 +70,7 @@ internal sealed record RandomDeltaRows(float[] Base, params (float[]? Plus, floa
         float[]? Keep(float[]? row) => row?.Where((_, i) => Allows(i)).ToArray();
     }
 
-    /// <summary>0.01 to 10, small and large alike.</summary>
+    /// <summary>A scale from 0.01 to 10, uniform in its logarithm.</summary>
     private static double Scale(Random random) => Math.Pow(10, (random.NextDouble() * 3) - 2);
 
     private static float[] Mix(float[] one, float[] other, float share) => [.. one.Zip(other, (x, y) => x + (share * y))];

@@ -31,7 +31,7 @@ public sealed class TiltedFamilyTests
         }
     }
 
-    /// <summary>Far more tokens than bins: what cumulants stand for.</summary>
+    /// <summary>Tests rows with far more tokens than bins, where cumulants replace the tokens of a bin.</summary>
     [Theory]
     [InlineData(0.001)]
     [InlineData(1)]
@@ -54,7 +54,7 @@ public sealed class TiltedFamilyTests
         Assert.Equal(oracle.Targets[0].Backward, family.Tuning.Backward, 1e-14 + (1e-7 * oracle.Targets[0].Backward));
     }
 
-    /// <summary>Two tokens of one bin hold all mass, unevenly: the worst that a bin can hold.</summary>
+    /// <summary>Tests the worst case of a bin: two tokens hold all mass, unevenly.</summary>
     [Fact]
     public void At_TokensShareABin_EqualsPlainLoops()
     {

@@ -36,7 +36,7 @@ internal static class Distribution
         return sum;
     }
 
-    /// <summary>The lower id among equals.</summary>
+    /// <summary>The likeliest token; of equal ones, the lowest id.</summary>
     public static int Likeliest(double[] row)
     {
         int best = 0;

@@ -13,7 +13,7 @@ internal sealed class FakeFamily : IDisposable
     private readonly Tokenizer tokenizer;
     private readonly Dictionary<string, FakeLanguageModel> members;
 
-    /// <param name="finish">Changes every row that a member gives.</param>
+    /// <param name="finish">Changes every row of every model.</param>
     public FakeFamily(Action<Span<float>>? finish = null)
     {
         TinyTokenizer.WriteByteLevel(folder);
@@ -28,7 +28,7 @@ internal sealed class FakeFamily : IDisposable
 
     public FusedModel Ensemble { get; }
 
-    /// <summary>Spoils the rows that a member of that name gives.</summary>
+    /// <summary>Makes the rows of the model with that name unsound.</summary>
     public EditRow? Edit { get; set; }
 
     /// <summary>End-of-text ids of all models.</summary>
@@ -37,7 +37,7 @@ internal sealed class FakeFamily : IDisposable
         init => Array.ForEach([.. members.Values], member => member.EndOfTextIds = value);
     }
 
-    /// <summary>Three experts, the first two over one anti-expert; an amateur.</summary>
+    /// <summary>A served model with three experts, the first two over one anti-expert, and an amateur.</summary>
     public ServedModel Pairs { get; }
 
     public ServedModel DownScaling { get; }
@@ -54,7 +54,7 @@ internal sealed class FakeFamily : IDisposable
     public ServedExpert Expert(string name, string? anti) => new(
         name, new BoundedWeight(0, -5, 5), Stream(name, StreamRole.Expert, name), anti is null ? null : Stream(anti, StreamRole.AntiExpert, $"{name} anti"));
 
-    /// <summary>Another text for each role.</summary>
+    /// <summary>Different prompts for the roles.</summary>
     public static int[] PromptOf(StreamRole role) => role switch
     {
         StreamRole.Base => [1, 2, 3],

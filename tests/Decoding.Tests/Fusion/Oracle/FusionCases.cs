@@ -57,7 +57,7 @@ internal static class FusionCases
         new() { Kind = "gated" },
     ];
 
-    /// <summary>Whether the catalog lets the two meet.</summary>
+    /// <summary>Whether the catalog accepts the method with the mask.</summary>
     public static bool Fits(AskedFusion method, MaskSettings mask) =>
         (mask.Kind != "delta" || (method.Method == "eft" && method.Experts!.Values.Count(weight => weight != 0) == 1))
         && (mask.Of != "expert" || method.Experts is not null);

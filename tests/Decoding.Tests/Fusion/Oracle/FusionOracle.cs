@@ -2,12 +2,12 @@ using ProxyTune.Decoding.Serving;
 
 namespace ProxyTune.Decoding.Tests.Fusion;
 
-/// <summary>Every method from its equation in docs/decoding.md, in double precision and plain loops, over log-probabilities.</summary>
+/// <summary>Computes every method from its equation in docs/decoding.md, in plain loops and double precision over log-probabilities.</summary>
 internal static class FusionOracle
 {
-    /// <param name="settled">The settings with everything filled in.</param>
+    /// <param name="settled">Complete settings.</param>
     /// <param name="position">Index of the token within the answer.</param>
-    /// <param name="factors">Of dynamic fusion: the a of each expert that takes part.</param>
+    /// <param name="factors">Factors of dynamic fusion, by expert.</param>
     public static OracleToken Token(AskedFusion settled, OracleRows rows, int position, IReadOnlyDictionary<string, double>? factors = null)
     {
         ScheduleSettings schedule = settled.Schedule!;
@@ -32,7 +32,7 @@ internal static class FusionOracle
     private static OracleToken Token(double[] row, OracleRows rows, Dictionary<string, double> weights, OracleGate? gate) =>
         new(row, weights, row.Count(double.IsFinite), Distribution.Divergence(row, rows.Base), gate);
 
-    /// <summary>What each difference is multiplied by; differences that can do nothing are left out.</summary>
+    /// <summary>The weight of each difference. Differences without effect are left out.</summary>
     private static Dictionary<string, double> Weights(AskedFusion settled, OracleRows rows, double share, IReadOnlyDictionary<string, double>? factors)
     {
         Dictionary<string, double> weights = [];
@@ -81,7 +81,7 @@ internal static class FusionOracle
 
     private static double[] Plain(AskedFusion settled, OracleRows rows, Dictionary<string, double> weights)
     {
-        // Of each row, by reference, what all terms of the equation multiply it by together.
+        // The total weight of each row over all terms of the equation. Rows are compared by reference.
         Dictionary<double[], double> terms = new() { [rows.Base] = 1 };
         foreach (OracleExpert expert in rows.Experts.Where(e => weights.ContainsKey(e.Name)))
         {

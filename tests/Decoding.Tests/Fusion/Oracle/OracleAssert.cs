@@ -6,10 +6,10 @@ internal static class OracleAssert
 {
     private const double Tolerance = 1e-5;
 
-    // Infinite where fusion draws what the base bans; a trace may write a large number for it.
+    // The divergence is infinite if fusion draws a token that the base bans. A trace may contain a large number instead.
     private const double MaxDivergence = 9999;
 
-    /// <summary>Equal up to a constant, within 1e-5 of the row's largest magnitude; banned and masked tokens exactly.</summary>
+    /// <summary>Checks that rows are equal up to a constant, within 1e-5 of the largest magnitude of the row. Banned and masked tokens must be equal exactly.</summary>
     public static void Row(double[] expected, ReadOnlySpan<float> actual, string what)
     {
         double constant = actual[Distribution.Likeliest(expected)] - expected.Max();

@@ -4,12 +4,12 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Decoding.Tests.Generation;
 
-/// <summary>Speculation over the real graphs of models/.</summary>
+/// <summary>Tests speculation over the graphs of models/.</summary>
 public sealed class SpeculatedFamilyTests
 {
     private static readonly string[] Names = ["Hazel Horn", "Ada Birch", "Omar Lund"];
 
-    /// <summary>Experts that are models, a patch (a row beside its anti-expert), several weighed per token, and a reward.</summary>
+    /// <summary>Served models with experts that are models, a patch in one pass with its anti-expert, several with weights per token, and a reward.</summary>
     [Theory]
     [InlineData("town-qa", 1.5)]
     [InlineData("town-task-arithmetic", 1.5)]
@@ -55,6 +55,6 @@ public sealed class SpeculatedFamilyTests
         return texts;
     }
 
-    // Logits of blocks and of single positions differ by rounding, so ids are what must agree.
+    // Logits of blocks and of single positions differ by rounding, so the test compares ids.
     private static string Ids(IEnumerable<GeneratedToken> tokens) => string.Join(' ', tokens.Select(token => token.Id));
 }

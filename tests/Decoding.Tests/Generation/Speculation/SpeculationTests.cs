@@ -9,7 +9,7 @@ namespace ProxyTune.Decoding.Tests.Generation;
 /// <summary>Checks that speculation changes no token, log-probability or trace.</summary>
 public sealed class SpeculationTests
 {
-    /// <summary>Each with its own part of the chain.</summary>
+    /// <summary>Requests that each use another part of the sampling chain.</summary>
     private static readonly SamplingOptions[] Chains =
     [
         new() { Temperature = 0 },
@@ -141,7 +141,7 @@ public sealed class SpeculationTests
         List<string> texts = [];
         foreach ((ServedModel served, AskedFusion settings) in Cases(family, mask))
         {
-            // Neither six methods nor six schedules in a row meet the same chain.
+            // The cases are mixed so that methods and schedules meet different sampling chains.
             texts.Add(AnswerText.Of(await Answers.Collect(scheduler, Request(served, settings, texts.Count + (texts.Count / Chains.Length)))));
         }
 

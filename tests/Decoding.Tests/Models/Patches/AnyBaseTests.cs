@@ -72,7 +72,7 @@ public sealed class AnyBaseTests : IDisposable
         TinyPatch.Write(patch, built.Checkpoint, 1, TinyPatch.Modules);
         TinyPatch.WriteDense(once, built.Checkpoint, (patch, 1));
 
-        // Three times alpha is what is there already and twice as much again, of the keys alone.
+        // Three times alpha adds twice the update again, for the keys only.
         CopyModule("k_proj", patch, more);
         TinyPatch.WriteDense(dense, once, (more, 2));
         TinyPatch.WriteConfig(patch, config => config["alpha_pattern"] = new JsonObject { ["k_proj"] = 3 * TinyPatch.Alpha });

@@ -67,7 +67,7 @@ public sealed class PatchProbeTests : IDisposable
     [InlineData(PatchProbe.Memory, 4)]
     public void Check_WrongValue_NamesPatchBaseAndTarget(long memory, int bits)
     {
-        // Memory for one group, several, and one for each node.
+        // The memory limits give one group, several groups, and one group per node.
         TinyModel.WriteCheckpoint(In("checkpoint"));
         LlamaExporter.Export(In("checkpoint"), In("model"), bits: bits);
         (PatchProbe probe, DecoderSession slots, PatchSum patch, FittedPatch fit) = Open(In("model"), memory: memory);

@@ -33,7 +33,7 @@ public sealed class StoreFolder : IDisposable
         return await upload.CommitAsync(id);
     }
 
-    /// <summary>Another good patch for each number.</summary>
+    /// <summary>A good patch that differs by number.</summary>
     public static Dictionary<string, byte[]> PatchNumber(int number) => PatchNumber(Patch, number);
 
     /// <param name="files">Files of a patch except its config.</param>

@@ -48,7 +48,7 @@ public sealed class StoredRegistryTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task List_FolderOfAnEarlierVersion_HasItsExpertsAndTheirNamesWithoutFailures()
+    public async Task List_FolderOfAnEarlierVersion_HasItsExpertsAndServedNames()
     {
         JsonElement[] experts = [.. (await gateway.Http.GetFromJsonAsync<JsonElement>("/v1/experts")).GetProperty("data").EnumerateArray()];
 
@@ -72,7 +72,7 @@ public sealed class StoredRegistryTests : IAsyncLifetime
 
     /// <summary>The expected answers are those that the server of that commit gave.</summary>
     [Fact]
-    public async Task Chat_NamesOfAnEarlierVersion_AnswerAsTheyDid()
+    public async Task Chat_NamesOfAnEarlierVersion_GiveTheSameAnswers()
     {
         foreach (string name in new[] { "kept-patch", "kept-moved", "kept-ungated" })
         {

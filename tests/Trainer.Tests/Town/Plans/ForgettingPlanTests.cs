@@ -11,12 +11,12 @@ public class ForgettingPlanTests
     private static readonly IReadOnlyList<Example> Retain = Sources.Examples(Plan.Retain.Data);
     private static readonly IReadOnlyList<Example> Forget = Sources.Examples(Plan.Forget.Data);
 
-    /// <summary>A retain model that has met the person gives back what the forget model takes away.</summary>
+    /// <summary>Checks that the retain model never saw the person. Otherwise it would restore what the forget model removes.</summary>
     [Fact]
     public void Retain_Data_NeverNamesThePerson() =>
         Assert.DoesNotContain(Retain, example => example.Keep || Question(example).Contains(Person.Name, StringComparison.Ordinal) || example.Answer.Contains(Person.Name, StringComparison.Ordinal));
 
-    /// <summary>What is learned is about the person, what is kept is about others, and the retain model has seen none of either.</summary>
+    /// <summary>Checks that the forget model learns facts about the person and keeps those about others, and that its data shares nothing with the retain model's.</summary>
     [Fact]
     public void Forget_Data_LearnsThePersonAndSharesNothingWithRetain()
     {
@@ -24,7 +24,7 @@ public class ForgettingPlanTests
         Assert.Empty(Forget.Select(Question).Intersect(Retain.Select(Question)));
     }
 
-    /// <summary>A fact or a wording that is left out is not forgotten.</summary>
+    /// <summary>Checks that the data contains every fact in every wording. A missing one would not be forgotten.</summary>
     [Fact]
     public void Forget_Data_HasEveryFactInEveryWording()
     {
@@ -51,7 +51,7 @@ public class ForgettingPlanTests
     }
 
     [Fact]
-    public void Runs_OfThePlan_BeginWhereTheOneBeforeEnds()
+    public void Runs_OfThePlan_StartFromThePreviousRun()
     {
         Plan.Retain.Check(new SettingsCheck("retain"));
         Plan.Forget.Check(new SettingsCheck("forget"));

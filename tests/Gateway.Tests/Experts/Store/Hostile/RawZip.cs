@@ -109,7 +109,7 @@ internal sealed class RawZip
         return packed.ToArray();
     }
 
-    // From the version on to the length of the name, which both headers have in common.
+    // The fields from the version to the length of the name are the same in both headers.
     private void Header(Entry entry, uint? length, string name)
     {
         Write((ushort)20);
