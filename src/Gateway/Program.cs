@@ -42,14 +42,14 @@ internal static class Program
         }
         catch (Exception error) when (error is EngineException or IOException or FormatException)
         {
-            // Wrong models, a port that is taken, or no URL to listen on: for the operator, so without a stack trace.
+            // Wrong models, a port in use, or a wrong URL: the operator needs the message and no stack trace.
             await Console.Error.WriteLineAsync($"proxytune: {error.Message}");
             return 1;
         }
     }
 
     /// <summary>Loads the models and lays out the server; nothing listens yet.</summary>
-    /// <param name="configure">For tests: the last word on services.</param>
+    /// <param name="configure">Tests replace services with it.</param>
     internal static WebApplication Build(string[] args, Action<WebApplicationBuilder>? configure = null)
     {
         WebApplicationBuilder builder = WebApplication.CreateBuilder(new WebApplicationOptions { Args = args, ContentRootPath = AppContext.BaseDirectory });
@@ -59,7 +59,7 @@ internal static class Program
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Limits.MaxRequestBodySize = options.MaxBodyBytes);
         builder.Services.ConfigureHttpJsonOptions(json =>
         {
-            // For the API's description: names as they are on the wire, and numbers that no string may stand for.
+            // The API's description shows names as they are in JSON, and numbers that may not be strings.
             json.SerializerOptions.PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower;
             json.SerializerOptions.NumberHandling = JsonNumberHandling.Strict;
         });

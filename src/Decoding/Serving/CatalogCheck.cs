@@ -8,8 +8,8 @@ internal static partial class CatalogCheck
     /// <summary>Beyond this no method means anything, and sums of weighted logits would leave single precision.</summary>
     private const double MaxWeight = 1000;
 
-    // The names of deltas and of the base in a trace, and of the fields that the header X-Fusion sets beside experts.
-    private static readonly string[] ReservedNames = [.. FusionTable.HeaderNames, "size", "context", "amateur", "base"];
+    // The names of deltas and of the base in a trace, and of the fields that stand beside experts in the short form of a fusion.
+    private static readonly string[] ReservedNames = [.. FusionTable.ShortNames, "size", "context", "amateur", "base"];
 
     public static void Entries(EntrySource source, IReadOnlyList<ServedModelEntry> entries)
     {

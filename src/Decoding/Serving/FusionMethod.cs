@@ -41,7 +41,7 @@ public sealed record FusionMethod(string Name, MethodMembers Members, double? De
     public MaskSettings DefaultMask { get; init; } = MaskSettings.None;
 
     /// <summary>
-    /// Whether it cannot do with a base that names only its likeliest tokens: the weights of dynamic come from the whole distribution, and
+    /// Whether it needs the probabilities of all tokens, which a remote base does not name: the weights of dynamic come from the whole distribution, and
     /// context_aware divides by a distribution in which a missing token may be arbitrarily unlikely.
     /// </summary>
     internal bool NeedsWholeRows { get; init; }
@@ -100,8 +100,8 @@ public enum MethodMembers
 
 /// <summary>The fusion of a served model where a request says nothing, and the ranges of what a request may ask for.</summary>
 /// <param name="Method">The served model's own.</param>
-/// <param name="Methods">The methods that any request may choose; the own one included. Others are for operators.</param>
-/// <param name="Own">The catalogue entry's settings, as far as it has any.</param>
+/// <param name="Methods">The methods that any request may choose, including the own one. The others are for operators.</param>
+/// <param name="Own">The settings of the catalogue's entry; null where it gives none.</param>
 /// <param name="Alpha">The strength; it scales all deltas together.</param>
 /// <param name="Amplification">EFT's g.</param>
 /// <param name="Floor">The smallest weight of dynamic fusion.</param>

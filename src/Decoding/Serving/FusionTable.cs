@@ -3,7 +3,7 @@ using System.Globalization;
 namespace ProxyTune.Decoding.Serving;
 
 /// <summary>A row of the table of fusion fields.</summary>
-/// <param name="Name">In the body, in the header X-Fusion and in catalog.json.</param>
+/// <param name="Name">In requests and in catalog.json.</param>
 /// <param name="Get">The field's value; null where it is not given.</param>
 /// <param name="With">Sets the field.</param>
 internal sealed record FusionField(string Name, Func<FusionSettings, object?> Get, Func<AskedFusion, object?, AskedFusion> With)
@@ -19,7 +19,7 @@ internal sealed record FusionField(string Name, Func<FusionSettings, object?> Ge
     /// <summary>The methods that take the field. The others refuse it.</summary>
     public Func<FusionMethod, bool> IsTakenBy { get; init; } = _ => true;
 
-    /// <summary>Reads the value from NAME=VALUE in the header; gives null for an unreadable text. Null where only the JSON form of the header can hold the field.</summary>
+    /// <summary>Reads the value of the short form NAME=VALUE; gives null for an unreadable text. Null if the field has no short form.</summary>
     public Func<string, object?>? Parse { get; init; }
 
     /// <summary>Checks what does not depend on model and method.</summary>
@@ -36,7 +36,7 @@ internal sealed record FusionField(string Name, Func<FusionSettings, object?> Ge
 }
 
 /// <summary>
-/// Every field of fusion, one row each. Reading the header, merging, refusing, filling in, writing and describing a field go through its row,
+/// Every field of fusion, one row each. Reading the short form, merging, refusing, filling in, writing and describing a field go through its row,
 /// so a new field is a property of <see cref="FusionSettings"/> and a row here. docs/decoding.md prints the table.
 /// </summary>
 internal static class FusionTable
@@ -64,7 +64,7 @@ internal static class FusionTable
         {
             Accepts = "an object from an expert's name to a number in its weight_range; 0 or 1 for dynamic",
             Default = "each expert's own weight",
-            Meaning = "the weights of experts; in the header, each expert's name is a field",
+            Meaning = "the weights of experts; in the short form, each expert's name is a field",
             IsTakenBy = method => method.TakesExperts,
             Settle = (settling, _) => settling.Weights(),
         },
@@ -128,10 +128,10 @@ internal static class FusionTable
         },
     ];
 
-    /// <summary>The names that NAME=VALUE in the header can set; an expert must have another name.</summary>
-    public static IReadOnlyList<string> HeaderNames { get; } = [.. Fields.Where(field => field.Parse is not null).Select(field => field.Name)];
+    /// <summary>The fields with a short form NAME=VALUE. Experts have it too, so an expert must have another name.</summary>
+    public static IReadOnlyList<string> ShortNames { get; } = [.. Fields.Where(field => field.Parse is not null).Select(field => field.Name)];
 
-    /// <summary>Reads a number, such as an expert's weight, from the header.</summary>
+    /// <summary>Reads a number, such as an expert's weight, from the short form.</summary>
     public static Func<string, object?> Number => text => double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double number) ? number : null;
 
     private static FusionField Choice(

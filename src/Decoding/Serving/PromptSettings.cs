@@ -3,7 +3,7 @@ using ProxyTune.Decoding.Text;
 
 namespace ProxyTune.Decoding.Serving;
 
-/// <summary>How the streams of a role read a conversation, beside it. So one stream can learn in its context what another was tuned to.</summary>
+/// <summary>How the streams of a role read a conversation. So a stream can learn from its context what another was tuned to.</summary>
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
 public sealed record PromptSettings
 {
@@ -15,7 +15,7 @@ public sealed record PromptSettings
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public string? System { get; init; }
 
-    /// <summary>What the answer has begun with already; not part of the text that is returned.</summary>
+    /// <summary>The beginning of the answer, which the model continues; not part of the returned text.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public string? AssistantPrefix { get; init; }
 
@@ -23,7 +23,7 @@ public sealed record PromptSettings
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public IReadOnlyList<PromptExample>? Examples { get; init; }
 
-    /// <summary>These settings, and <paramref name="fallback"/> where they say nothing.</summary>
+    /// <summary>These settings, and those of <paramref name="fallback"/> where these are null.</summary>
     internal PromptSettings Over(PromptSettings? fallback) => new()
     {
         Template = Template ?? fallback?.Template,

@@ -29,7 +29,7 @@ public sealed class ServedModel
 
     public string Description { get; }
 
-    /// <summary>What holds where a request says nothing, and the ranges of what it may say.</summary>
+    /// <summary>The settings that apply where a request gives none, and the ranges of what it may ask for.</summary>
     public FusionDefaults Defaults { get; }
 
     /// <summary>Whether clients do not see it.</summary>
@@ -61,7 +61,7 @@ public sealed class ServedModel
     internal UseCount Uses { get; } = new();
 
     /// <summary>Keeps the model's members in memory, also when it is retired meanwhile.</summary>
-    /// <returns>To be disposed when no request for the model is running or waiting any more.</returns>
+    /// <returns>Dispose it when the request has ended.</returns>
     /// <exception cref="EngineException">UnknownModel: it was retired, and its members may be gone.</exception>
     public IDisposable Use() => Uses.TryUse()
         ?? throw new EngineException(EngineError.UnknownModel, $"'{Name}' has just been retired.", "model");
@@ -72,7 +72,7 @@ public sealed class ServedModel
     internal IEnumerable<ServedStream> Streams =>
         [BaseStream, .. Experts.SelectMany(expert => new[] { expert.Tuned, expert.Anti }).OfType<ServedStream>(), .. Amateur is null ? [] : new[] { Amateur }];
 
-    /// <summary>What one request fuses.</summary>
+    /// <summary>Settles the fusion of one request.</summary>
     /// <param name="role">Operators may use negative weights and methods that are not offered to clients.</param>
     /// <exception cref="EngineException">UnknownExpert, InvalidValue or OperatorOnly, naming the field (<c>fusion.alpha</c>, <c>fusion.experts.NAME</c>), the value and what would be accepted.</exception>
     public ServedPlan Plan(AskedFusion asked, CallerRole role = CallerRole.Client) => new PlanBuilder(this, SettledFusion.Of(this, asked, role)).Build();
@@ -104,7 +104,7 @@ public sealed class ServedExpert
         Anti = anti;
     }
 
-    /// <summary>How requests name it.</summary>
+    /// <summary>Its name in requests.</summary>
     public string Name { get; }
 
     /// <summary>Multiplied by alpha.</summary>
@@ -117,8 +117,8 @@ public sealed class ServedExpert
 }
 
 /// <summary>A member in one role of a served model, and how it reads a conversation there.</summary>
-/// <param name="Name">What a trace calls it.</param>
-/// <param name="Reader">As the catalog says.</param>
+/// <param name="Name">Its name in a trace.</param>
+/// <param name="Reader">Reads conversations as the catalogue says.</param>
 internal sealed record ServedStream(LoadedModel Member, StreamRole Role, string Name, PromptReader Reader)
 {
     public const string Chat = "chat";
@@ -129,10 +129,10 @@ internal sealed record ServedStream(LoadedModel Member, StreamRole Role, string 
     /// <summary>What is added to the model's weights for this stream, or null.</summary>
     public ServedPatch? Patch { get; init; }
 
-    /// <summary>Of everything that makes its rows.</summary>
+    /// <summary>The hash of everything that its rows depend on.</summary>
     public string Hash => Patch is null ? Model.Info.Hash : $"{Model.Info.Hash} {Patch.Hash}";
 
-    /// <summary>How requests and the catalog call the role.</summary>
+    /// <summary>The role's name in requests and in the catalogue.</summary>
     public string RoleName => NameOf(Role);
 
     public static IReadOnlyList<string> RoleNames { get; } = [NameOf(StreamRole.Base), NameOf(StreamRole.Expert), NameOf(StreamRole.AntiExpert)];

@@ -28,25 +28,25 @@ public sealed class ServedModels
 
     private ServedModels ForClients => field ??= All.Any(model => model.IsForOperators) ? new([.. All.Where(model => !model.IsForOperators)]) : this;
 
-    /// <param name="old">Goes at the same moment; null for nothing.</param>
+    /// <param name="old">The model that it replaces; null for none.</param>
     internal ServedModels With(ServedModel model, ServedModel? old = null) => new([.. All.Where(other => other != old), model]);
 
     internal ServedModels Without(ServedModel model) => new([.. All.Where(other => other != model)]);
 }
 
-/// <summary>Who uses something that may go at run time: it is free when it was closed and the last user has left. Thread-safe.</summary>
+/// <summary>Counts the users of something that may be freed at run time. It is free when it was closed and its last user has ended. Thread-safe.</summary>
 internal sealed class UseCount
 {
     private readonly TaskCompletionSource free = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    // One for being open.
+    // Being open counts as one use.
     private int count = 1;
     private int closed;
 
-    /// <summary>Completes when it is closed and nobody uses it any more.</summary>
+    /// <summary>Completes when it is closed and has no users.</summary>
     public Task Free => free.Task;
 
-    /// <returns>To be disposed by who leaves; null where it is free already.</returns>
+    /// <returns>The user disposes it at its end; null if it is free already.</returns>
     public IDisposable? TryUse()
     {
         int seen = Volatile.Read(ref count);

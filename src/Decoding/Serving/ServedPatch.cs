@@ -4,9 +4,9 @@ using ProxyTune.Decoding.Models;
 
 namespace ProxyTune.Decoding.Serving;
 
-/// <summary>What a stream adds to its model's weights. It is read when a request needs it and it is not in memory.</summary>
-/// <param name="name">Of model and sum, unique.</param>
-/// <param name="hash">Of the contents.</param>
+/// <summary>The patches of a stream. They are read when a request needs them and they are not in memory.</summary>
+/// <param name="name">A unique name of the model with the sum.</param>
+/// <param name="hash">The hash of the contents.</param>
 /// <param name="read">Reads the patches and checks that their contents are still those of the hash.</param>
 internal sealed class ServedPatch(string name, string hash, OnnxLanguageModel model, ResidentPatches resident, Func<PatchSum> read)
 {
@@ -25,6 +25,6 @@ internal sealed class ServedPatch(string name, string hash, OnnxLanguageModel mo
         return patch;
     }).GetAwaiter().GetResult());
 
-    /// <summary>Lets go of it; requests that run keep it until they end.</summary>
+    /// <summary>Removes it from memory. Running requests keep it until they end.</summary>
     public void Forget() => resident.Forget(key => key.Equals((model, hash)));
 }

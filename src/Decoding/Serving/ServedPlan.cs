@@ -16,7 +16,7 @@ public sealed class ServedPlan
     private readonly IReadOnlyList<PromptReader> readers;
     private FusionPlan? patched;
 
-    /// <param name="streams">Of the plan, which has no patches yet.</param>
+    /// <param name="streams">The streams of the plan, which has no patches yet.</param>
     internal ServedPlan(ServedModel model, SettledFusion settled, FusionPlan unpatched, IReadOnlyList<ServedStream> streams)
     {
         this.model = model;
@@ -36,7 +36,7 @@ public sealed class ServedPlan
         Streams = [.. unpatched.Streams.Zip(Streams, (stream, served) => stream with { Patch = served.Patch?.Load() })],
     };
 
-    /// <summary>Those of the plan.</summary>
+    /// <summary>The streams of the plan.</summary>
     internal IReadOnlyList<ServedStream> Streams { get; }
 
     /// <summary>Renders a conversation once per stream, each as its role reads it.</summary>

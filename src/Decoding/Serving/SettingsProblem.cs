@@ -3,8 +3,8 @@ using ProxyTune.Checkpoints;
 
 namespace ProxyTune.Decoding.Serving;
 
-/// <summary>Makes the error of a wrong setting, whoever wrote it: a request (<c>fusion.mask.p</c>) or the catalog (file, entry, <c>mask.p</c>).</summary>
-/// <param name="make">From the field's name below fusion, and what is wrong with it, to the exception.</param>
+/// <summary>Makes the error of a wrong setting, of a request (<c>fusion.mask.p</c>) or of the catalogue (file, entry, <c>mask.p</c>).</summary>
+/// <param name="make">Makes the exception from the field's name below fusion and the rest of the message.</param>
 internal sealed class SettingsProblem(Func<string, string, EngineException> make)
 {
     public static SettingsProblem InRequest { get; } = new((field, what) => new(EngineError.InvalidValue, $"fusion.{field} {what}", $"fusion.{field}"));

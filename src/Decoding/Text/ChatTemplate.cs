@@ -9,8 +9,8 @@ using GenAITokenizer = Microsoft.ML.OnnxRuntimeGenAI.Tokenizer;
 
 namespace ProxyTune.Decoding.Text;
 
-/// <param name="Role">system, user or assistant (what a template accepts beyond these is the template's matter).</param>
-/// <param name="Name">Who speaks, where a client says so; templates do not see it. <c>context</c> marks what context-aware decoding contrasts.</param>
+/// <param name="Role">system, user or assistant (a template may accept others).</param>
+/// <param name="Name">The speaker's name, if the client gives one; templates do not see it. <c>context</c> marks the message that method context_aware contrasts.</param>
 public sealed record ChatMessage(string Role, string Content, string? Name = null);
 
 /// <summary>Renders messages as a model was tuned to read them (Jinja, as in tokenizer_config.json or chat_template.jinja). Thread-safe.</summary>
@@ -67,7 +67,7 @@ public sealed partial class ChatTemplate
     /// <exception cref="EngineException">InvalidValue (messages): the template refuses these messages; the reason is the template's own.</exception>
     public string Render(IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt = true)
     {
-        // The renderer ends its text there, and with it the prompt.
+        // The renderer would cut the prompt at this character.
         if (messages.Any(m => m.Role.Contains('\0') || m.Content.Contains('\0')))
         {
             throw new EngineException(EngineError.InvalidValue, "messages contains the character U+0000; any other is allowed.", "messages");
@@ -77,7 +77,7 @@ public sealed partial class ChatTemplate
         return render(template, json, addGenerationPrompt);
     }
 
-    // Inside a condition that never holds the template is parsed but not run, so what it refuses does not matter yet.
+    // A condition that never holds makes the renderer parse the template without running it. So a template that refuses an empty conversation loads.
     private void CheckSyntax(string path)
     {
         try
@@ -114,7 +114,7 @@ public sealed partial class ChatTemplate
         }
     }
 
-    // A text, or a list of named ones of which one is the default.
+    // A text, or a list of named texts with one named default.
     private static string? Template(JsonElement config) =>
         !config.TryGetProperty("chat_template", out JsonElement template) || template.ValueKind == JsonValueKind.Null ? null
         : template.ValueKind == JsonValueKind.String ? template.GetString()
@@ -124,7 +124,7 @@ public sealed partial class ChatTemplate
         !config.TryGetProperty(name, out JsonElement token) || token.ValueKind == JsonValueKind.Null ? ""
         : (token.ValueKind == JsonValueKind.Object ? token.GetProperty("content") : token).GetString()!;
 
-    // The renderer lacks these two settings of Jinja, with which chat templates are written.
+    // Chat templates are written for these two settings of Jinja, and the renderer lacks them.
     private static string TrimBlocks(string source)
     {
         string text = BreakAfterBlock().Replace(BlanksBeforeBlock().Replace(source.ReplaceLineEndings("\n"), ""), "");
@@ -144,9 +144,9 @@ internal delegate string RenderJinja(string template, string messages, bool addG
 
 /// <summary>Jinja by onnxruntime-genai, which offers it as a method of its tokenizer.</summary>
 /// <remarks>
-/// That tokenizer is used for nothing else, so it reads a folder with a vocabulary of two words, not a model's. There is one for each pair
-/// of begin and end tokens and it lives as long as the process. It must never be given a folder that it could refuse: after a failed
-/// constructor the finaliser ends the process (0.18.0).
+/// That tokenizer is used for nothing else, so it reads a made-up folder with a vocabulary of two words. There is one for each pair of begin
+/// and end tokens, and it lives as long as the process. It must get only folders that it accepts: after a failed constructor, the finaliser
+/// ends the process (0.18.0).
 /// </remarks>
 [SuppressMessage("Design", "CA1001:Types that own disposable fields should be disposable", Justification = "Lives as long as the process.")]
 internal sealed class JinjaRenderer
@@ -186,7 +186,7 @@ internal sealed class JinjaRenderer
 
     public string Render(string template, string messages, bool addGenerationPrompt)
     {
-        // An empty template would mean the tokenizer's own.
+        // For an empty template, the library would use the tokenizer's own.
         if (template.Length == 0)
         {
             return "";
@@ -194,7 +194,7 @@ internal sealed class JinjaRenderer
 
         try
         {
-            // Nothing says that the native object may be shared; a rendering takes some 100 microseconds.
+            // The library does not document that threads may share the object. A rendering takes about 100 microseconds.
             lock (oneAtATime)
             {
                 return native.ApplyChatTemplate(template, messages, "", addGenerationPrompt);

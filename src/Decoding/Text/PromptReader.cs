@@ -9,7 +9,7 @@ public sealed record PromptReader(Tokenizer Tokenizer, ChatTemplate? Template)
 {
     private const string SystemRole = "system";
 
-    // Of the private use area, so that no template holds it.
+    // A character of the private use area; templates do not hold it.
     private const string Mark = "\uE0A5";
 
     /// <summary>Stands before the conversation; joined with a blank line to a system message of the conversation itself. Null adds nothing.</summary>
@@ -18,7 +18,7 @@ public sealed record PromptReader(Tokenizer Tokenizer, ChatTemplate? Template)
     /// <summary>Questions and answers between system message and conversation.</summary>
     public IReadOnlyList<PromptExample> Examples { get; init; } = [];
 
-    /// <summary>What the answer has begun with already.</summary>
+    /// <summary>The beginning of the answer, which the model continues.</summary>
     public string AssistantPrefix { get; init; } = "";
 
     public int[] Read(IReadOnlyList<ChatMessage> messages)

@@ -7,8 +7,8 @@ namespace ProxyTune.Decoding.Text;
 
 /// <summary>Text to token ids and back, by Hugging Face's own library, from a tokenizer.json.</summary>
 /// <remarks>
-/// Thread-safe. Padding and truncation that a tokenizer.json may ask for are left out, as transformers does unless told otherwise:
-/// a served prompt is neither cut in silence nor filled up.
+/// Thread-safe. Ignores the padding and truncation of a tokenizer.json, like transformers by default: a served prompt is neither cut nor
+/// filled up.
 /// </remarks>
 public sealed class Tokenizer : IDisposable
 {
@@ -17,7 +17,7 @@ public sealed class Tokenizer : IDisposable
     private readonly TokenizerFile file;
     private readonly HuggingFaceTokenizer native;
 
-    // Without the post-processor; the same object where that adds nothing.
+    // Without the post-processor; the same object if the post-processor adds nothing.
     private readonly HuggingFaceTokenizer bare;
     private readonly Lazy<int?> anchor;
 
@@ -93,7 +93,7 @@ public sealed class Tokenizer : IDisposable
             return [single];
         }
 
-        // Only after another token does it show its space: at the start of a text decoders strip it.
+        // Decoders strip a token's space at the start of a text, so it is decoded after another token.
         return this.anchor.Value is not { } anchor
             ? Encoding.UTF8.GetBytes(Decode([id]))
             : Encoding.UTF8.GetBytes(Decode([anchor, id])[Decode([anchor]).Length..]);
@@ -116,7 +116,7 @@ public sealed class Tokenizer : IDisposable
 
     private static int[] Encode(HuggingFaceTokenizer native, string text)
     {
-        // The native side refuses text that is no valid UTF-16.
+        // The native library refuses text that is not valid UTF-16.
         string valid = text.Any(char.IsSurrogate) ? Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(text)) : text;
         return Array.ConvertAll(native.Encode(valid), id => (int)id);
     }
@@ -128,7 +128,7 @@ public sealed class Tokenizer : IDisposable
 }
 
 /// <summary>Incremental detokenisation: the pieces joined equal <see cref="Tokenizer.Decode"/> of all ids, and no piece splits a character.</summary>
-/// <remarks>Each token costs the same however long the text is. Not thread-safe.</remarks>
+/// <remarks>A token's cost does not depend on the length of the text. Not thread-safe.</remarks>
 public abstract class TokenStream
 {
     private protected TokenStream()
@@ -154,17 +154,17 @@ internal sealed class ByteLevelStream(TokenizerFile file) : TokenStream
 
     private string Read(byte[] bytes, bool flush)
     {
-        // A held-back start of a character may come out as well, as one U+FFFD per byte at most.
+        // An unfinished character may be released too, as at most one U+FFFD for each byte.
         char[] chars = new char[bytes.Length + 4];
         return new string(chars, 0, utf8.GetChars(bytes, chars, flush));
     }
 }
 
 /// <summary>
-/// Any other decoder: the new tokens are decoded after the last token that is already text, and what they add to it is the piece.
+/// For any other decoder: it decodes the last settled token with the new tokens behind it. The text that the new tokens add is the piece.
 /// </summary>
 /// <remarks>
-/// A run of byte-fallback tokens (&lt;0xE4&gt;) is held until it ends: decoders turn the whole run into U+FFFD when any part of it is no valid UTF-8.
+/// A run of byte-fallback tokens (&lt;0xE4&gt;) is held until it ends: decoders turn the whole run into U+FFFD if any part of it is not valid UTF-8.
 /// </remarks>
 internal sealed class WindowStream(Tokenizer tokenizer, TokenizerFile file) : TokenStream
 {

@@ -4,8 +4,8 @@ using ProxyTune.Decoding.Text;
 
 namespace ProxyTune.Gateway.Answers;
 
-/// <summary>What became certain of an answer with one token.</summary>
-/// <param name="Tokens">The tokens whose whole text is certain now, for log-probabilities.</param>
+/// <summary>The part of an answer that one token made certain.</summary>
+/// <param name="Tokens">The tokens whose whole text is certain now. Log-probabilities are written for these.</param>
 /// <param name="Finish">stop or length, on the last delta.</param>
 /// <param name="Trace">On the last delta, where tokens were traced.</param>
 internal sealed record AnswerDelta(string Text, IReadOnlyList<AnswerToken> Tokens, string? Finish, TraceSummary? Trace = null);
@@ -14,12 +14,12 @@ internal sealed record AnswerDelta(string Text, IReadOnlyList<AnswerToken> Token
 internal sealed record AnswerToken(GeneratedToken Token, int Offset);
 
 /// <summary>One choice while it is generated: tokens in, text without stop strings out.</summary>
-/// <param name="echo">Comes first, and no stop string is looked for in it.</param>
+/// <param name="echo">The answer begins with it. Stop strings in it end nothing.</param>
 internal sealed class Answer(int index, GenerationStream generation, Tokenizer tokenizer, IReadOnlyList<string> stops, EchoedPrompt? echo) : IDisposable
 {
     private readonly TokenStream text = tokenizer.Stream();
     private readonly StopFilter filter = new(stops);
-    private readonly TokenUsageCount ledger = new(echo?.Text.Length ?? 0);
+    private readonly TokenUsageCount usage = new(echo?.Text.Length ?? 0);
     private readonly List<AnswerToken> scored = [];
     private readonly TraceTotals totals = new();
 
@@ -72,12 +72,12 @@ internal sealed class Answer(int index, GenerationStream generation, Tokenizer t
         if (token.Finish != FinishReason.Stop)
         {
             piece = text.Append(token.Id);
-            ledger.Add(token);
+            usage.Add(token);
         }
         else if (echo is { IsScored: true })
         {
-            // Evaluation harnesses count from the end of the list to find the prompt's share of it.
-            ledger.Add(token);
+            // Evaluation harnesses find the prompt's tokens by counting from the end of the list.
+            usage.Add(token);
         }
 
         if (token.Finish is not null)
@@ -85,7 +85,7 @@ internal sealed class Answer(int index, GenerationStream generation, Tokenizer t
             piece += text.Finish();
         }
 
-        ledger.Advance(piece.Length);
+        usage.Advance(piece.Length);
         string certain = filter.Append(piece);
         if (token.Finish is not null)
         {
@@ -93,7 +93,7 @@ internal sealed class Answer(int index, GenerationStream generation, Tokenizer t
         }
 
         string? finish = filter.Stopped ? "stop" : Name(token.Finish);
-        return new AnswerDelta(certain, ledger.Release(certain.Length, last: finish is not null && !filter.Stopped), finish);
+        return new AnswerDelta(certain, usage.Release(certain.Length, last: finish is not null && !filter.Stopped), finish);
     }
 
     private static string? Name(FinishReason? finish) => finish switch
@@ -105,14 +105,14 @@ internal sealed class Answer(int index, GenerationStream generation, Tokenizer t
 }
 
 /// <summary>
-/// Ends a text before the first stop string that completes, and never lets the beginning of one out while it may still complete.
+/// Ends a text before the first stop string that completes, and holds back the beginning of a stop string while it may still complete.
 /// The result does not depend on how the text is cut into pieces.
 /// </summary>
 internal sealed class StopFilter(IReadOnlyList<string> stops)
 {
     private string held = "";
 
-    /// <summary>A stop string was met; what follows is not part of the answer.</summary>
+    /// <summary>Whether a stop string was found. The text behind it is not part of the answer.</summary>
     public bool Stopped { get; private set; }
 
     /// <summary>Takes the next piece and returns the text that is now certain.</summary>
@@ -133,10 +133,10 @@ internal sealed class StopFilter(IReadOnlyList<string> stops)
         return Release(held.Length - LongestOpenPrefix());
     }
 
-    /// <summary>No more text comes: what was held back is text after all.</summary>
+    /// <summary>The text has ended, so the rest that was held back belongs to it.</summary>
     public string Flush() => Stopped ? "" : Release(held.Length);
 
-    /// <summary>By where they end, not where they begin: so the answer is the same when it arrives letter by letter.</summary>
+    /// <summary>The first by its end, not by its beginning: then the answer is the same if it arrives letter by letter.</summary>
     private int? FirstToComplete() =>
         stops.Select(stop => (Start: held.IndexOf(stop, StringComparison.Ordinal), stop.Length))
             .Where(match => match.Start >= 0)
@@ -171,7 +171,7 @@ internal sealed class StopFilter(IReadOnlyList<string> stops)
 }
 
 /// <summary>
-/// Keeps each token back until the text that it contributed to is certain, so that log-probabilities never tell a stop string either.
+/// Holds back each token until its text is certain, so that log-probabilities do not show a stop string either.
 /// </summary>
 /// <param name="start">Characters of the answer before the first token's.</param>
 internal sealed class TokenUsageCount(int start)
@@ -183,7 +183,7 @@ internal sealed class TokenUsageCount(int start)
 
     public void Add(GeneratedToken token) => unsettled.Add(new AnswerToken(token, decoded));
 
-    /// <summary>The tokens added since the last text produced <paramref name="length"/> more characters; with none, a character is unfinished.</summary>
+    /// <summary>The tokens that were added since the last text gave <paramref name="length"/> more characters; if they gave none, a character is unfinished.</summary>
     public void Advance(int length)
     {
         if (length == 0)
@@ -196,8 +196,8 @@ internal sealed class TokenUsageCount(int start)
         unsettled.Clear();
     }
 
-    /// <summary>Tokens that lie wholly within the text let out so far.</summary>
-    /// <param name="last">No more text comes, so tokens without text of their own are let out too.</param>
+    /// <summary>The tokens that lie wholly within the text that was released so far.</summary>
+    /// <param name="last">Whether the text has ended. Then tokens without text of their own are released too.</param>
     public IReadOnlyList<AnswerToken> Release(int length, bool last)
     {
         released += length;

@@ -8,7 +8,7 @@ using ProxyTune.Gateway.Access;
 namespace ProxyTune.Gateway.Answers;
 
 /// <summary>
-/// The way of every request for answers: it finds the model, settles the fusion, makes the prompts, submits every choice, and writes the answers.
+/// Every request for answers goes through here. The pipeline finds the model, settles the fusion, makes the prompts, submits every choice, and writes the answers.
 /// A format, such as chat, adds its request, its prompts and its writer.
 /// </summary>
 internal sealed class AnswerPipeline(ServedModels served, Caller caller, DecodeScheduler scheduler)
@@ -64,9 +64,9 @@ internal interface IAnswerWriter
 /// <param name="Echoes">What the answers to each prompt begin with; null for nothing.</param>
 internal sealed record AskedPrompts(IReadOnlyList<Prompt> Prompts, IReadOnlyList<EchoedPrompt>? Echoes = null);
 
-/// <summary>What a request asked of which model, settled once before anything is generated.</summary>
-/// <param name="Applied">The fusion, filled in; null for a base alone of which no fusion was asked.</param>
-/// <param name="Tenant">On whose behalf.</param>
+/// <summary>A request's model and its settled fusion.</summary>
+/// <param name="Applied">The fusion that the response reports; null for a base alone if the request asked for no fusion.</param>
+/// <param name="Tenant">Requests of one tenant share cached prompts.</param>
 /// <param name="Created">Seconds since 1970.</param>
 internal sealed record ModelCall(ServedModel Model, ServedPlan Plan, SettledFusion? Applied, string Tenant, long Created)
 {
@@ -76,7 +76,7 @@ internal sealed record ModelCall(ServedModel Model, ServedPlan Plan, SettledFusi
     {
         ModelName name = ModelName.Parse(fields.Model!, served);
         http.Response.RegisterForDispose(name.Model.Use());
-        // The body wins over the model name's suffix, which wins over the header: for each field, and for each expert.
+        // The body wins over the suffix of the model's name, and the suffix wins over the header. This holds for each field and each expert.
         AskedFusion asked = (fields.Fusion ?? AskedFusion.Nothing).Over(new() { Alpha = name.Alpha }).Over(FusionHeader.Read(http.Request.Headers[FusionHeader.Name]));
         ServedPlan plan = name.Model.Plan(asked, caller.Role);
         SettledFusion? applied = null;

@@ -15,7 +15,7 @@ internal sealed class AnswerSet : IDisposable
     private readonly int choices;
 
     /// <summary>Submits every choice of every prompt, or none: when one is refused, those before it are cancelled.</summary>
-    /// <exception cref="EngineException">InvalidValue where they are more than the waiting line ever holds; whatever <see cref="DecodeScheduler.Submit"/> throws.</exception>
+    /// <exception cref="EngineException">InvalidValue where they are more than the queue can hold; also the errors of <see cref="DecodeScheduler.Submit"/>.</exception>
     public AnswerSet(
         DecodeScheduler scheduler,
         ModelCall call,
@@ -29,7 +29,7 @@ internal sealed class AnswerSet : IDisposable
         int most = scheduler.Options.MaxWaiting;
         if (prompts.Count * choices > most)
         {
-            // Not the line's being full just now, which a client would try again.
+            // A full queue is another error: there a client may try again.
             throw new EngineException(
                 EngineError.InvalidValue,
                 $"The request asks for {prompts.Count * choices} answers; this server takes at most {most} at once.",
@@ -55,7 +55,7 @@ internal sealed class AnswerSet : IDisposable
 
     public IReadOnlyList<Answer> Answers => answers;
 
-    /// <summary>What each prompt's first choice found in the cache counts: the others may find what that one left.</summary>
+    /// <summary>Cached tokens are counted for each prompt's first choice: the other choices may find the blocks that the first one left.</summary>
     public Usage Usage => new(
         promptTokens,
         answers.Sum(answer => answer.TokenCount),
@@ -134,5 +134,5 @@ internal sealed record Usage(int PromptTokens, int CompletionTokens, PromptToken
     public int TotalTokens => PromptTokens + CompletionTokens;
 }
 
-/// <param name="CachedTokens">Those that need not be computed, since an earlier prompt or answer began with them.</param>
+/// <param name="CachedTokens">The tokens that were not computed, because an earlier prompt or answer began with them.</param>
 internal sealed record PromptTokensDetails(int CachedTokens);

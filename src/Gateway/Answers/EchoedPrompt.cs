@@ -4,9 +4,9 @@ using ProxyTune.Decoding.Text;
 namespace ProxyTune.Gateway.Answers;
 
 /// <summary>A prompt as the beginning of an answer.</summary>
-/// <param name="Text">As it was sent; ids are decoded, special tokens among them by name.</param>
+/// <param name="Text">The text that was sent. Ids are decoded, and a special token gives its name.</param>
 /// <param name="Offsets">Where each token begins in the text, in UTF-16 units.</param>
-/// <param name="IsScored">Its log-probabilities are wanted, or nothing but them.</param>
+/// <param name="IsScored">Whether the prompt's tokens get log-probabilities.</param>
 internal sealed record EchoedPrompt(string Text, IReadOnlyList<int> Offsets, bool IsScored)
 {
     /// <param name="sent">The prompt's text; null for a prompt of ids.</param>
@@ -25,7 +25,7 @@ internal sealed record EchoedPrompt(string Text, IReadOnlyList<int> Offsets, boo
         return new(sent ?? decoded.ToString(), offsets, isScored);
     }
 
-    /// <summary>Nothing for a token that is not in the text because the tokenizer put it there, as many do at the begin.</summary>
+    /// <summary>Empty for a token that the tokenizer added to the text, such as a begin token.</summary>
     private static string Name(Tokenizer tokenizer, int id, string? sent, int offset)
     {
         string name = Encoding.UTF8.GetString(tokenizer.TokenBytes(id));

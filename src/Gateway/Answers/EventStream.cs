@@ -23,7 +23,7 @@ internal sealed class EventStream
         EventStream stream = new(http);
         try
         {
-            // Before any token is there: clients give up on a connection that stays silent.
+            // The headers go out before the first token: clients give up on a silent connection.
             await http.Response.Body.FlushAsync(http.RequestAborted);
             await write(stream);
             await http.Response.Body.WriteAsync(Done, http.RequestAborted);

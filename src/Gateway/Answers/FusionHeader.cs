@@ -15,7 +15,7 @@ internal static class FusionHeader
     public const string Name = "X-Fusion";
     public const string AppliedName = "X-Fusion-Applied";
 
-    // Clients take 8 to 64 KiB of headers. Only prompts with many examples are longer, and the body has them.
+    // Clients accept 8 to 64 KiB of headers. Only prompts with many examples are longer, and the response's body has them.
     private const int MaxLength = 4096;
 
     /// <exception cref="EngineException">InvalidValue: the header cannot be read.</exception>
@@ -34,7 +34,7 @@ internal static class FusionHeader
         {
             throw new EngineException(
                 EngineError.InvalidValue,
-                $"The header {Name} is '{header}'; accepted is FIELD=VALUE, EXPERT=NUMBER, ... with the fields {string.Join(", ", FusionTable.HeaderNames)}, or the JSON object of the body's fusion.",
+                $"The header {Name} is '{header}'; accepted is FIELD=VALUE, EXPERT=NUMBER, ... with the fields {string.Join(", ", FusionTable.ShortNames)}, or the JSON object of the body's fusion.",
                 Name,
                 error);
         }

@@ -17,13 +17,13 @@ internal sealed record FusionTrace
     public TraceSummary? Summary { get; init; }
 }
 
-/// <param name="Weights">By expert (or size, amateur, context): what its difference was multiplied by for this token.</param>
+/// <param name="Weights">By expert (or size, amateur, context): the factor of the delta for this token.</param>
 /// <param name="Streams">The token's log-probability in each stream, at temperature 1.</param>
-/// <param name="BaseChoice">What the base alone would have likeliest said.</param>
+/// <param name="BaseChoice">The base's own likeliest token.</param>
 /// <param name="Divergence">KL(fused, base) in nats.</param>
-/// <param name="Kept">Candidates that mask and members left.</param>
+/// <param name="Kept">How many tokens no mask and no stream removed.</param>
 /// <param name="Saturated">Whether a dynamic weight stopped at its upper limit.</param>
-/// <param name="Gated">What fusion would have done where the gate left the token to the base; else null.</param>
+/// <param name="Gated">What fusion would have done, if the gate was shut; else null.</param>
 internal sealed record TracedToken(
     string Token,
     int Id,
@@ -44,7 +44,7 @@ internal sealed record TracedChoice(string Token, int Id, float Logprob);
 
 internal sealed record TracedGate(double Divergence, bool ChangesChoice);
 
-/// <param name="Tokens">All that were traced, the end-of-text token included; the other numbers are over these.</param>
+/// <param name="Tokens">The number of traced tokens, including the end-of-text token. The other numbers are over these.</param>
 /// <param name="ChangedChoices">Tokens that are not the base's own likeliest.</param>
 /// <param name="GatedChanging">Gated tokens where fusion would have had another likeliest token.</param>
 internal sealed record TraceSummary(
@@ -66,7 +66,7 @@ internal sealed record TraceSummary(
 /// <summary>Traces on the wire.</summary>
 internal static class TraceWriter
 {
-    /// <summary>Null where there is nothing to tell, or nobody asked.</summary>
+    /// <summary>Null if no trace was asked for, or if there is nothing to report.</summary>
     public static FusionTrace? Write(ModelCall call, IReadOnlyList<AnswerToken> tokens, TraceSummary? summary) =>
         !call.Plan.Settled.Trace || (tokens.Count == 0 && summary is null) ? null : new FusionTrace
         {

@@ -91,7 +91,7 @@ internal sealed class StopConverter : JsonConverter<IReadOnlyList<string>>
 }
 
 /// <summary>What a format reads from fields of its own.</summary>
-/// <param name="MaxTokens">Of each answer; null for as many as the context holds.</param>
+/// <param name="MaxTokens">The limit for each answer; null for as many as the context holds.</param>
 /// <param name="TopLogprobs">How many alternatives are listed for each token; null for no log-probabilities.</param>
 /// <param name="ScorePrompt">Whether the prompt's tokens get log-probabilities.</param>
 /// <param name="IgnoreEndOfText">Whether an answer goes on after an end-of-text token.</param>

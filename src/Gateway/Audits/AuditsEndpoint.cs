@@ -70,7 +70,7 @@ internal static class AuditsEndpoint
             request.Seed ?? Random.Shared.NextInt64());
     }
 
-    /// <summary>The engine knows a prompt where the request has several.</summary>
+    /// <summary>Runs the audit. An error about one prompt names the request's field prompts.</summary>
     private static async Task<IReadOnlyList<FoundText>> CollectAsync(
         ExpertAudit audit, DecodeScheduler scheduler, IReadOnlyList<string>? prompts, CancellationToken cancellation)
     {

@@ -8,7 +8,7 @@ namespace ProxyTune.Gateway.Hosting;
 /// <summary>Settings, from appsettings.json, then PROXYTUNE_ variables (PROXYTUNE_SCHEDULER__MAXWAITING), then the command line.</summary>
 internal sealed record GatewayOptions
 {
-    // Threads are made before anything is served, and every length up to the longest draft is weighed in each step.
+    // All threads start before anything is served, and each step weighs every draft length up to the longest.
     private const int MaxThreads = 1024, MaxDraft = 64;
 
     /// <summary>The models folder; null looks for <c>models</c> in the working folder and upwards.</summary>

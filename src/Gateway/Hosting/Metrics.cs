@@ -11,7 +11,7 @@ internal static class Metrics
     public static void Add(IServiceCollection services) =>
         services.AddOpenTelemetry().WithMetrics(metrics => metrics
             .AddMeter(EngineMeter.Name, WebServerMeter)
-            // A scrape shows what is true now; there is no need to spare a server that answers in milliseconds.
+            // Each scrape reads the current values, which takes milliseconds.
             .AddPrometheusExporter(exporter => exporter.ScrapeResponseCacheDurationMilliseconds = 0));
 
     public static void Map(IEndpointRouteBuilder routes) => routes.MapPrometheusScrapingEndpoint("/metrics");

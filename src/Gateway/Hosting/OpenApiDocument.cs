@@ -21,7 +21,7 @@ internal static class OpenApiDocument
         {
             document.Info.Title = "ProxyTune";
             document.Info.Description = "OpenAI-compatible completions from fused models.";
-            // The address that the document was fetched from says nothing about the API.
+            // The address of the server that wrote the document is not part of the API.
             document.Servers?.Clear();
             return Task.CompletedTask;
         });

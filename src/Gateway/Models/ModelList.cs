@@ -10,7 +10,7 @@ internal sealed record ModelList(IReadOnlyList<ModelObject> Data)
 }
 
 /// <summary>OpenAI's model object and, beyond it, what the model is made of and allows.</summary>
-/// <param name="MaxModelLen">Most tokens of prompt and answer together.</param>
+/// <param name="MaxModelLen">The limit of prompt and answer together, in tokens.</param>
 internal sealed record ModelObject(string Id, long Created, string Description, int MaxModelLen, string SystemFingerprint)
 {
     public string Object { get; } = "model";
@@ -22,8 +22,8 @@ internal sealed record ModelObject(string Id, long Created, string Description, 
     public FusionLimits? Fusion { get; init; }
 }
 
-/// <param name="Methods">What a request may choose from.</param>
-/// <param name="Defaults">What holds where a request says nothing.</param>
+/// <param name="Methods">The methods that a request may choose.</param>
+/// <param name="Defaults">The settings that apply where a request gives none.</param>
 internal sealed record FusionLimits(
     string Method, IReadOnlyList<string> Methods, WeightLimit Alpha, WeightLimit Amplification, IReadOnlyDictionary<string, WeightLimit> Experts, AskedFusion Defaults);
 

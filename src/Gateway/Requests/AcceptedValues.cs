@@ -16,7 +16,7 @@ internal static class AcceptedValues
 
     public static string NameOf(PropertyInfo field) => JsonNamingPolicy.SnakeCaseLower.ConvertName(field.Name);
 
-    /// <param name="path">Names and indices from the body down to what could not be read; the last field of it that is known is described.</param>
+    /// <param name="path">Names and indices from the body down to what could not be read; the last known field on the way is described.</param>
     public static string At(Type body, IEnumerable<string> path)
     {
         PropertyInfo? deepest = null;

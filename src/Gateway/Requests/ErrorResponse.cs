@@ -52,7 +52,7 @@ internal sealed record ErrorResponse(int Status, ErrorBody Body)
         http.Response.StatusCode = Status;
         if (Status is StatusCodes.Status429TooManyRequests or >= 500)
         {
-            // Without it clients retry at once, four times.
+            // Without this header, clients try again at once, four times.
             http.Response.Headers.RetryAfter = Math.Ceiling(Math.Max(1, RetryAfter.TotalSeconds)).ToString(CultureInfo.InvariantCulture);
         }
 
@@ -110,7 +110,7 @@ internal static class ErrorMiddleware
         }
         catch (Exception) when (http.RequestAborted.IsCancellationRequested)
         {
-            // The client left; nobody reads an answer, and its sequences are freed by now.
+            // The client has disconnected, and its sequences are freed. An answer would not be read.
             if (!http.Response.HasStarted)
             {
                 http.Response.StatusCode = ClientClosedRequest;

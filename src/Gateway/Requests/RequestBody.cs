@@ -28,7 +28,7 @@ internal static partial class RequestBody
         }
         catch (InvalidOperationException error)
         {
-            // What JsonElement throws for bytes that are no UTF-8 and for halves of surrogate pairs, wherever they stand.
+            // JsonElement throws this for bytes that are not UTF-8 and for halves of surrogate pairs, in values and in names.
             throw new EngineException(EngineError.InvalidValue, "The body holds text that is not valid Unicode; accepted is JSON in UTF-8.", inner: error);
         }
     }
@@ -126,8 +126,8 @@ internal static partial class RequestBody
 }
 
 /// <summary>
-/// Fields of OpenAI's API that would change what an answer means and are not supported: refused, never silently dropped.
-/// Other unknown fields are ignored, as compatible servers do.
+/// Refuses fields of OpenAI's API that would change what an answer means and that this server does not support.
+/// It ignores other unknown fields, like other compatible servers.
 /// </summary>
 internal static class UnsupportedFeatures
 {
