@@ -38,7 +38,7 @@ public class OverloadTests
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => request);
         await UntilAsync(() => server.Gateway.Statistics.Running == 0);
 
-        // This is far below the 200 steps of a whole answer.
+        // Two whole answers would have 200 tokens.
         Assert.InRange(server.Gateway.Statistics.Tokens, 4, 100);
         await server.Gateway.AnswerAsync(Chat, AnswerTests.Question(1));
         Assert.Empty(errors.Messages);

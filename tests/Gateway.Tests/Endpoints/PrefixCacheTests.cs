@@ -70,7 +70,7 @@ public class PrefixCacheTests(RunningGateway gateway)
     private static int Cached(JsonElement answer) =>
         answer.GetProperty("usage").GetProperty("prompt_tokens_details").GetProperty("cached_tokens").GetInt32();
 
-    // All have the same length, and no two have a common prefix.
+    // All have the same length, and no two share a block of the prefix cache.
     private static string Unique() => $"{Interlocked.Increment(ref next):0000} is my number. What is yours?";
 
     private async Task<JsonElement> AskAsync(string[] turns, string? key = null, string? salt = null)

@@ -9,18 +9,18 @@ public sealed class StoreKillTests(ITestOutputHelper output)
 {
     private const int Chains = 4, Kills = 200, MaxOperations = 4;
 
-    // This is about one operation more. Some processes are killed while they open the store.
+    // The kill follows within about one more operation. Some processes are killed while they open the store.
     private static readonly TimeSpan LongestRest = TimeSpan.FromMilliseconds(20);
 
     [Fact]
     public async Task Store_KilledAtRandomPoints_HoldsTheOldOrTheNewState()
     {
-        int[] operations = await Task.WhenAll(Enumerable.Range(0, Chains).Select(chain => Task.Run(() => LiveAsync(chain))));
+        int[] operations = await Task.WhenAll(Enumerable.Range(0, Chains).Select(chain => Task.Run(() => KillRepeatedlyAsync(chain))));
         output.WriteLine($"{Kills} kills, {operations.Sum()} operations");
         Assert.True(operations.Sum() > Kills / 2, $"{operations.Sum()} operations in {Kills} killed processes are too few for this test.");
     }
 
-    private static async Task<int> LiveAsync(int chain)
+    private static async Task<int> KillRepeatedlyAsync(int chain)
     {
         using StoreFolder folder = new();
         string weights = Path.Combine(Path.GetDirectoryName(folder.Path)!, "adapter_model.safetensors");
