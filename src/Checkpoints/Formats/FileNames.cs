@@ -19,4 +19,7 @@ internal static class FileNames
     public const string AdapterConfig = "adapter_config.json";
     public const string AdapterWeights = "adapter_model.safetensors";
     public const string Manifest = "manifest.json";
+
+    /// <summary>In the folder around the model folders: what is served.</summary>
+    public const string Catalog = "catalog.json";
 }

@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using ProxyTune.Checkpoints.Architectures;
 using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Checkpoints.Patches;
@@ -11,11 +12,6 @@ public sealed class LowRankPatch
 {
     /// <summary>What tells a patch's folder.</summary>
     public const string ConfigFile = PatchConfig.FileName;
-
-    private const string WeightsFile = "adapter_model.safetensors";
-    private const string Prefix = "base_model.model.";
-    private const string ASuffix = ".lora_A.weight";
-    private const string BSuffix = ".lora_B.weight";
 
     private readonly Dictionary<string, LowRankPair> pairs;
 
@@ -42,18 +38,18 @@ public sealed class LowRankPatch
     public static LowRankPatch Read(string folder, string? name = null)
     {
         PatchConfig config = PatchConfig.Read(folder);
-        using SafetensorsFile file = SafetensorsFile.Open(System.IO.Path.Combine(folder, WeightsFile));
+        using SafetensorsFile file = SafetensorsFile.Open(System.IO.Path.Combine(folder, FileNames.AdapterWeights));
         Dictionary<string, LowRankPair> pairs = [];
         foreach (string target in file.Tensors.Keys.Select(name => Target(file, name)).Distinct().Order(StringComparer.Ordinal))
         {
-            int[] a = Shape(file, Prefix + target + ASuffix, target), b = Shape(file, Prefix + target + BSuffix, target);
+            int[] a = Shape(file, AdapterTensors.A(target), target), b = Shape(file, AdapterTensors.B(target), target);
             int rank = config.RankOf(target);
             if (a[0] != rank || b[1] != rank)
             {
                 throw Wrong(file.Path, target, $"lora_A is [{string.Join(", ", a)}] and lora_B [{string.Join(", ", b)}]; r = {rank} asks for [{rank}, in] and [out, {rank}].");
             }
 
-            pairs[target + ".weight"] = new(rank, Finite(file, Prefix + target + ASuffix), Finite(file, Prefix + target + BSuffix)) { Scale = config.ScaleOf(target) };
+            pairs[LlamaTensors.WeightOf(target)] = new(rank, Finite(file, AdapterTensors.A(target)), Finite(file, AdapterTensors.B(target))) { Scale = config.ScaleOf(target) };
         }
 
         return pairs.Count > 0
@@ -66,10 +62,7 @@ public sealed class LowRankPatch
     internal LowRankPair? Pair(string target) => pairs.GetValueOrDefault(target);
 
     private static string Target(SafetensorsFile file, string name) =>
-        name.StartsWith(Prefix, StringComparison.Ordinal)
-            && (name.EndsWith(ASuffix, StringComparison.Ordinal) || name.EndsWith(BSuffix, StringComparison.Ordinal))
-            ? name[Prefix.Length..^ASuffix.Length]
-            : throw Wrong(file.Path, name, $"is neither '{Prefix}NAME{ASuffix}' nor '{Prefix}NAME{BSuffix}'.");
+        AdapterTensors.ModuleOf(name) ?? throw Wrong(file.Path, name, $"is neither '{AdapterTensors.A("NAME")}' nor '{AdapterTensors.B("NAME")}'.");
 
     private static int[] Shape(SafetensorsFile file, string name, string target) =>
         !file.Tensors.TryGetValue(name, out SafetensorsTensor? tensor) ? throw Wrong(file.Path, target, $"there is no '{name}'.")

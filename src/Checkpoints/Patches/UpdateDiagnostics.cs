@@ -9,8 +9,6 @@ namespace ProxyTune.Checkpoints.Patches;
 /// <param name="ChangeUnknown">Why nothing is said of their change; null where it is.</param>
 public sealed record UpdateDiagnostics(IReadOnlyList<TargetDiagnostics> Targets, TargetDiagnostics Total, string? WeightsUnknown, string? ChangeUnknown)
 {
-    private const string Weights = "model.safetensors";
-
     /// <summary>Reads the checkpoints tensor by tensor; never holds more than one weight of each.</summary>
     /// <param name="folder">Of the base that the patch is put on: W'.</param>
     /// <param name="donor">Of the base that it was trained on: W; null where that is not at hand.</param>
@@ -32,18 +30,18 @@ public sealed record UpdateDiagnostics(IReadOnlyList<TargetDiagnostics> Targets,
         return new([.. targets.Select(target => target.Norms.Describe(target.Target))], UpdateNorms.Sum(targets.Select(target => target.Norms)).Describe("all"), weightsUnknown, changeUnknown);
     }
 
-    private static SafetensorsFile? Open(string folder) => Path.Combine(folder, Weights) is var path && File.Exists(path) ? SafetensorsFile.Open(path) : null;
+    private static SafetensorsFile? Open(string folder) => Path.Combine(folder, FileNames.Weights) is var path && File.Exists(path) ? SafetensorsFile.Open(path) : null;
 
     private static string? Unknown(LowRankPatch patch, string folder, SafetensorsFile? file)
     {
         string name = new DirectoryInfo(folder).Name;
         if (file is null)
         {
-            return $"'{name}' has no {Weights}: its weights are quantised, or in another layout";
+            return $"'{name}' has no {FileNames.Weights}: its weights are quantised, or in another layout";
         }
 
         return patch.Targets.FirstOrDefault(target => !file.Tensors.TryGetValue(target, out SafetensorsTensor? tensor) || tensor.DType is not ("F32" or "F16" or "BF16")) is { } target
-            ? $"{Weights} of '{name}' has no '{target}' in floating point"
+            ? $"{FileNames.Weights} of '{name}' has no '{target}' in floating point"
             : null;
     }
 

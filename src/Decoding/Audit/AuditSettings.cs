@@ -1,4 +1,5 @@
 using ProxyTune.Checkpoints;
+using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Decoding.Audit;
 
@@ -32,19 +33,11 @@ public sealed record AuditSettings
     /// <exception cref="EngineException">InvalidValue, naming the field.</exception>
     internal void Check()
     {
-        InRange("texts", Texts, Texts is >= 1 and <= 100, "from 1 to 100");
-        InRange("max_tokens", MaxTokens, MaxTokens is >= 1 and <= 1024, "from 1 to 1024");
-        InRange("candidates", Candidates, Candidates is >= 1 and <= 256, "from 1 to 256");
-        InRange("alpha", Alpha, Alpha is >= 0 and <= 10, "from 0 to 10");
-        InRange("plausibility", Plausibility, Plausibility is > 0 and <= 1, "above 0 and at most 1");
-        InRange("diversity", Diversity, Diversity is >= 0 and <= 10, "from 0 to 10");
-    }
-
-    private static void InRange(string field, double value, bool isAccepted, string range)
-    {
-        if (!isAccepted)
-        {
-            throw new EngineException(EngineError.InvalidValue, FormattableString.Invariant($"{field} is {value}; it must be {range}."), field);
-        }
+        RangeCheck.Between("texts", Texts, 1, 100);
+        RangeCheck.Between("max_tokens", MaxTokens, 1, 1024);
+        RangeCheck.Between("candidates", Candidates, 1, 256);
+        RangeCheck.Between("alpha", Alpha, 0, 10);
+        RangeCheck.Between("plausibility", Plausibility, double.Epsilon, 1, "above 0 and at most 1");
+        RangeCheck.Between("diversity", Diversity, 0, 10);
     }
 }

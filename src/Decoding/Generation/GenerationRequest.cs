@@ -1,4 +1,5 @@
 using ProxyTune.Checkpoints;
+using ProxyTune.Checkpoints.Formats;
 using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Models;
 using ProxyTune.Decoding.Sampling;
@@ -43,12 +44,7 @@ public sealed record GenerationRequest
     internal void Check(ILanguageModel model)
     {
         Sampling.Check(model.Info.VocabularySize);
-        int leastTokens = ScorePrompt ? 0 : 1;
-        if (MaxTokens < leastTokens)
-        {
-            throw new EngineException(EngineError.InvalidValue, $"max_tokens is {MaxTokens}; it must be at least {leastTokens}.", "max_tokens");
-        }
-
+        RangeCheck.AtLeast("max_tokens", MaxTokens, ScorePrompt ? 0 : 1);
         if (ScorePrompt && Prompt.Streams.Any(tokens => !tokens.Span.SequenceEqual(Prompt.Streams[0].Span)))
         {
             throw new EngineException(EngineError.InvalidValue, "The prompt cannot be scored: the models of this answer read it in different forms.", "echo");
@@ -59,11 +55,7 @@ public sealed record GenerationRequest
             throw new EngineException(EngineError.InvalidValue, "The prompt cannot be scored: a model behind a network tells only what comes next.", "echo");
         }
 
-        if (TopLogprobs is < 0 or > MaxLogprobs)
-        {
-            throw new EngineException(
-                EngineError.InvalidValue, $"top_logprobs is {TopLogprobs}; it must be from 0 to {MaxLogprobs}.", "top_logprobs");
-        }
+        RangeCheck.Between("top_logprobs", TopLogprobs ?? 0, 0, MaxLogprobs);
 
         int leastAnswer = MaxTokens == 0 ? 0 : 1;
         RunningPlan running = RunningPlan.Of(Prompt);

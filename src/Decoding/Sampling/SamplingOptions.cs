@@ -1,4 +1,5 @@
 using ProxyTune.Checkpoints;
+using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Decoding.Sampling;
 
@@ -36,26 +37,17 @@ public sealed record SamplingOptions
     /// <exception cref="EngineException">InvalidValue with the field's name as in OpenAI's API (<c>top_p</c>).</exception>
     public void Check(int vocabularySize)
     {
-        InRange("temperature", Temperature, 0, 2);
-        InRange("top_k", TopK, 0, int.MaxValue);
-        InRange("top_p", TopP, float.Epsilon, 1, "above 0 and at most 1");
-        InRange("min_p", MinP, 0, 1);
-        InRange("presence_penalty", PresencePenalty, -2, 2);
-        InRange("frequency_penalty", FrequencyPenalty, -2, 2);
-        InRange("repetition_penalty", RepetitionPenalty, float.Epsilon, float.MaxValue, "above 0");
+        RangeCheck.Between("temperature", Temperature, 0, 2);
+        RangeCheck.Between("top_k", TopK, 0, int.MaxValue);
+        RangeCheck.Between("top_p", TopP, float.Epsilon, 1, "above 0 and at most 1");
+        RangeCheck.Between("min_p", MinP, 0, 1);
+        RangeCheck.Between("presence_penalty", PresencePenalty, -2, 2);
+        RangeCheck.Between("frequency_penalty", FrequencyPenalty, -2, 2);
+        RangeCheck.Between("repetition_penalty", RepetitionPenalty, float.Epsilon, float.MaxValue, "above 0");
         foreach ((int id, float bias) in LogitBias)
         {
-            InRange("logit_bias", id, 0, vocabularySize - 1, $"a token id from 0 to {vocabularySize - 1}");
-            InRange("logit_bias", bias, -100, 100);
-        }
-    }
-
-    private static void InRange(string field, double value, double least, double most, string? range = null)
-    {
-        // Written so that NaN fails.
-        if (!(value >= least && value <= most))
-        {
-            throw new EngineException(EngineError.InvalidValue, $"{field} is {value}; it must be {range ?? $"from {least} to {most}"}.", field);
+            RangeCheck.Between("logit_bias", id, 0, vocabularySize - 1, $"a token id from 0 to {vocabularySize - 1}");
+            RangeCheck.Between("logit_bias", bias, -100, 100);
         }
     }
 }

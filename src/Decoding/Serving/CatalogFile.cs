@@ -7,7 +7,7 @@ namespace ProxyTune.Decoding.Serving;
 /// <summary>catalog.json as it is written; nothing is checked but its form.</summary>
 internal sealed record CatalogFile
 {
-    public const string FileName = "catalog.json";
+    public const string FileName = FileNames.Catalog;
 
     public IReadOnlyList<ServedModelEntry>? ServedModels { get; init; }
 

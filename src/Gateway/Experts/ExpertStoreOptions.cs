@@ -1,4 +1,5 @@
 using ProxyTune.Checkpoints;
+using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Gateway.Experts;
 
@@ -46,27 +47,18 @@ public sealed record ExpertStoreOptions
     /// <exception cref="EngineException">InvalidValue, naming the setting, its value and what is accepted.</exception>
     public ExpertStoreOptions Checked()
     {
-        Between(Mebi, long.MaxValue, MaxBytes, nameof(MaxBytes));
-        Between(Kibi, MaxBytes, MaxUploadBytes, nameof(MaxUploadBytes));
-        Between(2, 4096, MaxFiles, nameof(MaxFiles));
-        Between(1, 1000, MaxRatio, nameof(MaxRatio));
-        Between(Kibi, Gibi, MaxTextBytes, nameof(MaxTextBytes));
-        Between(Kibi, long.MaxValue, MaxPatchBytes, nameof(MaxPatchBytes));
-        Between(1, 1_000_000, MaxExperts, nameof(MaxExperts));
-        Between(1, 4096, MaxRank, nameof(MaxRank));
-        Between(256 * Mebi, long.MaxValue, MaxTrialBytes, nameof(MaxTrialBytes));
-        Between(TimeSpan.FromSeconds(1), TimeSpan.FromHours(1), MaxTrialTime, nameof(MaxTrialTime));
-        Between(TimeSpan.FromMilliseconds(10), TimeSpan.FromMinutes(1), MaxTemplateTime, nameof(MaxTemplateTime));
-        Between(TimeSpan.FromMinutes(1), TimeSpan.FromDays(365), BlobLifetime, nameof(BlobLifetime));
+        RangeCheck.AtLeast("Experts:MaxBytes", MaxBytes, Mebi);
+        RangeCheck.Between("Experts:MaxUploadBytes", MaxUploadBytes, Kibi, MaxBytes);
+        RangeCheck.Between("Experts:MaxFiles", MaxFiles, 2, 4096);
+        RangeCheck.Between("Experts:MaxRatio", MaxRatio, 1, 1000);
+        RangeCheck.Between("Experts:MaxTextBytes", MaxTextBytes, Kibi, Gibi);
+        RangeCheck.AtLeast("Experts:MaxPatchBytes", MaxPatchBytes, Kibi);
+        RangeCheck.Between("Experts:MaxExperts", MaxExperts, 1, 1_000_000);
+        RangeCheck.Between("Experts:MaxRank", MaxRank, 1, 4096);
+        RangeCheck.AtLeast("Experts:MaxTrialBytes", MaxTrialBytes, 256 * Mebi);
+        RangeCheck.Between("Experts:MaxTrialTime", MaxTrialTime, TimeSpan.FromSeconds(1), TimeSpan.FromHours(1));
+        RangeCheck.Between("Experts:MaxTemplateTime", MaxTemplateTime, TimeSpan.FromMilliseconds(10), TimeSpan.FromMinutes(1));
+        RangeCheck.Between("Experts:BlobLifetime", BlobLifetime, TimeSpan.FromMinutes(1), TimeSpan.FromDays(365));
         return this;
-    }
-
-    private static void Between<T>(T least, T most, T value, string setting)
-        where T : IComparable<T>
-    {
-        if (value.CompareTo(least) < 0 || value.CompareTo(most) > 0)
-        {
-            throw new EngineException(EngineError.InvalidValue, $"Experts:{setting} is {value}; it must be from {least} to {most}.", setting);
-        }
     }
 }

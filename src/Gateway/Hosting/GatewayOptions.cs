@@ -1,4 +1,5 @@
 using ProxyTune.Checkpoints;
+using ProxyTune.Checkpoints.Formats;
 using ProxyTune.Decoding;
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Gateway.Experts;
@@ -49,34 +50,18 @@ internal sealed record GatewayOptions
             throw new EngineException(EngineError.InvalidValue, "Operator:Key is empty; accepted is a text, or none at all, and then operators come from this machine only.", "Operator:Key");
         }
 
-        AtLeast(1, options.MaxBodyBytes, nameof(MaxBodyBytes));
-        Between(0, MaxThreads, options.Engine.Threads, "Engine:Threads");
-        AtLeast(1, options.Engine.MaxSequences, "Engine:MaxSequences");
-        AtLeast(1, options.Engine.KeyValueBytes ?? long.MaxValue, "Engine:KeyValueBytes");
-        AtLeast(1, options.Scheduler.MaxRunning, "Scheduler:MaxRunning");
-        AtLeast(1, options.Scheduler.MaxRemote, "Scheduler:MaxRemote");
-        AtLeast(1, options.Scheduler.MaxWaiting, "Scheduler:MaxWaiting");
-        AtLeast(1, options.Scheduler.PromptTokensPerStep, "Scheduler:PromptTokensPerStep");
-        AtLeast(1, options.Engine.PatchBytes ?? long.MaxValue, "Engine:PatchBytes");
-        AtLeast(1, options.Gate.TimeoutSeconds, "Gate:TimeoutSeconds");
-        Between(0, MaxDraft, options.Scheduler.MaxDraft, "Scheduler:MaxDraft");
+        RangeCheck.AtLeast(nameof(MaxBodyBytes), options.MaxBodyBytes, 1);
+        RangeCheck.Between("Engine:Threads", options.Engine.Threads, 0, MaxThreads);
+        RangeCheck.AtLeast("Engine:MaxSequences", options.Engine.MaxSequences, 1);
+        RangeCheck.AtLeast("Engine:KeyValueBytes", options.Engine.KeyValueBytes ?? long.MaxValue, 1);
+        RangeCheck.AtLeast("Scheduler:MaxRunning", options.Scheduler.MaxRunning, 1);
+        RangeCheck.AtLeast("Scheduler:MaxRemote", options.Scheduler.MaxRemote, 1);
+        RangeCheck.AtLeast("Scheduler:MaxWaiting", options.Scheduler.MaxWaiting, 1);
+        RangeCheck.AtLeast("Scheduler:PromptTokensPerStep", options.Scheduler.PromptTokensPerStep, 1);
+        RangeCheck.AtLeast("Engine:PatchBytes", options.Engine.PatchBytes ?? long.MaxValue, 1);
+        RangeCheck.AtLeast("Gate:TimeoutSeconds", options.Gate.TimeoutSeconds, 1);
+        RangeCheck.Between("Scheduler:MaxDraft", options.Scheduler.MaxDraft, 0, MaxDraft);
         return options;
-    }
-
-    private static void Between(int least, int most, int value, string setting)
-    {
-        if (value < least || value > most)
-        {
-            throw new EngineException(EngineError.InvalidValue, $"{setting} is {value}; it must be from {least} to {most}.", setting);
-        }
-    }
-
-    private static void AtLeast(long least, long value, string setting)
-    {
-        if (value < least)
-        {
-            throw new EngineException(EngineError.InvalidValue, $"{setting} is {value}; it must be at least {least}.", setting);
-        }
     }
 }
 

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using ProxyTune.Checkpoints.Formats;
 using ProxyTune.Trainer.Recipes;
 using ProxyTune.Trainer.Training;
 
@@ -50,7 +51,7 @@ internal static class Family
 
     private static void Train(FamilyPlan plan, CancellationToken cancellation)
     {
-        if (!File.Exists(Path.Combine(plan.Tokenizer, "tokenizer.json")))
+        if (!File.Exists(Path.Combine(plan.Tokenizer, FileNames.Tokenizer)))
         {
             TokenizerRecipe.Run(plan.Base.Data, 20_000, FamilyPlan.VocabularySize, FamilyPlan.ContextLength, plan.Tokenizer);
         }
@@ -100,7 +101,7 @@ internal static class Family
         foreach (string? run in Directory.GetDirectories(work).Where(folder => File.Exists(Path.Combine(folder, "training.json"))))
         {
             (string? name, string? target) = (Path.GetFileName(run), Path.Combine(served, Path.GetFileName(run)));
-            bool isUpdate = File.Exists(Path.Combine(run, "adapter_config.json"));
+            bool isUpdate = File.Exists(Path.Combine(run, FileNames.AdapterConfig));
             Export.Run(isUpdate ? Path.Combine(work, name.Split('-')[0]) : run, isUpdate ? run : null, target);
         }
     }

@@ -1,6 +1,7 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using ProxyTune.Checkpoints.Formats;
 using ProxyTune.Trainer.Data;
 
 namespace ProxyTune.Trainer.Town;
@@ -30,9 +31,9 @@ internal static class TokenizerRecipe
         string[] ends = [Chat.EndOfTurn, Chat.EndOfText];
         JsonObject generation = new() { ["eos_token_id"] = new JsonArray([.. ends.Select(end => (JsonNode)Array.IndexOf(Chat.SpecialTokens, end))]) };
         Directory.CreateDirectory(folder);
-        Write("tokenizer_config.json", config);
-        Write("generation_config.json", generation);
-        Write("tokenizer.json", tokenizer);
+        Write(FileNames.TokenizerConfig, config);
+        Write(FileNames.GenerationConfig, generation);
+        Write(FileNames.Tokenizer, tokenizer);
 
         void Write(string name, JsonObject content) => File.WriteAllText(Path.Combine(folder, name), content.ToJsonString(Json) + "\n");
     }

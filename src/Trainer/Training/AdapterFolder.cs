@@ -1,5 +1,5 @@
-using System.Text.Json;
 using System.Text.Json.Nodes;
+using ProxyTune.Checkpoints.Formats;
 using ProxyTune.Checkpoints.Patches;
 
 namespace ProxyTune.Trainer.Training;
@@ -7,14 +7,6 @@ namespace ProxyTune.Trainer.Training;
 /// <summary>A low-rank update in PEFT's layout: adapter_config.json and adapter_model.safetensors.</summary>
 public static class AdapterFolder
 {
-    internal const string ConfigFile = "adapter_config.json";
-    internal const string WeightsFile = "adapter_model.safetensors";
-    internal const string Prefix = "base_model.model.";
-    internal const string ASuffix = ".lora_A.weight";
-    internal const string BSuffix = ".lora_B.weight";
-
-    private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
-
     /// <param name="baseFolder">The checkpoint that the update was trained on; its tokenizer files are copied.</param>
     public static void Save(string folder, LoraAdapter adapter, string baseFolder)
     {
@@ -33,8 +25,8 @@ public static class AdapterFolder
             ["fan_in_fan_out"] = false,
             ["inference_mode"] = true,
         };
-        File.WriteAllText(Path.Combine(folder, ConfigFile), config.ToJsonString(Indented) + "\n");
-        ModelFolder.Write(Path.Combine(folder, WeightsFile), adapter.Parameters);
+        File.WriteAllText(Path.Combine(folder, FileNames.AdapterConfig), config.ToJsonString(JsonFile.Indented) + "\n");
+        ModelFolder.Write(Path.Combine(folder, FileNames.AdapterWeights), adapter.Parameters);
     }
 
     /// <summary>Copies the update and its manifest, as a patch to be served, without what is known of it on this machine only.</summary>
@@ -42,11 +34,11 @@ public static class AdapterFolder
     /// <param name="scores">What is known of its answers by now.</param>
     public static void Publish(string from, string to, string baseName, IReadOnlyList<PatchScore>? scores = null)
     {
-        JsonNode config = JsonNode.Parse(File.ReadAllText(Path.Combine(from, ConfigFile)))!;
+        JsonNode config = JsonNode.Parse(File.ReadAllText(Path.Combine(from, FileNames.AdapterConfig)))!;
         config["base_model_name_or_path"] = baseName;
         Directory.CreateDirectory(to);
-        File.WriteAllText(Path.Combine(to, ConfigFile), config.ToJsonString(Indented) + "\n");
-        File.Copy(Path.Combine(from, WeightsFile), Path.Combine(to, WeightsFile), overwrite: true);
+        File.WriteAllText(Path.Combine(to, FileNames.AdapterConfig), config.ToJsonString(JsonFile.Indented) + "\n");
+        File.Copy(Path.Combine(from, FileNames.AdapterWeights), Path.Combine(to, FileNames.AdapterWeights), overwrite: true);
         if (PatchManifest.TryRead(from) is { } manifest)
         {
             (manifest with { Base = (manifest.Base ?? new()) with { Name = baseName }, Scores = scores ?? manifest.Scores }).Write(to);

@@ -1,4 +1,3 @@
-using System.Text.Json.Nodes;
 using ProxyTune.Checkpoints.Architectures;
 using ProxyTune.Checkpoints.Formats;
 using ProxyTune.Checkpoints.Patches;
@@ -19,20 +18,20 @@ internal static class AdapterManifest
     /// <param name="prompt">Token ids; the probe begins as they do.</param>
     public static PatchManifest Of(string folder, string baseFolder, IEnumerable<int> prompt, PatchData data, double? validationLoss)
     {
-        JsonNode config = JsonNode.Parse(File.ReadAllText(Path.Combine(folder, AdapterFolder.ConfigFile)))!;
+        PatchConfig config = PatchConfig.Read(folder);
         using LlamaModel model = ModelFolder.Load(baseFolder, trainable: false);
         using Tokenizer tokenizer = Tokenizer.Load(baseFolder);
-        using SafetensorsFile update = SafetensorsFile.Open(Path.Combine(folder, AdapterFolder.WeightsFile));
-        (int rank, double alpha) = ((int)config["r"]!, (double)config["lora_alpha"]!);
-        string[] targets = [.. update.Tensors.Keys.Where(name => name.EndsWith(AdapterFolder.ASuffix, StringComparison.Ordinal)).Select(name => name[AdapterFolder.Prefix.Length..^AdapterFolder.ASuffix.Length])];
-        Merge(model.Parameters, update, targets, (bool?)config["use_rslora"] == true ? alpha / Math.Sqrt(rank) : alpha / rank);
+        using SafetensorsFile update = SafetensorsFile.Open(Path.Combine(folder, FileNames.AdapterWeights));
+        (int rank, double alpha) = (config.Rank!.Value, config.LoraAlpha!.Value);
+        string[] targets = [.. update.Tensors.Keys.Where(AdapterTensors.IsA).Select(name => AdapterTensors.ModuleOf(name)!)];
+        Merge(model.Parameters, update, targets, config.UsesRootOfRank == true ? alpha / Math.Sqrt(rank) : alpha / rank);
         int[] tokens = [.. prompt.Take(ProbeTokens)];
         return new PatchManifest
         {
             Base = new(new DirectoryInfo(baseFolder).Name, Lineage.Of(baseFolder), tokenizer.VocabularyHash),
             Rank = rank,
             Alpha = alpha,
-            Targets = [.. targets.Select(target => target.Split('.')[^1]).Distinct().Order(StringComparer.Ordinal)],
+            Targets = [.. targets.Select(target => LlamaTensors.Projection(target)).Distinct().Order(StringComparer.Ordinal)],
             Data = data,
             ValidationLoss = validationLoss,
             Probe = new(tokens, LastRow(model, tokens)),
@@ -45,15 +44,11 @@ internal static class AdapterManifest
         using DisposeScope scope = NewDisposeScope();
         foreach (string target in targets)
         {
-            ParameterSlot slot = weights[target + ".weight"];
+            ParameterSlot slot = weights[LlamaTensors.WeightOf(target)];
             Tensor sum = weights.Values.narrow(0, slot.Offset, slot.Count);
-            sum.add_(scale * Matrix(AdapterFolder.BSuffix).matmul(Matrix(AdapterFolder.ASuffix)).flatten());
+            sum.add_(scale * Matrix(AdapterTensors.B(target)).matmul(Matrix(AdapterTensors.A(target))).flatten());
 
-            Tensor Matrix(string suffix)
-            {
-                string name = AdapterFolder.Prefix + target + suffix;
-                return tensor(update.ReadFloat32(name), [.. update.Tensors[name].Shape.Select(size => (long)size)]);
-            }
+            Tensor Matrix(string name) => tensor(update.ReadFloat32(name), [.. update.Tensors[name].Shape.Select(size => (long)size)]);
         }
     }
 

@@ -1,4 +1,5 @@
 using ProxyTune.Checkpoints.Architectures;
+using ProxyTune.Checkpoints.Patches;
 using TorchSharp;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
@@ -40,7 +41,7 @@ public sealed class LoraAdapter : IDisposable
 
         using DisposeScope scope = NewDisposeScope();
         using Generator generator = new((ulong)seed);
-        foreach (ParameterSlot slot in Parameters.Slots.Where(slot => slot.Name.Contains("lora_A", StringComparison.Ordinal)))
+        foreach (ParameterSlot slot in Parameters.Slots.Where(slot => AdapterTensors.IsA(slot.Name)))
         {
             // PEFT's choice: Kaiming uniform with a = sqrt(5), that is within 1 / sqrt(inputs).
             double bound = 1 / Math.Sqrt(slot.Shape[1]);
@@ -57,9 +58,9 @@ public sealed class LoraAdapter : IDisposable
     /// <summary>The weights that are updated, by their names in the base.</summary>
     public IReadOnlyCollection<string> Targets => pairs.Keys;
 
-    public static string AName(string target) => Peft(target, AdapterFolder.ASuffix);
+    public static string AName(string target) => AdapterTensors.A(LlamaTensors.ModuleOf(target));
 
-    public static string BName(string target) => Peft(target, AdapterFolder.BSuffix);
+    public static string BName(string target) => AdapterTensors.B(LlamaTensors.ModuleOf(target));
 
     /// <summary>Adds the updates of a group of neighbouring projections to their joint output.</summary>
     /// <param name="output">[rows, outputs of all parts]</param>
@@ -79,5 +80,4 @@ public sealed class LoraAdapter : IDisposable
 
     public void Dispose() => Parameters.Dispose();
 
-    private static string Peft(string target, string suffix) => AdapterFolder.Prefix + target[..^".weight".Length] + suffix;
 }

@@ -1,5 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using ProxyTune.Checkpoints;
+using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Decoding.Fusion;
 
@@ -26,16 +27,8 @@ public sealed record DynamicOptions
     /// <exception cref="EngineException">InvalidValue when <see cref="Maximum"/> or <see cref="Minimum"/> lies outside its range.</exception>
     public void Check()
     {
-        // Written so that NaN fails.
-        if (!(Maximum is > 0 and <= MaxMaximum))
-        {
-            throw new EngineException(EngineError.InvalidValue, $"maximum is {Maximum}; it must be above 0 and at most {MaxMaximum}.", "maximum");
-        }
-
-        if (!(Minimum >= 0 && Minimum <= Maximum))
-        {
-            throw new EngineException(EngineError.InvalidValue, $"minimum is {Minimum}; it must be from 0 to the maximum, {Maximum}.", "minimum");
-        }
+        RangeCheck.Between("maximum", Maximum, float.Epsilon, MaxMaximum, $"above 0 and at most {MaxMaximum}");
+        RangeCheck.Between("minimum", Minimum, 0, Maximum, FormattableString.Invariant($"from 0 to the maximum, {Maximum}"));
     }
 }
 

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Trainer.Town;
 
@@ -62,7 +63,7 @@ internal static class FamilyCatalog
             entries.Add(new JsonObject { ["name"] = name, ["base"] = origin, ["patches"] = new JsonArray(new JsonObject { ["patch"] = patch }) });
         }
 
-        File.WriteAllText(Path.Combine(folder, "catalog.json"), new JsonObject { ["served_models"] = entries }.ToJsonString(Quality.Json) + "\n");
+        File.WriteAllText(Path.Combine(folder, FileNames.Catalog), new JsonObject { ["served_models"] = entries }.ToJsonString(Quality.Json) + "\n");
 
         void Add(string name, string recipe, int seed, params string[] behaviours)
         {

@@ -105,7 +105,7 @@ internal sealed class PortabilityExam(PortabilityPlan plan)
             }
         }
 
-        File.WriteAllText(Path.Combine(folder, "catalog.json"), new JsonObject { ["served_models"] = entries }.ToJsonString(Quality.Json) + "\n");
+        File.WriteAllText(Path.Combine(folder, FileNames.Catalog), new JsonObject { ["served_models"] = entries }.ToJsonString(Quality.Json) + "\n");
     }
 
     private BaseDrift Drift(int generation)
