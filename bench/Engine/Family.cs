@@ -1,4 +1,5 @@
 using System.Globalization;
+using ProxyTune.Checkpoints.Formats;
 using ProxyTune.Decoding;
 using ProxyTune.Decoding.Models;
 using ProxyTune.Decoding.Serving;
@@ -46,7 +47,7 @@ internal sealed class Family : IDisposable
     public static Family Open(string? folder, string? served)
     {
         folder ??= Repository.Models;
-        return Directory.EnumerateFiles(folder, "genai_config.json", SearchOption.AllDirectories).Any()
+        return Directory.EnumerateFiles(folder, FileNames.GenAiConfig, SearchOption.AllDirectories).Any()
             ? new(folder, false, served)
             : new(StandIn(), true, served);
     }
@@ -85,7 +86,7 @@ internal sealed class Family : IDisposable
             Path.Combine(folder, "base"), small with { Hidden = 192, Layers = 5, Heads = 6, HeadSize = 32, Intermediate = 512 });
         TinyModel.Write(Path.Combine(folder, "small"), small with { Seed = 2 });
         TinyModel.Write(Path.Combine(folder, "small-qa"), small with { Seed = 3 });
-        File.WriteAllText(Path.Combine(folder, "catalog.json"), """
+        File.WriteAllText(Path.Combine(folder, FileNames.Catalog), """
             { "served_models": [ { "name": "qa", "base": "base", "method": "proxy", "alpha": 1.0,
               "experts": [ { "name": "qa", "model": "small-qa", "anti_expert": "small", "weight": 1.0 } ] } ] }
             """);

@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using ProxyTune.Checkpoints.Architectures;
 using ProxyTune.Checkpoints.Export;
+using ProxyTune.Checkpoints.Formats;
 using ProxyTune.Testing;
 
 namespace ProxyTune.Peers;
@@ -28,10 +29,10 @@ internal sealed class PeerModels : IDisposable
             }
 
             GgufExporter.Export(full, Gguf(name), bits);
-            NeverEnd(Path.Combine(Folder, name, "genai_config.json"), VocabularySize = DecoderSpec.Read(full).VocabularySize);
+            NeverEnd(Path.Combine(Folder, name, FileNames.GenAiConfig), VocabularySize = DecoderSpec.Read(full).VocabularySize);
         }
 
-        File.WriteAllText(Path.Combine(Folder, "catalog.json"), $$"""
+        File.WriteAllText(Path.Combine(Folder, FileNames.Catalog), $$"""
             { "served_models": [
               { "name": "{{Alone}}", "base": "{{Base}}", "method": "none" },
               { "name": "{{Fused}}", "base": "{{Base}}", "method": "proxy", "alpha": 1.0,

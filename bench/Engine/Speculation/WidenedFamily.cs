@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using ProxyTune.Checkpoints.Architectures;
 using ProxyTune.Checkpoints.Export;
+using ProxyTune.Checkpoints.Formats;
 using ProxyTune.Decoding;
 using ProxyTune.Decoding.Models;
 using ProxyTune.Decoding.Serving;
@@ -40,7 +41,7 @@ internal sealed class WidenedFamily : IDisposable
 
         TinyPatch.WriteRank(Path.Combine(Folder, "patches", Patch), Path.Combine(Folder, Small), 1, PatchedStreams.Rank, TinyPatch.Modules);
         Description = $"{Describe(Plain)}, {Name}";
-        File.WriteAllText(Path.Combine(Folder, "catalog.json"), Served().ToJsonString());
+        File.WriteAllText(Path.Combine(Folder, FileNames.Catalog), Served().ToJsonString());
         Catalog = ModelHost.Load(Folder, new EngineOptions());
     }
 
@@ -75,7 +76,7 @@ internal sealed class WidenedFamily : IDisposable
     /// </summary>
     private static JsonObject Served()
     {
-        JsonNode demo = JsonNode.Parse(File.ReadAllText(Path.Combine(Repository.Models, "catalog.json")))!;
+        JsonNode demo = JsonNode.Parse(File.ReadAllText(Path.Combine(Repository.Models, FileNames.Catalog)))!;
         JsonNode patched = JsonNode.Parse($$"""
             { "name": "{{Patched}}", "base": "{{Plain}}", "method": "proxy", "alpha": 1.0,
               "experts": [ { "name": "any", "model": "{{Small}}", "patches": [ { "patch": "{{Patch}}", "weight": 1.0 } ], "anti_expert": "{{Small}}", "weight": 1.0 } ] }

@@ -13,8 +13,6 @@ namespace ProxyTune.Checkpoints.Architectures;
 /// <remarks>A quantised export has no such tensors any more and carries the hash in lineage.json: <c>{"weights": "..."}</c>.</remarks>
 public static class Lineage
 {
-    public const string FileName = FileNames.Lineage;
-
     private const int PieceElements = 1 << 18;
 
     /// <summary>The hash of model.safetensors where the folder has one, else what its lineage.json says, else null: nothing is known.</summary>
@@ -22,13 +20,13 @@ public static class Lineage
     /// <exception cref="EngineException">InvalidModelFolder: model.safetensors is broken, or lineage.json is no such object.</exception>
     public static string? Of(string folder)
     {
-        string checkpoint = Path.Combine(folder, FileNames.Weights), carried = Path.Combine(folder, FileName);
+        string checkpoint = Path.Combine(folder, FileNames.Weights), carried = Path.Combine(folder, FileNames.Lineage);
         return File.Exists(checkpoint) ? OfWeights(checkpoint) : File.Exists(carried) ? Read(carried) : null;
     }
 
     /// <summary>Says of a folder without a checkpoint from which weights it was made.</summary>
     public static void Write(string folder, string weights) =>
-        File.WriteAllText(Path.Combine(folder, FileName), $"{{ \"weights\": \"{weights}\" }}\n");
+        File.WriteAllText(Path.Combine(folder, FileNames.Lineage), $"{{ \"weights\": \"{weights}\" }}\n");
 
     private static string OfWeights(string path)
     {

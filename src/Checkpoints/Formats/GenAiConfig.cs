@@ -3,8 +3,6 @@ namespace ProxyTune.Checkpoints.Formats;
 /// <summary>What genai_config.json says of a decoder. Names follow onnxruntime-genai's defaults where the file gives none.</summary>
 internal sealed record GenAiConfig
 {
-    public const string FileName = FileNames.GenAiConfig;
-
     public required string Graph { get; init; }
 
     public required int Layers { get; init; }
@@ -29,7 +27,7 @@ internal sealed record GenAiConfig
     /// <exception cref="EngineException">InvalidModelFolder, naming file, field, value and what is accepted.</exception>
     public static GenAiConfig Read(string folder)
     {
-        JsonFields model = JsonFields.Read(Path.Combine(folder, FileName)).Object("model");
+        JsonFields model = JsonFields.Read(Path.Combine(folder, FileNames.GenAiConfig)).Object("model");
         JsonFields decoder = model.Object("decoder");
         JsonFields? inputs = decoder.FindObject("inputs"), outputs = decoder.FindObject("outputs");
         return new()

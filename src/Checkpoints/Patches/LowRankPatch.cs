@@ -10,9 +10,6 @@ namespace ProxyTune.Checkpoints.Patches;
 /// </summary>
 public sealed class LowRankPatch
 {
-    /// <summary>What tells a patch's folder.</summary>
-    public const string ConfigFile = PatchConfig.FileName;
-
     private readonly Dictionary<string, LowRankPair> pairs;
 
     private LowRankPatch(string name, string path, double scale, Dictionary<string, LowRankPair> pairs)

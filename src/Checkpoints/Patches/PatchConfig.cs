@@ -7,8 +7,6 @@ namespace ProxyTune.Checkpoints.Patches;
 /// <summary>What matters of PEFT's adapter_config.json. Fields that are not named here change training, not the weights.</summary>
 internal sealed record PatchConfig
 {
-    public const string FileName = FileNames.AdapterConfig;
-
     public string? PeftType { get; init; }
 
     [JsonPropertyName("r")]
@@ -52,7 +50,7 @@ internal sealed record PatchConfig
     /// <exception cref="EngineException">InvalidModelFolder, naming the file, the field, its value and what is accepted.</exception>
     public static PatchConfig Read(string folder)
     {
-        string path = Path.Combine(folder, FileName);
+        string path = Path.Combine(folder, FileNames.AdapterConfig);
         PatchConfig config = JsonFile.Read(path, PatchJson.Default.PatchConfig);
         config.Check(path);
         return config;

@@ -12,8 +12,6 @@ namespace ProxyTune.Checkpoints.Patches;
 /// </summary>
 public sealed record PatchManifest
 {
-    public const string FileName = FileNames.Manifest;
-
     private static readonly ManifestJson Json = new(new JsonSerializerOptions(ManifestJson.Default.Options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
 
     // A probe's row is the longest part: some hundred thousand numbers for the largest vocabularies.
@@ -45,7 +43,7 @@ public sealed record PatchManifest
     /// <exception cref="EngineException">InvalidModelFolder, naming the file, the field, its value and what is accepted.</exception>
     public static PatchManifest? TryRead(string folder)
     {
-        string path = Path.Combine(folder, FileName);
+        string path = Path.Combine(folder, FileNames.Manifest);
         if (!File.Exists(path))
         {
             return null;
@@ -57,14 +55,14 @@ public sealed record PatchManifest
         return manifest;
     }
 
-    public void Write(string folder) => File.WriteAllText(Path.Combine(folder, FileName), JsonSerializer.Serialize(this, Json.PatchManifest) + "\n");
+    public void Write(string folder) => File.WriteAllText(Path.Combine(folder, FileNames.Manifest), JsonSerializer.Serialize(this, Json.PatchManifest) + "\n");
 
     /// <summary>Whether rank and targets are those of the patch.</summary>
     /// <exception cref="EngineException">InvalidModelFolder, naming the field, its value and the patch's.</exception>
     public void CheckFits(LowRankPatch patch)
     {
         ArgumentNullException.ThrowIfNull(patch);
-        string path = Path.Combine(Path.GetDirectoryName(patch.Path)!, FileName);
+        string path = Path.Combine(Path.GetDirectoryName(patch.Path)!, FileNames.Manifest);
         int[] ranks = [.. patch.Targets.Select(target => patch.Pair(target)!.Rank).Distinct()];
         string[] modules = [.. patch.Targets.Select(target => target.Split('.')[^2]).Distinct().Order(StringComparer.Ordinal)];
         Require(path, Rank is null || ranks.Contains(Rank.Value), "rank", Rank, $"the patch's, {string.Join(", ", ranks)}");

@@ -7,15 +7,13 @@ namespace ProxyTune.Decoding.Serving;
 /// <summary>catalog.json as it is written; nothing is checked but its form.</summary>
 internal sealed record CatalogFile
 {
-    public const string FileName = FileNames.Catalog;
-
     public IReadOnlyList<ServedModelEntry>? ServedModels { get; init; }
 
     /// <summary>The folder's catalog, or an empty one where there is none.</summary>
     /// <exception cref="EngineException">InvalidCatalog with file, line and field.</exception>
     public static CatalogFile Read(string folder)
     {
-        string path = Path.Combine(folder, FileName);
+        string path = Path.Combine(folder, FileNames.Catalog);
         return File.Exists(path) ? JsonFile.Read(path, CatalogJson.Default.CatalogFile, EngineError.InvalidCatalog) : new CatalogFile();
     }
 }

@@ -13,7 +13,7 @@ internal sealed record LoadedModel(string Folder, ILanguageModel Model, Tokenize
     /// <summary>What the catalog calls the folder; empty for what is no folder as it is.</summary>
     public string Name { get; init; } = "";
 
-    public DateTimeOffset Written => File.GetLastWriteTimeUtc(Path.Combine(Folder, Model.Info.IsRemote ? Tokenizer.FileName : GenAiConfig.FileName));
+    public DateTimeOffset Written => File.GetLastWriteTimeUtc(Path.Combine(Folder, Model.Info.IsRemote ? FileNames.Tokenizer : FileNames.GenAiConfig));
 
     /// <param name="memory">The budget that it shares with the other members.</param>
     /// <param name="patches">Merged into the weights; null for none.</param>

@@ -158,7 +158,7 @@ internal sealed class LoadedModels(
             return (upload.Folder, templates);
         }
 
-        throw label.Wrong($"there is no model folder '{name}' with a {GenAiConfig.FileName}; there are: {Listing.Of(folders.Keys)}.");
+        throw label.Wrong($"there is no model folder '{name}' with a {FileNames.GenAiConfig}; there are: {Listing.Of(folders.Keys)}.");
     }
 
     /// <summary>Names the folder in every error that loading it causes, whatever its kind.</summary>

@@ -52,7 +52,7 @@ public sealed class ModelHost : IDisposable
             throw new EngineException(EngineError.InvalidCatalog, $"The models folder {modelsFolder} does not exist.");
         }
 
-        EntrySource source = EntrySource.Catalog(Path.Combine(modelsFolder, CatalogFile.FileName));
+        EntrySource source = EntrySource.Catalog(Path.Combine(modelsFolder, FileNames.Catalog));
         uploads ??= new NoUploads();
         IReadOnlyList<ServedModelEntry> written = CatalogFile.Read(modelsFolder).ServedModels ?? [];
         CatalogCheck.Entries(source, written);
@@ -62,7 +62,7 @@ public sealed class ModelHost : IDisposable
         {
             throw new EngineException(
                 EngineError.InvalidCatalog,
-                $"{modelsFolder} holds no {CatalogFile.FileName} and no folder with a {GenAiConfig.FileName}, so there is nothing to serve.");
+                $"{modelsFolder} holds no {FileNames.Catalog} and no folder with a {FileNames.GenAiConfig}, so there is nothing to serve.");
         }
 
         OnnxEnvironment.EnsureCreated(options.Threads);
@@ -156,7 +156,7 @@ public sealed class ModelHost : IDisposable
         return new(folders.ToDictionary(folder => new DirectoryInfo(folder).Name), StringComparer.Ordinal);
     }
 
-    private static bool IsModel(string folder) => File.Exists(Path.Combine(folder, GenAiConfig.FileName));
+    private static bool IsModel(string folder) => File.Exists(Path.Combine(folder, FileNames.GenAiConfig));
 
     private static IEnumerable<ServedModelEntry> Unwritten(IEnumerable<string> folders, IReadOnlyList<ServedModelEntry> written) =>
         folders

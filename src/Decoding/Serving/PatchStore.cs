@@ -1,4 +1,5 @@
 using ProxyTune.Checkpoints;
+using ProxyTune.Checkpoints.Formats;
 using ProxyTune.Checkpoints.Patches;
 
 namespace ProxyTune.Decoding.Serving;
@@ -35,7 +36,7 @@ internal sealed class PatchStore(string modelsFolder, IUploadedExperts uploads)
         ? Directory.GetDirectories(folder).Where(IsPatch).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal)
         : [];
 
-    private static bool IsPatch(string path) => File.Exists(Path.Combine(path, LowRankPatch.ConfigFile));
+    private static bool IsPatch(string path) => File.Exists(Path.Combine(path, FileNames.AdapterConfig));
 }
 
 /// <param name="Upload">Null for a patch of the models folder.</param>

@@ -37,7 +37,7 @@ internal sealed class RemoteLoader(string modelsFolder, EntryLabel label)
                 throw problem.At("base.prompt", Text, $"{Tokens}: the pieces of this tokenizer give a text only together");
             }
 
-            GenAiConfig? config = File.Exists(Path.Combine(folder, GenAiConfig.FileName)) ? GenAiConfig.Read(folder) : null;
+            GenAiConfig? config = File.Exists(Path.Combine(folder, FileNames.GenAiConfig)) ? GenAiConfig.Read(folder) : null;
             int context = Number("context_length", entry.ContextLength ?? config?.ContextLength, 2, int.MaxValue);
             IReadOnlyList<int> ends = entry.EndOfTextIds ?? config?.EndOfTextIds ?? throw problem.At("base.end_of_text_ids", null, "a list of token ids");
             foreach (int id in ends)

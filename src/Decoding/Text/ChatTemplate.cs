@@ -20,8 +20,8 @@ public sealed record ChatMessage(string Role, string Content, string? Name = nul
 /// </remarks>
 public sealed partial class ChatTemplate
 {
-    private const string TemplateFile = "chat_template.jinja";
-    private const string ConfigFile = "tokenizer_config.json";
+    private const string TemplateFile = FileNames.ChatTemplate;
+    private const string ConfigFile = FileNames.TokenizerConfig;
 
     private readonly string template;
     private readonly RenderJinja render;
@@ -167,10 +167,10 @@ internal sealed class JinjaRenderer
         string folder = Directory.CreateTempSubdirectory("proxytune-template-").FullName;
         try
         {
-            File.WriteAllText(Path.Combine(folder, "tokenizer.json"), Vocabulary);
-            File.WriteAllText(Path.Combine(folder, GenAiConfig.FileName), Configuration);
+            File.WriteAllText(Path.Combine(folder, FileNames.Tokenizer), Vocabulary);
+            File.WriteAllText(Path.Combine(folder, FileNames.GenAiConfig), Configuration);
             File.WriteAllText(
-                Path.Combine(folder, "tokenizer_config.json"),
+                Path.Combine(folder, FileNames.TokenizerConfig),
                 JsonSerializer.Serialize(new { bos_token = bos, eos_token = eos, tokenizer_class = "LlamaTokenizer" }));
             OnnxEnvironment.EnsureCreated();
             native = new GenAITokenizer(folder);

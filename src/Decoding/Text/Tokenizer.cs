@@ -12,8 +12,6 @@ namespace ProxyTune.Decoding.Text;
 /// </remarks>
 public sealed class Tokenizer : IDisposable
 {
-    internal const string FileName = "tokenizer.json";
-
     private readonly TokenizerFile file;
     private readonly HuggingFaceTokenizer native;
 
@@ -39,7 +37,7 @@ public sealed class Tokenizer : IDisposable
     /// <exception cref="EngineException">InvalidModelFolder when the file is missing or broken.</exception>
     public static Tokenizer Load(string folder)
     {
-        string path = Path.Combine(folder, FileName);
+        string path = Path.Combine(folder, FileNames.Tokenizer);
         try
         {
             return new Tokenizer(TokenizerFile.Read(path));

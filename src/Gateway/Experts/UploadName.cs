@@ -1,5 +1,6 @@
 using System.Text.RegularExpressions;
 using ProxyTune.Checkpoints;
+using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Gateway.Experts;
 
@@ -10,8 +11,8 @@ internal static partial class UploadName
 
     private static readonly HashSet<string> Texts =
     [
-        "adapter_config.json", "manifest.json", "genai_config.json", "config.json", "generation_config.json", "lineage.json", "tokenizer.json",
-        "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "chat_template.jinja",
+        FileNames.AdapterConfig, FileNames.Manifest, FileNames.GenAiConfig, FileNames.Config, FileNames.GenerationConfig, FileNames.Lineage, FileNames.Tokenizer,
+        FileNames.TokenizerConfig, FileNames.SpecialTokens, "added_tokens.json", "vocab.json", "merges.txt", FileNames.ChatTemplate,
     ];
 
     // Comes with many folders; nobody here reads it.

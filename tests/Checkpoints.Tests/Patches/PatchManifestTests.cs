@@ -1,3 +1,4 @@
+using ProxyTune.Checkpoints.Formats;
 using ProxyTune.Checkpoints.Patches;
 using ProxyTune.Testing;
 
@@ -86,7 +87,7 @@ public sealed class PatchManifestTests : IDisposable
 
     private PatchManifest Read(string content)
     {
-        File.WriteAllText(Path.Combine(folder, PatchManifest.FileName), content);
+        File.WriteAllText(Path.Combine(folder, FileNames.Manifest), content);
         return PatchManifest.TryRead(folder)!;
     }
 }

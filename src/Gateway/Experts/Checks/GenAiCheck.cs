@@ -17,7 +17,7 @@ internal static class GenAiCheck
     /// <exception cref="EngineException">InvalidExpert or InvalidModelFolder, naming the entry.</exception>
     public static GenAiConfig Check(string folder)
     {
-        using (JsonDocument json = JsonCheck.Read(folder, GenAiConfig.FileName))
+        using (JsonDocument json = JsonCheck.Read(folder, FileNames.GenAiConfig))
         {
             foreach (JsonProperty property in JsonCheck.Properties(json.RootElement))
             {
@@ -66,5 +66,5 @@ internal static class GenAiCheck
         }
     }
 
-    private static EngineException Wrong(string what) => UploadName.Refused(GenAiConfig.FileName, what);
+    private static EngineException Wrong(string what) => UploadName.Refused(FileNames.GenAiConfig, what);
 }

@@ -1,6 +1,7 @@
 using Google.Protobuf;
 using Onnx;
 using ProxyTune.Checkpoints;
+using ProxyTune.Checkpoints.Formats;
 using ProxyTune.Checkpoints.Graphs;
 using static Onnx.AttributeProto.Types;
 
@@ -82,7 +83,7 @@ internal sealed class GraphCheck
     // A file that nothing names is not what anybody needs, and was not looked at.
     private void CheckFiles(ModelProto model)
     {
-        HashSet<string> named = [name, "model.safetensors"];
+        HashSet<string> named = [name, FileNames.Weights];
         named.UnionWith(model.Graph.Initializer.SelectMany(weight => weight.ExternalData).Where(entry => entry.Key == "location").Select(entry => entry.Value));
         if (Directory.EnumerateFiles(folder).Select(file => Path.GetFileName(file)).FirstOrDefault(file => !UploadName.IsText(file) && !named.Contains(file)) is { } unknown)
         {

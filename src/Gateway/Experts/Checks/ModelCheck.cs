@@ -30,7 +30,7 @@ internal static class ModelCheck
 
     private static void CheckTemplates(string folder)
     {
-        const string File = "chat_template.jinja", Config = "tokenizer_config.json";
+        const string File = FileNames.ChatTemplate, Config = FileNames.TokenizerConfig;
         FileInfo template = new(Path.Combine(folder, File));
         if (template.Exists && template.Length > LongestTemplate)
         {

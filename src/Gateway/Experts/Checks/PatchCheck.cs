@@ -11,20 +11,20 @@ namespace ProxyTune.Gateway.Experts;
 /// <summary>Checks the folder of a patch: all that can be known without its base. Sizes first, then what they hold.</summary>
 internal static partial class PatchCheck
 {
-    private const string Weights = "adapter_model.safetensors";
+    private const string Weights = FileNames.AdapterWeights;
     private const int LongestName = 256, MaxPatterns = 1024;
 
     // Far more than thousands of layers take, and little memory.
     private const long LongestConfig = 1 << 20, LongestHeader = 8 << 20;
 
     /// <summary>The files of a patch that are read, and kept. PEFT's folders often have the tokenizer of the base beside them.</summary>
-    public static bool IsRead(string name) => name is PatchConfig.FileName or Weights or PatchManifest.FileName;
+    public static bool IsRead(string name) => name is FileNames.AdapterConfig or Weights or FileNames.Manifest;
 
     /// <exception cref="EngineException">InvalidExpert or InvalidModelFolder, naming file, field or tensor.</exception>
     public static void Check(string folder, ExpertStoreOptions options)
     {
-        AtMost(LongestConfig, new FileInfo(Path.Combine(folder, PatchConfig.FileName)).Length, PatchConfig.FileName, "bytes");
-        using (JsonDocument config = JsonCheck.Read(folder, PatchConfig.FileName))
+        AtMost(LongestConfig, new FileInfo(Path.Combine(folder, FileNames.AdapterConfig)).Length, FileNames.AdapterConfig, "bytes");
+        using (JsonDocument config = JsonCheck.Read(folder, FileNames.AdapterConfig))
         {
             CheckConfig(config.RootElement);
         }
@@ -49,9 +49,9 @@ internal static partial class PatchCheck
             }
         }
 
-        if (File.Exists(Path.Combine(folder, PatchManifest.FileName)))
+        if (File.Exists(Path.Combine(folder, FileNames.Manifest)))
         {
-            JsonCheck.Read(folder, PatchManifest.FileName).Dispose();
+            JsonCheck.Read(folder, FileNames.Manifest).Dispose();
             PatchManifest.TryRead(folder)?.CheckFits(patch);
         }
     }
@@ -121,7 +121,7 @@ internal static partial class PatchCheck
         }
     }
 
-    private static EngineException Wrong(string what) => UploadName.Refused(PatchConfig.FileName, $"is refused: {what}");
+    private static EngineException Wrong(string what) => UploadName.Refused(FileNames.AdapterConfig, $"is refused: {what}");
 
     [GeneratedRegex(@"^base_model\.model\.model\.layers\.(0|[1-9][0-9]{0,3})\.(self_attn\.[qkvo]|mlp\.(gate|up|down))_proj\.lora_[AB]\.weight\z")]
     private static partial Regex Target();

@@ -1,6 +1,6 @@
 using System.Text.Json;
 using ProxyTune.Checkpoints;
-using ProxyTune.Decoding.Text;
+using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Gateway.Experts;
 
@@ -16,12 +16,12 @@ internal static class TokenizerCheck
     /// <exception cref="EngineException">InvalidExpert, naming the entry.</exception>
     public static void Check(string folder, int words)
     {
-        if (!File.Exists(Path.Combine(folder, Tokenizer.FileName)))
+        if (!File.Exists(Path.Combine(folder, FileNames.Tokenizer)))
         {
             throw Wrong("is missing.");
         }
 
-        using JsonDocument json = JsonCheck.Read(folder, Tokenizer.FileName);
+        using JsonDocument json = JsonCheck.Read(folder, FileNames.Tokenizer);
         JsonElement root = json.RootElement;
         if (!root.TryGetProperty("model", out JsonElement model) || model.ValueKind != JsonValueKind.Object || !model.TryGetProperty("vocab", out JsonElement vocabulary))
         {
@@ -94,5 +94,5 @@ internal static class TokenizerCheck
         }
     }
 
-    private static EngineException Wrong(string what) => UploadName.Refused(Tokenizer.FileName, what);
+    private static EngineException Wrong(string what) => UploadName.Refused(FileNames.Tokenizer, what);
 }

@@ -160,7 +160,7 @@ public sealed class ExpertUpload : IDisposable
         }
     }
 
-    private ExpertKind Kind() => (files.ContainsKey("adapter_config.json"), files.ContainsKey("genai_config.json")) switch
+    private ExpertKind Kind() => (files.ContainsKey(FileNames.AdapterConfig), files.ContainsKey(FileNames.GenAiConfig)) switch
     {
         (true, false) => ExpertKind.Patch,
         (false, true) => ExpertKind.Model,
