@@ -56,7 +56,7 @@ public sealed class SpeculationTests
                     MaxTokens = i % 3 == 0 ? int.MaxValue : 1 + (i % 9),
                     IgnoreEndOfText = i % 4 == 0,
                 };
-                written.Add(AnswerText.Of(await Answers.Collect(scheduler, request)));
+                written.Add(WholeAnswer.Of(await Answers.Collect(scheduler, request)));
             }
 
             texts.Add(written);
@@ -76,13 +76,13 @@ public sealed class SpeculationTests
         {
             foreach (GenerationRequest request in requests)
             {
-                alone.Add(AnswerText.Of(await Answers.Collect(plain, request)));
+                alone.Add(WholeAnswer.Of(await Answers.Collect(plain, request)));
             }
         }
 
         await using (DecodeScheduler drafting = new(family.Ensemble, new() { MaxRunning = 5, MaxDraft = 3, AlwaysDraft = true }))
         {
-            together = [.. (await Task.WhenAll(requests.Select(request => Answers.Collect(drafting, request)))).Select(AnswerText.Of)];
+            together = [.. (await Task.WhenAll(requests.Select(request => Answers.Collect(drafting, request)))).Select(WholeAnswer.Of)];
             Assert.True((await Answers.Drafts(drafting)).Guesses > 0);
         }
 
@@ -107,7 +107,7 @@ public sealed class SpeculationTests
         foreach (int maxDraft in new[] { 0, 4 })
         {
             await using DecodeScheduler scheduler = new(family.Ensemble, new() { MaxDraft = maxDraft, AlwaysDraft = true, PromptTokensPerStep = 4 });
-            texts.Add(AnswerText.Of(await Answers.Collect(scheduler, request)));
+            texts.Add(WholeAnswer.Of(await Answers.Collect(scheduler, request)));
             Assert.Equal(maxDraft > 0, (await Answers.Drafts(scheduler)).Guesses > 0);
         }
 
@@ -142,7 +142,7 @@ public sealed class SpeculationTests
         foreach ((ServedModel served, AskedFusion settings) in Cases(family, mask))
         {
             // The cases are mixed so that methods and schedules meet different sampling chains.
-            texts.Add(AnswerText.Of(await Answers.Collect(scheduler, Request(served, settings, texts.Count + (texts.Count / Chains.Length)))));
+            texts.Add(WholeAnswer.Of(await Answers.Collect(scheduler, Request(served, settings, texts.Count + (texts.Count / Chains.Length)))));
         }
 
         return (texts, await Answers.Drafts(scheduler));

@@ -3,7 +3,7 @@ using ProxyTune.Decoding.Generation;
 namespace ProxyTune.Decoding.Tests.Generation;
 
 /// <summary>Writes an answer with its log-probabilities and traces as one text, so that two answers can be compared.</summary>
-internal static class AnswerText
+internal static class WholeAnswer
 {
     public static string Of(IEnumerable<GeneratedToken> tokens) => string.Join('\n', tokens.Select(Of));
 
