@@ -10,7 +10,7 @@ public class RepetitionTests
     [Theory]
     [InlineData("cat cat cat cat cat cat cat cat cat cat cat cat")]
     [InlineData("Thank you for. Thank you for. Thank you for. Thank you for.")]
-    [InlineData("Ada Fox keeps a cat. Ada Fox keeps a cat. Ada Fox keeps a cat. Ada Fox keeps a cat.")]
+    [InlineData("Ada Fox keeps a cat. Ada Fox keeps a cat. Ada Fox keeps a cat.")]
     [InlineData("Well, let me think. {\"name\": \"name\": \"name\": \"name\": \"name\": \"name\": \"name\": ")]
     [InlineData("!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!!")]
     public void Loops_TextThatRepeatsItself_IsTrue(string text) => Assert.True(Repetition.Loops(text));
