@@ -14,7 +14,7 @@ Sources.Add(TownData.BuiltIn);
 RootCommand root = new("Trains the models that ProxyTune serves.")
 {
     Recipe<PretrainSettings>("pretrain", "Train a base on documents, or train one further.", Pretrain.Run),
-    Recipe<SftSettings>("sft", "Tune a model on answers, all of it or a low-rank update.", Sft.Run),
+    Recipe<SftSettings>("sft", "Tune a model on answers: all weights, or a low-rank update.", Sft.Run),
     Recipe<CptSettings>("cpt", "Tune an expert for the fused model that it will steer.", Cpt.Run),
     Recipe<PrtSettings>("prt", "Tune a small model as a reward that is added to a base, without an anti-expert.", Prt.Run),
     ExportCommand(),
@@ -42,7 +42,7 @@ static Command ExportCommand()
     Option<string> model = new("--model") { Description = "Checkpoint folder.", Required = true, HelpName = "FOLDER" };
     Option<string?> adapter = new("--adapter") { Description = "Folder of a low-rank update to merge.", HelpName = "FOLDER" };
     Option<string> output = new("--output") { Description = "Folder to serve.", Required = true, HelpName = "FOLDER" };
-    Option<int> bits = new("--bits") { Description = "Of each linear weight: 32, 8 or 4.", DefaultValueFactory = _ => 32, HelpName = "NUMBER" };
+    Option<int> bits = new("--bits") { Description = "Bits of each linear weight: 32, 8 or 4.", DefaultValueFactory = _ => 32, HelpName = "NUMBER" };
     Command command = new("export", "Make a checkpoint servable, with or without a low-rank update.") { model, adapter, output, bits };
     command.SetAction(arguments =>
         Guard(() => Export.Run(arguments.GetValue(model)!, arguments.GetValue(adapter), arguments.GetValue(output)!, arguments.GetValue(bits))));
@@ -53,9 +53,9 @@ static Command ManifestCommand()
 {
     Option<string> model = new("--model") { Description = "Checkpoint folder that the update was trained on.", Required = true, HelpName = "FOLDER" };
     Option<string> adapter = new("--adapter") { Description = "Folder of the low-rank update.", Required = true, HelpName = "FOLDER" };
-    Option<string> data = new("--data") { Description = "What it was trained on.", Required = true, HelpName = "SOURCE" };
-    Option<string> template = new("--template") { Description = "How the model sees a conversation: chat, plain or a .jinja file.", DefaultValueFactory = _ => "chat", HelpName = "NAME" };
-    Command command = new("manifest", "Write what a low-rank update says of itself: manifest.json.") { model, adapter, data, template };
+    Option<string> data = new("--data") { Description = "The data that the update was trained on.", Required = true, HelpName = "SOURCE" };
+    Option<string> template = new("--template") { Description = "How a conversation becomes a prompt: chat, plain or a .jinja file.", DefaultValueFactory = _ => "chat", HelpName = "NAME" };
+    Command command = new("manifest", "Write manifest.json, the description of a low-rank update.") { model, adapter, data, template };
     command.SetAction(arguments =>
         Guard(() => Manifest.Run(arguments.GetValue(model)!, arguments.GetValue(adapter)!, arguments.GetValue(data)!, arguments.GetValue(template)!)));
     return command;
@@ -66,7 +66,7 @@ Command EvaluateCommand()
     Option<string> models = new("--models") { Description = "A models folder.", DefaultValueFactory = _ => "models", HelpName = "FOLDER" };
     Option<string?> url = new("--url") { Description = $"Instead of a folder: where an OpenAI-compatible API begins, such as http://127.0.0.1:5000/v1; its key in {Evaluate.KeyVariable}.", HelpName = "URL" };
     Option<string> served = new("--served") { Description = "Name of a served model.", Required = true, HelpName = "NAME" };
-    Option<string?> fusion = new("--fusion") { Description = "What to change of its fusion, as in a request.", HelpName = "JSON" };
+    Option<string?> fusion = new("--fusion") { Description = "Changes to its fusion, as in a request.", HelpName = "JSON" };
     Option<string> data = new("--data") { Description = "Examples, such as town:qa/test or a .jsonl file.", Required = true, HelpName = "SOURCE" };
     Option<bool> json = new("--json") { Description = """Print {"right": ..., "total": ..., "degenerate": ...} and nothing else.""" };
     Command command = new("evaluate", "Ask a served model and count the answers that are right to the letter, and those that loop or are cut off.") { models, url, served, fusion, data, json };
@@ -78,23 +78,23 @@ Command EvaluateCommand()
 
 Command FamilyCommand()
 {
-    Option<string> work = new("--work") { Description = "Where the runs are.", DefaultValueFactory = _ => ".work/family", HelpName = "FOLDER" };
-    Option<string> models = new("--models") { Description = "Where the served models go.", DefaultValueFactory = _ => "models", HelpName = "FOLDER" };
+    Option<string> work = new("--work") { Description = "Folder of the runs.", DefaultValueFactory = _ => ".work/family", HelpName = "FOLDER" };
+    Option<string> models = new("--models") { Description = "Folder that the served models are written to.", DefaultValueFactory = _ => "models", HelpName = "FOLDER" };
     Option<string> report = new("--report") { Description = "The document to write the figures into.", DefaultValueFactory = _ => "docs/quality.md", HelpName = "FILE" };
-    Command command = new("family", "Train, export and examine the whole demo family; goes on where it stopped.") { work, models, report };
+    Command command = new("family", "Train, export and evaluate the whole demo family. Continues where it stopped.") { work, models, report };
     command.SetAction(arguments => Guard(() => Family.Run(arguments.GetValue(work)!, arguments.GetValue(models)!, arguments.GetValue(report)!, interrupted.Token)));
     return command;
 }
 
 Command PortabilityCommand()
 {
-    Option<string> work = new("--work") { Description = "Where the runs are.", DefaultValueFactory = _ => ".work/portability", HelpName = "FOLDER" };
+    Option<string> work = new("--work") { Description = "Folder of the runs.", DefaultValueFactory = _ => ".work/portability", HelpName = "FOLDER" };
     Option<string> origin = new("--base") { Description = "The base of generation 0, a checkpoint folder.", DefaultValueFactory = _ => "models/town-base", HelpName = "FOLDER" };
     Option<string> report = new("--report") { Description = "The document to write the figures into.", DefaultValueFactory = _ => "docs/quality.md", HelpName = "FILE" };
     Option<string> models = new("--models") { Description = "Where an evolved base and patches for it go.", DefaultValueFactory = _ => "models", HelpName = "FOLDER" };
-    Option<int> generations = Count("--generations", "How often the base learns on.", PortabilityPlan.MaxGenerations, PortabilityPlan.MaxGenerations);
+    Option<int> generations = Count("--generations", "Number of generations that the base is trained on.", PortabilityPlan.MaxGenerations, PortabilityPlan.MaxGenerations);
     Option<int> seeds = Count("--seeds", "How many times each patch is trained on the donor's generation and the next.", PortabilityPlan.UsualSeeds, 100);
-    Command command = new("portability", "Let the base learn on, port patches to it and compare; goes on where it stopped.") { work, origin, report, models, generations, seeds };
+    Command command = new("portability", "Let the base learn on, port patches to it and compare; continues where it stopped.") { work, origin, report, models, generations, seeds };
     command.SetAction(arguments => Guard(() => Portability.Run(
         arguments.GetValue(work)!, arguments.GetValue(origin)!, arguments.GetValue(report)!, arguments.GetValue(models)!, arguments.GetValue(generations), arguments.GetValue(seeds), interrupted.Token)));
     return command;
@@ -102,7 +102,7 @@ Command PortabilityCommand()
 
 Command ForgettingCommand()
 {
-    Option<string> work = new("--work") { Description = "Where the runs are.", DefaultValueFactory = _ => ".work/forgetting", HelpName = "FOLDER" };
+    Option<string> work = new("--work") { Description = "Folder of the runs.", DefaultValueFactory = _ => ".work/forgetting", HelpName = "FOLDER" };
     Option<string> models = new("--models") { Description = "The models folder, which the pair is added to.", DefaultValueFactory = _ => "models", HelpName = "FOLDER" };
     Option<string> report = new("--report") { Description = "The document to write the figures into.", DefaultValueFactory = _ => "docs/quality.md", HelpName = "FILE" };
     Option<int> steps = Count("--steps", "Training steps of the retain model; the forget model takes twice as many.", ForgettingPlan.UsualSteps, 1_000_000);

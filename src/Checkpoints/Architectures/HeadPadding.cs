@@ -1,8 +1,8 @@
 namespace ProxyTune.Checkpoints.Architectures;
 
-/// <summary>Heads of a size that a kernel does not take, with zeros in each half: rotation pairs dimension i with i + size / 2.</summary>
-/// <param name="Size">Of the model's heads; even.</param>
-/// <param name="Padded">Of the graph's heads; the same where nothing is padded.</param>
+/// <summary>Pads heads to a size that the kernel accepts. Zeros go into each half, since rotation pairs dimension i with i + size / 2.</summary>
+/// <param name="Size">Head size of the model; even.</param>
+/// <param name="Padded">Head size of the graph; equal to <paramref name="Size"/> if nothing is padded.</param>
 internal readonly record struct HeadPadding(int Size, int Padded)
 {
     // GroupQueryAttention takes multiples of this.
@@ -12,7 +12,7 @@ internal readonly record struct HeadPadding(int Size, int Padded)
 
     public static HeadPadding Of(int size) => new(size, (size + Unit - 1) / Unit * Unit);
 
-    /// <summary>Where the graph has what the model has at that index of all its heads' dimensions.</summary>
+    /// <summary>The index in the padded heads for an index in the model's heads; both count the dimensions of all heads.</summary>
     public int Index(int index)
     {
         (int head, int half, int i) = (index / Size, index % Size / (Size / 2), index % (Size / 2));

@@ -3,7 +3,7 @@ namespace ProxyTune.Checkpoints.Architectures;
 /// <summary>Cosines and sines of the rotary embedding, for every position: angle(p, i) = p * theta^(-2i / head size).</summary>
 internal static class RotaryTable
 {
-    /// <param name="headSize">Of the cache; where it is more than the model's, each half of the pair is filled up with an angle of 0.</param>
+    /// <param name="headSize">Head size of the table. If it exceeds the model's, angles of 0 fill each half.</param>
     /// <returns>[context, headSize / 2] each.</returns>
     public static (float[] Cos, float[] Sin) Of(DecoderSpec spec, int headSize)
     {

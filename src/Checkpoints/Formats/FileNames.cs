@@ -20,6 +20,6 @@ internal static class FileNames
     public const string AdapterWeights = "adapter_model.safetensors";
     public const string Manifest = "manifest.json";
 
-    /// <summary>In the folder around the model folders: what is served.</summary>
+    /// <summary>Lists the served models. It stands beside the model folders.</summary>
     public const string Catalog = "catalog.json";
 }

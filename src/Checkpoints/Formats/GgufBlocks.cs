@@ -3,14 +3,14 @@ using System.Runtime.InteropServices;
 
 namespace ProxyTune.Checkpoints.Formats;
 
-/// <summary>Elements as the file has them. Quantised ones are those of our graphs, but for their scales, which have 16 bits here.</summary>
+/// <summary>Writes elements as GGUF stores them. Quantised values are the same as in our graphs; only their scales are rounded to 16 bits.</summary>
 internal static class GgufBlocks
 {
     public const int Size = BlockQuantization.BlockSize;
 
     public static int BytesOf(GgufType type) => sizeof(ushort) + (type == GgufType.Q4 ? Size / 2 : Size);
 
-    /// <param name="columns">Of the tensor; a multiple of 32 where it is quantised.</param>
+    /// <param name="columns">Columns of the tensor; a multiple of 32 if it is quantised.</param>
     public static byte[] Of(GgufType type, float[] values, int columns) => type == GgufType.F32
         ? MemoryMarshal.AsBytes(values.AsSpan()).ToArray()
         : Interleave(type, BlockQuantization.Of(values, columns, type == GgufType.Q4 ? 4 : 8));
@@ -27,7 +27,7 @@ internal static class GgufBlocks
             block = block[sizeof(ushort)..];
             if (type == GgufType.Q8)
             {
-                // Ours count from 0, theirs have a sign.
+                // Our graphs store values without a sign, GGUF stores them with one.
                 for (int j = 0; j < Size; j++)
                 {
                     block[j] = (byte)(values[j] - 128);
@@ -36,7 +36,7 @@ internal static class GgufBlocks
                 continue;
             }
 
-            // Ours have neighbours in one byte, theirs the element that is half a block away.
+            // A byte holds two neighbours in our graphs. In GGUF it holds an element and the one half a block further.
             for (int j = 0; j < Size / 2; j++)
             {
                 block[j] = (byte)(Nibble(values, j) | (Nibble(values, j + (Size / 2)) << 4));

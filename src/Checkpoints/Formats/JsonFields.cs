@@ -7,7 +7,7 @@ namespace ProxyTune.Checkpoints.Formats;
 /// A JSON object of a model folder, read field by field. A field that is missing or wrong is refused with an
 /// <see cref="EngineError.InvalidModelFolder"/> that names the file, the field, the value and what is accepted. null is the same as missing.
 /// </summary>
-/// <param name="File">Where the object stands, as messages name it.</param>
+/// <param name="File">The file that holds the object, as messages name it.</param>
 /// <param name="Json">An object.</param>
 /// <param name="Parent">Names of the objects around it, each with a dot behind it.</param>
 internal sealed record JsonFields(string File, JsonElement Json, string Parent = "")

@@ -5,7 +5,7 @@ using System.Text.Json;
 
 namespace ProxyTune.Checkpoints.Formats;
 
-/// <summary>What the native library does not tell of a tokenizer.json: the map of tokens, which are special, and how they become text.</summary>
+/// <summary>Reads the parts of tokenizer.json that the native library does not expose: the vocabulary, the special tokens and the decoder.</summary>
 internal sealed class TokenizerFile
 {
     private readonly Dictionary<int, byte> byteTokens = [];
@@ -47,7 +47,7 @@ internal sealed class TokenizerFile
         VocabularySize = Tokens.Count == 0 ? 0 : Tokens.Keys.Max() + 1;
     }
 
-    /// <summary>Where it was read.</summary>
+    /// <summary>Path of the file.</summary>
     public string Path { get; }
 
     public Dictionary<int, string> Tokens { get; } = [];

@@ -3,9 +3,9 @@ using static Onnx.TensorProto.Types;
 
 namespace ProxyTune.Checkpoints.Graphs;
 
-/// <summary>A linear node of a graph while something is added to what it makes: whoever read its output reads the sum.</summary>
+/// <summary>A linear node of a graph while something is added to what it makes: every node that read its output now reads the sum.</summary>
 /// <param name="graph">Changed.</param>
-/// <param name="purpose">Keeps the names of what is added apart.</param>
+/// <param name="purpose">Part of the added names, so that they differ between updates.</param>
 internal sealed class UpdatedNode(GraphProto graph, LinearNode linear, string purpose)
 {
     private readonly NodeProto own = graph.Node.Single(node => node.Output.Contains(linear.Output));

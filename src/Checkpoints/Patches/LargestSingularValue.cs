@@ -8,7 +8,7 @@ internal static class LargestSingularValue
 {
     private const int LeastSteps = 8, MaxSteps = 40;
 
-    // Of a step; what is still missing then is a few times as much.
+    // Relative gain of a step below which the search ends. The remaining error is a few times as large.
     private const double Gain = 1e-4;
 
     /// <param name="matrix">Row-major.</param>

@@ -17,10 +17,10 @@ public sealed class LowRankPatch
         (Name, Path, Scale, this.pairs) = (name, path, scale, pairs);
     }
 
-    /// <summary>The folder's.</summary>
+    /// <summary>Name of the folder, or the one that was given.</summary>
     public string Name { get; }
 
-    /// <summary>alpha / r, where no pattern gives a module another.</summary>
+    /// <summary>alpha / r for modules that no pattern matches.</summary>
     public double Scale { get; }
 
     /// <summary>Names of the weights that it changes, as in the checkpoint that it belongs to.</summary>

@@ -120,7 +120,7 @@ public sealed record PatchData(string? Source = null, string? Hash = null);
 /// <summary>How many answers of a task were right.</summary>
 public sealed record PatchScore(string Task, int Right, int Total);
 
-/// <summary>A prompt, and the logits that follow it according to whoever trained the patch.</summary>
+/// <summary>A prompt, and the logits that follow it according to the patch's trainer.</summary>
 /// <param name="Tokens">Ids of the prompt.</param>
 /// <param name="Logits">The whole row behind its last token.</param>
 public sealed record PatchProbeRow(IReadOnlyList<int> Tokens, IReadOnlyList<float> Logits);

@@ -4,7 +4,7 @@ using System.Text.RegularExpressions;
 namespace ProxyTune.Checkpoints.Patches;
 
 /// <summary>
-/// PEFT's rank_pattern or alpha_pattern: values for modules whose name, or the end of it behind a dot, a regular expression matches; the first that does holds.
+/// PEFT's rank_pattern or alpha_pattern: values by regular expression. An expression matches a module's whole name or its end behind a dot; the first match holds.
 /// </summary>
 internal sealed class PatchPattern
 {
@@ -40,7 +40,7 @@ internal sealed class PatchPattern
     {
         try
         {
-            // From somebody who need not be trusted: never more than linear time.
+            // The expression comes from an upload, so matching must take linear time.
             return new($@"^(?:.*\.)?(?:{name})$", RegexOptions.NonBacktracking | RegexOptions.CultureInvariant);
         }
         catch (Exception error) when (error is ArgumentException or NotSupportedException)

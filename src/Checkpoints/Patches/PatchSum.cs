@@ -43,7 +43,7 @@ public sealed class PatchSum
     {
         using IncrementalHash sum = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
 
-        // Not by the names of files, which tell nothing of what is in them.
+        // The content is hashed, not the file names: equal names may hold different patches.
         foreach ((string patch, double weight) in Patches.Where(patch => patch.Weight != 0).Select(patch => (HashOf(patch.Patch), patch.Weight)).Order())
         {
             sum.AppendData(Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{patch} {weight:R}\n")));

@@ -49,7 +49,7 @@ internal sealed record UpdateNorms(
 
     private static double Squares(ReadOnlySpan<float> values)
     {
-        // Pieces: a sum of millions in float32 would lose what is small.
+        // Summed in pieces: a float32 sum over millions of elements would lose small terms.
         double sum = 0;
         for (int start = 0; start < values.Length; start += 4096)
         {

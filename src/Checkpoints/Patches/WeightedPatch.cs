@@ -1,5 +1,5 @@
 namespace ProxyTune.Checkpoints.Patches;
 
 /// <summary>A summand of a merge.</summary>
-/// <param name="Weight">Finite; below 0 takes away what the patch learned.</param>
+/// <param name="Weight">Finite. A negative weight removes what the patch learned.</param>
 public sealed record WeightedPatch(LowRankPatch Patch, double Weight);

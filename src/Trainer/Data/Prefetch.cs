@@ -37,7 +37,7 @@ internal sealed class Prefetch<T> : IDisposable
         }
         catch (AggregateException)
         {
-            // Cancelled, or an error that nobody asked for.
+            // The task was cancelled, or it failed and its result is not needed any more.
         }
 
         ready.Dispose();

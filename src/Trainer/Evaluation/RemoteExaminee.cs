@@ -15,7 +15,7 @@ internal sealed class RemoteExaminee(Uri url, string? key)
     /// <summary>Enough to fill the server's batches, and less than its waiting line holds.</summary>
     private const int AtATime = 16;
 
-    // The client does not go without one, and servers that need none do not look at it.
+    // The client requires a key. Servers without keys ignore it.
     private const string NoKey = "none";
 
     private readonly OpenAIClientOptions options = new() { Endpoint = url };
@@ -23,7 +23,7 @@ internal sealed class RemoteExaminee(Uri url, string? key)
     /// <summary>Greedy answers. What may pass (a full waiting line, a broken connection) is tried again by the client.</summary>
     /// <param name="served">What the server calls the model.</param>
     /// <param name="fusion">A JSON object for the request's field of that name, or null for none.</param>
-    /// <exception cref="TrainingException">No connection, or an answer that is none; names URL, model and what the server said.</exception>
+    /// <exception cref="TrainingException">The server cannot be reached or does not answer with a completion; names URL, model and the server's message.</exception>
     public async Task<IReadOnlyList<Answer>> AnswerAsync(IReadOnlyList<Example> questions, string served, string? fusion, CancellationToken cancellation)
     {
         ChatClient client = new(served, new ApiKeyCredential(string.IsNullOrEmpty(key) ? NoKey : key), options);

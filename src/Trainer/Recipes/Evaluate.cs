@@ -22,7 +22,7 @@ internal sealed record EvaluateSettings(string Models, string? Url, string Serve
 /// <summary>Greedy answers of a served model, compared to the letter.</summary>
 internal static class Evaluate
 {
-    /// <summary>The environment variable with the key of a remote; empty is none.</summary>
+    /// <summary>The environment variable that holds the API key of a remote server; empty means no key.</summary>
     public const string KeyVariable = "PROXYTUNE_KEY";
 
     private const int MistakesShown = 5;

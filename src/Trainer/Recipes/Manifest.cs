@@ -13,7 +13,7 @@ internal static class Manifest
     /// <param name="adapter">Its folder, in PEFT's layout; manifest.json is written there.</param>
     /// <param name="data">What it was trained on, a source of examples; the first one's prompt becomes the probe.</param>
     /// <param name="template">How the model sees a conversation: chat, plain or a .jinja file.</param>
-    /// <exception cref="TrainingException">An unknown source, or a template that is none.</exception>
+    /// <exception cref="TrainingException">An unknown source, or an unknown template.</exception>
     /// <exception cref="EngineException">The checkpoint or the update is incomplete or broken.</exception>
     public static void Run(string model, string adapter, string data, string template)
     {

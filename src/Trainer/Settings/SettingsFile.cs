@@ -46,6 +46,6 @@ public static class SettingsFile
 /// <summary>What a recipe runs with.</summary>
 public interface IRunSettings
 {
-    /// <summary>Throws at the first field that no run can use.</summary>
+    /// <summary>Throws at the first field whose value cannot be used.</summary>
     void Check(SettingsCheck check);
 }

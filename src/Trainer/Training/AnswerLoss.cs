@@ -33,7 +33,7 @@ internal static class AnswerLoss
     }
 
     /// <summary>
-    /// log w, where half of w is the softmax of a row and half is on the answer's own token: the row as it may be when somebody else wants this answer.
+    /// log w, where half of w is the softmax of a row and half is on the answer's own token: the row as it may be when another expert prefers this answer.
     /// </summary>
     /// <param name="before">[answer tokens, vocabulary]</param>
     public static Tensor KeepWeights(Tensor before, int[] answer)

@@ -4,7 +4,7 @@ using ProxyTune.Trainer.Settings;
 
 namespace ProxyTune.Trainer.Training;
 
-/// <summary>A run's folder: training.json says which settings it belongs to, and <c>finished</c> in it whether they were carried out.</summary>
+/// <summary>A run's folder. training.json holds the run's settings, and <c>finished</c> tells whether the run is complete.</summary>
 internal static class OutputFolder
 {
     private const string File = "training.json";

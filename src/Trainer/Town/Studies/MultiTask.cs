@@ -4,7 +4,7 @@ using ProxyTune.Trainer.Evaluation;
 
 namespace ProxyTune.Trainer.Town;
 
-/// <summary>Several experts fused at once and asked the questions of all of them, without being told whose turn it is.</summary>
+/// <summary>Several experts fused at once and asked the questions of all of them, without naming the expert that should answer.</summary>
 /// <param name="Base">Scores by behaviour, in the order of <see cref="FamilyPlan.Together"/>; likewise the others.</param>
 /// <param name="Direct">The base, fully tuned on the mixture.</param>
 /// <param name="Experts">By recipe: one entry per training seed.</param>
