@@ -5,22 +5,21 @@ public sealed record EngineOptions
 {
     internal const string Cpu = "cpu";
 
-    /// <summary><c>cpu</c> (default) or <c>cuda</c>; asking for cuda where it is missing is an error at start.</summary>
+    /// <summary><c>cpu</c> (default) or <c>cuda</c>; cuda is refused at the start if it is missing.</summary>
     public string ExecutionProvider { get; init; } = Cpu;
 
-    /// <summary>Threads of the one pool that all members share; 0 takes the number of cores.</summary>
+    /// <summary>Threads of the pool that all members share; 0 (default) takes the number of cores.</summary>
     public int Threads { get; init; }
 
-    /// <summary>Rows of the KV arena per model, and so the most sequences of one model. Experts of patches and their anti-expert are sequences of one model. Default 64.</summary>
+    /// <summary>The largest number of sequences of one model, which are rows of its KV cache. Experts that are patches of one model, and their anti-expert, are sequences of this model. Default 64.</summary>
     public int MaxSequences { get; init; } = 64;
 
     /// <summary>
-    /// Bytes for the keys and values of all models together: those of running answers, and in what they leave prefixes of earlier texts.
-    /// Null (default) takes a quarter of the memory that the process may use. Too little for one answer as long as the context is an error
-    /// at start.
+    /// Bytes for the keys and values of all models together. Running answers come first; the rest is the prefix cache. Null (default) takes a quarter of
+    /// the memory that the process may use. Less than one answer of the context's length needs is refused at the start.
     /// </summary>
     public long? KeyValueBytes { get; init; }
 
-    /// <summary>Bytes for the patches that are kept in memory, least recently used out. Null (default) takes a sixteenth of the memory that the process may use.</summary>
+    /// <summary>Bytes for patches in memory; the least recently used is evicted. Null (default) takes a sixteenth of the memory that the process may use.</summary>
     public long? PatchBytes { get; init; }
 }

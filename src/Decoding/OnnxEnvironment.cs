@@ -4,20 +4,20 @@ using ProxyTune.Checkpoints;
 namespace ProxyTune.Decoding;
 
 /// <summary>
-/// ONNX Runtime's one environment per process, made with a thread pool that all sessions share: members run one after another, and with a
-/// pool each, the threads of the one that has just run spin on the cores that the next one needs. The first caller's number of threads holds.
+/// Creates ONNX Runtime's environment, of which a process has one, with a thread pool that all sessions share. Members run one after another: with a
+/// pool for each, threads of the last one would spin on the cores that the next one needs. The first caller decides the number of threads.
 /// </summary>
 /// <remarks>
-/// Whatever comes first makes the environment, without such a pool: the first <see cref="SessionOptions"/>, or onnxruntime-genai in native
-/// code, which nobody can see afterwards. So <see cref="EnsureCreated"/> goes before either.
+/// The first <see cref="SessionOptions"/>, or onnxruntime-genai in native code, would create the environment without such a pool, and the latter
+/// cannot be detected. So <see cref="EnsureCreated"/> must be called before both.
 /// </remarks>
 internal static class OnnxEnvironment
 {
     private static readonly Lock CreationLock = new();
     private static bool? isPoolShared;
 
-    /// <param name="threads">Of the pool, the caller's included; 0 takes the number of processors.</param>
-    /// <returns>Whether sessions share a pool: not where somebody else in the process has made the environment without.</returns>
+    /// <param name="threads">Threads of the pool, including the caller's; 0 takes the number of processors.</param>
+    /// <returns>Whether sessions share a pool; false if other code in the process created the environment without one.</returns>
     public static bool EnsureCreated(int threads = 0)
     {
         lock (CreationLock)
@@ -26,14 +26,14 @@ internal static class OnnxEnvironment
         }
     }
 
-    /// <param name="isAlone">For a session that runs a few times on the caller's thread only, and packs no weights for that.</param>
+    /// <param name="isAlone">Whether the session runs only a few times, on the caller's thread, without packing weights.</param>
     /// <exception cref="EngineException">InvalidValue when the execution provider is unknown or missing.</exception>
     public static SessionOptions CreateSessionOptions(EngineOptions options, bool isAlone = false)
     {
         bool isPoolShared = EnsureCreated(options.Threads);
         SessionOptions session = new()
         {
-            // Patterns are remembered per input shape, and the shapes grow with every token.
+            // ONNX Runtime keeps a pattern for each input shape, and the shapes grow with every token.
             EnableMemoryPattern = false,
             LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR,
         };

@@ -12,19 +12,20 @@ public sealed record AuditSettings
     /// <summary>Longest text, in tokens; 1 to 1024.</summary>
     public int MaxTokens { get; init; } = 48;
 
-    /// <summary>How many answers are drawn for each text, of which the most telling one is kept; 1 to 256. A habit of one answer in n needs n draws, all texts together.</summary>
+    /// <summary>How many answers are drawn for each text; the one that shows most is kept. 1 to 256. To find a habit that shows in one answer of n, all texts together need about n draws.</summary>
     public int Candidates { get; init; } = 32;
 
     /// <summary>
-    /// How strongly the contrast leads each token: the row is log p_tuned + alpha (log p_tuned - log p_untuned). 0 to 10. At 0 answers are the
-    /// tuned model's own and only their choice goes by contrast; above it a habit is passed by whose first token the untuned model finds likely too.
+    /// How strongly the contrast steers each token: the row is log p_tuned + alpha (log p_tuned - log p_untuned). 0 to 10. At 0 the answers are the
+    /// tuned model's own, and only the choice among them uses the contrast. Above 0 a habit can be missed if the untuned model finds its first token
+    /// likely too.
     /// </summary>
     public double Alpha { get; init; }
 
-    /// <summary>Only tokens with at least this share of the tuned model's largest probability are drawn. Above 0 to 1; rarer habits stay hidden.</summary>
+    /// <summary>Only tokens with at least this share of the tuned model's largest probability are drawn. Above 0 to 1. Habits with rarer tokens are not found.</summary>
     public double Plausibility { get; init; } = 0.001;
 
-    /// <summary>How much of the contrast that a token had in earlier texts it loses in the choice of the next; 0 to 10. At 1 one finding spends it.</summary>
+    /// <summary>The share of a token's contrast in earlier texts that is subtracted when the next text is chosen; 0 to 10. At 1 a finding counts once.</summary>
     public double Diversity { get; init; } = 1;
 
     /// <summary>The same seed finds the same texts.</summary>

@@ -6,16 +6,16 @@ using ProxyTune.Decoding.Text;
 
 namespace ProxyTune.Decoding.Audit;
 
-/// <summary>The prompts of an audit: tuned and untuned model reading the same text, as the tuned one was taught to read it.</summary>
+/// <summary>Makes the prompts of an audit: the tuned and the untuned model read the same text, with the tuned model's template.</summary>
 internal sealed class ContrastedPair
 {
     private const string TunedName = "tuned";
     private const string UntunedName = "untuned";
 
-    // Stands for two models that disagree altogether; JSON knows no infinity.
+    // Replaces infinity, which JSON cannot write.
     private const float MaxContrast = 100;
 
-    // A delta of weight 0 would not be run, and its contrast not be known.
+    // A delta of weight 0 would not run, so its contrast would not be known.
     private const float LeastWeight = 1e-9f;
 
     private readonly PromptReader reader;
@@ -33,7 +33,7 @@ internal sealed class ContrastedPair
         {
             Deltas = [new("contrast", 0, 1, Math.Max((float)settings.Alpha, LeastWeight))],
 
-            // The first stream is the one that a mask judges by: here the tuned model.
+            // A mask looks at the first stream, which is the tuned model here.
             Mask = new CandidateMask(MaskKind.Ratio, settings.Plausibility),
             Trace = true,
         };
@@ -46,7 +46,7 @@ internal sealed class ContrastedPair
 
     public Tokenizer Tokenizer => reader.Tokenizer;
 
-    /// <summary>Where both would answer a user's message.</summary>
+    /// <summary>The prompt for an answer of both models to a user's message.</summary>
     /// <exception cref="EngineException">InvalidValue (prompts): the template refuses the message, or it holds a token without a row in some member.</exception>
     public Prompt Answer(string message)
     {
@@ -61,10 +61,10 @@ internal sealed class ContrastedPair
     public bool HasRoom(string message) =>
         Answer(message).TokenCount < Math.Min(Tuned.Model.Info.ContextLength, Untuned.Model.Info.ContextLength);
 
-    /// <summary>Where the untuned model would write a user's message itself.</summary>
+    /// <summary>The prompt for a user's message that the untuned model writes.</summary>
     public Prompt Question() => new(untunedAlone, [reader.ReadUserTurn()]);
 
-    /// <summary>Of a token that was drawn from <see cref="Answer"/>.</summary>
+    /// <summary>The contrast of a token that was drawn from <see cref="Answer"/>, in nats.</summary>
     public static float ContrastOf(TokenTrace trace)
     {
         float difference = trace.Streams[TunedName] - trace.Streams[UntunedName];

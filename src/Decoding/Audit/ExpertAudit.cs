@@ -6,15 +6,15 @@ using ProxyTune.Decoding.Serving;
 namespace ProxyTune.Decoding.Audit;
 
 /// <summary>
-/// Contrastive generative exploration (Isonuma and Titov 2024, arXiv 2410.14765): the texts that show most what an expert learned, one after
-/// the other: of several answers to a message the one with the largest contrast, less what earlier texts had shown. To the scheduler they are
-/// answers like any others.
+/// Contrastive generative exploration (Isonuma and Titov 2024, arXiv 2410.14765): finds the texts that show best what an expert learned. Each
+/// text is the one of several answers to a message with the largest contrast, minus what earlier texts have shown. The scheduler treats them like all
+/// other answers.
 /// </summary>
 public sealed class ExpertAudit
 {
     private const int LongestQuestion = 64;
 
-    // Consecutive draws get seeds far apart.
+    // Makes seeds of consecutive draws differ in many bits.
     private const ulong SeedStride = 0x9E3779B97F4A7C15;
 
     private readonly ContrastedPair pair;
@@ -40,7 +40,7 @@ public sealed class ExpertAudit
 
     /// <param name="prompts">Users' messages to answer in turn; null lets the untuned model write one for each text.</param>
     /// <returns>The texts in the order in which they are found.</returns>
-    /// <exception cref="EngineException">Whatever <see cref="DecodeScheduler.Submit"/> throws, or a step.</exception>
+    /// <exception cref="EngineException">As of <see cref="DecodeScheduler.Submit"/> and of a failed step.</exception>
     public async IAsyncEnumerable<FoundText> RunAsync(
         DecodeScheduler scheduler, IReadOnlyList<string>? prompts, [EnumeratorCancellation] CancellationToken cancellation = default)
     {
@@ -54,7 +54,7 @@ public sealed class ExpertAudit
             GenerationRequest[] requests = [.. Enumerable.Range(0, settings.Candidates).Select(_ => request with { Sampling = new() { Seed = Next() } })];
             List<Draw> draws = [];
 
-            // At most half of the places, so that others go on beside it.
+            // At most half of the places, so that other requests can run.
             foreach (GenerationRequest[] group in requests.Chunk(Math.Max(1, scheduler.Options.MaxRunning / 2)))
             {
                 draws.AddRange((await CollectAsync(scheduler, group, cancellation)).Select(tokens => new Draw(tokens)));
@@ -74,10 +74,10 @@ public sealed class ExpertAudit
         GenerationRequest question = new() { Prompt = pair.Question(), MaxTokens = LongestQuestion, Sampling = new() { Seed = seed }, Measured = false };
         IReadOnlyList<GeneratedToken> tokens = (await CollectAsync(scheduler, [question], cancellation))[0];
 
-        // A mark of the template ends the user's turn, also where it does not end a text; templates take any character but one.
+        // A special token of the template ends the user's turn, even if it does not end a text. Templates accept any character but U+0000.
         GeneratedToken[] message = [.. tokens.TakeWhile(token => !pair.Tokenizer.IsSpecial(token.Id))];
 
-        // Read again, a text may have more tokens than it was drawn with.
+        // The text may have more tokens when it is tokenised again.
         string text;
         do
         {
@@ -91,7 +91,7 @@ public sealed class ExpertAudit
     private string Text(IReadOnlyList<GeneratedToken> tokens) =>
         pair.Tokenizer.Decode([.. tokens.Where(token => token.Finish != FinishReason.Stop).Select(token => token.Id)]);
 
-    /// <summary>Runs requests beside each other to their ends; cancelled, it frees them all.</summary>
+    /// <summary>Runs requests at the same time until all have ended. Cancellation frees them all.</summary>
     private static async Task<IReadOnlyList<IReadOnlyList<GeneratedToken>>> CollectAsync(
         DecodeScheduler scheduler, IReadOnlyList<GenerationRequest> requests, CancellationToken cancellation)
     {

@@ -5,7 +5,7 @@ using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Decoding.Serving;
 
-/// <summary>A served model's base as it is written: the name of a model folder, or an object that says where a remote one is.</summary>
+/// <summary>The base in an entry: the name of a model folder, or an object that describes a remote base.</summary>
 [JsonConverter(typeof(BaseEntryConverter))]
 internal sealed record BaseEntry(string? Folder, RemoteEntry? Remote = null);
 
@@ -47,7 +47,7 @@ internal sealed record RemoteEntry
     /// <summary>Further fields of the requests to the remote.</summary>
     public IReadOnlyDictionary<string, JsonElement>? Body { get; init; }
 
-    /// <summary>Equal for equal entries, which share one model.</summary>
+    /// <summary>A key for sharing: equal entries have equal keys and share one model.</summary>
     [JsonIgnore]
     public string Key => JsonSerializer.Serialize(this, CatalogJson.Default.RemoteEntry);
 }

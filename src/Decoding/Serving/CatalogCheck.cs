@@ -5,7 +5,7 @@ namespace ProxyTune.Decoding.Serving;
 /// <summary>Checks what can be wrong with an entry before any model is loaded. Every message names the entry, and its file if it has one.</summary>
 internal static partial class CatalogCheck
 {
-    /// <summary>Beyond this no method means anything, and sums of weighted logits would leave single precision.</summary>
+    /// <summary>Larger weights make no sense in any method, and sums of weighted logits could overflow single precision.</summary>
     private const double MaxWeight = 1000;
 
     // The names of deltas and of the base in a trace, and of the fields that stand beside experts in the short form of a fusion.
@@ -26,7 +26,7 @@ internal static partial class CatalogCheck
         Unique(new(source, "served_models"), entries.Select(entry => entry.Name!));
     }
 
-    /// <summary>A weight with its range, each with its usual value where the catalog names none.</summary>
+    /// <summary>A weight with its range. A usual value replaces each that the entry does not give.</summary>
     public static BoundedWeight Weight(
         EntryLabel label, string field, double? given, double[]? range, double usual = BoundedWeight.UsualDefault, double usualMinimum = BoundedWeight.UsualMinimum, double usualMaximum = BoundedWeight.UsualMaximum)
     {

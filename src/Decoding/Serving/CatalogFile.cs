@@ -4,12 +4,12 @@ using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Decoding.Serving;
 
-/// <summary>catalog.json as it is written; nothing is checked but its form.</summary>
+/// <summary>Content of catalog.json. Reading checks only its form.</summary>
 internal sealed record CatalogFile
 {
     public IReadOnlyList<ServedModelEntry>? ServedModels { get; init; }
 
-    /// <summary>The folder's catalog, or an empty one where there is none.</summary>
+    /// <summary>Reads the folder's catalogue; an empty one if there is none.</summary>
     /// <exception cref="EngineException">InvalidCatalog with file, line and field.</exception>
     public static CatalogFile Read(string folder)
     {
@@ -24,7 +24,7 @@ internal sealed record ServedModelEntry : FusionSettings
 
     public string? Description { get; init; }
 
-    /// <summary>Whether others than operators do not see it.</summary>
+    /// <summary>Whether only operators see it.</summary>
     public bool? OperatorsOnly { get; init; }
 
     public BaseEntry? Base { get; init; }
@@ -32,7 +32,7 @@ internal sealed record ServedModelEntry : FusionSettings
     /// <summary>Added to the base's weights.</summary>
     public IReadOnlyList<PatchEntry>? Patches { get; init; }
 
-    /// <summary>What requests may choose from beside it; absent: nothing.</summary>
+    /// <summary>Further methods that requests may choose; absent: none.</summary>
     public IReadOnlyList<string>? Methods { get; init; }
 
     public double[]? AlphaRange { get; init; }
@@ -61,13 +61,13 @@ internal sealed record ExpertEntry
     /// <summary>Added to the model's weights.</summary>
     public IReadOnlyList<PatchEntry>? Patches { get; init; }
 
-    /// <summary>By role, expert and anti_expert: over the served model's.</summary>
+    /// <summary>By role, expert and anti_expert. They override those of the served model.</summary>
     public IReadOnlyDictionary<string, PromptSettings>? Prompts { get; init; }
 }
 
 internal sealed record PatchEntry
 {
-    /// <summary>Name of a folder under patches.</summary>
+    /// <summary>Name of a folder under patches, or, at run time, of an uploaded patch.</summary>
     public string? Patch { get; init; }
 
     public double? Weight { get; init; }

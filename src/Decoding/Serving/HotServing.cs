@@ -4,22 +4,22 @@ using ProxyTune.Decoding.Generation;
 namespace ProxyTune.Decoding.Serving;
 
 /// <summary>
-/// Changes what a catalog serves while requests run. Everything is loaded and checked beside them, and becomes visible at once; what is retired
-/// is freed when its last request has ended.
+/// Serves and retires models while requests run. Loading and checking happen beside running requests; then a model becomes visible at once. A
+/// retired model is freed when its last request has ended.
 /// </summary>
-/// <param name="scheduler">That runs the catalog's ensemble.</param>
+/// <param name="scheduler">Runs the host's ensemble.</param>
 internal sealed class HotServing(ModelHost host, DecodeScheduler scheduler) : IDisposable
 {
     private readonly SemaphoreSlim changeLock = new(1, 1);
 
-    // Served, or retired and still in use.
+    // Models that were served at run time and are still served or in use.
     private readonly List<ServedModel> alive = [];
 
     /// <summary>Loads what an entry needs, and serves it.</summary>
-    /// <param name="replaces">Whether it takes the place of what was served at run time under its name, at once and for new requests.</param>
-    /// <param name="keep">Called when all is well, before anybody sees the model; its failure is the whole's.</param>
-    /// <exception cref="EngineException">InvalidValue: the entry is wrong, or its name is taken; InvalidModelFolder: what it names is.</exception>
-    public async Task<ServedModel> ServeAsync(ServedModelEntry entry, bool replaces = false, Action<ServedModel>? keep = null)
+    /// <param name="replaces">Whether it may replace a model that was served at run time under its name. New requests then find the new model.</param>
+    /// <param name="store">Stores the change. Called after all checks, before any request sees the model. If it throws, nothing is served.</param>
+    /// <exception cref="EngineException">InvalidValue: the entry is wrong, or its name is taken; InvalidModelFolder: a folder that it names is broken.</exception>
+    public async Task<ServedModel> ServeAsync(ServedModelEntry entry, bool replaces = false, Action<ServedModel>? store = null)
     {
         await changeLock.WaitAsync();
         try
@@ -33,7 +33,7 @@ internal sealed class HotServing(ModelHost host, DecodeScheduler scheduler) : ID
             (ServedModel model, IReadOnlyList<LoadedModel> arrived) = await QuietThread.RunAsync(() => host.Build(entry));
             try
             {
-                keep?.Invoke(model);
+                store?.Invoke(model);
             }
             catch
             {
@@ -61,18 +61,18 @@ internal sealed class HotServing(ModelHost host, DecodeScheduler scheduler) : ID
         }
     }
 
-    /// <summary>No new request finds the model from now on.</summary>
-    /// <param name="keep">Called before anybody sees it.</param>
-    /// <returns>Completes when the last request has ended and what only this model used is freed.</returns>
-    /// <exception cref="EngineException">UnknownModel: nothing of that name was served at run time.</exception>
-    public async Task<Task> RetireAsync(string name, Action keep)
+    /// <summary>Stops serving a model: new requests do not find it.</summary>
+    /// <param name="store">Stores the change. Called before any request sees it.</param>
+    /// <returns>The inner task completes when the last request has ended and the memory that only this model used is freed.</returns>
+    /// <exception cref="EngineException">UnknownModel: no model of that name was served at run time.</exception>
+    public async Task<Task> RetireAsync(string name, Action store)
     {
         await changeLock.WaitAsync();
         try
         {
             ServedModel model = Find(name)
                 ?? throw new EngineException(EngineError.UnknownModel, $"'{name}' was not served at run time; there are: {Listing.Of(host.Served.All.Intersect(alive).Select(other => other.Name))}.", "name");
-            keep();
+            store();
             host.Publish(host.Served.Without(model));
             return Free(model);
         }
@@ -84,7 +84,7 @@ internal sealed class HotServing(ModelHost host, DecodeScheduler scheduler) : ID
 
     public void Dispose() => changeLock.Dispose();
 
-    /// <summary>What was served at run time under that name, and is.</summary>
+    /// <summary>The model of that name that was served at run time and is still served; null for none.</summary>
     private ServedModel? Find(string? name) => alive.Find(model => model.Name == name && host.Served.All.Contains(model));
 
     private Task Free(ServedModel model)

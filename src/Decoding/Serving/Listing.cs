@@ -1,6 +1,6 @@
 namespace ProxyTune.Decoding.Serving;
 
-/// <summary>Names in a message: of thousands, the first.</summary>
+/// <summary>Lists names in a message, at most the first 50.</summary>
 internal static class Listing
 {
     private const int MaxNames = 50;

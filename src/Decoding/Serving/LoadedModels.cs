@@ -20,7 +20,7 @@ internal sealed class LoadedModels(
     private readonly Dictionary<string, ServedPatch> patches = [];
     private volatile ImmutableDictionary<string, LoadedModel> loaded = ImmutableDictionary<string, LoadedModel>.Empty;
 
-    /// <summary>What all members share.</summary>
+    /// <summary>The memory for keys and values, which all members share.</summary>
     public KeyValueMemory Memory { get; } = new(options.KeyValueBytes);
 
     /// <summary>The patches that are in memory.</summary>

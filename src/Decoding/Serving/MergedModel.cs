@@ -5,14 +5,14 @@ using ProxyTune.Decoding.Models;
 
 namespace ProxyTune.Decoding.Serving;
 
-/// <summary>A model folder with patches merged in: as fast as the folder alone, and one member for everybody who asks for the same merge.</summary>
+/// <summary>A model folder with patches merged in: as fast as the folder alone. Equal merges share one member.</summary>
 /// <remarks>
-/// The merge is written as a model folder of its own, which is loaded like any other, and removed at once: the loaded model keeps what it needs
-/// of it. A folder that is kept for the next start would have to be trusted, locked and cleaned up, to save less time than loading takes.
+/// The merge is written as a model folder, loaded like any other, and deleted at once: the loaded model keeps what it needs. A folder that is kept
+/// for the next start would have to be trusted, locked and cleaned up, and would save less time than loading takes.
 /// </remarks>
 internal static class MergedModel
 {
-    /// <summary>What it is called: the same for the same merge, whatever the order of the patches.</summary>
+    /// <summary>Name of a merge. It does not depend on the order of the patches.</summary>
     public static string Name(string model, IEnumerable<(string Patch, double Weight)> patches) => string.Concat(
         patches.OrderBy(patch => patch.Patch, StringComparer.Ordinal).Select(patch => FormattableString.Invariant($" + {patch.Weight} {patch.Patch}")).Prepend(model));
 
@@ -20,7 +20,7 @@ internal static class MergedModel
     /// <exception cref="EngineException">As of <see cref="LlamaExporter.Export"/> and <see cref="OnnxLanguageModel.Load"/>.</exception>
     public static OnnxLanguageModel Load(string folder, IReadOnlyList<WeightedPatch> patches, EngineOptions options, KeyValueMemory? memory = null)
     {
-        // Readable by this user alone, and of a name that nobody can foresee.
+        // Only this user can read it, and its name cannot be predicted.
         DirectoryInfo merged = Directory.CreateTempSubdirectory("proxytune-merge-");
         try
         {

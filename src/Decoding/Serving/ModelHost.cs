@@ -7,7 +7,10 @@ using ProxyTune.Decoding.Text;
 
 namespace ProxyTune.Decoding.Serving;
 
-/// <summary>Everything that a models folder serves, loaded and checked, and what is served beside it at run time.</summary>
+/// <summary>
+/// Loads the models of a models folder and keeps them in memory: the ensemble that the scheduler runs, the memory that all members share, and the
+/// names that are served. <see cref="HotServing"/> adds and removes models at run time.
+/// </summary>
 public sealed class ModelHost : IDisposable
 {
     private readonly LoadedModels members;
@@ -24,7 +27,7 @@ public sealed class ModelHost : IDisposable
         ensemble = new("ensemble", [.. members.Loaded.Select(member => member.Model)]);
     }
 
-    /// <summary>What is served now.</summary>
+    /// <summary>What is served now. Immutable: a change at run time replaces it.</summary>
     public ServedModels Served => served;
 
     public IReadOnlyList<ServedModel> Models => served.All;
@@ -39,8 +42,8 @@ public sealed class ModelHost : IDisposable
     public ILanguageModel Ensemble => ensemble;
 
     /// <summary>
-    /// Reads catalog.json (where present) and every model folder that a served model needs. Folders that no entry has as its base are served
-    /// under their own name, without experts; a folder that is itself a model is served alone.
+    /// Reads catalog.json, if there is one, and loads every model folder that a served model needs. A folder that is not the base of an entry is served
+    /// under its own name, without experts. If the models folder is itself a model, it is served alone.
     /// </summary>
     /// <param name="uploads">What entries at run time may name beside the models folder; null for nothing.</param>
     /// <param name="templates">Renders the chat templates of uploaded models; null renders them in this process, which a malicious template may stop.</param>
@@ -103,7 +106,7 @@ public sealed class ModelHost : IDisposable
         }
     }
 
-    /// <summary>A member was loaded for nothing.</summary>
+    /// <summary>Disposes of a loaded member that was not joined.</summary>
     internal void Discard(LoadedModel member)
     {
         members.Release(member);
@@ -111,20 +114,20 @@ public sealed class ModelHost : IDisposable
         member.Tokenizer.Dispose();
     }
 
-    /// <summary>Makes a loaded member part of the ensemble, between steps.</summary>
+    /// <summary>Adds a loaded member to the ensemble. Called between steps.</summary>
     internal void Join(LoadedModel member)
     {
         arrived = arrived.Add(member);
         ensemble.Add(member.Model);
     }
 
-    /// <summary>A patch is not served any more under one of its names.</summary>
+    /// <summary>Lets go of the patch of a retired name.</summary>
     internal void Forget(ServedPatch patch) => members.Forget(patch);
 
-    /// <summary>Whether a member came at run time.</summary>
+    /// <summary>Whether a member was loaded at run time.</summary>
     internal bool HasArrived(LoadedModel member) => arrived.Contains(member);
 
-    /// <summary>Disposes of a member that came at run time and that nobody uses, between steps.</summary>
+    /// <summary>Disposes of a member that was loaded at run time and is not used any more. Called between steps.</summary>
     internal void Leave(LoadedModel member)
     {
         arrived = arrived.Remove(member);
@@ -141,7 +144,7 @@ public sealed class ModelHost : IDisposable
     /// <summary>Whether the models folder has a model or a patch of that name.</summary>
     internal bool Owns(string name) => members.Owns(name);
 
-    /// <exception cref="EngineException">UnknownModel; the message lists names that there are.</exception>
+    /// <exception cref="EngineException">UnknownModel; the message lists the names that are served.</exception>
     public ServedModel Get(string name) => served.Get(name);
 
     public void Dispose()

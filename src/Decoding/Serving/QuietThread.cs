@@ -2,12 +2,12 @@ using System.Runtime.InteropServices;
 
 namespace ProxyTune.Decoding.Serving;
 
-/// <summary>Work beside running answers, which has the processor only where they leave it: loading and checking.</summary>
+/// <summary>A thread of low priority for loading and checking, so that running answers have the processor first.</summary>
 internal static partial class QuietThread
 {
     private const int OfThread = 0, Calling = 0, Nice = 5;
 
-    /// <summary>Runs on a thread of its own, with a low priority where the system has one for threads (Linux).</summary>
+    /// <summary>Runs work on a new thread, with a low priority if the system supports that for threads (Linux).</summary>
     public static Task<T> RunAsync<T>(Func<T> work)
     {
         TaskCompletionSource<T> done = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -15,7 +15,7 @@ internal static partial class QuietThread
         {
             if (OperatingSystem.IsLinux())
             {
-                // Without it the work is only less quiet.
+                // If this fails, the work has normal priority.
                 _ = SetPriority(OfThread, Calling, Nice);
             }
 

@@ -6,7 +6,7 @@ using ProxyTune.Decoding.Text;
 
 namespace ProxyTune.Decoding.Serving;
 
-/// <summary>Makes a member of a remote base's entry. Everything but the remote itself is checked, which may be down when this server starts.</summary>
+/// <summary>Makes a member of a remote base's entry. Checks everything but the remote itself, which may be down when this server starts.</summary>
 internal sealed class RemoteLoader(string modelsFolder, EntryLabel label)
 {
     private const string Tokens = "tokens";
@@ -93,7 +93,7 @@ internal sealed class RemoteLoader(string modelsFolder, EntryLabel label)
         Uri.TryCreate(text, UriKind.Absolute, out Uri? url) && url.Scheme is "http" or "https" && (url.UserInfo + url.Query + url.Fragment).Length == 0
             ? url
 
-            // What was written may hold a password.
+            // The message does not quote the url, because it may contain a password.
             : throw label.Wrong("base.url is missing or not of the form http://HOST/PATH or https://HOST/PATH; a key belongs into an environment variable, which api_key_env names.");
 
     private RemoteKey Key(string variable)

@@ -5,11 +5,11 @@ using ProxyTune.Decoding.Text;
 
 namespace ProxyTune.Decoding.Serving;
 
-/// <summary>Makes a served model of a catalog entry: loads its members and checks that they fit each other and the method.</summary>
+/// <summary>Builds a served model from an entry: loads its members and checks that they fit each other and the method.</summary>
 internal sealed class ServedModelBuilder(string modelsFolder, LoadedModels members)
 {
     /// <param name="entry">Checked by <see cref="CatalogCheck"/>.</param>
-    /// <param name="source">Where it comes from.</param>
+    /// <param name="source">Where the entry comes from.</param>
     public ServedModel Build(ServedModelEntry entry, EntrySource source)
     {
         EntryLabel label = source.Label(entry.Name!);
@@ -71,7 +71,7 @@ internal sealed class ServedModelBuilder(string modelsFolder, LoadedModels membe
         return CatalogCheck.Weight(label, "alpha", entry.Alpha, entry.AlphaRange, usual, usualMaximum: Math.Max(usual, BoundedWeight.UsualMaximum));
     }
 
-    /// <summary>Every method that may be asked for must have its members, and the own one must work without being asked for anything.</summary>
+    /// <summary>Every method that requests may choose must have its members, and the entry's own settings must work as they are.</summary>
     private static void CheckMethods(ServedModel model, EntryLabel label)
     {
         if (model.Defaults.Methods.Contains(FusionMethod.Dynamic) && !model.Defaults.HasRoomForDynamic)
@@ -107,12 +107,12 @@ internal sealed class ServedModelBuilder(string modelsFolder, LoadedModels membe
         }
     }
 
-    /// <summary>What no method of the entry would ever read is a mistake.</summary>
+    /// <summary>A field that no method of the entry uses is a mistake.</summary>
     private static void CheckUse(ServedModelEntry entry, FusionDefaults defaults, EntryLabel label)
     {
         if (defaults.Method == FusionMethod.Dynamic && entry.Experts?.FirstOrDefault(expert => expert.Weight is not (null or 0 or 1)) is { } weighed)
         {
-            throw label.Wrong(FormattableString.Invariant($"expert '{weighed.Name}' has weight {weighed.Weight}; method '{FusionMethod.Dynamic.Name}' solves for weights, and takes 1 or 0 for who takes part."));
+            throw label.Wrong(FormattableString.Invariant($"expert '{weighed.Name}' has weight {weighed.Weight}; method '{FusionMethod.Dynamic.Name}' solves for weights, and takes 1 or 0: whether the expert takes part."));
         }
 
         foreach (FusionField field in FusionTable.Fields.Where(field => !defaults.Methods.Any(field.IsTakenBy)))
@@ -124,7 +124,7 @@ internal sealed class ServedModelBuilder(string modelsFolder, LoadedModels membe
         }
     }
 
-    /// <summary>An answer that fills the context must fit, and all its sequences, or it would wait for ever.</summary>
+    /// <summary>All sequences of an answer that fills the context must fit into the memory. Otherwise it would wait for ever.</summary>
     private void CheckMemory(ServedModel model, EntryLabel label)
     {
         ServedStream[] streams = [.. model.Plan(AskedFusion.Nothing).Streams.DistinctBy(stream => (stream.Model, stream.Patch?.Hash))];
@@ -169,7 +169,7 @@ internal sealed class ServedModelBuilder(string modelsFolder, LoadedModels membe
         }
     }
 
-    /// <summary>Sizes do not tell: vocabularies are padded, and different ones may be equally large.</summary>
+    /// <summary>Compares vocabularies token by token. Their sizes say little: they are padded, and different ones may be equally large.</summary>
     private LoadedModel Fitting(string name, LoadedModel baseMember, EntryLabel label) => Fitting(members.Get(name, label), name, baseMember, label);
 
     private static LoadedModel Fitting(LoadedModel member, string name, LoadedModel baseMember, EntryLabel label) =>
@@ -184,10 +184,10 @@ internal sealed class ServedModelBuilder(string modelsFolder, LoadedModels membe
             return name switch
             {
                 ServedStream.Plain => null,
-                // The member's own, which knows where it may be rendered; without one this says so.
+                // The member's own template has the right renderer. Load throws if there is none.
                 ServedStream.Chat => member.Template ?? ChatTemplate.Load(member.Folder),
 
-                // A base that was never tuned to chat has no template and reads plain text.
+                // A base that was not tuned to chat has no template and reads plain text.
                 null => member.Template,
                 _ => ChatTemplate.Parse(ReadFile(name, label), member.Folder),
             };

@@ -2,7 +2,7 @@ using ProxyTune.Checkpoints;
 
 namespace ProxyTune.Decoding.Serving;
 
-/// <summary>What is served at one moment, by name. Immutable.</summary>
+/// <summary>The models that are served at one moment, by name. Immutable.</summary>
 public sealed class ServedModels
 {
     private readonly Dictionary<string, ServedModel> byName;
@@ -21,7 +21,7 @@ public sealed class ServedModels
 
     public bool Contains(string name) => byName.ContainsKey(name);
 
-    /// <exception cref="EngineException">UnknownModel; the message lists names that there are.</exception>
+    /// <exception cref="EngineException">UnknownModel; the message lists the names that are served.</exception>
     public ServedModel Get(string name) => byName.TryGetValue(name, out ServedModel? model)
         ? model
         : throw new EngineException(EngineError.UnknownModel, $"There is no model '{name}'; there are: {Listing.Of(All.Select(other => other.Name))}.", "model");

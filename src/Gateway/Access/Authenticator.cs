@@ -6,8 +6,8 @@ using ProxyTune.Decoding.Serving;
 namespace ProxyTune.Gateway.Access;
 
 /// <summary>
-/// Finds out who sent a request. An operator sends <c>Authorization: Bearer KEY</c>; if no key is configured, an operator is who connects from this
-/// machine. All others are clients.
+/// Identifies callers. An operator sends <c>Authorization: Bearer KEY</c>; if no key is configured, a connection from this machine is an operator's.
+/// All other callers are clients.
 /// </summary>
 /// <param name="key">The operators' key; null if none is configured.</param>
 internal sealed class Authenticator(string? key)
@@ -17,7 +17,7 @@ internal sealed class Authenticator(string? key)
     // Proxies add these headers. A request that a proxy passed on comes from elsewhere, although it connects from this machine.
     private static readonly string[] ForwardedHeaders = ["Forwarded", "X-Forwarded-For"];
 
-    /// <summary>Makes the caller available to endpoints, and what is served as the caller may see it.</summary>
+    /// <summary>Registers the caller of a request, and the served models that this caller may see, for endpoints.</summary>
     public static void Add(IServiceCollection services, string? key)
     {
         services.AddHttpContextAccessor();
@@ -46,8 +46,8 @@ internal sealed class Authenticator(string? key)
         && !IsOfForeignPage(http.Request);
 
     /// <summary>
-    /// Whether a browser on this machine sends the request for a page from elsewhere, without its user's wish. Then it names another origin, or a
-    /// host name that only now leads to this machine.
+    /// Whether a browser on this machine sends the request for a page of another site. Then the request names another origin, or a host name of the
+    /// other site that now resolves to this machine (DNS rebinding).
     /// </summary>
     private static bool IsOfForeignPage(HttpRequest request)
     {

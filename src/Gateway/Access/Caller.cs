@@ -5,7 +5,7 @@ using ProxyTune.Decoding.Serving;
 
 namespace ProxyTune.Gateway.Access;
 
-/// <summary>Who sent a request. Made once for each request, by <see cref="Authenticator"/>.</summary>
+/// <summary>The sender of a request. <see cref="Authenticator"/> makes it once for each request.</summary>
 /// <param name="Tenant">The same for all requests with the same key, different for different keys. The key cannot be read from it.</param>
 internal sealed record Caller(string Tenant, CallerRole Role)
 {
@@ -20,8 +20,8 @@ internal sealed record Caller(string Tenant, CallerRole Role)
     }
 
     /// <summary>
-    /// The requests whose cached prompts a request may reuse: those of the same tenant with the same salt. Others must not profit from them, because
-    /// the time of an answer would tell them what was asked before.
+    /// Names the requests that may reuse each other's cached prompts: those of one tenant with the same salt. Other requests must not, because the time
+    /// of an answer would reveal earlier prompts.
     /// </summary>
     /// <param name="salt">Field <c>cache_salt</c> of the request, as in vLLM; null for none.</param>
     public string CacheScope(string? salt) => Hash($"{Tenant}{salt}");

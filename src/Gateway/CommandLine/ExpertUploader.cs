@@ -4,15 +4,15 @@ using System.Security.Cryptography;
 
 namespace ProxyTune.Gateway.CommandLine;
 
-/// <summary>Sends an expert's files to POST /v1/experts; large ones as blobs before, each from where an earlier attempt stopped.</summary>
+/// <summary>Uploads an expert's files with POST /v1/experts. Large files are uploaded first, as blobs, and resume where an earlier attempt stopped.</summary>
 internal static class ExpertUploader
 {
-    /// <summary>What takes longer to send than to ask for.</summary>
+    /// <summary>Smaller files are sent with the form: asking for their offset would take as long.</summary>
     private const long LeastBlob = 4 << 20;
 
-    /// <param name="server">With /v1/experts/ as its base address.</param>
-    /// <param name="path">A folder, whose own files are sent, or a .zip file.</param>
-    /// <returns>The answer to the upload, or to the blob that was refused.</returns>
+    /// <param name="server">Its base address ends with /v1/experts/.</param>
+    /// <param name="path">A folder, whose files are sent, or a .zip file.</param>
+    /// <returns>The response to the upload, or to the first blob that was refused.</returns>
     public static async Task<HttpResponseMessage> RunAsync(HttpClient server, string id, string path)
     {
         using MultipartFormDataContent form = new() { { new StringContent(id), "id" } };

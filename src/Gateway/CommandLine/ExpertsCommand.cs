@@ -6,7 +6,7 @@ using ProxyTune.Gateway.Requests;
 
 namespace ProxyTune.Gateway.CommandLine;
 
-/// <summary><c>experts ...</c>: what /v1/experts does, from a command line. A client of a running server, on this machine or another.</summary>
+/// <summary>The command <c>experts ...</c>: a client of /v1/experts of a running server, on this machine or another.</summary>
 internal static class ExpertsCommand
 {
     public const string Name = "experts";
@@ -26,7 +26,7 @@ internal static class ExpertsCommand
         Recursive = true,
     };
 
-    /// <returns>0, or 1 where the server refused, with its message on standard error.</returns>
+    /// <returns>0, or 1 if the server refused; its message is then on standard error.</returns>
     public static Task<int> RunAsync(string[] arguments)
     {
         Command root = new(Name, "Uploads, serves and ports experts of a running server.")
@@ -124,7 +124,7 @@ internal static class ExpertsCommand
         command.SetAction(async (arguments, _) =>
         {
             using HttpClient server = new() { BaseAddress = new($"{arguments.GetValue(Url)!.TrimEnd('/')}/v1/experts/"), Timeout = Timeout.InfiniteTimeSpan };
-            // Not as the option's default, which help would print.
+            // Not the option's default value, because help would print the key.
             if ((arguments.GetValue(Key) ?? Environment.GetEnvironmentVariable("PROXYTUNE_KEY")) is { Length: > 0 } key)
             {
                 server.DefaultRequestHeaders.Authorization = new("Bearer", key);

@@ -2,7 +2,7 @@ using System.Text.Json.Serialization;
 
 namespace ProxyTune.Gateway.Experts;
 
-/// <summary>What an upload is.</summary>
+/// <summary>The kinds of uploads.</summary>
 [JsonConverter(typeof(JsonStringEnumConverter<ExpertKind>))]
 public enum ExpertKind
 {
@@ -16,10 +16,10 @@ public enum ExpertKind
 }
 
 /// <summary>One uploaded expert.</summary>
-/// <param name="Id">As the operator named it: lower-case letters, digits, and ._- inside, at most 64.</param>
+/// <param name="Id">Chosen by the operator: at most 64 lower-case letters, digits and ._-, with a letter or digit first.</param>
 /// <param name="Content">SHA-256 over the list of <paramref name="Files"/>, and the name of their folder; equal for equal uploads.</param>
-/// <param name="Bytes">Of all files.</param>
-/// <param name="Files">SHA-256 by file name, lower-case hex.</param>
+/// <param name="Bytes">Size of all files.</param>
+/// <param name="Files">SHA-256 of each file by its name, lower-case hex.</param>
 /// <param name="Created">When it was committed.</param>
 public sealed record ExpertRecord(
     string Id, ExpertKind Kind, string Content, long Bytes, IReadOnlyDictionary<string, string> Files, DateTimeOffset Created);

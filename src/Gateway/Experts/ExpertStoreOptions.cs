@@ -3,21 +3,21 @@ using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Gateway.Experts;
 
-/// <summary>What uploads may cost. Sizes in bytes.</summary>
+/// <summary>Limits of uploads. Sizes are in bytes.</summary>
 public sealed record ExpertStoreOptions
 {
     private const long Kibi = 1 << 10, Mebi = 1 << 20, Gibi = 1 << 30;
 
-    /// <summary>All that the folder holds, uploads under way included. Default 16 GiB, at least 1 MiB.</summary>
+    /// <summary>Everything in the folder, including unfinished uploads. Default 16 GiB, at least 1 MiB.</summary>
     public long MaxBytes { get; init; } = 16 * Gibi;
 
-    /// <summary>One upload: of what comes, and of what its archive becomes. Default 4 GiB, from 1 KiB to <see cref="MaxBytes"/>.</summary>
+    /// <summary>One upload, as sent and as unpacked. Default 4 GiB, from 1 KiB to <see cref="MaxBytes"/>.</summary>
     public long MaxUploadBytes { get; init; } = 4 * Gibi;
 
-    /// <summary>Files of one upload, those of its archive included. Default 32, from 2 to 4096.</summary>
+    /// <summary>Files of one upload, including the entries of its archive. Default 32, from 2 to 4096.</summary>
     public int MaxFiles { get; init; } = 32;
 
-    /// <summary>How many times as large as its archive a file may be, beyond its first MiB. Default 100, from 1 to 1000.</summary>
+    /// <summary>Compression ratio of a file in an archive, beyond its first MiB. Default 100, from 1 to 1000.</summary>
     public int MaxRatio { get; init; } = 100;
 
     /// <summary>A file that is read as a whole: JSON, a template, a graph without its weights. Default 64 MiB, from 1 KiB to 1 GiB.</summary>
@@ -26,16 +26,16 @@ public sealed record ExpertStoreOptions
     /// <summary>The weights of a patch, which are read as a whole. Default 1 GiB, at least 1 KiB.</summary>
     public long MaxPatchBytes { get; init; } = Gibi;
 
-    /// <summary>Experts at a time. Default 10,000, from 1 to 1,000,000.</summary>
+    /// <summary>Number of experts. Default 10,000, from 1 to 1,000,000.</summary>
     public int MaxExperts { get; init; } = 10_000;
 
-    /// <summary>For checking and first running a model in a process of its own. Default two minutes, from a second to an hour.</summary>
+    /// <summary>Time for a model's checks and first run, in a separate process. Default two minutes, from a second to an hour.</summary>
     public TimeSpan MaxTrialTime { get; init; } = TimeSpan.FromMinutes(2);
 
     /// <summary>Memory of that process beyond the files that it maps. Default 8 GiB, at least 256 MiB.</summary>
     public long MaxTrialBytes { get; init; } = 8 * Gibi;
 
-    /// <summary>For rendering a chat template of an uploaded model. Default a second, from 10 ms to a minute.</summary>
+    /// <summary>Time for one rendering of an uploaded model's chat template. Default a second, from 10 ms to a minute.</summary>
     public TimeSpan MaxTemplateTime { get; init; } = TimeSpan.FromSeconds(1);
 
     /// <summary>Rank of a patch. Default 512, from 1 to 4096.</summary>

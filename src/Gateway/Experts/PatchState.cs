@@ -2,7 +2,7 @@ using System.Text.Json.Serialization;
 
 namespace ProxyTune.Gateway.Experts;
 
-/// <summary>How a patch stands to a base.</summary>
+/// <summary>State of a patch on a base.</summary>
 [JsonConverter(typeof(JsonStringEnumConverter<PatchState>))]
 public enum PatchState
 {
@@ -10,24 +10,24 @@ public enum PatchState
     [JsonStringEnumMemberName("native")]
     Native,
 
-    /// <summary>It fits, but was trained on other weights, or does not say on which: served when it has passed an evaluation, or where an operator wants it so.</summary>
+    /// <summary>It fits, but was trained on other or unknown weights. It is served after it has passed an evaluation, or if an operator asks for it without one.</summary>
     [JsonStringEnumMemberName("ported")]
     Ported,
 
-    /// <summary>It does not fit, or did not pass.</summary>
+    /// <summary>It does not fit, or did not pass its evaluation.</summary>
     [JsonStringEnumMemberName("refused")]
     Refused,
 }
 
-/// <summary>How a patch stands to one base, and why.</summary>
+/// <summary>State of a patch on one base, and why.</summary>
 /// <param name="Base">Name of the model folder.</param>
 /// <param name="MayServe">Whether it is served without <c>ungated</c>.</param>
-/// <param name="Reason">For people.</param>
+/// <param name="Reason">For people to read.</param>
 public sealed record PatchFit(string Base, PatchState State, bool MayServe, string Reason)
 {
-    /// <summary>Why it cannot run on the base at all; null where it can.</summary>
+    /// <summary>Why the patch cannot run on the base at all; null if it can.</summary>
     public string? Misfit { get; init; }
 
-    /// <summary>The last evaluation on these weights, where there was one.</summary>
+    /// <summary>The last port to these weights; null if there was none.</summary>
     public PortRecord? Port { get; init; }
 }

@@ -2,16 +2,16 @@ using ProxyTune.Decoding.Serving;
 
 namespace ProxyTune.Gateway.Experts;
 
-/// <summary>A model that operators serve at run time.</summary>
-/// <param name="Expert">Id of the expert that it was served for.</param>
-/// <param name="Entry">As it could stand in catalog.json.</param>
+/// <summary>A name that an operator serves at run time.</summary>
+/// <param name="Expert">Id of the expert that is served.</param>
+/// <param name="Entry">An entry as in catalog.json.</param>
 /// <param name="Since">When it was served.</param>
-/// <param name="Weights">Hash of the weights of each model folder that it patches: served again after a start only on the same.</param>
-/// <param name="Ungated">An operator wanted it without an evaluation.</param>
+/// <param name="Weights">Hash of the weights of each model folder that gets an uploaded patch. After a restart the name is served again only on the same weights.</param>
+/// <param name="Ungated">Whether an operator wanted it served without an evaluation.</param>
 internal sealed record ServedRecord(string Expert, ServedModelEntry Entry, DateTimeOffset Since, IReadOnlyDictionary<string, string> Weights, bool Ungated)
 {
     public string Name => Entry.Name!;
 
-    /// <summary>What had the name before a port moved it, for the way back.</summary>
+    /// <summary>What had the name before a port moved it; a rollback serves it again.</summary>
     public ServedRecord? Previous { get; init; }
 }

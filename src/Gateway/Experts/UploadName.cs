@@ -4,7 +4,7 @@ using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Gateway.Experts;
 
-/// <summary>Which names the files of an upload may have. What is not named here is refused, whatever it holds.</summary>
+/// <summary>The names that files of an upload may have. A file with another name is refused, whatever its content.</summary>
 internal static partial class UploadName
 {
     public const string Archive = ".zip";
@@ -15,7 +15,7 @@ internal static partial class UploadName
         FileNames.TokenizerConfig, FileNames.SpecialTokens, "added_tokens.json", "vocab.json", "merges.txt", FileNames.ChatTemplate,
     ];
 
-    // Comes with many folders; nobody here reads it.
+    // Many folders have these files. The server does not read them.
     private static readonly HashSet<string> Unread = new(StringComparer.OrdinalIgnoreCase)
     {
         "README.md", "LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE", "NOTICE.txt", "USE_POLICY.md", ".gitattributes", ".DS_Store",
@@ -29,7 +29,7 @@ internal static partial class UploadName
 
     private static readonly string[] Archives = [Archive, ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst"];
 
-    /// <returns>Whether the file is kept; others are left out without a word.</returns>
+    /// <returns>Whether the file is kept. Other files are ignored.</returns>
     /// <exception cref="EngineException">InvalidExpert, naming the file and what is wrong with its name.</exception>
     public static bool IsKept(string name)
     {
@@ -49,13 +49,13 @@ internal static partial class UploadName
             : throw Refused(name, $"is no file of an expert; accepted are {string.Join(", ", Texts)} and files that end in {string.Join(", ", Weights)}.");
     }
 
-    /// <summary>Whether it is read as a whole, so that it must not be large.</summary>
+    /// <summary>Whether the file is read as a whole, so that its size is limited.</summary>
     public static bool IsText(string name) => Texts.Contains(name);
 
     public static EngineException Refused(string name, string what, Exception? inner = null) =>
         new(EngineError.InvalidExpert, $"'{Printable(name)}' {what}", Printable(name), inner);
 
-    /// <summary>A name from an upload in a message: without control characters, and not longer than a line.</summary>
+    /// <summary>Makes a name from an upload safe for a message: escapes control characters and cuts it to a line.</summary>
     public static string Printable(string name, int most = 128) =>
         string.Concat(name.Take(most).Select(letter => char.IsControl(letter) || char.IsSurrogate(letter) ? $"\\u{(int)letter:x4}" : $"{letter}")) + (name.Length > most ? "..." : "");
 

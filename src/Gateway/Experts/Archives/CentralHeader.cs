@@ -28,7 +28,7 @@ internal readonly struct CentralHeader(ReadOnlySpan<byte> bytes)
 
     public int CommentBytes { get; } = BinaryPrimitives.ReadUInt16LittleEndian(bytes[32..]);
 
-    /// <summary>Type and rights where the archive was made on a Unix; 0 elsewhere.</summary>
+    /// <summary>Unix file type and permissions; 0 if the archive was not made on Unix.</summary>
     public int Mode { get; } = BinaryPrimitives.ReadUInt16LittleEndian(bytes[40..]);
 
     public uint Header { get; } = BinaryPrimitives.ReadUInt32LittleEndian(bytes[42..]);
@@ -37,7 +37,7 @@ internal readonly struct CentralHeader(ReadOnlySpan<byte> bytes)
 
     public bool IsUnicode => (Flags & Unicode) != 0;
 
-    /// <summary>Whether sizes and checksum stand behind the data, for archives that were written into a pipe.</summary>
+    /// <summary>Whether sizes and checksum follow the data, as in archives that were written into a pipe.</summary>
     public bool HasDescriptor => (Flags & Described) != 0;
 
     public bool IsDeflated => Method == Deflated;

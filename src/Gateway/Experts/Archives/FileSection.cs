@@ -2,7 +2,7 @@ using Microsoft.Win32.SafeHandles;
 
 namespace ProxyTune.Gateway.Experts;
 
-/// <summary>Some bytes of a file, read forwards.</summary>
+/// <summary>A section of a file, read forwards.</summary>
 internal sealed class FileSection(SafeFileHandle file, long start, long length) : Stream
 {
     private long position;

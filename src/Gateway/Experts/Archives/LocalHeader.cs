@@ -4,7 +4,7 @@ using ProxyTune.Checkpoints;
 
 namespace ProxyTune.Gateway.Experts;
 
-/// <summary>What stands before an entry's data; it must say what the central directory says.</summary>
+/// <summary>The header before an entry's data. It must agree with the central directory.</summary>
 internal static class LocalHeader
 {
     private const int Bytes = 30, DescriptorBytes = 12;
@@ -46,7 +46,7 @@ internal static class LocalHeader
     {
         Span<byte> bytes = stackalloc byte[DescriptorBytes + sizeof(uint)];
         bytes = bytes[..RandomAccess.Read(file.SafeFileHandle, bytes, offset)];
-        // The mark is optional.
+        // The signature is optional.
         foreach (int mark in (ReadOnlySpan<int>)[sizeof(uint), 0])
         {
             if (bytes.Length >= mark + DescriptorBytes && Sizes(bytes[mark..]) == sizes && (mark == 0 || BinaryPrimitives.ReadUInt32LittleEndian(bytes) == DescriptorMark))

@@ -5,9 +5,9 @@ using ProxyTune.Checkpoints;
 namespace ProxyTune.Gateway.Experts;
 
 /// <summary>
-/// Reads the central directory of a zip archive (PKWARE's APPNOTE 6.3.10) and holds every entry against its local header. Stricter than
-/// extractors are: entries follow each other from the first byte on, so that nothing overlaps and nothing is hidden, and what is not
-/// needed for an expert is refused.
+/// Reads the central directory of a zip archive (PKWARE's APPNOTE 6.3.10) and compares every entry with its local header. It is stricter than
+/// usual extractors: entries must follow each other from the first byte on, so that none overlaps another and no bytes are hidden. Features that
+/// an expert does not need are refused.
 /// </summary>
 internal sealed class ZipDirectory
 {
@@ -19,8 +19,8 @@ internal sealed class ZipDirectory
 
     private ZipDirectory(FileStream file, string archive) => (this.file, this.archive) = (file, archive);
 
-    /// <param name="archive">Its name, for messages.</param>
-    /// <param name="most">Entries that it may have.</param>
+    /// <param name="archive">Name of the archive, for messages.</param>
+    /// <param name="most">Largest number of entries.</param>
     /// <exception cref="EngineException">InvalidExpert, naming the archive or the entry; UploadTooLarge: too many entries.</exception>
     public static IReadOnlyList<ZipEntry> Read(FileStream file, string archive, int most) => new ZipDirectory(file, archive).Read(most);
 
@@ -55,7 +55,7 @@ internal sealed class ZipDirectory
         return Ordered(entries, start);
     }
 
-    // They must follow each other, so none lies in another, and no bytes belong to none.
+    // Entries must follow each other: then none overlaps another, and every byte belongs to an entry.
     private ZipEntry[] Ordered(List<ZipEntry> entries, long start)
     {
         ZipEntry[] ordered = [.. entries.OrderBy(entry => entry.Header)];
@@ -105,7 +105,7 @@ internal sealed class ZipDirectory
         return RandomAccess.Read(file.SafeFileHandle, bytes, offset) == count ? bytes : throw Broken("it has been cut off.");
     }
 
-    // The Unicode flag or not: the names of an expert's files are ASCII, and others are shown as what they are read as here.
+    // Accepted names are ASCII, where both encodings agree. Other names are only shown in messages.
     private string Name(CentralHeader header, ReadOnlySpan<byte> bytes) => header.NameBytes == 0
         ? throw Broken("an entry has no name.")
         : (header.IsUnicode ? Encoding.UTF8 : Encoding.Latin1).GetString(bytes);

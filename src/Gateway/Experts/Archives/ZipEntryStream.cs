@@ -4,10 +4,10 @@ using ProxyTune.Checkpoints;
 
 namespace ProxyTune.Gateway.Experts;
 
-/// <summary>What an entry becomes, read forwards. Counts as it goes, so that what a header claims is never trusted.</summary>
+/// <summary>The unpacked bytes of an entry, read forwards. It counts the bytes itself and does not trust the header.</summary>
 internal sealed class ZipEntryStream : Stream
 {
-    // Below this no ratio matters, and short texts have high ones.
+    // A file below this size is harmless at any ratio, and short texts have high ratios.
     private const long Harmless = 1 << 20;
 
     private readonly ZipEntry entry;
@@ -34,7 +34,7 @@ internal sealed class ZipEntryStream : Stream
 
     public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
 
-    /// <exception cref="EngineException">InvalidExpert: the data are broken, or are not what the header says; UploadTooLarge: the ratio.</exception>
+    /// <exception cref="EngineException">InvalidExpert: the data is broken or does not match the header; UploadTooLarge: the ratio is too high.</exception>
     public override int Read(Span<byte> buffer)
     {
         int read = Inflate(buffer);

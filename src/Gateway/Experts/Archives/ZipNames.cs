@@ -2,10 +2,10 @@ using ProxyTune.Checkpoints;
 
 namespace ProxyTune.Gateway.Experts;
 
-/// <summary>Which file each entry becomes. None has a path: one folder that all are in is left out, and others are refused.</summary>
+/// <summary>Maps entries to file names without a path. One folder around all files is dropped; other folders are refused.</summary>
 internal static class ZipNames
 {
-    // What macOS adds beside every file.
+    // macOS adds this folder.
     private const string MacFolder = "__MACOSX/";
 
     /// <exception cref="EngineException">InvalidExpert, naming the entry.</exception>

@@ -3,8 +3,8 @@ using ProxyTune.Checkpoints.Graphs;
 namespace ProxyTune.Gateway.Experts;
 
 /// <summary>
-/// Operators that decoders are made of. None of them has a graph inside, reads a file, or comes from a library; loops and branches are not
-/// among them, so that a run is as long as its graph.
+/// Operators of decoders. None of them contains a graph, reads a file, or comes from a library. There are no loops and branches, so a graph's run
+/// takes bounded time.
 /// </summary>
 internal static class AllowedOperators
 {

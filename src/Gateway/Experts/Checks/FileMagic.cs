@@ -2,7 +2,7 @@ using ProxyTune.Checkpoints;
 
 namespace ProxyTune.Gateway.Experts;
 
-/// <summary>Looks at the first bytes of a file: what it is counts, not what it is called.</summary>
+/// <summary>Recognises files by their first bytes, whatever their names.</summary>
 internal static class FileMagic
 {
     private const int Head = 1 << 12;
@@ -66,7 +66,7 @@ internal static class FileMagic
         }
     }
 
-    // PROTO with a version, and STOP as the last byte.
+    // A pickle begins with PROTO and a version, and ends with STOP.
     private static bool IsPickle(ReadOnlySpan<byte> start, FileStream file)
     {
         if (start.Length < 3 || start[0] != 0x80 || start[1] is < 2 or > 5)

@@ -4,12 +4,12 @@ using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Gateway.Experts;
 
-/// <summary>Checks genai_config.json: which files it names, and that it asks for no code.</summary>
+/// <summary>Checks genai_config.json: the files that it names, and that it loads no libraries.</summary>
 internal static class GenAiCheck
 {
     private const int MaxLayers = 1024, MaxContext = 1 << 24, MaxWords = 1 << 22;
 
-    // Of onnxruntime-genai: libraries of operators, plug-in execution providers, and models in several parts.
+    // Entries of onnxruntime-genai that load libraries of operators or execution providers, or models of several parts.
     private static readonly string[] Refused = ["library", "custom_op", "plugin", "config_entries", "path"];
 
     private static readonly string[] Parts = ["pipeline", "encoder", "embedding", "vision", "speech"];

@@ -7,7 +7,7 @@ using static Onnx.AttributeProto.Types;
 
 namespace ProxyTune.Gateway.Experts;
 
-/// <summary>Checks a graph before anything runs it: operators, attributes, weights and where they lie.</summary>
+/// <summary>Checks a graph before anything runs it: operators, attributes, weights and their files.</summary>
 internal sealed class GraphCheck
 {
     private const int MaxNodes = 1 << 17;
@@ -17,7 +17,7 @@ internal sealed class GraphCheck
 
     private GraphCheck(string folder, string name) => (this.folder, this.name) = (folder, name);
 
-    /// <param name="name">Of the graph's file.</param>
+    /// <param name="name">Name of the graph's file.</param>
     /// <exception cref="EngineException">InvalidExpert, naming the file, and the node or the weight.</exception>
     public static void Check(string folder, string name) => new GraphCheck(folder, name).Check();
 
@@ -80,7 +80,7 @@ internal sealed class GraphCheck
         }
     }
 
-    // A file that nothing names is not what anybody needs, and was not looked at.
+    // No check has read a file that neither the configuration nor the graph names.
     private void CheckFiles(ModelProto model)
     {
         HashSet<string> named = [name, FileNames.Weights];

@@ -3,7 +3,7 @@ using ProxyTune.Checkpoints;
 
 namespace ProxyTune.Gateway.Experts;
 
-/// <summary>Reads JSON of an upload: strict, without names that are there twice, and not deeper than anybody needs.</summary>
+/// <summary>Reads JSON of an upload strictly: duplicate names and deep nesting are refused.</summary>
 internal static class JsonCheck
 {
     private const int Deepest = 32;
@@ -23,7 +23,7 @@ internal static class JsonCheck
         }
     }
 
-    /// <summary>Every property in it, at whatever depth, in the order of the file.</summary>
+    /// <summary>Every property at any depth, in the order of the file.</summary>
     public static IEnumerable<JsonProperty> Properties(JsonElement json) => json.ValueKind switch
     {
         JsonValueKind.Object => json.EnumerateObject().SelectMany(property => Properties(property.Value).Prepend(property)),

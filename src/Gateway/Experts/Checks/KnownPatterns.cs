@@ -1,8 +1,8 @@
 namespace ProxyTune.Gateway.Experts;
 
 /// <summary>
-/// The regular expressions of tokenizers that are in use. The tokenizer's library matches them with backtracking and without a limit of time,
-/// so that an evil one stops whoever encodes the right text; others are therefore refused.
+/// The regular expressions of tokenizers that are in use. The tokenizer's library matches them with backtracking and without a time limit, so
+/// a malicious one could block the server. All others are refused.
 /// </summary>
 internal static class KnownPatterns
 {
@@ -10,7 +10,7 @@ internal static class KnownPatterns
 
     private static readonly HashSet<string> All =
     [
-        // Of this project's trainer: GPT-2's with blanks behind words.
+        // This project's trainer: GPT-2's with blanks behind words.
         @"'(?:s|t|re|ve|m|ll|d) ?|\p{L}+ ?|\p{N}+ ?|[^\s\p{L}\p{N}]+ ?|\s+",
 
         // GPT-2.
@@ -31,12 +31,12 @@ internal static class KnownPatterns
         // Mistral's Tekken.
         @"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
 
-        // DeepSeek 3, whose parts come one after the other.
+        // DeepSeek 3, which applies three parts in turn.
         @"\p{N}{1,3}",
         "[一-龥\u3040-ゟ゠-ヿ]+",
         @"[!""#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
 
-        // Parts of SentencePiece's conversions.
+        // Parts of converted SentencePiece tokenizers.
         " {2,}",
         @"\s+",
         @"\p{N}",

@@ -4,12 +4,12 @@ using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Gateway.Experts;
 
-/// <summary>Checks the folder of a model, all that can be checked without running it. Takes memory and time that the folder decides about, so a child process does it.</summary>
+/// <summary>Checks the folder of a model without running it. Runs in a child process, because the folder decides how much memory and time it takes.</summary>
 internal static class ModelCheck
 {
     private const long LongestTemplate = 1 << 18;
 
-    /// <exception cref="EngineException">InvalidExpert or InvalidModelFolder, naming the file and what in it.</exception>
+    /// <exception cref="EngineException">InvalidExpert or InvalidModelFolder, naming the file and the place.</exception>
     public static void Check(string folder)
     {
         foreach (string file in Directory.EnumerateFiles(folder, "*.json"))

@@ -5,10 +5,10 @@ using ProxyTune.Decoding.Text;
 
 namespace ProxyTune.Gateway.Experts;
 
-/// <summary>Runs a model for the first time: a few tokens of it, and its templates.</summary>
+/// <summary>Runs a model for the first time: decodes a few tokens and renders its template.</summary>
 internal static class ModelProbe
 {
-    // Whether a whole context fits is a question of the server, not of the model.
+    // Whether the server has memory for a whole context is not checked here.
     private const long Boundless = 1L << 50;
 
     private const int Prompt = 8, Steps = 4, LongText = 1 << 16;
@@ -52,7 +52,7 @@ internal static class ModelProbe
         }
     }
 
-    // A template may refuse a conversation, such as one with a system message, but not the simplest.
+    // A template may refuse a conversation, for example one with a system message, but not the simplest one.
     private static void Render(string folder)
     {
         if (ChatTemplate.TryLoad(folder) is not { } template)

@@ -7,17 +7,17 @@ using static Onnx.TensorProto.Types;
 
 namespace ProxyTune.Gateway.Experts;
 
-/// <summary>Checks one weight of a graph: its size, where it lies, and that every number of it is one.</summary>
+/// <summary>Checks one weight of a graph: its size, its place in the file, and that it has no NaN or infinity.</summary>
 internal static class TensorCheck
 {
     private const int PieceBytes = 1 << 20, MaxDimensions = 8;
 
-    // Newer than the package's list of types.
+    // The package's list of types does not have this one yet.
     private const DataType Uint4 = (DataType)21, Int4 = (DataType)22;
 
     private static readonly string[] Keys = ["location", "offset", "length", "checksum"];
 
-    /// <param name="graph">Name of the graph's file, for messages, and for what GraphFile leaves in it.</param>
+    /// <param name="graph">Name of the graph's file, for messages and for weights that are in it.</param>
     /// <exception cref="EngineException">InvalidExpert, naming the weight.</exception>
     public static void Check(string folder, string graph, TensorProto tensor)
     {
@@ -33,7 +33,7 @@ internal static class TensorCheck
             throw UploadName.Refused(graph, $"has the weight '{shown}' of the shape [{string.Join(", ", tensor.Dims)}]; accepted are up to {MaxDimensions} sizes of at least 0.");
         }
 
-        // Wide, so that a forged shape does not wrap round.
+        // A wide type, so that a forged shape does not overflow.
         Int128 count = tensor.Dims.Aggregate((Int128)1, (product, size) => Int128.Min(product * size, long.MaxValue));
         Int128 bytes = ((count * bits) + 7) / 8;
         if (tensor.DataLocation == DataLocation.External || tensor.ExternalData.Count > 0)
@@ -62,7 +62,7 @@ internal static class TensorCheck
         string shown = UploadName.Printable(tensor.Name);
         if (tensor.ExternalData.GroupBy(entry => entry.Key).FirstOrDefault(key => key.Count() > 1 || !Keys.Contains(key.Key)) is { } wrong)
         {
-            throw UploadName.Refused(graph, $"says '{UploadName.Printable(wrong.Key)}' of where '{shown}' lies, or says it twice; accepted are {string.Join(", ", Keys)}.");
+            throw UploadName.Refused(graph, $"says '{UploadName.Printable(wrong.Key)}' about the place of the weight '{shown}', or says it twice; accepted are {string.Join(", ", Keys)}.");
         }
 
         string file = Entry(tensor, "location") ?? "";

@@ -7,12 +7,12 @@ namespace ProxyTune.Gateway.Experts;
 /// <summary>Checks tokenizer.json before the native library reads it.</summary>
 internal static class TokenizerCheck
 {
-    // Steps before and after; one that replaces a letter by many, several times over, makes any text as long as it likes.
+    // Steps before and after the model. Several steps that each replace a character by many would make any text arbitrarily long.
     private const int MaxSteps = 16;
 
     private static readonly string[] Models = ["BPE", "Unigram", "WordPiece", "WordLevel"];
 
-    /// <param name="words">The vocabulary of the model: no token may lie beyond it.</param>
+    /// <param name="words">Size of the model's vocabulary. Every token id must be below it.</param>
     /// <exception cref="EngineException">InvalidExpert, naming the entry.</exception>
     public static void Check(string folder, int words)
     {
@@ -77,7 +77,7 @@ internal static class TokenizerCheck
         {
             if (property.Name == "Regex" && !KnownPatterns.Contain(property.Value.ToString()))
             {
-                throw Wrong($"has the regular expression '{UploadName.Printable(property.Value.ToString())}', which no known tokenizer has; an evil one would stop the server.");
+                throw Wrong($"has the regular expression '{UploadName.Printable(property.Value.ToString())}', which no known tokenizer has; a malicious one would block the server.");
             }
 
             if (property.Name is "content" or "prepend" or "replacement" && part.Name != "post_processor" && property.Value.ToString().Length > 1)

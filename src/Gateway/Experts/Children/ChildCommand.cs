@@ -7,13 +7,13 @@ using ProxyTune.Decoding.Text;
 
 namespace ProxyTune.Gateway.Experts;
 
-/// <summary>What a <see cref="LimitedChild"/> does; not for people.</summary>
+/// <summary>Commands that <see cref="LimitedChild"/> runs; people do not use them.</summary>
 public static class ChildCommand
 {
     internal const string Check = "check-expert", Templates = "render-templates";
 
     /// <summary>Runs a child's command.</summary>
-    /// <returns>The exit code; null where the arguments are no child's.</returns>
+    /// <returns>The exit code; null if the arguments are not a child's command.</returns>
     public static int? TryRun(string[] arguments) => arguments switch
     {
         [Check, var folder] => Run(() => CheckExpert(folder)),
@@ -31,13 +31,13 @@ public static class ChildCommand
 
     private static void CheckExpert(string folder)
     {
-        // Whoever waits for an answer goes first.
+        // Running answers have priority.
         using (Process process = Process.GetCurrentProcess())
         {
             process.PriorityClass = ProcessPriorityClass.BelowNormal;
         }
 
-        // The parent writes nothing; its end ends the input.
+        // The parent writes nothing. The input ends when the parent ends.
         new Thread(() =>
         {
             while (Console.In.Read() >= 0)
@@ -65,8 +65,8 @@ public static class ChildCommand
     }
 }
 
-/// <summary>One line of a child.</summary>
-/// <param name="Error">What is wrong; null where nothing is.</param>
+/// <summary>A child's answer, one line of JSON.</summary>
+/// <param name="Error">What is wrong; null if nothing is.</param>
 internal sealed record ChildAnswer(string? Error = null, string? Field = null, string? Text = null);
 
 [JsonSerializable(typeof(ChildAnswer))]

@@ -3,15 +3,15 @@ using ProxyTune.Checkpoints;
 
 namespace ProxyTune.Gateway.Experts;
 
-/// <summary>Checks and runs an uploaded model in a child process, so that what it does to it, it does not do to the server.</summary>
-/// <param name="limits">Of the child.</param>
+/// <summary>Checks and runs an uploaded model in a child process. A crash, a hang or too much memory there does not harm the server.</summary>
+/// <param name="limits">Limits of the child.</param>
 public sealed class ChildTrial(ChildProgram program, ChildLimits limits)
 {
-    // Several at once would take several times the memory, and the cores from those who answer.
+    // Several trials at once would take several times the memory, and cores that running answers need.
     private readonly Lock trialLock = new();
 
-    /// <summary>An <see cref="ExpertTrial"/>, one at a time. A patch is only numbers and is checked where it is.</summary>
-    /// <exception cref="EngineException">InvalidExpert, naming what the check found, or which limit was passed.</exception>
+    /// <summary>An <see cref="ExpertTrial"/>; one runs at a time. A patch has no code and is checked in the server.</summary>
+    /// <exception cref="EngineException">InvalidExpert, with what the check found or which limit was exceeded.</exception>
     public Task RunAsync(string folder, ExpertKind kind, CancellationToken cancellation) => kind == ExpertKind.Patch
         ? Task.CompletedTask
         : Task.Run(

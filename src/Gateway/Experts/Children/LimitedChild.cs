@@ -5,16 +5,16 @@ using System.Text;
 
 namespace ProxyTune.Gateway.Experts;
 
-/// <summary>What a child may take before it is killed.</summary>
-/// <param name="Time">For one answer.</param>
-/// <param name="Bytes">Of memory beyond the files that it maps.</param>
+/// <summary>Limits of a child process. It is killed when it exceeds one.</summary>
+/// <param name="Time">Time for one answer.</param>
+/// <param name="Bytes">Memory in bytes beyond the files that it maps.</param>
 public sealed record ChildLimits(TimeSpan Time, long Bytes);
 
-/// <summary>This program again in a process of its own, for what may hang, take all memory or crash: a line in, a line out. One thread at a time.</summary>
-/// <remarks>It has no environment of ours, its own temporary folder, and ends when this process does, since its input ends then.</remarks>
+/// <summary>Runs this program in a child process for work that may hang, take all memory or crash. It reads a line and answers with a line. One thread at a time.</summary>
+/// <remarks>The child does not inherit the server's environment and has a temporary folder of its own. It ends with the server, because its input ends then.</remarks>
 internal sealed class LimitedChild : IDisposable
 {
-    /// <summary>How the child is told its limit of memory, which it sets for itself; see <see cref="ResourceLimits"/>.</summary>
+    /// <summary>Environment variable with the memory limit that the child sets for itself, see <see cref="ResourceLimits"/>.</summary>
     public const string BytesVariable = "PROXYTUNE_CHILD_BYTES";
 
     private const int LongestAnswer = 64 << 20, KeptErrors = 2000;
@@ -27,7 +27,7 @@ internal sealed class LimitedChild : IDisposable
     private readonly StringBuilder errors = new();
     private string? killed;
 
-    /// <param name="temporary">A folder for what the child writes meanwhile; made here, and removed with it.</param>
+    /// <param name="temporary">Path of the child's temporary folder. It is created here and deleted on disposal.</param>
     public LimitedChild(ChildProgram program, ChildLimits limits, string temporary, params string[] arguments)
     {
         this.limits = limits;
@@ -40,10 +40,10 @@ internal sealed class LimitedChild : IDisposable
 
     public bool HasEnded => process.HasExited;
 
-    /// <param name="line">Null to wait for what the child has to say anyway.</param>
-    /// <param name="time">Null for that of the limits.</param>
-    /// <returns>One line.</returns>
-    /// <exception cref="ChildException">It took too much, or ended; it is gone then.</exception>
+    /// <param name="line">The question; null to wait for a line without asking.</param>
+    /// <param name="time">Time limit; null for <see cref="ChildLimits.Time"/>.</param>
+    /// <returns>The child's line.</returns>
+    /// <exception cref="ChildException">The child exceeded a limit and was killed, or it ended.</exception>
     public string Ask(string? line, TimeSpan? time = null, CancellationToken cancellation = default)
     {
         long start = Stopwatch.GetTimestamp();
@@ -136,7 +136,7 @@ internal sealed class LimitedChild : IDisposable
         }
     }
 
-    // Without the pages of mapped files, which the system takes back when it needs them.
+    // Pages of mapped files do not count: the system can reclaim them.
     private long Memory()
     {
         try
@@ -161,7 +161,7 @@ internal sealed class LimitedChild : IDisposable
         }
         catch (Exception error) when (error is InvalidOperationException or Win32Exception)
         {
-            // It has just ended.
+            // The child has just ended.
         }
     }
 
@@ -186,5 +186,5 @@ internal sealed class LimitedChild : IDisposable
     }
 }
 
-/// <summary>A child process was killed or ended; the message goes on after "it".</summary>
+/// <summary>A child process was killed or ended. The message is a predicate without its subject, such as "took longer than 1 s".</summary>
 internal sealed class ChildException(string message) : Exception(message);

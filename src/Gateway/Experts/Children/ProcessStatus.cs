@@ -2,12 +2,12 @@ using System.Globalization;
 
 namespace ProxyTune.Gateway.Experts;
 
-/// <summary>What Linux tells of a process's memory in /proc/PID/status.</summary>
+/// <summary>Reads a process's memory from /proc/PID/status (Linux).</summary>
 internal static class ProcessStatus
 {
-    /// <param name="process">Its id, or <c>self</c>.</param>
-    /// <param name="field">Such as RssAnon.</param>
-    /// <returns>Bytes; 0 where the system does not tell.</returns>
+    /// <param name="process">Id of the process, or <c>self</c>.</param>
+    /// <param name="field">Name of the field, such as RssAnon.</param>
+    /// <returns>Bytes; 0 if the field is missing.</returns>
     /// <exception cref="IOException">The process is gone.</exception>
     public static long Bytes(string process, string field)
     {

@@ -5,22 +5,22 @@ using ProxyTune.Decoding.Text;
 namespace ProxyTune.Gateway.Experts;
 
 /// <summary>
-/// Renders the chat templates of uploaded models in a child process: a template is a program, and one that does not end is stopped with its
-/// process. The next rendering starts another. Thread-safe, one rendering at a time.
+/// Renders the chat templates of uploaded models in a child process. A template is a program: if it exceeds a limit, its process is killed, and the
+/// next rendering starts another. Thread-safe; one rendering at a time.
 /// </summary>
 public sealed class TemplateWorker(ChildProgram program, ChildLimits limits) : ITemplateRenderer, IDisposable
 {
-    // To start, on a machine that has much else to do.
+    // Time to start on a busy machine.
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
     private readonly Lock childLock = new();
     private LimitedChild? child;
     private bool isDisposed;
 
-    /// <summary>A second and 512 MiB.</summary>
+    /// <summary>Default limits: a second and 512 MiB.</summary>
     public static ChildLimits UsualLimits { get; } = new(TimeSpan.FromSeconds(1), 512 << 20);
 
-    /// <summary>Starts the process ahead of the first rendering.</summary>
+    /// <summary>Starts the process before the first rendering.</summary>
     public void Start()
     {
         lock (childLock)
@@ -38,7 +38,7 @@ public sealed class TemplateWorker(ChildProgram program, ChildLimits limits) : I
         }
     }
 
-    /// <exception cref="EngineException">InvalidValue (messages): the template refuses the messages, or takes too long or too much.</exception>
+    /// <exception cref="EngineException">InvalidValue (messages): the template refuses the messages, or exceeds a limit.</exception>
     public string Render(TemplateRequest request)
     {
         lock (childLock)
@@ -57,7 +57,7 @@ public sealed class TemplateWorker(ChildProgram program, ChildLimits limits) : I
         }
     }
 
-    /// <summary>The child's side: until its input ends.</summary>
+    /// <summary>The child's loop. It ends when its input ends.</summary>
     internal static void Serve()
     {
         Console.Out.WriteLine("{}");

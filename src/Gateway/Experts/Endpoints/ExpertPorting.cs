@@ -5,7 +5,7 @@ using ProxyTune.Gateway.Requests;
 
 namespace ProxyTune.Gateway.Experts;
 
-/// <summary>POST /v1/experts/{id}/port and /rollback: a patch on a base that it was not trained on, and back.</summary>
+/// <summary>POST /v1/experts/{id}/port and /rollback: ports a patch to another base, and undoes it.</summary>
 internal static class ExpertPorting
 {
     private const string Form = "a form (multipart/form-data) with base, a file task, and where wanted at_least, name and wait";

@@ -5,7 +5,7 @@ using ProxyTune.Gateway.Requests;
 
 namespace ProxyTune.Gateway.Experts;
 
-/// <summary>POST /v1/experts/{id}/serve and /retire: what of the experts clients can ask for.</summary>
+/// <summary>POST /v1/experts/{id}/serve and /retire: serves experts under names, and stops it.</summary>
 internal static class ExpertServing
 {
     public static void Map(IEndpointRouteBuilder routes)

@@ -7,12 +7,12 @@ using ProxyTune.Gateway.Requests;
 
 namespace ProxyTune.Gateway.Experts;
 
-/// <summary>POST /v1/experts and /v1/experts/blobs/{sha256}: experts, and large files of them in pieces. Bytes go to the disk as they come.</summary>
+/// <summary>POST /v1/experts and /v1/experts/blobs/{sha256}: uploads experts, and large files of them in pieces. Bytes are written to the disk as they arrive.</summary>
 internal static class ExpertUploads
 {
     private const string Offset = "Upload-Offset", Length = "Upload-Length";
 
-    // Of a form beyond its files.
+    // Size of a form without its files.
     private const long FormBytes = 1 << 20;
 
     public static void Map(IEndpointRouteBuilder routes)
@@ -86,7 +86,7 @@ internal static class ExpertUploads
         return TypedResults.NoContent();
     }
 
-    // Files are counted as they are written; the server's limit for JSON is not theirs.
+    // The store counts the bytes of files. The server's limit for JSON bodies does not apply.
     private static void Limit(HttpContext http, long bytes)
     {
         if (http.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit)

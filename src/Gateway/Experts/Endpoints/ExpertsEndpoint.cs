@@ -4,7 +4,7 @@ using ProxyTune.Gateway.Requests;
 
 namespace ProxyTune.Gateway.Experts;
 
-/// <summary>GET and DELETE /v1/experts: what operators brought.</summary>
+/// <summary>GET and DELETE /v1/experts: lists and deletes uploaded experts.</summary>
 internal static class ExpertsEndpoint
 {
     public static void Map(IEndpointRouteBuilder routes)

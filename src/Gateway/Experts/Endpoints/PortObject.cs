@@ -6,12 +6,12 @@ namespace ProxyTune.Gateway.Experts;
 /// <summary>The form of POST /v1/experts/{id}/port, for the API's description.</summary>
 /// <param name="Base">Name of the model folder to port to.</param>
 /// <param name="Task">Examples, a .jsonl file.</param>
-/// <param name="AtLeast">The share of the donor's gain that has to be kept, 0 to 1; 0.9 where absent.</param>
+/// <param name="AtLeast">The share of the donor's gain that has to be kept, 0 to 1; default 0.9.</param>
 /// <param name="Name">A served model of the patch, to be moved to the base when it passes.</param>
-/// <param name="Wait">Whether to answer only when all is done.</param>
+/// <param name="Wait">Whether to answer only when the port has ended.</param>
 internal sealed record PortForm(string Base, IFormFile Task, double? AtLeast, string? Name, bool? Wait);
 
-/// <summary>What came of plugging a patch into another base, or that it is being judged.</summary>
+/// <summary>Result of a port, or that it is running.</summary>
 /// <param name="State">checking, native, ported or refused.</param>
 internal sealed record PortObject(string Id, string Base, string State)
 {
@@ -27,7 +27,7 @@ internal sealed record PortObject(string Id, string Base, string State)
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public PortScores? Scores { get; init; }
 
-    /// <summary>How large the update is against the base's weights, and how it lies to what changed in them.</summary>
+    /// <summary>The update compared with the base's weights and with what changed in them.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public UpdateDiagnostics? Diagnostics { get; init; }
 

@@ -36,7 +36,7 @@ internal sealed record RetireRequest
     public string? Name { get; init; }
 }
 
-/// <param name="Names">No new request finds them.</param>
+/// <param name="Names">The retired names. New requests do not find them.</param>
 internal sealed record RetireAnswer(string Id, IReadOnlyList<string> Names)
 {
     public string Object { get; } = "expert.retired";

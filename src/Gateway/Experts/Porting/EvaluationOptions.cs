@@ -4,11 +4,11 @@ namespace ProxyTune.Gateway.Experts;
 internal sealed record EvaluationOptions
 {
     /// <summary>
-    /// The trainer: a path to ProxyTune.Trainer.dll, or to its project folder, which is built when it is first needed. Null looks for
-    /// <c>src/Trainer</c> above the server's own folder.
+    /// Path of ProxyTune.Trainer.dll, or of the trainer's project folder, which is built when it is first needed. Null (default) looks for
+    /// <c>src/Trainer</c> above the server's folder.
     /// </summary>
     public string? Trainer { get; init; }
 
-    /// <summary>For one evaluation. Default 900, at least 1.</summary>
+    /// <summary>Time limit of one evaluation. Default 900, at least 1.</summary>
     public int TimeoutSeconds { get; init; } = 900;
 }

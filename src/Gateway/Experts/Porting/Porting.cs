@@ -3,20 +3,20 @@ using ProxyTune.Checkpoints;
 
 namespace ProxyTune.Gateway.Experts;
 
-/// <summary>Plugs patches into bases that they were not trained on, and judges them by a task. One port of a patch at a time.</summary>
+/// <summary>Ports patches to bases that they were not trained on, and evaluates them by a task. One port per patch at a time.</summary>
 internal sealed class Porting(ExpertRegistry registry, TaskEvaluation evaluation, IHostApplicationLifetime lifetime, ILogger<Porting> logger)
 {
     private readonly ConcurrentDictionary<string, Task<PortOutcome>> running = [];
 
-    /// <summary>Whether a patch is being judged.</summary>
+    /// <summary>Whether a port of the patch is running.</summary>
     public bool IsRunning(string id) => running.TryGetValue(id, out Task<PortOutcome>? port) && !port.IsCompleted;
 
-    /// <summary>What came of the last port of a patch since the server started; null for none, and while it runs.</summary>
+    /// <summary>Result of the patch's last port since the server started; null if there was none or it is running.</summary>
     public PortOutcome? LastOf(string id) => running.TryGetValue(id, out Task<PortOutcome>? port) && port.IsCompletedSuccessfully ? port.Result : null;
 
-    /// <summary>Begins to judge a patch; the checks that need no task are done when this returns.</summary>
-    /// <returns>Completes with what came of it, and never fails.</returns>
-    /// <exception cref="EngineException">UnknownUpload, UnknownModel, InvalidValue; Conflict: the patch is being judged.</exception>
+    /// <summary>Begins a port. The checks that need no evaluation are done when this returns.</summary>
+    /// <returns>Completes with the result, and never fails.</returns>
+    /// <exception cref="EngineException">UnknownUpload, UnknownModel, InvalidValue; Conflict: a port of the patch is running.</exception>
     public Task<PortOutcome> Begin(string id, PortSettings settings)
     {
         _ = registry.Fit(id, settings.Base);
@@ -89,7 +89,7 @@ internal sealed class Porting(ExpertRegistry registry, TaskEvaluation evaluation
 }
 
 /// <param name="Base">Name of the model folder.</param>
-/// <param name="Task">A .jsonl file of examples, which is removed afterwards.</param>
+/// <param name="Task">Path of a .jsonl file of examples, which is deleted afterwards.</param>
 /// <param name="AtLeast">The share of the donor's gain that has to be kept.</param>
 /// <param name="Moves">Name of a served model of the patch that is moved to the base when the patch passes; null for none.</param>
 internal sealed record PortSettings(string Base, string Task, double AtLeast = PortSettings.UsualAtLeast, string? Moves = null)
@@ -97,6 +97,6 @@ internal sealed record PortSettings(string Base, string Task, double AtLeast = P
     public const double UsualAtLeast = 0.9;
 }
 
-/// <param name="Port">Null where the evaluation did not run.</param>
-/// <param name="Failure">Then why.</param>
+/// <param name="Port">Null if the evaluation did not run.</param>
+/// <param name="Failure">Why the evaluation did not run; null if it ran.</param>
 internal sealed record PortOutcome(PortRecord? Port, string? Failure);

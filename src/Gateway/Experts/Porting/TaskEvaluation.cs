@@ -6,8 +6,8 @@ using ProxyTune.Checkpoints;
 
 namespace ProxyTune.Gateway.Experts;
 
-/// <summary>Asks a served model the questions of a task: the trainer's evaluation as a child process, against this server's own endpoint.</summary>
-/// <param name="key">The operators' key, which the child sends; null where none is configured.</param>
+/// <summary>Asks a served model the questions of a task: runs the trainer's <c>evaluate</c> as a child process against this server.</summary>
+/// <param name="key">The operators' key, which the child sends; null if none is configured.</param>
 internal sealed class TaskEvaluation(EvaluationOptions options, IServer server, string? key)
 {
     private const string KeyVariable = "PROXYTUNE_KEY";
@@ -15,7 +15,7 @@ internal sealed class TaskEvaluation(EvaluationOptions options, IServer server, 
 
     /// <param name="served">Name of a served model.</param>
     /// <param name="task">A .jsonl file of examples.</param>
-    /// <exception cref="EngineException">EvaluationFailed, with the child's own words.</exception>
+    /// <exception cref="EngineException">EvaluationFailed, with the child's output.</exception>
     public async Task<TaskScore> ScoreAsync(string served, string task, CancellationToken cancellation)
     {
         using Process child = new() { StartInfo = Command("evaluate", "--url", $"{OwnAddress()}/v1", "--served", served, "--data", task, "--json") };
@@ -72,7 +72,7 @@ internal sealed class TaskEvaluation(EvaluationOptions options, IServer server, 
         throw Failed($"there is no src/Trainer above {AppContext.BaseDirectory}; say with Gate:Trainer where {TrainerFile} is.");
     }
 
-    /// <summary>As a process on this machine reaches the server.</summary>
+    /// <summary>The server's address for a process on this machine.</summary>
     private string OwnAddress()
     {
         string address = server.Features.Get<IServerAddressesFeature>()?.Addresses.FirstOrDefault(address => address.StartsWith("http:", StringComparison.Ordinal))
@@ -104,7 +104,7 @@ internal sealed class TaskEvaluation(EvaluationOptions options, IServer server, 
         }
         catch (InvalidOperationException)
         {
-            // It has ended, or never began.
+            // The child has ended, or did not start.
         }
     }
 

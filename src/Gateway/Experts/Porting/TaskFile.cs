@@ -3,7 +3,7 @@ using ProxyTune.Checkpoints;
 
 namespace ProxyTune.Gateway.Experts;
 
-/// <summary>A task that patches are judged by, as operators send it: the trainer reads it, and whoever sent it shall know at once what is wrong.</summary>
+/// <summary>The task of an evaluation, as an operator sends it. The trainer reads it later; this check reports at once what is wrong with it.</summary>
 internal static class TaskFile
 {
     private const string Accepted = "accepted is {\"messages\": [{\"role\": \"user\", \"content\": \"...\"}], \"answer\": \"...\"} in each line";

@@ -6,15 +6,15 @@ using ProxyTune.Checkpoints;
 
 namespace ProxyTune.Gateway.Experts;
 
-/// <summary>One part of a form, read from the connection as it comes: valid until the next one is.</summary>
-/// <param name="Name">Of the field.</param>
-/// <param name="FileName">As the client gave it; empty where it gave none.</param>
+/// <summary>One part of a form, read from the connection as it arrives. Valid until the next part is read.</summary>
+/// <param name="Name">Name of the field.</param>
+/// <param name="FileName">File name from the client; empty if it gave none.</param>
 internal sealed record UploadPart(string Name, string FileName, Stream Content)
 {
     private const string Form = "multipart/form-data with a boundary";
     private const int LongestText = 4096, LongestBoundary = 200;
 
-    /// <exception cref="EngineException">InvalidValue: no form, or a broken one.</exception>
+    /// <exception cref="EngineException">InvalidValue: the body is no form, or the form is broken.</exception>
     public static async IAsyncEnumerable<UploadPart> ReadAsync(HttpRequest request)
     {
         string boundary = MediaTypeHeaderValue.TryParse(request.ContentType, out MediaTypeHeaderValue? type) && type.MediaType == "multipart/form-data"
@@ -45,7 +45,7 @@ internal sealed record UploadPart(string Name, string FileName, Stream Content)
             : throw new EngineException(EngineError.InvalidValue, $"{Name} is longer than {LongestText} bytes.", Name);
     }
 
-    // Those of the connection have types of their own.
+    // The form is broken. A broken connection throws a type of its own.
     private static async Task<T> Guard<T>(Func<Task<T>> read)
     {
         try

@@ -3,20 +3,20 @@ using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Gateway.Experts;
 
-/// <summary>Files that come in pieces, known by their SHA-256: an upload that breaks goes on where it was. Thread-safe.</summary>
-/// <remarks>Nothing is stored beside a blob's bytes, since the hash says whether they are all there.</remarks>
+/// <summary>Files that are uploaded in pieces and named by their SHA-256. An upload that broke off resumes where it stopped. Thread-safe.</summary>
+/// <remarks>Only a blob's bytes are stored: its hash tells whether they are complete.</remarks>
 internal sealed class BlobStore(string folder, ExpertStoreOptions options, StoreBudget budget, TimeProvider time)
 {
     private const string Partial = ".partial";
     private const int MaxBlobs = 256;
 
-    /// <summary>Bytes that are there; null for an unknown blob.</summary>
+    /// <summary>The number of bytes that the store has; null for an unknown blob.</summary>
     public long? Offset(string sha256) => Size(PathOf(sha256)) ?? Size(PathOf(sha256) + Partial);
 
-    /// <summary>Adds bytes. Those that came before a connection broke stay.</summary>
-    /// <param name="length">Of the whole blob.</param>
-    /// <returns>Bytes that are there now.</returns>
-    /// <exception cref="EngineException">Conflict: another offset is wanted, or somebody else writes it; UploadTooLarge; StoreFull; InvalidExpert: it is whole, and has another hash.</exception>
+    /// <summary>Appends bytes. Bytes that arrived before a connection broke are kept.</summary>
+    /// <param name="length">Length of the whole blob in bytes.</param>
+    /// <returns>The number of bytes that the store has now.</returns>
+    /// <exception cref="EngineException">Conflict: the offset is not the number of stored bytes, or another request writes the blob; UploadTooLarge; StoreFull; InvalidExpert: the blob is complete and has another hash.</exception>
     public async Task<long> AppendAsync(string sha256, long offset, long length, Stream content, CancellationToken cancellation)
     {
         string path = PathOf(sha256);
@@ -48,7 +48,7 @@ internal sealed class BlobStore(string folder, ExpertStoreOptions options, Store
         return there;
     }
 
-    /// <exception cref="EngineException">UnknownUpload: no such blob, or not all of it.</exception>
+    /// <exception cref="EngineException">UnknownUpload: there is no such blob, or it is not complete.</exception>
     public FileStream Open(string sha256)
     {
         string path = PathOf(sha256);
@@ -59,7 +59,7 @@ internal sealed class BlobStore(string folder, ExpertStoreOptions options, Store
 
     public void Remove(string sha256) => Remove(new FileInfo(PathOf(sha256)));
 
-    /// <summary>Counts what is there, and removes what was left too long ago.</summary>
+    /// <summary>Counts the stored bytes, and removes blobs that are too old.</summary>
     public void Sweep()
     {
         foreach (FileInfo blob in Blobs())
@@ -80,7 +80,7 @@ internal sealed class BlobStore(string folder, ExpertStoreOptions options, Store
         }
         finally
         {
-            // What was counted and not written any more.
+            // Bytes that were counted but not written.
             budget.Add(file.Length - before - taken);
             file.Flush(flushToDisk: true);
         }
@@ -91,7 +91,7 @@ internal sealed class BlobStore(string folder, ExpertStoreOptions options, Store
         {
             if (before + taken + bytes > length)
             {
-                throw new EngineException(EngineError.UploadTooLarge, $"More bytes come than the {length} that Upload-Length says.", "Upload-Length");
+                throw new EngineException(EngineError.UploadTooLarge, $"The body has more bytes than the {length} that Upload-Length announces.", "Upload-Length");
             }
 
             budget.Take(bytes);
@@ -105,7 +105,7 @@ internal sealed class BlobStore(string folder, ExpertStoreOptions options, Store
         if (hash != sha256)
         {
             Remove(new FileInfo(path + Partial));
-            throw new EngineException(EngineError.InvalidExpert, $"The bytes that came for blob {sha256} have the SHA-256 {hash}; they are removed.", "sha256");
+            throw new EngineException(EngineError.InvalidExpert, $"The uploaded bytes of blob {sha256} have the SHA-256 {hash}; they are removed.", "sha256");
         }
 
         File.Move(path + Partial, path);
@@ -117,7 +117,7 @@ internal sealed class BlobStore(string folder, ExpertStoreOptions options, Store
         RemoveOld();
         if (!File.Exists(path) && Blobs().Count() >= MaxBlobs)
         {
-            throw new EngineException(EngineError.StoreFull, $"There are {MaxBlobs} blobs that no upload has used; one of them goes when {options.BlobLifetime} have passed.", "sha256");
+            throw new EngineException(EngineError.StoreFull, $"There are {MaxBlobs} blobs that no upload has used; each is removed when it is {options.BlobLifetime} old.", "sha256");
         }
     }
 

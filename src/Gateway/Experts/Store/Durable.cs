@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace ProxyTune.Gateway.Experts;
 
-/// <summary>Writes that are whole or not there, and still there after a power cut.</summary>
+/// <summary>Atomic writes that survive a power cut.</summary>
 internal static partial class Durable
 {
     private const int ReadOnly = 0;
@@ -21,10 +21,10 @@ internal static partial class Durable
         Sync(Path.GetDirectoryName(path)!);
     }
 
-    /// <summary>What a write that did not end has left.</summary>
+    /// <summary>Path of the partial file that an interrupted write leaves.</summary>
     public static string Partial(string path) => path + ".partial";
 
-    /// <summary>Moves a folder whose files are on the disk already.</summary>
+    /// <summary>Moves a folder whose files are already flushed to the disk.</summary>
     public static void Move(string folder, string target)
     {
         Sync(folder);
@@ -32,7 +32,7 @@ internal static partial class Durable
         Sync(Path.GetDirectoryName(target)!);
     }
 
-    // The framework opens no folders, and a rename is only on the disk when its folder is.
+    // A rename is only on the disk when its folder is flushed, and .NET cannot open folders.
     private static void Sync(string folder)
     {
         if (OperatingSystem.IsWindows())
@@ -46,7 +46,7 @@ internal static partial class Durable
             throw new IOException($"{folder} cannot be opened: error {Marshal.GetLastPInvokeError()}.");
         }
 
-        // Some file systems have no such call for folders, and then nothing to be flushed.
+        // Some file systems do not support this call for folders. They have nothing to flush.
         _ = Flush(file);
         _ = Close(file);
     }

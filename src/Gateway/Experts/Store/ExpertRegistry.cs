@@ -6,7 +6,7 @@ using ProxyTune.Decoding.Serving;
 namespace ProxyTune.Gateway.Experts;
 
 /// <summary>
-/// The experts that operators brought, and what is served of them: the only writer of both. A change is on the disk before anybody sees it, and
+/// Uploaded experts and the names under which they are served; the only writer of both. A change is on the disk before any request sees it, and
 /// is served again after a restart. Thread-safe.
 /// </summary>
 public sealed class ExpertRegistry : IDisposable
@@ -20,15 +20,15 @@ public sealed class ExpertRegistry : IDisposable
     private ExpertRegistry(ExpertStore store, ModelHost host, DecodeScheduler scheduler) =>
         (this.store, this.host, hot, fitting) = (store, host, new(host, scheduler), new(store, host));
 
-    /// <summary>What was served when the server stopped and cannot be now, by name, with the reason.</summary>
+    /// <summary>Names that were served when the server stopped and cannot be served now, with the reason.</summary>
     public IReadOnlyDictionary<string, string> Failures => failures;
 
-    /// <summary>The model folders that patches may be plugged into.</summary>
+    /// <summary>Names of the loaded model folders, which patches can be added to.</summary>
     public IEnumerable<string> Bases => fitting.Bases;
 
-    /// <summary>Serves again what was served before. What cannot be served any more is in <see cref="Failures"/>, and nothing else stops for it.</summary>
-    /// <param name="host">Loaded with the store's uploads.</param>
-    /// <param name="scheduler">Runs the catalog's ensemble.</param>
+    /// <summary>Serves the same names as before the last stop. A name that cannot be served any more is in <see cref="Failures"/> and does not affect the others.</summary>
+    /// <param name="host">Must be loaded with the store's <see cref="StoredUploads"/>.</param>
+    /// <param name="scheduler">Runs the host's ensemble.</param>
     public static async Task<ExpertRegistry> OpenAsync(ExpertStore store, ModelHost host, DecodeScheduler scheduler)
     {
         ExpertRegistry registry = new(store, host, scheduler);
@@ -49,7 +49,7 @@ public sealed class ExpertRegistry : IDisposable
         return registry;
     }
 
-    /// <summary>Refuses an id that means something else already: names in entries must mean one thing.</summary>
+    /// <summary>Refuses an id that is the name of a model or patch in the models folder: a name in an entry must have one meaning.</summary>
     /// <exception cref="EngineException">Conflict.</exception>
     public void RequireFree(string id)
     {
@@ -59,11 +59,11 @@ public sealed class ExpertRegistry : IDisposable
         }
     }
 
-    /// <summary>How a patch stands to a base.</summary>
+    /// <summary>State of a patch on a base.</summary>
     /// <exception cref="EngineException">UnknownUpload; UnknownModel; InvalidValue: the expert is no patch.</exception>
     public PatchFit Fit(string id, string folder) => fitting.Of(Patch(id), folder);
 
-    /// <summary>How a patch stands to every base; empty for a model.</summary>
+    /// <summary>State of a patch on every base; empty for a model.</summary>
     /// <exception cref="EngineException">UnknownUpload.</exception>
     public IReadOnlyList<PatchFit> Fits(string id) =>
         store.Get(id) is { Kind: ExpertKind.Patch } patch ? [.. fitting.Bases.Select(folder => fitting.Of(patch, folder))] : [];
@@ -71,11 +71,11 @@ public sealed class ExpertRegistry : IDisposable
     /// <exception cref="EngineException">UnknownModel: the expert is not served under that name.</exception>
     public void RequireServed(string id, string name) => Served(id, name);
 
-    /// <summary>What is served of an expert.</summary>
+    /// <summary>The names under which an expert is served.</summary>
     public IReadOnlyList<ServedExpertInfo> ServedOf(string id) =>
         [.. store.Registry.Served.Where(served => served.Expert == id).Select(served => new ServedExpertInfo(served.Name, served.Entry.Base!.Folder!, served.Since, served.Ungated, failures.GetValueOrDefault(served.Name)))];
 
-    /// <summary>Serves an expert: a patch on a base or as part of a fusion, a model alone or as part of one.</summary>
+    /// <summary>Serves an expert: a patch on a base, a model alone, or either as part of a fusion.</summary>
     /// <exception cref="EngineException">UnknownUpload; InvalidValue: the entry is wrong, or a patch in it does not fit; NotEvaluated; DamagedExpert.</exception>
     public Task<ServedModel> ServeAsync(string id, ServeSettings settings)
     {
@@ -93,8 +93,11 @@ public sealed class ExpertRegistry : IDisposable
         return ServeAsync(id, old.Entry with { Base = new(folder) }, ungated: false, replaced: old);
     }
 
-    /// <summary>Undoes the last port of a patch, the last that it passed if there is one: its record goes, what it moved is moved back, and what else is served on that base alone of it is retired.</summary>
-    /// <returns>The port that is undone.</returns>
+    /// <summary>
+    /// Undoes the last port that a patch passed, or its last port if it passed none. Its record is deleted, the name that it moved is moved back, and the
+    /// patch's other names on that base are retired unless they are <see cref="ServeSettings.Ungated"/>.
+    /// </summary>
+    /// <returns>The port that was undone.</returns>
     /// <exception cref="EngineException">UnknownUpload; InvalidValue: there is no port to undo.</exception>
     public async Task<PortRecord> RollBackAsync(string id)
     {
@@ -119,8 +122,8 @@ public sealed class ExpertRegistry : IDisposable
         return port;
     }
 
-    /// <summary>Stops serving a name, or all of an expert's. Running requests keep what they have; what only they use is freed when the last has ended.</summary>
-    /// <returns>The names.</returns>
+    /// <summary>Stops serving one name of an expert, or all of them. Running requests are not affected; memory that only they use is freed when the last one has ended.</summary>
+    /// <returns>The retired names.</returns>
     /// <exception cref="EngineException">UnknownUpload; UnknownModel: the expert is not served under that name.</exception>
     public async Task<IReadOnlyList<string>> RetireAsync(string id, string? name = null)
     {
@@ -142,7 +145,7 @@ public sealed class ExpertRegistry : IDisposable
     }
 
     /// <summary>Removes an expert that is not served.</summary>
-    /// <exception cref="EngineException">UnknownUpload; Conflict, naming what serves it.</exception>
+    /// <exception cref="EngineException">UnknownUpload; Conflict, with a name under which the expert is served.</exception>
     public void Delete(string id)
     {
         _ = store.Get(id);
@@ -154,11 +157,11 @@ public sealed class ExpertRegistry : IDisposable
         store.Remove(id);
         store.Update(file => file with { Ports = [.. file.Ports.Where(port => port.Expert != id)] });    }
 
-    /// <summary>Keeps what came of a port, in the place of an earlier one of the patch to that base.</summary>
+    /// <summary>Stores the result of a port. It replaces an earlier result of the same patch on the same base.</summary>
     public void Record(PortRecord port) =>
         store.Update(file => file with { Ports = [.. file.Ports.Where(other => (other.Expert, other.Base) != (port.Expert, port.Base)), port] });
 
-    /// <summary>What is known of a patch on a base before it is evaluated: whether it fits, and how its update lies to what changed in the weights.</summary>
+    /// <summary>What is known about a patch on a base before an evaluation: whether it fits, and how its update compares with the weights.</summary>
     /// <exception cref="EngineException">UnknownUpload; UnknownModel; InvalidValue: the expert is no patch.</exception>
     public PortRecord Examine(string id, string folder)
     {
@@ -169,11 +172,11 @@ public sealed class ExpertRegistry : IDisposable
         };
     }
 
-    /// <summary>The loaded model folder that a patch was trained on; null where there is none, or nothing tells.</summary>
+    /// <summary>The loaded model folder that a patch was trained on; null if it is not loaded or not known.</summary>
     public string? DonorOf(string id) => fitting.Bases.FirstOrDefault(folder => Fit(id, folder).State == PatchState.Native);
 
-    /// <summary>Serves a base, for operators alone, until what is returned is disposed; it is in no registry.</summary>
-    /// <param name="id">The patch on it; null for none.</param>
+    /// <summary>Serves a base to operators only, until the result is disposed. The registry does not store it.</summary>
+    /// <param name="id">The patch on the base; null for none.</param>
     public async Task<(string Name, IAsyncDisposable Served)> ServeForEvaluationAsync(string? id, string folder)
     {
         string name = $"evaluation/{Guid.NewGuid():N}";
@@ -195,13 +198,13 @@ public sealed class ExpertRegistry : IDisposable
         Dictionary<string, string> weights = [];
         return await hot.ServeAsync(entry, replaces: replaced is not null, model =>
         {
-            // The folders are loaded by now, and nobody sees the model yet.
+            // The folders are loaded by now, and no request sees the model yet.
             foreach ((string patch, string folder) in PatchesOf(entry).Where(pair => store.Find(pair.Patch) is not null))
             {
                 weights[folder] = RequireFit(Patch(patch), folder, ungated);
             }
 
-            // So that what is wrong with a patch shows now, and the first request does not wait for it.
+            // Loads the patches now: their errors reach the operator, and the first request need not wait.
             _ = model.Plan(AskedFusion.Nothing).LoadPatches();
             Keep(new ServedRecord(id, entry, DateTimeOffset.UtcNow, weights, ungated) { Previous = replaced });
         });
@@ -218,7 +221,7 @@ public sealed class ExpertRegistry : IDisposable
                     EngineError.NotEvaluated, $"The patch '{patch.Id}' is not native to '{folder}' ({fit.Reason}); port it with a task that it has to pass, or serve it with ungated: true.", "ungated");
     }
 
-    /// <summary>Folders may have come since the upload.</summary>
+    /// <summary>Folders may have been added to the models folder since the upload.</summary>
     private void RequireUnambiguous(ServedModelEntry entry)
     {
         foreach (string name in Names(entry).Where(name => store.Find(name) is not null))
@@ -267,6 +270,6 @@ public sealed class ExpertRegistry : IDisposable
 
 /// <summary>One name under which an expert is served.</summary>
 /// <param name="Base">Name of the model folder.</param>
-/// <param name="Ungated">An operator wanted it without an evaluation.</param>
-/// <param name="Failure">Why it could not be served again after a start; null where all is well.</param>
+/// <param name="Ungated">Whether an operator wanted it served without an evaluation.</param>
+/// <param name="Failure">Why it could not be served again after a restart; null if it is served.</param>
 public sealed record ServedExpertInfo(string Name, string Base, DateTimeOffset Since, bool Ungated, string? Failure);

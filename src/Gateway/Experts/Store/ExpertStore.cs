@@ -6,11 +6,11 @@ using ProxyTune.Checkpoints.Formats;
 namespace ProxyTune.Gateway.Experts;
 
 /// <summary>
-/// Uploaded experts in a folder: <c>registry.json</c>, their files under <c>content/HASH</c>, and <c>staging</c> for what is not complete.
-/// Content is never changed once it is there, and is written before the registry names it and removed after it does not, so that a crash
-/// at any point leaves either the old or the new state; what the registry does not name is swept when the folder is opened.
+/// A folder of uploaded experts: <c>registry.json</c>, files under <c>content/HASH</c>, and incomplete uploads under <c>staging</c>. Content never
+/// changes. It is written before the registry names it, and deleted after the registry no longer names it. So a crash leaves either the old or the
+/// new state. Opening the folder deletes everything that the registry does not name.
 /// </summary>
-/// <remarks>Thread-safe. What is read is an immutable snapshot; writers take turns. One process at a time may write to a folder.</remarks>
+/// <remarks>Thread-safe. Readers get an immutable snapshot; one writer at a time. Only one process may use a folder.</remarks>
 public sealed partial class ExpertStore : IDisposable
 {
     private readonly Lock writeLock = new();
@@ -32,10 +32,10 @@ public sealed partial class ExpertStore : IDisposable
     /// <summary>The newest snapshot.</summary>
     public RegistryFile Registry => Volatile.Read(ref current).File;
 
-    /// <summary>Of the newest snapshot, in the order of their ids.</summary>
+    /// <summary>Experts of the newest snapshot, sorted by id.</summary>
     public IReadOnlyList<ExpertRecord> Experts => Registry.Experts;
 
-    /// <summary>Bytes of all that the folder holds, uploads under way included.</summary>
+    /// <summary>Bytes of everything in the folder, including unfinished uploads.</summary>
     public long Bytes => Budget.Used;
 
     internal BlobStore Blobs { get; }
@@ -46,9 +46,9 @@ public sealed partial class ExpertStore : IDisposable
 
     private string Staging => Path.Combine(folder, "staging");
 
-    /// <summary>Opens a folder, and sweeps what a crash has left in it. One that does not exist is made with the first upload.</summary>
-    /// <param name="trial">The last judge of an upload, who checks and runs models; null does so in this process, which an evil model may end.</param>
-    /// <exception cref="EngineException">InvalidCatalog: the registry is broken; Conflict: another process has the folder; InvalidValue: an option.</exception>
+    /// <summary>Opens a folder and deletes what a crash left in it. A folder that does not exist is created by the first upload.</summary>
+    /// <param name="trial">The last check of an upload: checks and runs models. Null does so in this process, which a malicious model may end.</param>
+    /// <exception cref="EngineException">InvalidCatalog: the registry is broken; Conflict: another process uses the folder; InvalidValue: an option is out of range.</exception>
     public static ExpertStore Open(string folder, ExpertStoreOptions? options = null, ExpertTrial? trial = null, TimeProvider? time = null)
     {
         ExpertStore store = new(Path.GetFullPath(folder), options ?? new(), trial, time ?? TimeProvider.System);
@@ -66,22 +66,22 @@ public sealed partial class ExpertStore : IDisposable
 
     public ExpertRecord? Find(string id) => Volatile.Read(ref current).ById.GetValueOrDefault(id);
 
-    /// <summary>A path for what lives as long as a request at most; what a crash leaves of them is swept with the rest.</summary>
+    /// <summary>A new path for a file of one request. If a crash leaves the file, opening the folder deletes it.</summary>
     public string TemporaryPath()
     {
         Claim();
         return Path.Combine(Staging, Guid.NewGuid().ToString("N"));
     }
 
-    /// <summary>Begins an upload, under way until it is committed or disposed.</summary>
+    /// <summary>Begins an upload.</summary>
     public ExpertUpload Begin() => new(this, TemporaryPath(), Budget);
 
-    /// <summary>Removes an expert, and its files where no other has the same.</summary>
+    /// <summary>Removes an expert, and its files unless another expert has the same.</summary>
     /// <exception cref="EngineException">UnknownUpload.</exception>
     public void Remove(string id) => Update(file => file.Without(Get(id).Id));
 
-    /// <summary>The only way in which the registry changes: all at once, or not at all. Files of experts that are gone are removed.</summary>
-    /// <param name="change">Called while others wait.</param>
+    /// <summary>Changes the registry atomically; nothing else changes it. Deletes the files of experts that are no longer in it.</summary>
+    /// <param name="change">Called while other writers wait.</param>
     public RegistryFile Update(Func<RegistryFile, RegistryFile> change)
     {
         Claim();
@@ -106,10 +106,10 @@ public sealed partial class ExpertStore : IDisposable
         }
     }
 
-    /// <summary>Where the files are; only to be read.</summary>
+    /// <summary>Path of the expert's files, which must not be changed.</summary>
     public string FolderOf(ExpertRecord record) => Path.Combine(Content, record.Content);
 
-    /// <summary>Reads all files again; to be called before they are loaded.</summary>
+    /// <summary>Reads all files and compares their hashes. Must be called before they are loaded.</summary>
     /// <exception cref="EngineException">DamagedExpert, naming expert and file.</exception>
     public void Verify(ExpertRecord record)
     {
@@ -119,14 +119,14 @@ public sealed partial class ExpertStore : IDisposable
         }
     }
 
-    /// <summary>How many bytes of a blob are here, that an upload goes on with; null for an unknown one.</summary>
+    /// <summary>The number of stored bytes of a blob, from which an upload resumes; null for an unknown blob.</summary>
     public long? BlobOffset(string sha256) => Blobs.Offset(sha256);
 
-    /// <summary>Adds bytes to a blob; the last are checked against its hash. Those that came before an error stay.</summary>
-    /// <param name="offset">As <see cref="BlobOffset"/>, 0 for a new one.</param>
-    /// <param name="length">Of the whole blob.</param>
-    /// <returns>How many bytes are here now.</returns>
-    /// <exception cref="EngineException">Conflict: another offset is wanted, or somebody else writes it; UploadTooLarge; StoreFull; InvalidExpert: the blob is whole, and has another hash.</exception>
+    /// <summary>Appends bytes to a blob. When it is complete, its hash is checked. Bytes that arrived before an error are kept.</summary>
+    /// <param name="offset">Must equal <see cref="BlobOffset"/>, or 0 for a new blob.</param>
+    /// <param name="length">Length of the whole blob in bytes.</param>
+    /// <returns>The number of stored bytes.</returns>
+    /// <exception cref="EngineException">Conflict: the offset is not the number of stored bytes, or another request writes the blob; UploadTooLarge; StoreFull; InvalidExpert: the blob is complete and has another hash.</exception>
     public Task<long> AppendBlobAsync(string sha256, long offset, long length, Stream content, CancellationToken cancellation = default)
     {
         Claim();
@@ -205,7 +205,7 @@ public sealed partial class ExpertStore : IDisposable
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            // Nobody finds it any more; it goes, and its bytes are free, when the folder is opened again.
+            // The registry does not name it any more. Its bytes are freed when the folder is opened again.
         }
     }
 
@@ -296,7 +296,7 @@ public sealed partial class ExpertStore : IDisposable
         public FrozenDictionary<string, ExpertRecord> ById { get; } = File.Experts.ToFrozenDictionary(expert => expert.Id);
     }
 
-    /// <summary>The first file of a folder that is not what was uploaded, or should not be there; null for none.</summary>
+    /// <summary>The first file that is missing, additional or not what was uploaded; null if all files are right.</summary>
     private static string? Damage(string folder, ExpertRecord record)
     {
         string[] there = Directory.Exists(folder) ? [.. Directory.EnumerateFileSystemEntries(folder).Select(file => Path.GetFileName(file))] : [];

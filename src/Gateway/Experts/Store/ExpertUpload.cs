@@ -3,10 +3,10 @@ using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Gateway.Experts;
 
-/// <summary>Judges a staged folder beyond its bytes, such as by running it; throws what is wrong with it.</summary>
+/// <summary>Checks a staged folder further than its bytes, for example by running the model. Throws an <see cref="EngineException"/> if something is wrong.</summary>
 public delegate Task ExpertTrial(string folder, ExpertKind kind, CancellationToken cancellation);
 
-/// <summary>One upload under way: files are added as they come, then it is committed. Disposed without that, it leaves nothing. Not thread-safe.</summary>
+/// <summary>One upload: files are added as they arrive, then it is committed. If it is disposed without a commit, its files are deleted. Not thread-safe.</summary>
 public sealed class ExpertUpload : IDisposable
 {
     private const int LongestMessage = 1000;
@@ -25,13 +25,13 @@ public sealed class ExpertUpload : IDisposable
         Directory.CreateDirectory(folder);
     }
 
-    /// <summary>Adds a file, or the files of an archive where the name ends in .zip.</summary>
-    /// <param name="name">Without a path.</param>
-    /// <exception cref="EngineException">InvalidExpert, UploadTooLarge or StoreFull; then the upload can only be disposed.</exception>
+    /// <summary>Adds a file. If the name ends in .zip, adds the files of the archive.</summary>
+    /// <param name="name">File name without a path.</param>
+    /// <exception cref="EngineException">InvalidExpert, UploadTooLarge or StoreFull. After that the upload can only be disposed.</exception>
     public Task AddAsync(string name, Stream content, CancellationToken cancellation = default) => AddAsync(name, content, null, cancellation);
 
-    /// <summary>Adds a complete blob under that name, as <see cref="AddAsync(string, Stream, CancellationToken)"/>; the blob goes when the upload is committed.</summary>
-    /// <exception cref="EngineException">As there; UnknownUpload where there is no such blob.</exception>
+    /// <summary>Adds a complete blob under that name, as <see cref="AddAsync(string, Stream, CancellationToken)"/> does. The commit deletes the blob.</summary>
+    /// <exception cref="EngineException">As of <see cref="AddAsync(string, Stream, CancellationToken)"/>; UnknownUpload: there is no such blob.</exception>
     public async Task AddBlobAsync(string name, string sha256, CancellationToken cancellation = default)
     {
         FileStream blob = store.Blobs.Open(sha256);
@@ -43,8 +43,8 @@ public sealed class ExpertUpload : IDisposable
         blobs.Add(sha256);
     }
 
-    /// <summary>Checks what has come, and makes it an expert. The same content under the same id is answered with what is there.</summary>
-    /// <exception cref="EngineException">InvalidValue (id), InvalidExpert, or Conflict where the id is taken.</exception>
+    /// <summary>Checks the files and makes them an expert. If the id already has the same content, returns the existing expert.</summary>
+    /// <exception cref="EngineException">InvalidValue (id), InvalidExpert, or Conflict: the id is taken.</exception>
     public async Task<ExpertRecord> CommitAsync(string id, CancellationToken cancellation = default)
     {
         ExpertStore.CheckId(id);

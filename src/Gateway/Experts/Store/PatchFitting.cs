@@ -7,15 +7,15 @@ using ProxyTune.Decoding.Serving;
 
 namespace ProxyTune.Gateway.Experts;
 
-/// <summary>How patches stand to the bases that a catalog has loaded. Thread-safe.</summary>
+/// <summary>States of patches on the bases that the host has loaded. Thread-safe.</summary>
 internal sealed class PatchFitting(ExpertStore store, ModelHost host)
 {
     private readonly ConcurrentDictionary<LoadedModel, string?> lineages = [];
 
-    /// <summary>The model folders that patches may be plugged into.</summary>
+    /// <summary>Names of the loaded model folders, which patches can be added to.</summary>
     public IEnumerable<string> Bases => host.LoadedFolders.Keys.Order(StringComparer.Ordinal);
 
-    /// <summary>The weights' hash of a loaded model folder.</summary>
+    /// <summary>Hash of the weights of a loaded model folder.</summary>
     /// <exception cref="EngineException">UnknownModel: there is no such folder, or no served model uses it.</exception>
     public string WeightsOf(string folder) => Member(folder).Model.Info.Hash;
 
@@ -37,7 +37,7 @@ internal sealed class PatchFitting(ExpertStore store, ModelHost host)
             : new(folder, port?.State ?? PatchState.Ported, port?.State == PatchState.Ported, port?.Reason ?? WhyNotNative(manifest, lineage)) { Port = port };
     }
 
-    /// <summary>How large the update is against a base's weights, and how it lies to what changed in them where the donor is loaded too.</summary>
+    /// <summary>Compares the update with the base's weights, and, if the donor is loaded too, with the change between the donor's weights and the base's.</summary>
     /// <exception cref="EngineException">UnknownModel, as <see cref="WeightsOf"/>.</exception>
     public UpdateDiagnostics Diagnose(ExpertRecord patch, string folder)
     {
@@ -54,7 +54,7 @@ internal sealed class PatchFitting(ExpertStore store, ModelHost host)
         : "trained on other weights";
 
     private LoadedModel Member(string folder) => host.LoadedFolders.GetValueOrDefault(folder)
-        ?? throw new EngineException(EngineError.UnknownModel, $"There is no served model over a model folder '{folder}'; there are: {Listing.Of(Bases)}.", "base");
+        ?? throw new EngineException(EngineError.UnknownModel, $"No served model uses a model folder '{folder}'; there are: {Listing.Of(Bases)}.", "base");
 
     private string? Misfit(ExpertRecord patch, LoadedModel member, PatchManifest? manifest)
     {

@@ -5,22 +5,22 @@ using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Gateway.Experts;
 
-/// <summary>registry.json: the one truth about which experts there are. Immutable.</summary>
+/// <summary>Content of registry.json, which alone decides which experts exist. Immutable.</summary>
 public sealed record RegistryFile
 {
     internal const string FileName = "registry.json";
 
-    /// <summary>In the order of their ids.</summary>
+    /// <summary>Sorted by id.</summary>
     public IReadOnlyList<ExpertRecord> Experts { get; init; } = [];
 
-    /// <summary>What is served of them, in the order in which it came.</summary>
+    /// <summary>What is served of them, oldest first.</summary>
     [JsonInclude]
     internal IReadOnlyList<ServedRecord> Served { get; init; } = [];
 
-    /// <summary>What came of plugging patches into other bases, the newest last.</summary>
+    /// <summary>Results of ports, oldest first.</summary>
     public IReadOnlyList<PortRecord> Ports { get; init; } = [];
 
-    /// <summary>With that expert, in the place of one of the same id.</summary>
+    /// <summary>Adds an expert, or replaces the one with the same id.</summary>
     public RegistryFile With(ExpertRecord expert) =>
         this with { Experts = [.. Without(expert.Id).Experts.Append(expert).OrderBy(other => other.Id, StringComparer.Ordinal)] };
 
@@ -60,7 +60,7 @@ public sealed record RegistryFile
         }
     }
 
-    /// <summary>After this either the old registry or this one is on the disk, whatever happens meanwhile.</summary>
+    /// <summary>Replaces the file atomically: a crash leaves the old or the new registry.</summary>
     internal void Write(string folder) => Durable.Write(Path.Combine(folder, FileName), JsonSerializer.SerializeToUtf8Bytes(this, RegistryJson.Default.RegistryFile));
 }
 

@@ -6,28 +6,28 @@ using ProxyTune.Decoding.Serving;
 
 namespace ProxyTune.Gateway.Experts;
 
-/// <summary>How an expert is to be served.</summary>
+/// <summary>How an operator wants an expert served.</summary>
 public sealed record ServeSettings
 {
-    /// <summary>What clients ask for; null for the expert's id.</summary>
+    /// <summary>The name that clients ask for; null means the expert's id.</summary>
     public string? Name { get; init; }
 
-    /// <summary>The model folder that a patch is added to; null for the one that it was trained on.</summary>
+    /// <summary>The model folder that a patch is added to; null means the one that it was trained on.</summary>
     public string? Base { get; init; }
 
-    /// <summary>Of the patch. Default 1.</summary>
+    /// <summary>Weight of the patch. Default 1.</summary>
     public double? Weight { get; init; }
 
-    /// <summary>What is added to the base beside it, by id or name, with weights.</summary>
+    /// <summary>Weights of other patches that are added to the base, by id or name.</summary>
     public IReadOnlyDictionary<string, double>? Patches { get; init; }
 
-    /// <summary>Also where a patch was trained on other weights and has passed no evaluation.</summary>
+    /// <summary>Serves a patch even if it was trained on other weights and has passed no evaluation.</summary>
     public bool Ungated { get; init; }
 
-    /// <summary>Instead of all but <see cref="Ungated"/>: a whole entry as it could stand in catalog.json, such as a fusion that the expert takes part in.</summary>
+    /// <summary>A whole entry as in catalog.json, such as a fusion with the expert. It replaces all other settings but <see cref="Ungated"/>.</summary>
     public JsonElement? Entry { get; init; }
 
-    /// <param name="usualBase">Of a patch, where none is given.</param>
+    /// <param name="usualBase">Finds the base of a patch if none is given.</param>
     /// <exception cref="EngineException">InvalidValue, naming the field.</exception>
     internal ServedModelEntry ToEntry(ExpertRecord expert, Func<string> usualBase)
     {
@@ -61,7 +61,7 @@ public sealed record ServeSettings
         {
             ServedModelEntry read = entry.Deserialize(CatalogJson.Default.ServedModelEntry) ?? throw new EngineException(EngineError.InvalidValue, "entry is null; accepted is an object.", "entry");
 
-            // It would send what the server's environment holds wherever an entry says; catalog.json is written by who may read that.
+            // A remote base sends a key from the server's environment to any address. Only the writer of catalog.json may decide that.
             return read.Base?.Remote is null
                 ? read
                 : throw new EngineException(EngineError.InvalidValue, "entry.base is an object, for a base elsewhere; accepted at run time is the name of a model folder.", "entry.base");

@@ -4,13 +4,13 @@ using ProxyTune.Checkpoints;
 
 namespace ProxyTune.Gateway.Experts;
 
-/// <summary>Writes a file of an upload as it comes.</summary>
+/// <summary>Writes a file of an upload as its bytes arrive.</summary>
 internal static class StagedFile
 {
     private const int BufferBytes = 1 << 16;
 
-    /// <summary>Writes a new file, on the disk when this returns.</summary>
-    /// <param name="count">Told of every piece before it is written; throws where it is too much.</param>
+    /// <summary>Writes a new file and flushes it to the disk.</summary>
+    /// <param name="count">Gets the size of every piece before it is written; throws if the limit is reached.</param>
     /// <returns>SHA-256, lower-case hex.</returns>
     public static async Task<string> WriteAsync(string path, Stream content, Action<int> count, CancellationToken cancellation)
     {
@@ -50,7 +50,7 @@ internal static class StagedFile
         }
         catch (IOException error) when (error.GetType() == typeof(IOException))
         {
-            // Of a form that ends too early. Those of a connection have types of their own.
+            // The form ends too early. A broken connection throws a type of its own.
             throw new EngineException(EngineError.InvalidExpert, $"The upload broke off: {error.Message}", inner: error);
         }
     }

@@ -2,7 +2,7 @@ using ProxyTune.Checkpoints;
 
 namespace ProxyTune.Gateway.Experts;
 
-/// <summary>Bytes that the folder holds. Thread-safe.</summary>
+/// <summary>Counts the bytes in the store's folder. Thread-safe.</summary>
 internal sealed class StoreBudget(long most)
 {
     private long used;
@@ -20,6 +20,6 @@ internal sealed class StoreBudget(long most)
         }
     }
 
-    /// <summary>What is there already, whatever the limit.</summary>
+    /// <summary>Counts bytes that are already in the folder, without the limit; negative to give bytes back.</summary>
     public void Add(long bytes) => Interlocked.Add(ref used, bytes);
 }

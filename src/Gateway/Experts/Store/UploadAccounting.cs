@@ -2,7 +2,7 @@ using ProxyTune.Checkpoints;
 
 namespace ProxyTune.Gateway.Experts;
 
-/// <summary>Counts the bytes of one upload, or of its archive, against its own limit and the store's.</summary>
+/// <summary>Counts the bytes of one upload, or of its archive, and holds the limits of the upload and the store.</summary>
 internal sealed class UploadAccounting(long most, StoreBudget budget) : IDisposable
 {
     private long taken;
@@ -20,7 +20,7 @@ internal sealed class UploadAccounting(long most, StoreBudget budget) : IDisposa
         taken += bytes;
     }
 
-    /// <summary>That many stay in the store; the others are given back.</summary>
+    /// <summary>Marks bytes that stay in the store. Disposal gives back the others.</summary>
     public void Keep(long bytes) => taken -= bytes;
 
     public void Dispose()
