@@ -45,7 +45,7 @@ public sealed record CandidateMask(MaskKind Kind, double Amount = 1, MaskOrigin 
             return Remaining(fused);
         }
 
-        int best = TensorPrimitives.IndexOfMax<float>(fused);
+        int best = Selection.Largest(fused);
         float bestScore = fused[best];
         ReadOnlySpan<float> judged = Of == MaskOrigin.Expert ? experts[0].Span : @base;
         Cut cut = CutOf(judged);

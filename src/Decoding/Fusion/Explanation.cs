@@ -1,5 +1,5 @@
-using System.Numerics.Tensors;
 using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Sampling;
 
 namespace ProxyTune.Decoding.Fusion;
 
@@ -31,7 +31,7 @@ internal static class Explanation
 
         FusedStream baseStream = sequence.Streams[running.Base!.Value];
         ReadOnlySpan<float> ofBase = baseStream.Row(index).Span[..width];
-        int choice = TensorPrimitives.IndexOfMax(ofBase);
+        int choice = Selection.Largest(ofBase);
         return new(
             weights, streams, choice, ofBase[choice] - baseStream.Normaliser(ofBase), Divergence.Of(row[..width], ofBase), weighing.Kept, weighing.Saturated, weighing.Gated)
         {

@@ -1,6 +1,6 @@
-using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
 using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Sampling;
 
 namespace ProxyTune.Decoding.Fusion;
 
@@ -48,7 +48,7 @@ internal sealed class MissingShift
             return kept > 1 ? null : MissingBound.Unknown(mass);
         }
 
-        int likeliest = TensorPrimitives.IndexOfMax(known);
+        int likeliest = Selection.Largest(known);
         float least = 0;
         foreach (float logprob in known)
         {

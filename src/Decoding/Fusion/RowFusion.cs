@@ -1,4 +1,3 @@
-using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
 using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Models;
@@ -208,10 +207,10 @@ internal sealed class RowFusion
         }
 
         ReadOnlySpan<float> ofBase = rows[running.Base!.Value].Span;
-        int choice = TensorPrimitives.IndexOfMax(ofBase);
+        int choice = Selection.Largest(ofBase);
         for (int i = 0; i < running.Deltas.Count; i++)
         {
-            if (running.Deltas[i].Plus is not null && TensorPrimitives.IndexOfMax(deltas[i].Plus.Span) != choice)
+            if (running.Deltas[i].Plus is not null && Selection.Largest(deltas[i].Plus.Span) != choice)
             {
                 return false;
             }
@@ -232,7 +231,7 @@ internal sealed class RowFusion
 
         ReadOnlySpan<float> ofBase = rows[sequence.Running.Base!.Value].Span;
         Mask(sequence, open);
-        return new(Divergence.Of(open, ofBase), TensorPrimitives.IndexOfMax<float>(open) != TensorPrimitives.IndexOfMax(ofBase));
+        return new(Divergence.Of(open, ofBase), Selection.Largest(open) != Selection.Largest(ofBase));
     }
 
     private static void Fail(FusedSequence sequence, int? stream)

@@ -8,6 +8,8 @@ namespace ProxyTune.Decoding.Fusion;
 /// </summary>
 public static class WeightedSum
 {
+    private const int Block = 2048;
+
     /// <summary>Fuses rows of one position.</summary>
     /// <param name="rows">One row for each stream, at least as wide as <paramref name="fused"/>; what is wider is cut off.</param>
     /// <param name="weights">One for each row.</param>
@@ -15,15 +17,22 @@ public static class WeightedSum
     /// <returns>Index of the first row that holds NaN or plus infinity, the number of rows when the sum itself overflows, or -1 when all is well.</returns>
     public static int Fuse(ReadOnlySpan<ReadOnlyMemory<float>> rows, ReadOnlySpan<float> weights, Span<float> fused)
     {
-        int width = fused.Length;
-        TensorPrimitives.Multiply(rows[0].Span[..width], weights[0], fused);
-        for (int k = 1; k < rows.Length; k++)
+        // In blocks, so that the sum stays in the nearest cache until all rows are added.
+        float total = 0;
+        for (int start = 0; start < fused.Length; start += Block)
         {
-            TensorPrimitives.MultiplyAdd(rows[k].Span[..width], weights[k], fused, fused);
+            Span<float> sum = fused.Slice(start, Math.Min(Block, fused.Length - start));
+            TensorPrimitives.Multiply(rows[0].Span.Slice(start, sum.Length), weights[0], sum);
+            for (int k = 1; k < rows.Length; k++)
+            {
+                TensorPrimitives.MultiplyAdd(rows[k].Span.Slice(start, sum.Length), weights[k], sum, sum);
+            }
+
+            total += TensorPrimitives.Sum<float>(sum);
         }
 
         // Every infinity and NaN of a row reaches the sum (0 times infinity is NaN), so one check covers all rows of a sound step.
-        return float.IsFinite(TensorPrimitives.Sum<float>(fused)) ? -1 : Inspect(rows, fused);
+        return float.IsFinite(total) ? -1 : Inspect(rows, fused);
     }
 
     private static int Inspect(ReadOnlySpan<ReadOnlyMemory<float>> rows, Span<float> fused)

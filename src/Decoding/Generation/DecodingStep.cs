@@ -12,9 +12,6 @@ internal sealed class DecodingStep(ILanguageModel model, SchedulerOptions option
     // Prompts to score have a row for every position, so this bounds their memory (to 16 MiB, for each member too).
     private const int MaxScoringLogits = 1 << 22;
 
-    // Waking a thread costs about as much as fusing and drawing from so many logits.
-    private const long FewLogits = 1 << 16;
-
     private readonly RowWorkers workers = new(options.Workers);
     private readonly List<(LiveRequest Request, int Rows)> taking = [];
     private readonly List<int> first = [];
@@ -51,7 +48,7 @@ internal sealed class DecodingStep(ILanguageModel model, SchedulerOptions option
             return default;
         }
 
-        workers.Run(taking.Count, (long)rows!.Count * width > FewLogits, Accept);
+        workers.Run(taking.Count, (long)rows!.Count * width >= options.SharedLogits, Accept);
         StepCount count = default;
         foreach ((LiveRequest request, _) in taking)
         {

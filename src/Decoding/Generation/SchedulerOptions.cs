@@ -35,6 +35,9 @@ public sealed record SchedulerOptions
     /// </summary>
     public int Workers { get; init; } = Environment.ProcessorCount;
 
+    /// <summary>A step with fewer logits than this stays on the decode loop's thread: waking another one takes as long as fusing and drawing from about so many.</summary>
+    internal long SharedLogits { get; init; } = 1 << 17;
+
     /// <summary>Guess as much as that in every step, pay or not: for tests and measurements.</summary>
     internal bool AlwaysDraft { get; init; }
 

@@ -14,6 +14,8 @@ namespace ProxyTune.Decoding.Sampling;
 /// </remarks>
 public static class Sampler
 {
+    private const int Block = 2048;
+
     /// <param name="row">Logits [vocabulary]; not changed. Minus infinity bans a token.</param>
     /// <param name="generated">The answer so far; what penalties look at.</param>
     /// <param name="options">Checked by <see cref="SamplingOptions.Check"/>.</param>
@@ -31,17 +33,20 @@ public static class Sampler
         try
         {
             Span<float> scores = rented.AsSpan(0, row.Length);
-            row.CopyTo(scores);
-            Penalties.Apply(scores, generated, options);
-            int likeliest = Likeliest(scores);
+            if (edited)
+            {
+                row.CopyTo(scores);
+                Penalties.Apply(scores, generated, options);
+                row = scores;
+            }
+
+            int likeliest = Likeliest(row);
             if (options.Temperature == 0)
             {
                 return likeliest;
             }
 
-            // Relative to the maximum, which softmax does not see, so that a tiny temperature cannot overflow.
-            TensorPrimitives.Subtract(scores, scores[likeliest], scores);
-            TensorPrimitives.Divide(scores, options.Temperature, scores);
+            Scale(row, row[likeliest], options.Temperature, scores);
             GumbelNoise noise = new(options.Seed, position);
             if (options.TopP < 1 && options.TopK == 0)
             {
@@ -61,15 +66,21 @@ public static class Sampler
         }
     }
 
+    /// <summary>Relative to the maximum, which softmax does not see, so that a tiny temperature cannot overflow.</summary>
+    private static void Scale(ReadOnlySpan<float> row, float largest, float temperature, Span<float> scores)
+    {
+        // In blocks, so that the second operation finds the results of the first in the nearest cache.
+        for (int start = 0; start < row.Length; start += Block)
+        {
+            Span<float> block = scores.Slice(start, Math.Min(Block, row.Length - start));
+            TensorPrimitives.Subtract(row.Slice(start, block.Length), largest, block);
+            TensorPrimitives.Divide(block, temperature, block);
+        }
+    }
+
     private static int Likeliest(ReadOnlySpan<float> row)
     {
-        int id = TensorPrimitives.IndexOfMax(row);
-        if (row[id] == 0)
-        {
-            // IndexOfMax puts 0 above -0; here they are equal, and the lowest id wins.
-            id = row.IndexOf(0f);
-        }
-
+        int id = Selection.Largest(row);
         return float.IsFinite(row[id])
             ? id
             : throw new EngineException(EngineError.ModelFailure, $"No token can be drawn: the largest logit is {row[id]} (token {id}).");

@@ -6,6 +6,34 @@ namespace ProxyTune.Decoding.Sampling;
 internal static class Selection
 {
     private const int Block = 32;
+    private const int LargeBlock = 512;
+
+    /// <summary>Index of the largest score, the lowest one among equals (0 and -0 are equal); of a NaN where there is one.</summary>
+    public static int Largest(ReadOnlySpan<float> row)
+    {
+        // Finding only the block, and then the place in it, takes a fraction of the time of TensorPrimitives.IndexOfMax.
+        int best = 0;
+        float largest = float.NegativeInfinity;
+        for (int start = 0; start < row.Length; start += LargeBlock)
+        {
+            float ofBlock = TensorPrimitives.Max(row.Slice(start, Math.Min(LargeBlock, row.Length - start)));
+            if (ofBlock > largest)
+            {
+                (best, largest) = (start, ofBlock);
+            }
+            else if (float.IsNaN(ofBlock))
+            {
+                return TensorPrimitives.IndexOfMax(row);
+            }
+        }
+
+        while (row[best] < largest)
+        {
+            best++;
+        }
+
+        return best;
+    }
 
     /// <summary>Puts the k likeliest tokens into candidates[..k], the k-th last, the others unordered.</summary>
     /// <param name="candidates">Working memory, as long as the row.</param>
