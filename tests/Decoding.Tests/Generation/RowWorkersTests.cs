@@ -81,7 +81,7 @@ public sealed class RowWorkersTests
     private static async Task<List<string>> RunAsync(string mask, int maxDraft, int workers, int running)
     {
         using FakeFamily family = new();
-        List<FusionSettings> methods = [.. FusionCases.Methods.Select(method => method with { Mask = FusionCases.Masks[mask] }).Where(method => FusionCases.Fits(method, method.Mask!))];
+        List<AskedFusion> methods = [.. FusionCases.Methods.Select(method => method with { Mask = FusionCases.Masks[mask] }).Where(method => FusionCases.Fits(method, method.Mask!))];
         GenerationRequest[] requests =
         [
             .. Enumerable.Range(0, Math.Max(Answers, methods.Count)).Select(i =>
@@ -94,7 +94,7 @@ public sealed class RowWorkersTests
     private static SchedulerOptions Options(int maxDraft, int workers, int running) =>
         new() { MaxRunning = running, MaxDraft = maxDraft, AlwaysDraft = true, Workers = workers, SharedLogits = 0 };
 
-    private static GenerationRequest Request(FakeFamily family, FusionSettings settings, int seed)
+    private static GenerationRequest Request(FakeFamily family, AskedFusion settings, int seed)
     {
         FusionPlan plan = family.Pairs.Plan(settings, CallerRole.Operator).Fusion;
         SamplingOptions sampling = (seed % 3) switch
