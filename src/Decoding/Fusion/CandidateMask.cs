@@ -28,7 +28,7 @@ public enum MaskOrigin
 
 /// <summary>Which tokens remain candidates. Looks at the members' rows, is applied to the fused row, and always leaves one token.</summary>
 /// <param name="Amount">Ratio: share of the maximum, above 0 to 1. Nucleus: probability, above 0 to 1. TopK: k, at least 1.</param>
-/// <param name="Of">Nucleus: whose probability.</param>
+/// <param name="Of">Nucleus: the stream that gives the probability.</param>
 public sealed record CandidateMask(MaskKind Kind, double Amount = 1, MaskOrigin Of = MaskOrigin.Base)
 {
     public static CandidateMask None { get; } = new(MaskKind.None);
@@ -45,7 +45,7 @@ public sealed record CandidateMask(MaskKind Kind, double Amount = 1, MaskOrigin 
             return Remaining(fused);
         }
 
-        int best = Selection.Largest(fused);
+        int best = Sampler.Largest(fused);
         float bestScore = fused[best];
         ReadOnlySpan<float> judged = Of == MaskOrigin.Expert ? experts[0].Span : @base;
         Cut cut = CutOf(judged);
@@ -115,4 +115,33 @@ public sealed record CandidateMask(MaskKind Kind, double Amount = 1, MaskOrigin 
     }
 
     private static int Remaining(ReadOnlySpan<float> fused) => fused.Length - fused.Count(float.NegativeInfinity);
+}
+
+/// <summary>
+/// EFT's filter (Mitchell et al. 2023): outside the expert's nucleus the large model has no say and the row stays log p+. Both parts of
+/// the row are normalised, z = sum of w_k log p_k inside and log p+ outside, since they meet in one softmax.
+/// </summary>
+/// <param name="Probability">Mass of the nucleus, above 0 to 1. 1 masks nothing.</param>
+public sealed record DeltaMask(double Probability)
+{
+    /// <param name="fused">The weighted sum of logits; receives the row.</param>
+    /// <param name="normaliser">What the weighted sum must be lowered by to be one of log-probabilities: sum of w_k log sum exp s_k.</param>
+    /// <param name="expert">s+, the plus side of the first delta.</param>
+    internal void Apply(Span<float> fused, double normaliser, ReadOnlySpan<float> expert)
+    {
+        Cut nucleus = CandidateMask.NucleusOf(expert, Probability);
+        float ofExpert = Logprobs.Normaliser(expert);
+        for (int id = 0; id < fused.Length; id++)
+        {
+            // A token that some member bans stays banned.
+            if (nucleus.Keeps(expert[id], id) || float.IsNegativeInfinity(fused[id]))
+            {
+                fused[id] -= (float)normaliser;
+            }
+            else
+            {
+                fused[id] = expert[id] - ofExpert;
+            }
+        }
+    }
 }

@@ -31,11 +31,34 @@ internal static class Explanation
 
         FusedStream baseStream = sequence.Streams[running.Base!.Value];
         ReadOnlySpan<float> ofBase = baseStream.Row(index).Span[..width];
-        int choice = Selection.Largest(ofBase);
+        int choice = Sampler.Largest(ofBase);
         return new(
             weights, streams, choice, ofBase[choice] - baseStream.Normaliser(ofBase), Divergence.Of(row[..width], ofBase), weighing.Kept, weighing.Saturated, weighing.Gated)
         {
             Missing = weighing.Missing,
         };
+    }
+}
+
+/// <summary>Kullback-Leibler divergence of two rows of logits.</summary>
+internal static class Divergence
+{
+    /// <summary>Stands for plus infinity, which JSON cannot say and no mean survives.</summary>
+    public const double Largest = 9999;
+
+    /// <summary>KL(softmax p, softmax q) in nats, from 0; tokens that p bans add nothing; <see cref="Largest"/> where q alone bans one.</summary>
+    public static double Of(ReadOnlySpan<float> p, ReadOnlySpan<float> q)
+    {
+        double ofP = Logprobs.Normaliser(p), ofQ = Logprobs.Normaliser(q), sum = 0;
+        for (int i = 0; i < p.Length; i++)
+        {
+            if (!float.IsNegativeInfinity(p[i]))
+            {
+                double logarithm = p[i] - ofP;
+                sum += Math.Exp(logarithm) * (logarithm - (q[i] - ofQ));
+            }
+        }
+
+        return Math.Clamp(sum, 0, Largest);
     }
 }

@@ -6,7 +6,7 @@ using ProxyTune.Decoding.Models;
 namespace ProxyTune.Decoding.Fusion;
 
 /// <summary>
-/// All members as one model. Each step runs every member once over all sequences that use it, whatever plan they follow, and fuses the
+/// All members as one model. Each step runs every member once over all sequences that use it, for all their plans, and fuses the
 /// rows per sequence. Owns the members.
 /// </summary>
 /// <remarks>
@@ -49,7 +49,7 @@ public sealed class FusedModel : ILanguageModel
 
     /// <summary>Begins one sequence per stream. Streams of the same model, patch and prompt are one; what nothing uses is not run.</summary>
     /// <exception cref="ArgumentException">The plan does not fit the prompt or names a model that is no member.</exception>
-    /// <exception cref="EngineException">InvalidValue when all weights are 0; whatever a member's Start throws.</exception>
+    /// <exception cref="EngineException">InvalidValue when all weights are 0; any that a member's Start throws.</exception>
     public Sequence Start(Prompt prompt)
     {
         List<FusedStream> started = [];
@@ -127,8 +127,8 @@ public sealed class FusedModel : ILanguageModel
     }
 
     /// <summary>
-    /// The expert drafts: it runs anyway, so only the other streams are spared passes. Its rows stay, and the Forward that follows runs the
-    /// others alone.
+    /// The expert drafts: it runs anyway, so drafting spares passes of the other streams. Its rows stay, and the Forward that follows runs the
+    /// other streams alone.
     /// </summary>
     public void Draft(IReadOnlyList<IDraft> batch)
     {

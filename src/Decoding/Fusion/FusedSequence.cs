@@ -27,6 +27,9 @@ internal sealed class FusedSequence : Sequence
 
     public IReadOnlyList<FusedStream> Streams { get; }
 
+    /// <summary>Whether the base's rows hold only the likeliest tokens.</summary>
+    public bool IsBasePartial => Running.Base is { } i && Streams[i].Sequence.MaxMissing is not null;
+
     /// <summary>The stream that guesses, or null.</summary>
     public FusedStream? Drafter => Running.Drafter is { } i ? Streams[i] : null;
 
@@ -53,7 +56,7 @@ internal sealed class FusedSequence : Sequence
     {
         while (weighings.Count < position)
         {
-            // Positions whose rows were not asked for.
+            // Positions of rows that were not wanted.
             weighings.Add(Weighing.Unasked);
         }
 
@@ -97,9 +100,9 @@ internal sealed class FusedSequence : Sequence
     }
 }
 
-/// <summary>What was chosen for one position.</summary>
-/// <param name="Factors">What the rule gave each delta.</param>
-/// <param name="Weights">What each delta was multiplied by in the end.</param>
+/// <summary>The weights that were chosen for one position.</summary>
+/// <param name="Factors">The factor that the rule gave each delta.</param>
+/// <param name="Weights">The factor that multiplied each delta in the end.</param>
 internal sealed record Weighing(float[] Factors, float[] Weights, int Kept, bool Saturated, GateTrace? Gated)
 {
     /// <summary>For a remote base.</summary>

@@ -1,3 +1,4 @@
+using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Models;
 
 namespace ProxyTune.Decoding.Fusion;
@@ -34,4 +35,116 @@ public sealed record FusionPlan(IReadOnlyList<FusionStream> Streams, int? Vocabu
     /// <summary>The plan of a prompt; one without deltas is a weighted sum.</summary>
     internal static FusionPlan Of(Prompt prompt) =>
         prompt.Plan as FusionPlan ?? new FusionPlan(prompt.Plan.Streams, prompt.Plan.VocabularySize) { Trace = prompt.Plan.Trace };
+}
+
+public enum ScheduleKind
+{
+    Constant,
+
+    /// <summary>0 for the first tokens, then the whole weight.</summary>
+    WarmUp,
+
+    /// <summary>From a first share of the weight to the whole of it, in equal steps.</summary>
+    Linear,
+
+    /// <summary>0 where base and experts agree on the likeliest token and the base is sure of it.</summary>
+    Gated,
+}
+
+/// <summary>How the weight of all deltas moves along the answer.</summary>
+/// <param name="Tokens">WarmUp: how many tokens are not fused. Linear: after how many the whole weight is reached.</param>
+/// <param name="From">Linear: the share of the weight at the first token; 0 to 1.</param>
+/// <param name="Threshold">Gated: the base's probability from which it counts as sure; 0 to 1.</param>
+public sealed record AlphaSchedule(ScheduleKind Kind, int Tokens = 0, float From = 0, float Threshold = 1)
+{
+    public static AlphaSchedule Constant { get; } = new(ScheduleKind.Constant);
+
+    /// <param name="position">Index of the token within the answer, from 0.</param>
+    public float Factor(int position) => Kind switch
+    {
+        ScheduleKind.WarmUp => position < Tokens ? 0 : 1,
+        ScheduleKind.Linear => position >= Tokens ? 1 : From + ((1 - From) * position / Tokens),
+        _ => 1,
+    };
+}
+
+/// <summary>A plan reduced to the streams that will run: streams of the same model, patch and prompt are one, and unused ones are left out.</summary>
+/// <param name="Experts">The streams that masks look at as experts: the plus sides, other than the base, of deltas with a weight, also where the two sides cancel.</param>
+internal sealed record RunningPlan(IReadOnlyList<PlannedStream> Streams, IReadOnlyList<FusionDelta> Deltas, int? Base, IReadOnlyList<int> Experts)
+{
+    /// <summary>
+    /// The stream that may draft for the others: the plus side, other than the base, of the delta with the largest weight. Null where there is
+    /// none, where a stream is remote (it gives one row per call), or where no other stream is left to be spared.
+    /// </summary>
+    public int? Drafter { get; } = Streams.Count < 2 || Streams.Any(stream => stream.Model.Info.IsRemote)
+        ? null
+        : Deltas.Where(delta => delta.Weight > 0 && delta.Plus is not null && delta.Plus != Base).MaxBy(delta => delta.Weight)?.Plus;
+
+    /// <summary>The most tokens that will be appended: all streams stop when the context of one is full.</summary>
+    public int MaxAppended(int asked) => Math.Max(0, Math.Min(asked, Streams.Min(stream => stream.Model.Info.ContextLength - stream.Tokens.Length)));
+
+    /// <exception cref="ArgumentException">Plan and prompt differ in their number of streams.</exception>
+    /// <exception cref="EngineException">InvalidValue when nothing is left.</exception>
+    public static RunningPlan Of(Prompt prompt)
+    {
+        FusionPlan plan = FusionPlan.Of(prompt);
+        if (plan.Streams.Count != prompt.Streams.Count)
+        {
+            throw new ArgumentException($"{plan.Streams.Count} streams are planned but {prompt.Streams.Count} prompts given.", nameof(prompt));
+        }
+
+        List<PlannedStream> merged = [];
+        int[] place = new int[plan.Streams.Count];
+        for (int i = 0; i < place.Length; i++)
+        {
+            place[i] = Merge(merged, plan.Streams[i], prompt.Streams[i]);
+        }
+
+        FusionDelta[] deltas =
+        [
+            .. plan.Deltas.Select(delta => delta with { Plus = Place(delta.Plus), Minus = Place(delta.Minus) }).Where(delta => delta.Weight != 0 && delta.Plus != delta.Minus),
+        ];
+
+        // Masks, gate and dynamic fusion look at the base even where its weight is 0.
+        bool looksAtBase = plan.Rule is not null || plan.Trace || plan.Mask.Kind != MaskKind.None || plan.Schedule.Kind == ScheduleKind.Gated;
+        bool looksAtExperts = plan.DeltaMask is not null || plan.Mask.Kind == MaskKind.TopK || plan.Mask.Of == MaskOrigin.Expert;
+        int[] experts = looksAtExperts ? [.. plan.Deltas.Where(delta => delta.Weight != 0 && delta.Plus is > 0).Select(delta => Place(delta.Plus)).OfType<int>().Distinct()] : [];
+        int[] used =
+        [
+            .. Enumerable.Range(0, merged.Count).Where(i =>
+                merged[i].Weight != 0 || (looksAtBase && i == place[0]) || experts.Contains(i) || deltas.Any(delta => delta.Plus == i || delta.Minus == i)),
+        ];
+        return used.Length == 0
+            ? throw new EngineException(EngineError.InvalidValue, "All weights are 0, so no model would run.", "fusion")
+            : new(
+                [.. used.Select(i => merged[i])],
+                [.. deltas.Select(delta => delta with { Plus = Index(delta.Plus), Minus = Index(delta.Minus) })],
+                Index(place[0]),
+                [.. experts.Select(i => Index(i)!.Value)]);
+
+        int? Place(int? stream) => stream is { } i ? place[i] : null;
+
+        int? Index(int? stream) => stream is { } i && Array.IndexOf(used, i) is >= 0 and var index ? index : null;
+    }
+
+    private static int Merge(List<PlannedStream> merged, FusionStream stream, ReadOnlyMemory<int> tokens)
+    {
+        string name = stream.Name.Length > 0 ? stream.Name : stream.ModelName;
+        int twin = merged.FindIndex(s => ReferenceEquals(s.Model, stream.Model) && s.Stream.Patch?.Hash == stream.Patch?.Hash && s.Tokens.Span.SequenceEqual(tokens.Span));
+        if (twin < 0)
+        {
+            merged.Add(new(stream, tokens, stream.Weight, [name]));
+            return merged.Count - 1;
+        }
+
+        merged[twin] = merged[twin] with { Weight = merged[twin].Weight + stream.Weight, Names = [.. merged[twin].Names, name] };
+        return twin;
+    }
+}
+
+/// <param name="Stream">The first of those that are computed by this one: they have its model and patch.</param>
+/// <param name="Names">What a trace calls the streams that are computed by this one.</param>
+internal sealed record PlannedStream(FusionStream Stream, ReadOnlyMemory<int> Tokens, float Weight, IReadOnlyList<string> Names)
+{
+    public ILanguageModel Model => Stream.Model;
 }

@@ -36,8 +36,7 @@ internal sealed class RowFusion
         Span<float> shared = fused[..sequence.VocabularySize];
         if (Weigh(sequence, index, position, shared) is { } weighing)
         {
-            MissingBound? bound = missing.Bound(sequence, index, weighing, shared);
-            weighing = bound is null ? weighing : weighing with { Missing = bound };
+            weighing = sequence.IsBasePartial ? weighing with { Missing = missing.Bound(sequence, index, weighing, shared) } : weighing;
             sequence.Record(position, weighing);
             FusionMetrics.Record(weighing);
         }
@@ -143,7 +142,7 @@ internal sealed class RowFusion
 
             if (weight == 0)
             {
-                // The sum carries whatever is wrong with a row that is part of it; of the others nobody would ever know.
+                // The sum shows an unsound row that is part of it; the other rows must be checked.
                 if (WeightedSum.IsUnsound(rows[k].Span))
                 {
                     Fail(sequence, k);
@@ -207,10 +206,10 @@ internal sealed class RowFusion
         }
 
         ReadOnlySpan<float> ofBase = rows[running.Base!.Value].Span;
-        int choice = Selection.Largest(ofBase);
+        int choice = Sampler.Largest(ofBase);
         for (int i = 0; i < running.Deltas.Count; i++)
         {
-            if (running.Deltas[i].Plus is not null && Selection.Largest(deltas[i].Plus.Span) != choice)
+            if (running.Deltas[i].Plus is not null && Sampler.Largest(deltas[i].Plus.Span) != choice)
             {
                 return false;
             }
@@ -231,7 +230,7 @@ internal sealed class RowFusion
 
         ReadOnlySpan<float> ofBase = rows[sequence.Running.Base!.Value].Span;
         Mask(sequence, open);
-        return new(Divergence.Of(open, ofBase), Selection.Largest(open) != Selection.Largest(ofBase));
+        return new(Divergence.Of(open, ofBase), Sampler.Largest(open) != Sampler.Largest(ofBase));
     }
 
     private static void Fail(FusedSequence sequence, int? stream)

@@ -59,8 +59,8 @@ internal sealed class DecodingStep(ILanguageModel model, SchedulerOptions option
     }
 
     /// <summary>
-    /// A row for each request that draws, and as many as are allowed for prompts, the oldest first: a long chunk of one prompt is faster than
-    /// short ones of many, and nobody who draws waits.
+    /// One row for each request that draws, and as many as are allowed for prompts, the oldest first: a long chunk of one prompt is faster than
+    /// short ones of many, and no request that draws waits.
     /// </summary>
     private void Gather(IReadOnlyList<LiveRequest> live, int spare)
     {
@@ -81,7 +81,7 @@ internal sealed class DecodingStep(ILanguageModel model, SchedulerOptions option
         drafts.Clear();
         records.Clear();
 
-        // Beside a prompt a step takes as long as the prompt does, which tells nothing of drafts.
+        // A step with a prompt takes as long as the prompt, so its time is no measure of drafts.
         isMeasured = taking.TrueForAll(static one => one.Request.IsDrawing);
         if (!isMeasured || options.MaxDraft == 0)
         {
@@ -159,5 +159,48 @@ internal sealed class DecodingStep(ILanguageModel model, SchedulerOptions option
         {
             policy.AddForward(batch.Count, positions, drafts.Count > 0, options.Clock.GetElapsedTime(start).TotalSeconds);
         }
+    }
+}
+
+/// <summary>What a step did.</summary>
+/// <param name="Tokens">Drawn.</param>
+/// <param name="Blocks">How many sequences had tokens drawn.</param>
+internal readonly record struct StepCount(int Tokens, int Blocks, int Guesses, int RightGuesses)
+{
+    /// <summary>Of one sequence.</summary>
+    public static StepCount Of(int guesses, int tokens) => tokens == 0 ? default : new(tokens, 1, guesses, tokens - 1);
+
+    public static StepCount operator +(StepCount one, StepCount other) =>
+        new(one.Tokens + other.Tokens, one.Blocks + other.Blocks, one.Guesses + other.Guesses, one.RightGuesses + other.RightGuesses);
+}
+
+/// <summary>Prefill between two steps: prompts that are too long for one step are computed in pieces before it.</summary>
+internal static class PrefillStep
+{
+    /// <summary>Spends the budget on prompts, the oldest request first, and finds the requests of the next step.</summary>
+    /// <param name="budget">How many prompt tokens may be computed, those that the step itself will compute among them.</param>
+    /// <param name="ready">Receives the requests that need not wait for a remote and that have their prompt computed, or can have it computed by the step.</param>
+    /// <returns>The rest of the budget, and whether anything was computed.</returns>
+    public static (int Left, bool HasRun) Run(IReadOnlyList<LiveRequest> live, int budget, List<LiveRequest> ready)
+    {
+        ready.Clear();
+        bool hasRun = false;
+        foreach (LiveRequest request in live)
+        {
+            if (request.Pending > budget && budget > 0)
+            {
+                budget -= request.Prefill(budget);
+                hasRun = true;
+            }
+
+            int pending = request.Pending;
+            if (pending <= budget && request.IsReady)
+            {
+                budget -= pending;
+                ready.Add(request);
+            }
+        }
+
+        return (budget, hasRun);
     }
 }

@@ -28,10 +28,10 @@ public sealed record GenerationRequest
     /// </summary>
     public bool ScorePrompt { get; init; }
 
-    /// <summary>Count the answer and its traces in the metrics; the draws of an audit are nobody's answers.</summary>
+    /// <summary>Count the answer and its traces in the metrics; the draws of an audit are no answers.</summary>
     public bool Measured { get; init; } = true;
 
-    /// <summary>Go on at an end-of-text id instead of stopping (for benchmarks).</summary>
+    /// <summary>Continue after an end-of-text id instead of stopping (for benchmarks).</summary>
     public bool IgnoreEndOfText { get; init; }
 
     /// <summary>Where the sequence starts: behind the prompt, or behind its first token where the rest is scored.</summary>
@@ -52,7 +52,7 @@ public sealed record GenerationRequest
 
         if (ScorePrompt && Prompt.IsRemote)
         {
-            throw new EngineException(EngineError.InvalidValue, "The prompt cannot be scored: a model behind a network tells only what comes next.", "echo");
+            throw new EngineException(EngineError.InvalidValue, "The prompt cannot be scored: a remote model gives only the row after the prompt.", "echo");
         }
 
         RangeCheck.Between("top_logprobs", TopLogprobs ?? 0, 0, MaxLogprobs);

@@ -1,5 +1,8 @@
+using System.Diagnostics.Metrics;
 using System.Threading.Channels;
 using ProxyTune.Checkpoints;
+using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Sampling;
 
 namespace ProxyTune.Decoding.Generation;
 
@@ -12,10 +15,10 @@ public sealed class GenerationStream : IDisposable
     private volatile bool isCancelled;
     private volatile int cachedTokens;
 
-    internal GenerationStream(GenerationRequest request, AdmissionQueue lane)
+    internal GenerationStream(GenerationRequest request, AdmissionQueue queue)
     {
         Request = request;
-        AdmissionQueue = lane;
+        AdmissionQueue = queue;
     }
 
     /// <summary>Tokens as they are drawn; completes with the last one, or with an <see cref="EngineException"/>.</summary>
@@ -43,7 +46,7 @@ public sealed class GenerationStream : IDisposable
             RequestMetrics.Cancelled();
         }
 
-        AdmissionQueue.Line.Remove(this);
+        AdmissionQueue.Waiting.Remove(this);
     }
 
     internal void Publish(GeneratedToken token)
@@ -62,4 +65,42 @@ public sealed class GenerationStream : IDisposable
             RequestMetrics.Failed();
         }
     }
+}
+
+/// <summary>One token of an answer.</summary>
+/// <param name="Id">Its id. The end-of-text id that stops an answer is published too, with its finish reason, and is not part of the text.</param>
+/// <param name="Logprob">Natural logarithm of its probability in the fused distribution at temperature 1, before penalties and truncation; null when not asked for.</param>
+/// <param name="Top">The likeliest tokens, descending; empty when not asked for.</param>
+/// <param name="Finish">Set on the last token.</param>
+public sealed record GeneratedToken(int Id, float? Logprob, IReadOnlyList<TokenLogprob> Top, FinishReason? Finish)
+{
+    /// <summary>A token of the prompt, published before the answer's where <see cref="GenerationRequest.ScorePrompt"/> asked for it; the first has no log-probability.</summary>
+    public bool OfPrompt { get; init; }
+
+    /// <summary>Why it was drawn; null unless the plan asked for a trace, and for the first token of a prompt.</summary>
+    public TokenTrace? Trace { get; init; }
+}
+
+public enum FinishReason
+{
+    /// <summary>An end-of-text id of one of the streams' models was drawn.</summary>
+    Stop,
+
+    /// <summary>MaxTokens or the context's end was reached.</summary>
+    Length,
+}
+
+/// <summary>How answers ended; a request for n choices has n answers.</summary>
+internal static class RequestMetrics
+{
+    private static readonly Counter<long> Requests = EngineMeter.Meter.CreateCounter<long>(
+        "proxytune.answers", description: "Answers that ended, by outcome: stop, length, failed, or cancelled (by the client, or by a stop string).");
+
+    public static void Finished(FinishReason reason) => Ended(reason == FinishReason.Stop ? "stop" : "length");
+
+    public static void Failed() => Ended("failed");
+
+    public static void Cancelled() => Ended("cancelled");
+
+    private static void Ended(string outcome) => Requests.Add(1, new KeyValuePair<string, object?>("outcome", outcome));
 }

@@ -15,7 +15,7 @@ internal sealed class LiveRequest : IDisposable
     private readonly GenerationStream generation;
     private readonly ILanguageModel model;
     private readonly Sequence sequence;
-    private readonly WakeEvent bell;
+    private readonly WakeEvent wake;
 
     // The sequence begins with the first of its ids.
     private readonly AnswerText text;
@@ -29,10 +29,10 @@ internal sealed class LiveRequest : IDisposable
     private bool isFinished;
 
     /// <param name="sequence">Of <see cref="GenerationRequest.Start"/>.</param>
-    /// <param name="bell">Rung when a request that was not ready becomes it.</param>
-    public LiveRequest(GenerationStream generation, ILanguageModel model, Sequence sequence, WakeEvent bell, GuessRecord guessing)
+    /// <param name="wake">Set when a request becomes ready.</param>
+    public LiveRequest(GenerationStream generation, ILanguageModel model, Sequence sequence, WakeEvent wake, GuessRecord guessing)
     {
-        (this.generation, this.model, this.sequence, this.bell, this.guessing) = (generation, model, sequence, bell, guessing);
+        (this.generation, this.model, this.sequence, this.wake, this.guessing) = (generation, model, sequence, wake, guessing);
         GenerationRequest request = generation.Request;
         text = new(request, request.ScorePrompt ? request.Prompt.Streams[0].Span : request.Prompt.Streams[0].Span[^1..]);
         draft = sequence.CanDraft ? new(sequence, text, !request.IgnoreEndOfText) : null;
@@ -49,7 +49,7 @@ internal sealed class LiveRequest : IDisposable
 
     public AdmissionQueue AdmissionQueue => generation.AdmissionQueue;
 
-    /// <summary>Whether a step with this request will not wait for anyone.</summary>
+    /// <summary>Whether a step can run this request without waiting for a remote.</summary>
     public bool IsReady => ahead.IsCompleted;
 
     public bool IsOver => isFinished || generation.IsCancelled;
@@ -80,7 +80,7 @@ internal sealed class LiveRequest : IDisposable
         return draft is null || guessing.Most < 1 ? null : guessing;
     }
 
-    /// <summary>What the model shall guess before the next step, or null for nothing.</summary>
+    /// <summary>The draft that the model fills before the next step, or null for none.</summary>
     public IDraft? BeginDraft()
     {
         if (draft is null || guessing is not { Most: > 0, Wanted: > 0 })
@@ -231,7 +231,7 @@ internal sealed class LiveRequest : IDisposable
         ahead = sequence.Expect(Segment(1).Tokens);
         if (!ahead.IsCompleted)
         {
-            _ = ahead.ContinueWith(_ => bell.Ring(), TaskScheduler.Default);
+            _ = ahead.ContinueWith(_ => wake.Set(), TaskScheduler.Default);
         }
     }
 

@@ -2,8 +2,8 @@ using ProxyTune.Checkpoints;
 
 namespace ProxyTune.Decoding.Generation;
 
-/// <summary>Requests that wait for a place, in order of arrival; bounded. Thread-safe. Whatever the loop must look at rings the bell.</summary>
-internal sealed class WaitingQueue(int capacity, WakeEvent bell)
+/// <summary>Requests that wait for a place, in order of arrival; bounded. Thread-safe. Every change that the decode loop must see sets the event.</summary>
+internal sealed class WaitingQueue(int capacity, WakeEvent wake)
 {
     private readonly object gate = new();
     private readonly LinkedList<GenerationStream> waiting = [];
@@ -38,10 +38,10 @@ internal sealed class WaitingQueue(int capacity, WakeEvent bell)
             waiting.AddLast(generation);
         }
 
-        bell.Ring();
+        wake.Set();
     }
 
-    /// <summary>For one that was cancelled, whether it waits or runs by now.</summary>
+    /// <summary>Removes a cancelled request; it may run by now.</summary>
     public void Remove(GenerationStream generation)
     {
         lock (gate)
@@ -49,10 +49,10 @@ internal sealed class WaitingQueue(int capacity, WakeEvent bell)
             waiting.Remove(generation);
         }
 
-        bell.Ring();
+        wake.Set();
     }
 
-    /// <summary>Takes the first one, or null when none waits.</summary>
+    /// <summary>Takes the first request, or null when none waits.</summary>
     public GenerationStream? Take()
     {
         lock (gate)
@@ -67,7 +67,7 @@ internal sealed class WaitingQueue(int capacity, WakeEvent bell)
         }
     }
 
-    /// <summary>Back to the front, for one that was taken too early.</summary>
+    /// <summary>Puts a request that was taken too early back to the front.</summary>
     public void PutBack(GenerationStream generation)
     {
         lock (gate)
@@ -76,7 +76,7 @@ internal sealed class WaitingQueue(int capacity, WakeEvent bell)
         }
     }
 
-    /// <summary>Refuses newcomers and fails all who wait.</summary>
+    /// <summary>Refuses new requests and fails all that wait.</summary>
     public void Close()
     {
         lock (gate)
@@ -90,8 +90,53 @@ internal sealed class WaitingQueue(int capacity, WakeEvent bell)
             waiting.Clear();
         }
 
-        bell.Ring();
+        wake.Set();
     }
 
     public static EngineException Stopping() => new(EngineError.Stopping, "The engine is shutting down.");
+}
+
+/// <summary>
+/// Requests that compete for the same places. There are two kinds: requests that this machine answers alone, and requests with a remote
+/// member, which may be slow or down. Neither kind can use up the places, or the queue, of the other.
+/// </summary>
+/// <param name="places">The most requests that run at the same time.</param>
+internal sealed class AdmissionQueue(int places, int capacity, WakeEvent wake)
+{
+    public WaitingQueue Waiting { get; } = new(capacity, wake);
+
+    /// <summary>Requests that run. Only the scheduler's thread changes it.</summary>
+    public int Running { get; set; }
+
+    public bool HasPlace => Running < places;
+}
+
+/// <summary>Wakes the decode loop. The event stays set until the loop waits, so none is lost between a look and the wait. Thread-safe.</summary>
+internal sealed class WakeEvent
+{
+    private readonly object gate = new();
+    private bool isSet;
+
+    public void Set()
+    {
+        lock (gate)
+        {
+            isSet = true;
+            Monitor.Pulse(gate);
+        }
+    }
+
+    /// <summary>Blocks until it was set since the last wait.</summary>
+    public void Wait()
+    {
+        lock (gate)
+        {
+            while (!isSet)
+            {
+                Monitor.Wait(gate);
+            }
+
+            isSet = false;
+        }
+    }
 }

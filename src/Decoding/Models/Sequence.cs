@@ -2,7 +2,7 @@ using ProxyTune.Checkpoints;
 
 namespace ProxyTune.Decoding.Models;
 
-/// <summary>What one model remembers of one conversation.</summary>
+/// <summary>The state of one conversation in one model.</summary>
 public abstract class Sequence : IDisposable
 {
     /// <summary>Tokens in the sequence: prompt and appended ones.</summary>
@@ -15,7 +15,7 @@ public abstract class Sequence : IDisposable
     public virtual int Pending => 0;
 
     /// <summary>
-    /// Prompt tokens whose keys and values were known from an earlier text, once the first of the prompt is computed; for a fused sequence
+    /// Prompt tokens whose keys and values came from an earlier text; known once the first part of the prompt is computed. For a fused sequence
     /// those of the base.
     /// </summary>
     public virtual int CachedTokens { get; protected set; }
@@ -45,10 +45,10 @@ public abstract class Sequence : IDisposable
     public float? MaxMissing { get; protected set; }
 
     /// <summary>
-    /// Tells what the next <see cref="ILanguageModel.Forward"/> will append, as soon as it is known. A model that must ask elsewhere asks now,
+    /// Announces the tokens that the next <see cref="ILanguageModel.Forward"/> will append. A remote model sends its request now,
     /// so that Forward finds the answer; without this call Forward would wait for it.
     /// </summary>
-    /// <returns>Completes, and never fails, when Forward will not have to wait. What went wrong is told by Forward, as a <see cref="Fault"/>.</returns>
+    /// <returns>Completes, and never fails, when Forward will not have to wait. Forward reports an error as a <see cref="Fault"/>.</returns>
     public virtual Task Expect(ReadOnlyMemory<int> tokens) => Task.CompletedTask;
 
     /// <summary>Forgets the newest tokens.</summary>
@@ -63,3 +63,8 @@ public abstract class Sequence : IDisposable
 
     protected abstract void Dispose(bool disposing);
 }
+
+/// <summary>Tokens to append to one sequence, and how many of the newest positions' logits are wanted.</summary>
+/// <param name="Tokens">May be empty when the sequence still has its prompt to compute.</param>
+/// <param name="Rows">At least 1, at most the number of positions that this call computes.</param>
+public readonly record struct Segment(Sequence Sequence, ReadOnlyMemory<int> Tokens, int Rows = 1);

@@ -1,6 +1,6 @@
 namespace ProxyTune.Decoding.Models;
 
-/// <summary>Why one token was drawn: what every stream thought of it and how they were weighed.</summary>
+/// <summary>Why one token was drawn: its probability in every stream, and the weights of the streams.</summary>
 /// <param name="Weights">By delta name: the factor a of this token, weight, schedule and rule together.</param>
 /// <param name="Streams">Natural logarithm of the token's probability in each stream, at temperature 1; minus infinity where the stream bans it.</param>
 /// <param name="BaseChoice">The base's own likeliest token.</param>
@@ -19,7 +19,7 @@ public sealed record TokenTrace(
     bool Saturated,
     GateTrace? Gated)
 {
-    /// <summary>What tokens that a remote base did not name could have changed here; null for a base whose rows are whole.</summary>
+    /// <summary>The change that tokens which a remote base did not name could have made here; null for a base whose rows are whole.</summary>
     public MissingBound? Missing { get; init; }
 }
 
@@ -27,3 +27,19 @@ public sealed record TokenTrace(
 /// <param name="Divergence">KL(fused, base) that fusion would have brought, in nats.</param>
 /// <param name="ChangesChoice">Whether fusion would have had another likeliest token.</param>
 public sealed record GateTrace(double Divergence, bool ChangesChoice);
+
+/// <summary>What the tokens that a remote base did not name could have changed of one position.</summary>
+/// <param name="Mass">m: the probability that the base gives to tokens it did not name; 0 to 1.</param>
+/// <param name="TotalVariation">
+/// No event's probability in the fused distribution over the known tokens differs by more from the one that the base's whole row would have
+/// given; 0 to 1.
+/// </param>
+/// <param name="KeepsLikeliest">Whether no missing token can be likelier than the likeliest known one, so that greedy decoding continues as with the whole row.</param>
+public readonly record struct MissingBound(double Mass, double TotalVariation, bool KeepsLikeliest)
+{
+    /// <summary>The row is whole, or what is missing cannot be a candidate.</summary>
+    public static MissingBound Nothing(double mass) => new(mass, 0, true);
+
+    /// <summary>Nothing can be said.</summary>
+    public static MissingBound Unknown(double mass) => new(mass, 1, false);
+}

@@ -45,3 +45,6 @@ internal static class Logprobs
         return largest + MathF.Log(sum);
     }
 }
+
+/// <summary>A token and the natural logarithm of its probability.</summary>
+public readonly record struct TokenLogprob(int Id, float Logprob);

@@ -14,7 +14,7 @@ namespace ProxyTune.Decoding.Sampling;
 /// </remarks>
 public static class Sampler
 {
-    private const int Block = 2048;
+    private const int Block = 512;
 
     /// <param name="row">Logits [vocabulary]; not changed. Minus infinity bans a token.</param>
     /// <param name="generated">The answer so far; what penalties look at.</param>
@@ -50,7 +50,7 @@ public static class Sampler
             GumbelNoise noise = new(options.Seed, position);
             if (options.TopP < 1 && options.TopK == 0)
             {
-                // Who wins among more tokens than the nucleus, and lies in it, wins there too; at least the share p of all draws does.
+                // A winner among more tokens than the nucleus that lies in the nucleus wins there too. At least the share p of all draws does.
                 int winner = GumbelRace.Winner(scores, Truncation.MinP(options), noise, likeliest);
                 if (Nucleus.Holds(scores, options.TopP, winner))
                 {
@@ -64,6 +64,33 @@ public static class Sampler
         {
             ArrayPool<float>.Shared.Return(rented);
         }
+    }
+
+    /// <summary>Index of the largest score, the lowest one among equals (0 and -0 are equal); of a NaN where there is one.</summary>
+    internal static int Largest(ReadOnlySpan<float> row)
+    {
+        // Finding only the block, and then the place in it, takes a fraction of the time of TensorPrimitives.IndexOfMax.
+        int best = 0;
+        float largest = float.NegativeInfinity;
+        for (int start = 0; start < row.Length; start += Block)
+        {
+            float ofBlock = TensorPrimitives.Max(row.Slice(start, Math.Min(Block, row.Length - start)));
+            if (ofBlock > largest)
+            {
+                (best, largest) = (start, ofBlock);
+            }
+            else if (float.IsNaN(ofBlock))
+            {
+                return TensorPrimitives.IndexOfMax(row);
+            }
+        }
+
+        while (row[best] < largest)
+        {
+            best++;
+        }
+
+        return best;
     }
 
     /// <summary>Relative to the maximum, which softmax does not see, so that a tiny temperature cannot overflow.</summary>
@@ -80,9 +107,51 @@ public static class Sampler
 
     private static int Likeliest(ReadOnlySpan<float> row)
     {
-        int id = Selection.Largest(row);
+        int id = Largest(row);
         return float.IsFinite(row[id])
             ? id
             : throw new EngineException(EngineError.ModelFailure, $"No token can be drawn: the largest logit is {row[id]} (token {id}).");
     }
+}
+
+/// <summary>Edits of single logits: logit_bias, then repetition, presence and frequency penalties of tokens generated so far.</summary>
+internal static class Penalties
+{
+    /// <summary>Whether the options change any logit.</summary>
+    public static bool Any(SamplingOptions options, ReadOnlySpan<int> generated) =>
+        options.LogitBias.Count > 0 || (generated.Length > 0 && AnyPenalty(options));
+
+    public static void Apply(Span<float> scores, ReadOnlySpan<int> generated, SamplingOptions options)
+    {
+        foreach ((int id, float bias) in options.LogitBias)
+        {
+            scores[id] += bias;
+        }
+
+        if (generated.Length == 0 || !AnyPenalty(options))
+        {
+            return;
+        }
+
+        bool[] seen = ArrayPool<bool>.Shared.Rent(scores.Length);
+        Array.Clear(seen);
+        foreach (int id in generated)
+        {
+            if (!seen[id])
+            {
+                seen[id] = true;
+                float score = scores[id];
+                scores[id] = (score > 0 ? score / options.RepetitionPenalty : score * options.RepetitionPenalty) - options.PresencePenalty;
+            }
+        }
+
+        ArrayPool<bool>.Shared.Return(seen);
+        foreach (int id in generated)
+        {
+            scores[id] -= options.FrequencyPenalty;
+        }
+    }
+
+    private static bool AnyPenalty(SamplingOptions options) =>
+        options.RepetitionPenalty != 1 || options.PresencePenalty != 0 || options.FrequencyPenalty != 0;
 }

@@ -6,34 +6,6 @@ namespace ProxyTune.Decoding.Sampling;
 internal static class Selection
 {
     private const int Block = 32;
-    private const int LargeBlock = 512;
-
-    /// <summary>Index of the largest score, the lowest one among equals (0 and -0 are equal); of a NaN where there is one.</summary>
-    public static int Largest(ReadOnlySpan<float> row)
-    {
-        // Finding only the block, and then the place in it, takes a fraction of the time of TensorPrimitives.IndexOfMax.
-        int best = 0;
-        float largest = float.NegativeInfinity;
-        for (int start = 0; start < row.Length; start += LargeBlock)
-        {
-            float ofBlock = TensorPrimitives.Max(row.Slice(start, Math.Min(LargeBlock, row.Length - start)));
-            if (ofBlock > largest)
-            {
-                (best, largest) = (start, ofBlock);
-            }
-            else if (float.IsNaN(ofBlock))
-            {
-                return TensorPrimitives.IndexOfMax(row);
-            }
-        }
-
-        while (row[best] < largest)
-        {
-            best++;
-        }
-
-        return best;
-    }
 
     /// <summary>Puts the k likeliest tokens into candidates[..k], the k-th last, the others unordered.</summary>
     /// <param name="candidates">Working memory, as long as the row.</param>
@@ -164,4 +136,12 @@ internal static class Selection
             (first, second) = (second, first);
         }
     }
+}
+
+/// <summary>A token that may be among the likeliest.</summary>
+/// <param name="Mass">exp(Score), where a caller needs it.</param>
+internal readonly record struct Candidate(float Score, int Id, float Mass = 0)
+{
+    /// <summary>Higher scores first; among equal ones the lower id.</summary>
+    public bool Precedes(in Candidate other) => Score > other.Score || (Score == other.Score && Id < other.Id);
 }

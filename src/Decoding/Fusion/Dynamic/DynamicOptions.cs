@@ -50,3 +50,12 @@ public enum DynamicSearch
     /// <summary>The best of 0, 0.1, 0.2, ..., maximum, as in the paper (21 points; from the minimum, where that is not 0).</summary>
     Grid,
 }
+
+/// <summary>Where a factor is sought.</summary>
+internal readonly record struct Interval(float Minimum, float Maximum)
+{
+    /// <summary>The factor of a delta that changes nothing.</summary>
+    public float Neutral => Math.Clamp(1, Minimum, Maximum);
+
+    public double Nearest(double factor) => Math.Clamp(factor, Minimum, Maximum);
+}

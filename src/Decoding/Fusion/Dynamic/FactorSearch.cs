@@ -134,3 +134,36 @@ internal sealed class FactorSearch(DynamicSearch search, Interval interval)
         }
     }
 }
+
+/// <summary>A factor, and how well it does.</summary>
+/// <param name="Value">a.</param>
+/// <param name="Misfit">Square root of the loss at a.</param>
+/// <param name="Saturated">Whether a stands at the interval's upper end and the loss still falls there.</param>
+internal readonly record struct Factor(double Value, double Misfit, bool Saturated)
+{
+    // Of the target: about what single precision logits leave certain.
+    private const double Noise = 1e-6;
+
+    /// <summary>The lesser misfit is better; where the two differ by less than rounding of the logits does, the lesser change.</summary>
+    /// <param name="moreChange">By how much this factor changes more than the other against the position before.</param>
+    public bool IsBetter(Factor other, Divergences target, double moreChange) =>
+        Math.Abs(Misfit - other.Misfit) <= Noise * double.Hypot(target.Forward, target.Backward) ? moreChange < 0 : Misfit < other.Misfit;
+}
+
+/// <summary>What is left at one a between the divergences reached and those aimed at.</summary>
+internal readonly record struct Misfit(Tilt Tilt, Divergences Target)
+{
+    // Square roots, because the divergences begin as squares of a and their roots as lines.
+    public double Forward => Math.Sqrt(Tilt.Moved.Forward) - Math.Sqrt(Target.Forward);
+
+    public double Backward => Math.Sqrt(Tilt.Moved.Backward) - Math.Sqrt(Target.Backward);
+
+    /// <summary>Half the loss's derivative: dKL(F_a || P)/da = a Var_a[d], dKL(P || F_a)/da = E_a[d].</summary>
+    public double Slope =>
+        ((Tilt.Moved.Forward - Target.Forward) * Tilt.Factor * Tilt.Variance) + ((Tilt.Moved.Backward - Target.Backward) * Tilt.Mean);
+
+    public Factor Factor(float maximum) => new(
+        Tilt.Factor,
+        double.Hypot(Tilt.Moved.Forward - Target.Forward, Tilt.Moved.Backward - Target.Backward),
+        (float)Tilt.Factor >= maximum && Slope < 0);
+}

@@ -1,7 +1,7 @@
 namespace ProxyTune.Decoding.Generation;
 
 /// <summary>
-/// Chooses how much is guessed, by what guesses brought and what passes took. A block of g guesses whose rate of right ones is p brings
+/// Chooses the number of guesses from how earlier guesses turned out and how long passes took. A block of g guesses whose rate of right ones is p brings
 ///
 ///     E(g) = 1 + p + p^2 + ... + p^g = (1 - p^(g+1)) / (1 - p)
 ///
@@ -66,7 +66,7 @@ internal sealed class DraftPolicy(int most)
     /// <summary>Takes the time of the drafters' passes.</summary>
     public void AddDraft(int sequences, int passes, double seconds) => Of(sequences).Draft.Add(seconds / passes);
 
-    /// <summary>Takes the time of a step's <see cref="Models.ILanguageModel.Forward"/>, all of whose sequences drew.</summary>
+    /// <summary>Takes the time of a step's <see cref="Models.ILanguageModel.Forward"/>, with a draw for every sequence.</summary>
     /// <param name="rows">Positions, guesses among them.</param>
     /// <param name="hasDrafted">Whether drafters had run before.</param>
     public void AddForward(int sequences, int rows, bool hasDrafted, double seconds)
@@ -139,7 +139,7 @@ internal sealed class DraftPolicy(int most)
             }
         }
 
-        // Whatever was measured, a step with drafts is a plain one with more passes of the drafters.
+        // A step with drafts takes at least as long as a plain one with more passes of the drafters, even if measured shorter.
         double draft = times.Draft.Seconds!.Value, more = Math.Max(0, times.Blocks.Of(positions) + draft - plain);
         return tokens / (plain + (longest == 0 ? 0 : (longest * draft) + more));
     }
@@ -156,5 +156,43 @@ internal sealed class DraftPolicy(int most)
         }
 
         return guesses;
+    }
+}
+
+/// <summary>How guesses of one sequence, or of all, turned out, and what is wanted of the next draft.</summary>
+/// <param name="memory">About how many guesses the rate looks back on.</param>
+/// <param name="all">The record of all sequences: a new one starts from its rate, and adds to it.</param>
+internal sealed class GuessRecord(int memory, GuessRecord? all = null)
+{
+    private const double Unknown = 0.7;
+
+    /// <summary>Exponential average of right (1) and wrong (0) guesses; those behind a wrong one are not judged.</summary>
+    public double Rate { get; private set; } = all?.Rate ?? Unknown;
+
+    /// <summary>Tokens that were drawn since a guess was judged.</summary>
+    public int Unguessed { get; private set; }
+
+    /// <summary>Most guesses that the rest of the answer has use for.</summary>
+    public int Most { get; set; }
+
+    /// <summary>What the next draft should have; 0 for no draft.</summary>
+    public int Wanted { get; set; }
+
+    /// <param name="tokens">Drawn since the last call.</param>
+    /// <param name="right">Guesses that were drawn.</param>
+    /// <param name="wrong">Whether the next guess was not.</param>
+    public void Add(int tokens, int right, bool wrong)
+    {
+        all?.Add(tokens, right, wrong);
+        Unguessed = right > 0 || wrong ? 0 : Unguessed + tokens;
+        for (int i = 0; i < right; i++)
+        {
+            Rate += (1 - Rate) / memory;
+        }
+
+        if (wrong)
+        {
+            Rate -= Rate / memory;
+        }
     }
 }

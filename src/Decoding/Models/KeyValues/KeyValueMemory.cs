@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using ProxyTune.Checkpoints;
 
 namespace ProxyTune.Decoding.Models;
 
@@ -135,3 +136,94 @@ public sealed class KeyValueMemory : IDisposable
         Interlocked.Increment(ref evictions);
     }
 }
+
+/// <summary>One model's part of the memory for keys and values.</summary>
+/// <param name="trim">Gives back at once what is allocated beyond what is reserved.</param>
+internal sealed class KeyValueAccount(KeyValueMemory memory, Action trim)
+{
+    /// <summary>The most that the live sequences can come to need, bytes.</summary>
+    public long Reserved { get; private set; }
+
+    /// <summary>Bytes that are allocated.</summary>
+    public long Used { get; private set; }
+
+    public bool HasSlack => Used > Reserved;
+
+    /// <returns>Whether there is room, beside what others have reserved; if not, nothing changes.</returns>
+    public bool TryReserve(long bytes)
+    {
+        if (!memory.TryReserve(bytes - Reserved))
+        {
+            return false;
+        }
+
+        Reserved = bytes;
+        return true;
+    }
+
+    /// <summary>Sets the number of bytes that are allocated from now on; makes room for them first.</summary>
+    public void Use(long bytes)
+    {
+        memory.Use(this, bytes - Used);
+        Used = bytes;
+    }
+
+    public void Trim() => trim();
+
+    /// <summary>All that was allocated is free.</summary>
+    public void Close()
+    {
+        Use(0);
+        TryReserve(0);
+        memory.Close(this);
+    }
+}
+
+/// <summary>The most bytes of keys and values that an answer can come to need, all its sequences together.</summary>
+/// <param name="Limit">The budget; null where no model has one.</param>
+/// <param name="Sum">How the bytes come about.</param>
+internal sealed record KeyValueNeed(long Bytes, long? Limit, string Sum)
+{
+    public bool Fits => Limit is not { } limit || Bytes <= limit;
+
+    /// <summary>Refuses a budget that can never hold it.</summary>
+    /// <param name="what">The subject of the message: what needs the memory.</param>
+    /// <exception cref="EngineException">InvalidValue, with the sum.</exception>
+    public void Require(string what)
+    {
+        if (!Fits)
+        {
+            throw new EngineException(
+                EngineError.InvalidValue,
+                $"{nameof(EngineOptions.KeyValueBytes)} is {Limit}; keys and values of {what} may take {Bytes} bytes: {Sum}. It must be at least that.",
+                nameof(EngineOptions.KeyValueBytes));
+        }
+    }
+
+    /// <param name="sequences">Models, and the longest sequence of each in tokens.</param>
+    public static KeyValueNeed Of(IEnumerable<(ModelInfo Model, int Length)> sequences)
+    {
+        (string Name, KeyValueSize Size, int[] Lengths)[] sizes = sequences
+            .Where(sequence => sequence.Model.KeyValues is not null)
+            .GroupBy(sequence => sequence.Model, sequence => sequence.Length, ReferenceEqualityComparer.Instance)
+            .Select(lengths => (Model: (ModelInfo)lengths.Key!, Lengths: lengths.ToArray()))
+            .Select(model => (model.Model.Name, Size: model.Model.KeyValues!, model.Lengths))
+            .ToArray();
+        return new(
+            sizes.Sum(model => model.Size.Bytes(model.Lengths)),
+            sizes.Length == 0 ? null : sizes.Min(model => model.Size.Limit),
+            string.Join(" + ", sizes.Select(model => $"{model.Size.Describe(model.Lengths)} ('{model.Name}')")));
+    }
+}
+
+/// <summary>The memory for keys and values of all models, for metrics and tests; bytes, and counts since the start.</summary>
+/// <param name="Limit">The budget, <see cref="EngineOptions.KeyValueBytes"/>.</param>
+/// <param name="Reserved">The most that the live sequences can come to need.</param>
+/// <param name="Live">Allocated for live sequences.</param>
+/// <param name="Cached">Taken by prefixes of earlier texts.</param>
+/// <param name="Hits">Sequences that found a prefix. An answer has a sequence in each of its models.</param>
+/// <param name="Misses">Sequences that looked and found none.</param>
+/// <param name="HitTokens">Tokens of the prefixes that were found.</param>
+/// <param name="Evictions">Blocks of tokens that had to go.</param>
+public readonly record struct KeyValueStatistics(
+    long Limit, long Reserved, long Live, long Cached, long Hits, long Misses, long HitTokens, long Evictions);

@@ -24,7 +24,7 @@ internal sealed class OnnxSequence(PrefixCache prefixes, ReadOnlyMemory<int> pro
     /// <summary>Prompt tokens that are not computed yet.</summary>
     public ReadOnlyMemory<int> PromptLeft => prompt[Math.Min(Computed, prompt.Length)..];
 
-    /// <summary>Those whose keys and values exist.</summary>
+    /// <summary>Tokens that have keys and values.</summary>
     public List<int> Tokens { get; } = [];
 
     public int Computed => Tokens.Count;

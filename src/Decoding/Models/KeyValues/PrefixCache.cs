@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 namespace ProxyTune.Decoding.Models;
 
 /// <summary>
-/// Keys and values of one model's earlier texts, in blocks of tokens that are a tree: texts that begin alike share the blocks of what they
-/// share. A sequence copies what it finds, and whole blocks of what it has computed are copied from it.
+/// Keys and values of one model's earlier texts, in blocks of tokens that form a tree: texts with a common beginning share the blocks of that
+/// beginning. A sequence copies the blocks that it finds, and whole blocks that it has computed are copied from it.
 /// </summary>
 /// <remarks>A text's later blocks are marked as used before its earlier ones, so the least recently used block never has another behind it.</remarks>
 internal sealed class PrefixCache(KeyValueCache cache, KeyValueMemory memory) : IDisposable
@@ -20,7 +20,7 @@ internal sealed class PrefixCache(KeyValueCache cache, KeyValueMemory memory) : 
 
     private long BlockBytes => BlockLength * cache.Size.TokenBytes;
 
-    /// <summary>Gives a sequence that has computed nothing what is known of its prompt.</summary>
+    /// <summary>Gives a sequence that has computed nothing the known beginning of its prompt.</summary>
     /// <param name="most">Positions at most.</param>
     public void Restore(OnnxSequence sequence, int most)
     {
@@ -144,4 +144,50 @@ internal sealed class PrefixCache(KeyValueCache cache, KeyValueMemory memory) : 
     }
 
     private delegate void HeadAction(Span<byte> block, int tensor, int head);
+}
+
+/// <summary>Keys and values of a few tokens that follow certain others: [tensor, head, token, head size].</summary>
+internal sealed class PrefixBlock : IDisposable
+{
+    public PrefixBlock(PrefixCache owner, PrefixKey key, NativeTensor data, long bytes)
+    {
+        (Owner, Key, Data, Bytes) = (owner, key, data, bytes);
+        Place = new(this);
+    }
+
+    public PrefixCache Owner { get; }
+
+    public PrefixKey Key { get; }
+
+    public NativeTensor Data { get; }
+
+    public long Bytes { get; }
+
+    /// <summary>Its place in the order of use.</summary>
+    public LinkedListNode<PrefixBlock> Place { get; }
+
+    /// <summary>The number of the look-up or store that used it last.</summary>
+    public long UsedAt { get; set; }
+
+    public void Dispose() => Data.Dispose();
+}
+
+/// <summary>What texts must share to share keys and values, beside the model's weights and the tokens.</summary>
+/// <param name="Tenant">The tenant that asks. Another tenant must not learn from the time of an answer what was asked before.</param>
+/// <param name="Patch">Hash of what is added to the weights, with its scales; empty for nothing.</param>
+internal sealed record PrefixScope(string Tenant, string Patch);
+
+/// <summary>Compared as a whole and not by a hash alone, so that no collision hands out another text's values.</summary>
+/// <param name="Before">The block before, or at the beginning of the text its <see cref="PrefixScope"/>.</param>
+internal readonly record struct PrefixKey(object Before, int[] Tokens)
+{
+    public bool Equals(PrefixKey other) => Before.Equals(other.Before) && Tokens.AsSpan().SequenceEqual(other.Tokens);
+
+    public override int GetHashCode()
+    {
+        HashCode hash = default;
+        hash.Add(Before);
+        hash.AddBytes(MemoryMarshal.AsBytes(Tokens.AsSpan()));
+        return hash.ToHashCode();
+    }
 }

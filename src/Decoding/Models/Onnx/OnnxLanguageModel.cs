@@ -12,7 +12,7 @@ namespace ProxyTune.Decoding.Models;
 /// <remarks>
 /// Graphs with GroupQueryAttention keep keys and values in place and append one token to all sequences of a batch in one run, or blocks of a
 /// few tokens to up to 8; long prompts run per sequence. Other graphs run per sequence. A sequence may have a patch of its own
-/// (<see cref="FusionStream.Patch"/>); sequences with whatever patches, and without, are rows of one run.
+/// (<see cref="FusionStream.Patch"/>); sequences with any patches, and without, are rows of one run.
 /// </remarks>
 public sealed class OnnxLanguageModel : ILanguageModel
 {
@@ -108,7 +108,7 @@ public sealed class OnnxLanguageModel : ILanguageModel
     /// <exception cref="EngineException">InvalidModelFolder: the patch does not fit the model; InvalidValue: it overflows.</exception>
     public void Check(PatchSum patch) => patched.Fit(patch);
 
-    /// <summary>Makes ready for sequences with that patch, so that nobody waits when the first of them starts. Any thread may call it.</summary>
+    /// <summary>Prepares for sequences with that patch, so that the first of them starts at once. Any thread may call it.</summary>
     /// <exception cref="EngineException">InvalidModelFolder: the patch does not fit the model; InvalidValue: it overflows.</exception>
     public void Prepare(PatchSum patch) => patched.Prepare(patch);
 

@@ -9,7 +9,7 @@ using ProxyTune.Checkpoints.Patches;
 namespace ProxyTune.Decoding.Models;
 
 /// <summary>
-/// Checks on one prompt that a patch in a graph's slots does what the same update does as dense matrices, before anybody is answered with it.
+/// Checks on one prompt that a patch in a graph's slots does what the same update does as dense matrices, before any request uses it.
 /// </summary>
 /// <remarks>
 /// <para>
@@ -28,7 +28,7 @@ internal sealed class PatchProbe(DecoderGraph graph, ModelProto model, IReadOnly
     public const long Memory = 256 << 20;
     private const int PromptLength = 12;
 
-    // A prompt that somebody else chose must not take longer than a check may.
+    // The uploader chose this prompt; it must not make a check take too long.
     private const int LongestPrompt = 256;
     private const int MaxRecords = 4096;
 
@@ -38,7 +38,7 @@ internal sealed class PatchProbe(DecoderGraph graph, ModelProto model, IReadOnly
     private readonly double tolerance = ProbeTolerance.Of(model);
     private readonly bool rounds = ProbeTolerance.RoundsActivations(model);
 
-    /// <summary>Of a patch that was found to be right, for whoever keeps it beyond this process; null of another.</summary>
+    /// <summary>The record of a patch that was found to be right, to be kept beyond this process; null for another patch.</summary>
     public ProbeRecord? Record(PatchSum patch) => records.GetValueOrDefault(patch.Hash);
 
     /// <summary>Takes a record of an earlier process, unless it is of another base.</summary>
@@ -161,6 +161,6 @@ internal sealed class PatchProbe(DecoderGraph graph, ModelProto model, IReadOnly
         return double.IsFinite(largest) ? difference / largest : double.PositiveInfinity;
     }
 
-    /// <summary>The same for everybody, and of words from all over the vocabulary.</summary>
+    /// <summary>The same prompt for every patch, with words from the whole vocabulary.</summary>
     private static int[] Prompt(int length, int vocabularySize) => [.. Enumerable.Range(1, length).Select(i => (int)(i * 2654435761L % vocabularySize))];
 }

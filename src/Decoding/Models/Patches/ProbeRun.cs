@@ -2,7 +2,7 @@ using Microsoft.ML.OnnxRuntime;
 
 namespace ProxyTune.Decoding.Models;
 
-/// <summary>Runs of a decoder over one prompt with nothing before it, beside whatever else the session runs: no cache is used or written.</summary>
+/// <summary>Runs of a decoder over one prompt with nothing before it, beside other runs of the session: no cache is used or written.</summary>
 internal static class ProbeRun
 {
     /// <param name="more">Inputs that the variant has besides a decoder's; disposed of.</param>

@@ -4,7 +4,7 @@ namespace ProxyTune.Decoding.Models;
 
 /// <summary>
 /// The patches that are in memory: each loaded when it is first asked for, and the least recently used forgotten when all together take more
-/// than a limit. Who has got one keeps it for as long as needed, forgotten or not. Thread-safe.
+/// than a limit. A caller may use the patch that it got for as long as it needs, forgotten or not. Thread-safe.
 /// </summary>
 public sealed class ResidentPatches : IDisposable
 {
@@ -37,8 +37,8 @@ public sealed class ResidentPatches : IDisposable
         }
     }
 
-    /// <summary>The patch of that key. Who asks for one that is being loaded waits for it; others do not.</summary>
-    /// <param name="load">Called at most once at a time for a key; its failure is everybody's who waits, and is not kept.</param>
+    /// <summary>The patch of that key. A caller waits for the patch that it asks for while it is being loaded, and for no other.</summary>
+    /// <param name="load">Called at most once at a time for a key. All callers that wait get its failure, which is not kept.</param>
     internal PatchSum Get(object key, Func<PatchSum> load)
     {
         LinkedListNode<Entry>? node;

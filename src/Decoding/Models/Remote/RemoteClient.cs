@@ -51,7 +51,7 @@ internal sealed class RemoteClient : IDisposable
         Interlocked.Read(ref calls), Interlocked.Read(ref retries), Interlocked.Read(ref failures), Interlocked.Read(ref named), Interlocked.Read(ref dropped));
 
     /// <exception cref="EngineException">RemoteFailure or RemoteUnavailable, naming model, address and cause.</exception>
-    /// <exception cref="OperationCanceledException">Nobody wants the row any more.</exception>
+    /// <exception cref="OperationCanceledException">The row is not wanted any more.</exception>
     public async Task<RemoteRow> FetchAsync(int[] tokens, CancellationToken cancellation)
     {
         Interlocked.Increment(ref calls);

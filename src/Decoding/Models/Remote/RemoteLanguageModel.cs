@@ -6,10 +6,10 @@ using ProxyTune.Decoding.Text;
 namespace ProxyTune.Decoding.Models;
 
 /// <summary>
-/// A model behind an OpenAI-compatible completions endpoint that tells the log-probabilities of its likeliest next tokens. A row holds
+/// A model behind an OpenAI-compatible completions endpoint that gives the log-probabilities of its likeliest next tokens. A row holds
 /// these and minus infinity for all others, which fusion reads as banned; <see cref="Fusion.MissingTokens"/> bounds what that costs.
 /// </summary>
-/// <remarks>One row per call. <see cref="Sequence.Expect"/> asks the remote; Forward takes the answer, and waits only if nobody asked before.</remarks>
+/// <remarks>One row per call. <see cref="Sequence.Expect"/> sends the request; Forward takes the answer, and waits only if no request was sent before.</remarks>
 public sealed class RemoteLanguageModel : ILanguageModel
 {
     private readonly HostRows rows = new();
@@ -29,7 +29,7 @@ public sealed class RemoteLanguageModel : ILanguageModel
             ContextLength = contextLength,
             EndOfTextIds = endOfTextIds,
 
-            // Nobody here sees the weights; address and name are what there is to tell remotes apart.
+            // The weights are not visible here; address and name tell remotes apart.
             Hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{options.Endpoint}\n{options.Model}"))),
             IsRemote = true,
         };

@@ -1,6 +1,6 @@
 namespace ProxyTune.Decoding.Models;
 
-/// <summary>What a remote told of one position.</summary>
+/// <summary>The log-probabilities that a remote gave for one position.</summary>
 /// <param name="Ids">The tokens that are known, each once.</param>
 /// <param name="Logprobs">One for each.</param>
 /// <param name="Most">The largest log-probability that any other token may have.</param>

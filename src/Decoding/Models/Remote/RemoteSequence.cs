@@ -18,10 +18,10 @@ internal sealed class RemoteSequence(RemoteLanguageModel model, ReadOnlyMemory<i
 
     public override IReadOnlyList<int> EndOfTextIds => model.Info.EndOfTextIds;
 
-    // A task that completes even where the fetch fails: Read tells of that.
+    // A task that completes even where the fetch fails; Append reports the failure.
     public override Task Expect(ReadOnlyMemory<int> tokens) => Task.WhenAny(Ask([.. this.tokens, .. tokens.Span]));
 
-    /// <summary>Appends, and writes the row that follows; waits for it where nobody asked for it before.</summary>
+    /// <summary>Appends tokens and writes the row that follows; waits for the row where it was not requested before.</summary>
     public void Append(ReadOnlySpan<int> appended, Span<float> row)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(appended.Length, Room, nameof(appended));
@@ -67,7 +67,7 @@ internal sealed class RemoteSequence(RemoteLanguageModel model, ReadOnlyMemory<i
         CancellationTokenSource source = new();
         (asked, cancellation) = (wanted, source);
 
-        // Away from the caller, whose thread has other requests to serve.
+        // On another thread: the caller's thread has other requests to serve.
         return fetch = Task.Run(() => model.Client.FetchAsync(wanted, source.Token));
     }
 

@@ -42,7 +42,7 @@ internal sealed partial class RemoteVocabulary
 
     private int? ByBytes(byte[] bytes) => ids.TryGetValue(Encoding.Latin1.GetString(bytes), out int id) ? id : null;
 
-    // U+FFFD stands for bytes that are no character, and nobody can tell which.
+    // U+FFFD stands for bytes that are no character; which bytes is unknown.
     private int? ByText(string text) =>
         !textsAreExact || text.Contains('\uFFFD', StringComparison.Ordinal) ? null : ByBytes(Encoding.UTF8.GetBytes(text));
 

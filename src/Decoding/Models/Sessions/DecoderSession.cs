@@ -56,7 +56,7 @@ internal sealed class DecoderSession : IDisposable
     /// <summary>The graph computes logits of the last position only.</summary>
     public bool GivesLastRowOnly => !ChoosesRows && Logits.Dimensions[1] == 1;
 
-    /// <summary>The graph computes logits of the positions that it is told (<see cref="LogitsRows"/>).</summary>
+    /// <summary>The graph computes logits of the positions that are chosen (<see cref="LogitsRows"/>).</summary>
     public bool ChoosesRows => Has(LogitsRows.Input);
 
     /// <summary>
