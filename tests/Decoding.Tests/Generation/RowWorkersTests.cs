@@ -96,7 +96,7 @@ public sealed class RowWorkersTests
 
     private static GenerationRequest Request(FakeFamily family, AskedFusion settings, int seed)
     {
-        FusionPlan plan = family.Pairs.Plan(settings, CallerRole.Operator).Fusion;
+        FusionPlan plan = family.Pairs.Plan(settings, CallerRole.Operator).LoadPatches();
         SamplingOptions sampling = (seed % 3) switch
         {
             0 => new() { Temperature = 0, RepetitionPenalty = 1.2f },
