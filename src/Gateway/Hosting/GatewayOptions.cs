@@ -60,6 +60,7 @@ internal sealed record GatewayOptions
         RangeCheck.AtLeast("Scheduler:PromptTokensPerStep", options.Scheduler.PromptTokensPerStep, 1);
         RangeCheck.AtLeast("Engine:PatchBytes", options.Engine.PatchBytes ?? long.MaxValue, 1);
         RangeCheck.AtLeast("Gate:TimeoutSeconds", options.Gate.TimeoutSeconds, 1);
+        RangeCheck.Between("Scheduler:Workers", options.Scheduler.Workers, 1, MaxThreads);
         RangeCheck.Between("Scheduler:MaxDraft", options.Scheduler.MaxDraft, 0, MaxDraft);
         return options;
     }

@@ -35,6 +35,7 @@ public class StartUpTests
     [InlineData("--scheduler:maxrunning", "0", "MaxRunning is 0")]
     [InlineData("--scheduler:maxdraft", "65", "MaxDraft is 65; it must be from 0 to 64")]
     [InlineData("--engine:threads", "100000", "Threads is 100000; it must be from 0 to 1024")]
+    [InlineData("--scheduler:workers", "0", "Workers is 0; it must be from 1 to 1024")]
     [InlineData("--scheduler:prompttokensperstep", "0", "PromptTokensPerStep is 0")]
     [InlineData("--engine:keyvaluebytes", "0", "KeyValueBytes is 0")]
     [InlineData("--engine:keyvaluebytes", "1000", "may take 81920 bytes: 128 tokens x 640 bytes ('base')")]
