@@ -48,7 +48,7 @@ internal sealed class DecodingStep(ILanguageModel model, SchedulerOptions option
             return default;
         }
 
-        workers.Run(taking.Count, (long)rows!.Count * width >= options.SharedLogits, Accept);
+        AcceptAll(width);
         StepCount count = default;
         foreach ((LiveRequest request, _) in taking)
         {
@@ -130,6 +130,20 @@ internal sealed class DecodingStep(ILanguageModel model, SchedulerOptions option
         foreach (GuessRecord record in records)
         {
             record.Wanted = Math.Min(options.MaxDraft, record.Most);
+        }
+    }
+
+    private void AcceptAll(int width)
+    {
+        if ((long)rows!.Count * width >= options.SharedLogits)
+        {
+            workers.Run(taking.Count, Accept);
+            return;
+        }
+
+        for (int i = 0; i < taking.Count; i++)
+        {
+            Accept(i);
         }
     }
 

@@ -15,11 +15,9 @@ internal sealed class RowWorkers(int workers) : IThreadPoolWorkItem
     private int queued;
 
     /// <summary>Calls <paramref name="action"/>, which must not throw, for every item, each on one thread, and returns when all are done.</summary>
-    /// <param name="isLarge">Whether the work is worth waking other threads for.</param>
-    public void Run(int items, bool isLarge, Action<int> action)
+    public void Run(int items, Action<int> action)
     {
-        int helpers = isLarge ? Math.Min(workers, items) - 1 : 0;
-        int missing;
+        int helpers = Math.Min(workers, items) - 1, missing;
         lock (gate)
         {
             (work, count, next) = (action, items, 0);

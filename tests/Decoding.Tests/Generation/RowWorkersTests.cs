@@ -73,7 +73,7 @@ public sealed class RowWorkersTests
         for (int round = 0; round < 2000; round++)
         {
             int[] done = new int[round % 20];
-            rows.Run(done.Length, round % 3 > 0, item => Interlocked.Increment(ref done[item]));
+            rows.Run(done.Length, item => Interlocked.Increment(ref done[item]));
             Assert.All(done, times => Assert.Equal(1, times));
         }
     }

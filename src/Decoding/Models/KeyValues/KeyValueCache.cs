@@ -1,5 +1,7 @@
+using System.Runtime.InteropServices;
 using Microsoft.ML.OnnxRuntime;
 using Microsoft.ML.OnnxRuntime.Tensors;
+using ProxyTune.Checkpoints.Patches;
 
 namespace ProxyTune.Decoding.Models;
 
@@ -94,5 +96,112 @@ internal abstract class KeyValueCache : IDisposable
     /// <summary>Gives back what is allocated beyond the reservation.</summary>
     protected virtual void Trim()
     {
+    }
+}
+
+/// <summary>A sequence of one ONNX model: its tokens, and the place of their keys and values.</summary>
+/// <param name="most">The most positions that it may have.</param>
+internal sealed class OnnxSequence(PrefixCache prefixes, ReadOnlyMemory<int> prompt, int most, IReadOnlyList<int> endOfTextIds) : Sequence
+{
+    public ReadOnlyMemory<int> Prompt => prompt;
+
+    /// <summary>What is added to the weights for this sequence, or null.</summary>
+    public PatchSum? Patch { get; init; }
+
+    /// <summary>The same in the graph's layout.</summary>
+    public FittedPatch? Fitted { get; init; }
+
+    /// <summary>The scope of earlier texts that it may begin with; null for none.</summary>
+    public PrefixScope? Scope { get; init; }
+
+    public int Most => most;
+
+    /// <summary>Prompt tokens that are not computed yet.</summary>
+    public ReadOnlyMemory<int> PromptLeft => prompt[Math.Min(Computed, prompt.Length)..];
+
+    /// <summary>Tokens that have keys and values.</summary>
+    public List<int> Tokens { get; } = [];
+
+    public int Computed => Tokens.Count;
+
+    /// <summary>Tokens that the next run appends.</summary>
+    public ReadOnlyMemory<int> Input { get; set; }
+
+    /// <summary>The first row of the batch that gets logits of the next run.</summary>
+    public int LogitsRow { get; set; }
+
+    /// <summary>How many of its newest positions get a row.</summary>
+    public int LogitsRows { get; set; }
+
+    /// <summary>Row in a shared buffer.</summary>
+    public int Row { get; set; } = -1;
+
+    /// <summary>Tensors of exactly <see cref="Computed"/> positions, where the graph cannot share a buffer.</summary>
+    public OrtValue[] Past { get; set; } = [];
+
+    /// <summary>Whether its prompt is there for others that begin like it.</summary>
+    public bool IsPromptStored { get; set; }
+
+    public bool IsDisposed { get; private set; }
+
+    public override int Length => Math.Max(Computed, prompt.Length);
+
+    public override int Room => most - Length;
+
+    public override int Pending => PromptLeft.Length;
+
+    public override IReadOnlyList<int> EndOfTextIds => endOfTextIds;
+
+    public override void Rewind(int count)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(count);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(count, Length - prompt.Length);
+        if (count > 0)
+        {
+            prefixes.Cache.Truncate(this, Computed - count);
+        }
+    }
+
+    /// <summary>The sequence that a segment appends to, if it can.</summary>
+    public static OnnxSequence Of(Segment segment)
+    {
+        OnnxSequence sequence = (OnnxSequence)segment.Sequence;
+        ObjectDisposedException.ThrowIf(sequence.IsDisposed, sequence);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(segment.Tokens.Length, sequence.Room, nameof(segment));
+        ArgumentOutOfRangeException.ThrowIfLessThan(segment.Rows, 1, nameof(segment));
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(segment.Rows, sequence.Pending + segment.Tokens.Length, nameof(segment));
+        return sequence;
+    }
+
+    /// <summary>Makes what is left of the prompt, and the segment's tokens, the next run's input.</summary>
+    /// <param name="row">The first row of the batch that gets its logits.</param>
+    public void Take(Segment segment, int row)
+    {
+        Input = Pending == 0 ? segment.Tokens
+            : segment.Tokens.IsEmpty ? PromptLeft
+            : (int[])[.. PromptLeft.Span, .. segment.Tokens.Span];
+        (LogitsRow, LogitsRows) = (row, segment.Rows);
+    }
+
+    /// <summary>The input is computed.</summary>
+    public void Advance() => Tokens.AddRange(Input.Span);
+
+    public void Truncate(int length) => CollectionsMarshal.SetCount(Tokens, length);
+
+    /// <summary>The prompt's beginning was found.</summary>
+    public void Restored(int length)
+    {
+        CachedTokens = length;
+        Tokens.AddRange(prompt.Span[..length]);
+    }
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing && !IsDisposed)
+        {
+            IsDisposed = true;
+            prefixes.Store(this);
+            prefixes.Cache.Remove(this);
+        }
     }
 }

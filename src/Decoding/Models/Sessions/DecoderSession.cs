@@ -22,6 +22,7 @@ internal sealed class DecoderSession : IDisposable
     public DecoderSession(DecoderGraph graph, InferenceSession session, int? blocks)
     {
         this.graph = graph;
+        Config = graph.Config;
         Session = session;
         string[] patterns = [.. Config.CacheNames];
         CacheName[] names =
@@ -40,7 +41,7 @@ internal sealed class DecoderSession : IDisposable
 
     public InferenceSession Session { get; }
 
-    public GenAiConfig Config => graph.Config;
+    public GenAiConfig Config { get; }
 
     /// <summary>Key, value, key, value, ... by layer; in a <see cref="RaggedGraph"/> for one sequence after the other.</summary>
     public IReadOnlyList<CacheName> CacheNames { get; }
