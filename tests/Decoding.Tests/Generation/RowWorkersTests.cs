@@ -88,7 +88,7 @@ public sealed class RowWorkersTests
                 Request(family, methods[i % methods.Count] with { Schedule = FusionCases.Schedules[i % FusionCases.Schedules.Count], Trace = true }, i)),
         ];
         await using DecodeScheduler scheduler = new(family.Ensemble, Options(maxDraft, workers, running));
-        return [.. (await Task.WhenAll(requests.Select(request => Generation.Answers.Collect(scheduler, request)))).Select(AnswerText.Of)];
+        return [.. (await Task.WhenAll(requests.Select(request => Generation.Answers.Collect(scheduler, request)))).Select(WholeAnswer.Of)];
     }
 
     private static SchedulerOptions Options(int maxDraft, int workers, int running) =>
