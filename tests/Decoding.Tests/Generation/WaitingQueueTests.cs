@@ -8,14 +8,14 @@ public sealed class WaitingQueueTests : IDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
     private readonly FakeLanguageModel model = new("m");
-    private readonly WakeEvent bell = new();
+    private readonly WakeEvent wake = new();
     private readonly AdmissionQueue admission;
     private readonly WaitingQueue queue;
 
     public WaitingQueueTests()
     {
-        admission = new(places: 2, capacity: 3, bell);
-        queue = admission.Line;
+        admission = new(places: 2, capacity: 3, wake);
+        queue = admission.Waiting;
     }
 
     public void Dispose() => model.Dispose();
@@ -72,7 +72,7 @@ public sealed class WaitingQueueTests : IDisposable
         Assert.Equal(EngineError.Stopping, Assert.Throws<EngineException>(Add).Error);
     }
 
-    /// <summary>The loop waits for the bell; each of these changes something that it must see.</summary>
+    /// <summary>The loop waits for the wake; each of these changes something that it must see.</summary>
     [Fact]
     public async Task Changes_LoopWaits_WakeIt()
     {
@@ -82,14 +82,14 @@ public sealed class WaitingQueueTests : IDisposable
     }
 
     [Fact]
-    public async Task Wait_RungBefore_ReturnsOnceForAllRings()
+    public async Task Wait_SetBefore_ReturnsOnceForAllSets()
     {
-        bell.Ring();
-        bell.Ring();
-        await Task.Run(bell.Wait).WaitAsync(Patience);
-        Task second = Task.Run(bell.Wait);
+        wake.Set();
+        wake.Set();
+        await Task.Run(wake.Wait).WaitAsync(Patience);
+        Task second = Task.Run(wake.Wait);
         Assert.NotSame(second, await Task.WhenAny(second, Task.Delay(100)));
-        bell.Ring();
+        wake.Set();
         await second.WaitAsync(Patience);
     }
 
@@ -104,7 +104,7 @@ public sealed class WaitingQueueTests : IDisposable
 
     private async Task Wakes(Action change)
     {
-        Task waiting = Task.Run(bell.Wait);
+        Task waiting = Task.Run(wake.Wait);
         change();
         await waiting.WaitAsync(Patience);
     }
