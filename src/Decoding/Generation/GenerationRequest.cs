@@ -52,7 +52,7 @@ public sealed record GenerationRequest
 
         if (ScorePrompt && Prompt.IsRemote)
         {
-            throw new EngineException(EngineError.InvalidValue, "The prompt cannot be scored: a remote model gives only the row after the prompt.", "echo");
+            throw new EngineException(EngineError.InvalidValue, "The prompt cannot be scored: a model behind a network tells only what comes next.", "echo");
         }
 
         RangeCheck.Between("top_logprobs", TopLogprobs ?? 0, 0, MaxLogprobs);
