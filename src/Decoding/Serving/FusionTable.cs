@@ -85,8 +85,8 @@ internal static class FusionTable
             Parse = Truth,
             IsTakenBy = method => method == FusionMethod.Eft,
         },
-        Choice("mode", settings => settings.Mode, (asked, value) => asked with { Mode = value }, FusionMethod.Dynamic, [FusionDefaults.SingleMode, FusionDefaults.JointMode], FusionDefaults.JointMode, "one expert for each token, or a weight for each expert"),
-        Choice("search", settings => settings.Search, (asked, value) => asked with { Search = value }, FusionMethod.Dynamic, [FusionDefaults.ClosedFormSearch, FusionDefaults.GridSearch], FusionDefaults.ClosedFormSearch, "how the weights are found; grid tries the paper's 21 points"),
+        Choice("mode", settings => settings.Mode, (asked, value) => asked with { Mode = value }, method => method == FusionMethod.Dynamic, [FusionDefaults.SingleMode, FusionDefaults.JointMode], FusionDefaults.JointMode, "one expert for each token, or a weight for each expert"),
+        Choice("search", settings => settings.Search, (asked, value) => asked with { Search = value }, method => method == FusionMethod.Dynamic, [FusionDefaults.ClosedFormSearch, FusionDefaults.GridSearch], FusionDefaults.ClosedFormSearch, "how the weights are found; grid tries the paper's 21 points"),
         new("floor", settings => settings.Floor, (asked, value) => asked with { Floor = (double?)value })
         {
             Accepts = "a number from 0 to the end of alpha_range",
@@ -135,7 +135,7 @@ internal static class FusionTable
     public static Func<string, object?> Number => text => double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double number) ? number : null;
 
     private static FusionField Choice(
-        string name, Func<FusionSettings, string?> get, Func<AskedFusion, string?, AskedFusion> with, FusionMethod method, string[] accepted, string usual, string meaning)
+        string name, Func<FusionSettings, string?> get, Func<AskedFusion, string?, AskedFusion> with, Func<FusionMethod, bool> isTakenBy, string[] accepted, string usual, string meaning)
     {
         string words = string.Join(" or ", accepted);
         return new(name, get, (asked, value) => with(asked, (string?)value))
@@ -144,7 +144,7 @@ internal static class FusionTable
             Default = usual,
             Meaning = meaning,
             Parse = text => text,
-            IsTakenBy = other => other == method,
+            IsTakenBy = isTakenBy,
             Check = (value, problem) => _ = accepted.Contains(value) ? 0 : throw problem.At(name, value, words),
             Settle = (_, given) => given ?? usual,
         };

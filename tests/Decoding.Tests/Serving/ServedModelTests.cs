@@ -54,6 +54,22 @@ public sealed class ServedModelTests : IDisposable
     }
 
     [Fact]
+    public void Plan_FieldsOfTheCatalogue_ApplyUnlessTheRequestSetsThem()
+    {
+        Dictionary<string, object?> entry = TinyFamily.FusedEntry();
+        entry["trace"] = true;
+        entry["schedule"] = new { kind = "warm_up", tokens = 3 };
+        family.WriteCatalog(new { served_models = new[] { entry } });
+        using ModelHost catalog = ModelHost.Load(family.Folder, new EngineOptions());
+        ServedModel model = catalog.Get(TinyFamily.Fused);
+
+        SettledFusion own = model.Plan(AskedFusion.Nothing).Settled, asked = model.Plan(new() { Trace = false, Schedule = ScheduleSettings.Constant }).Settled;
+
+        Assert.Equal((true, 3), (own.Trace, own.Schedule.Tokens));
+        Assert.Equal((false, ScheduleSettings.Constant), (asked.Trace, asked.Schedule));
+    }
+
+    [Fact]
     public void Render_TemplatesPerRole_GivesEachStreamItsOwnText()
     {
         File.WriteAllText(family.PathOf("ask.jinja"), "Q: {{ messages[-1]['content'] }}\nA:");
