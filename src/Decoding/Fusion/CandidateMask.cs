@@ -16,6 +16,9 @@ public enum MaskKind
 
     /// <summary>Keeps what is among the k likeliest of the base or of any expert.</summary>
     TopK,
+
+    /// <summary>Bans the k tokens that the minus side of any delta raises most over its plus side (the rank variant of divergence decoding, arXiv 2605.31293).</summary>
+    Rank,
 }
 
 public enum MaskOrigin
@@ -27,7 +30,7 @@ public enum MaskOrigin
 }
 
 /// <summary>Which tokens remain candidates. Looks at the members' rows, is applied to the fused row, and always leaves one token.</summary>
-/// <param name="Amount">Ratio: share of the maximum, above 0 to 1. Nucleus: probability, above 0 to 1. TopK: k, at least 1.</param>
+/// <param name="Amount">Ratio: share of the maximum, above 0 to 1. Nucleus: probability, above 0 to 1. TopK, Rank: k, at least 1.</param>
 /// <param name="Of">Nucleus: the stream that gives the probability.</param>
 public sealed record CandidateMask(MaskKind Kind, double Amount = 1, MaskOrigin Of = MaskOrigin.Base)
 {
@@ -37,8 +40,9 @@ public sealed record CandidateMask(MaskKind Kind, double Amount = 1, MaskOrigin 
     /// <param name="fused">Logits; the likeliest of them stays where no candidate would.</param>
     /// <param name="base">The base's row.</param>
     /// <param name="experts">The plus sides of the deltas.</param>
+    /// <param name="deltas">Both sides of the deltas.</param>
     /// <returns>How many tokens remain, banned ones not counted.</returns>
-    internal int Apply(Span<float> fused, ReadOnlySpan<float> @base, ReadOnlySpan<ReadOnlyMemory<float>> experts)
+    internal int Apply(Span<float> fused, ReadOnlySpan<float> @base, ReadOnlySpan<ReadOnlyMemory<float>> experts, ReadOnlySpan<DeltaRows> deltas = default)
     {
         if (Kind == MaskKind.None || (Kind == MaskKind.Nucleus && Of == MaskOrigin.Expert && experts.IsEmpty))
         {
@@ -47,6 +51,31 @@ public sealed record CandidateMask(MaskKind Kind, double Amount = 1, MaskOrigin 
 
         int best = Sampler.Largest(fused);
         float bestScore = fused[best];
+        if (Kind == MaskKind.Rank)
+        {
+            foreach (DeltaRows delta in deltas)
+            {
+                BanRaised(fused, delta, (int)Math.Min(Amount, fused.Length));
+            }
+        }
+        else
+        {
+            KeepCandidates(fused, @base, experts);
+        }
+
+        int remaining = Remaining(fused);
+        if (remaining > 0)
+        {
+            return remaining;
+        }
+
+        // Some member bans every candidate: the best of the other tokens stands in.
+        fused[best] = bestScore;
+        return 1;
+    }
+
+    private void KeepCandidates(Span<float> fused, ReadOnlySpan<float> @base, ReadOnlySpan<ReadOnlyMemory<float>> experts)
+    {
         ReadOnlySpan<float> judged = Of == MaskOrigin.Expert ? experts[0].Span : @base;
         Cut cut = CutOf(judged);
         Cut[] ofExperts = Kind == MaskKind.TopK ? new Cut[experts.Length] : [];
@@ -68,16 +97,28 @@ public sealed record CandidateMask(MaskKind Kind, double Amount = 1, MaskOrigin 
                 fused[id] = float.NegativeInfinity;
             }
         }
+    }
 
-        int remaining = Remaining(fused);
-        if (remaining > 0)
+    private static void BanRaised(Span<float> fused, DeltaRows delta, int k)
+    {
+        float[] raised = ArrayPool<float>.Shared.Rent(fused.Length);
+        Candidate[] candidates = ArrayPool<Candidate>.Shared.Rent(fused.Length);
+        Span<float> rise = raised.AsSpan(0, fused.Length);
+        TensorPrimitives.Subtract(delta.Minus.Span, delta.Plus.Span, rise);
+        for (int id = 0; id < rise.Length; id++)
         {
-            return remaining;
+            // A token that both sides ban is not raised.
+            rise[id] = float.IsNaN(rise[id]) ? float.NegativeInfinity : rise[id];
         }
 
-        // All candidates are banned by some member: the best of the others stands in.
-        fused[best] = bestScore;
-        return 1;
+        Selection.Top(rise, k, candidates);
+        foreach (Candidate candidate in candidates.AsSpan(0, k))
+        {
+            fused[candidate.Id] = float.NegativeInfinity;
+        }
+
+        ArrayPool<Candidate>.Shared.Return(candidates);
+        ArrayPool<float>.Shared.Return(raised);
     }
 
     private Cut CutOf(ReadOnlySpan<float> row) => Kind switch

@@ -29,6 +29,9 @@ public sealed record FusionPlan(IReadOnlyList<FusionStream> Streams, int? Vocabu
 
     public CandidateMask Mask { get; init; } = CandidateMask.None;
 
+    /// <summary>Ids of tokens that keep the base's own probability, whatever deltas and masks do. Ids beyond the shared vocabulary do nothing.</summary>
+    public IReadOnlyCollection<int> BaseOnlyIds { get; init; } = [];
+
     /// <summary>EFT's mask of the size delta, or null.</summary>
     public DeltaMask? DeltaMask { get; init; }
 
@@ -102,11 +105,11 @@ internal sealed record RunningPlan(IReadOnlyList<PlannedStream> Streams, IReadOn
 
         FusionDelta[] deltas =
         [
-            .. plan.Deltas.Select(delta => delta with { Plus = Place(delta.Plus), Minus = Place(delta.Minus) }).Where(delta => delta.Weight != 0 && delta.Plus != delta.Minus),
+            .. plan.Deltas.Select(delta => delta with { Plus = Place(delta.Plus), Minus = Place(delta.Minus) }).Where(delta => (delta.Weight != 0 || plan.Mask.Kind == MaskKind.Rank) && delta.Plus != delta.Minus),
         ];
 
-        // Masks, gate and dynamic fusion look at the base even where its weight is 0.
-        bool looksAtBase = plan.Rule is not null || plan.Trace || plan.Mask.Kind != MaskKind.None || plan.Schedule.Kind == ScheduleKind.Gated;
+        // These look at the base even where its weight is 0.
+        bool looksAtBase = plan.BaseOnlyIds.Count > 0 || plan.Rule is not null || plan.Trace || plan.Mask.Kind != MaskKind.None || plan.Schedule.Kind == ScheduleKind.Gated;
         bool looksAtExperts = plan.DeltaMask is not null || plan.Mask.Kind == MaskKind.TopK || plan.Mask.Of == MaskOrigin.Expert;
         int[] experts = looksAtExperts ? [.. plan.Deltas.Where(delta => delta.Weight != 0 && delta.Plus is > 0).Select(delta => Place(delta.Plus)).OfType<int>().Distinct()] : [];
         int[] used =

@@ -38,7 +38,8 @@ internal sealed class MissingShift
     /// <summary>A mask may exclude all that is missing, or it may be unsure what it should exclude.</summary>
     private static MissingBound? ByMask(CandidateMask mask, int kept, ReadOnlySpan<float> known, float most, ReadOnlySpan<float> fused)
     {
-        if (mask.Kind == MaskKind.None)
+        // The rank mask looks at no base. It bans missing tokens too, so the bound is an upper one.
+        if (mask.Kind is MaskKind.None or MaskKind.Rank)
         {
             return null;
         }

@@ -184,6 +184,12 @@ internal sealed class RowFusion
 
     private int Mask(FusedSequence sequence, Span<float> fused)
     {
+        int kept = KeepCandidates(sequence, fused);
+        return sequence.Plan.BaseOnlyIds is { Count: > 0 } ids ? BaseOnlyTokens.Restore(fused, rows[sequence.Running.Base!.Value].Span, ids) : kept;
+    }
+
+    private int KeepCandidates(FusedSequence sequence, Span<float> fused)
+    {
         // Counting what is left is for traces; without a mask it would cost a pass over the row.
         CandidateMask mask = sequence.Plan.Mask;
         if (mask.Kind == MaskKind.None && !sequence.Plan.Trace)
@@ -191,9 +197,10 @@ internal sealed class RowFusion
             return fused.Length;
         }
 
+        ReadOnlySpan<DeltaRows> sides = deltas.AsSpan(0, sequence.Running.Deltas.Count);
         return sequence.Running.Base is { } i
-            ? MissingShift.Of(mask, sequence.Streams[i], rows[i].Span).Apply(fused, rows[i].Span, CollectionsMarshal.AsSpan(experts))
-            : mask.Apply(fused, default, CollectionsMarshal.AsSpan(experts));
+            ? MissingShift.Of(mask, sequence.Streams[i], rows[i].Span).Apply(fused, rows[i].Span, CollectionsMarshal.AsSpan(experts), sides)
+            : mask.Apply(fused, default, CollectionsMarshal.AsSpan(experts), sides);
     }
 
     /// <summary>Whether the gate leaves this token to the base: base and all experts have the same likeliest token, and the base is sure.</summary>

@@ -33,7 +33,10 @@ public sealed record FusionMethod(string Name, MethodMembers Members, double? De
     /// <summary>log p_M + a sum of w_i r_i, r trained for it by the recipe prt. PRT, ICML 2025.</summary>
     public static FusionMethod PortableReward { get; } = new("portable_reward", MethodMembers.Rewards, 1);
 
-    public static IReadOnlyList<FusionMethod> All { get; } = [None, Proxy, Eft, Dynamic, Dexperts, Contrastive, ContextAware, PortableReward];
+    /// <summary>s_M + a sum of w_i (s_retain,i - s_forget,i): the anti-expert is tuned on what shall be forgotten. arXiv 2605.31293.</summary>
+    public static FusionMethod Divergence { get; } = new("divergence", MethodMembers.Pairs, 1.5);
+
+    public static IReadOnlyList<FusionMethod> All { get; } = [None, Proxy, Eft, Dynamic, Dexperts, Contrastive, ContextAware, PortableReward, Divergence];
 
     public static string Names => string.Join(", ", All.Select(method => method.Name));
 
@@ -112,6 +115,8 @@ public sealed record FusionDefaults(
     public const string JointMode = "joint";
     public const string ClosedFormSearch = "closed_form";
     public const string GridSearch = "grid";
+    public const string FusedSpecialTokens = "fused";
+    public const string BaseSpecialTokens = "base";
 
     /// <summary>Of <see cref="Amplification"/>: 1 is plain up-scaling.</summary>
     internal const double UsualAmplification = 1;

@@ -33,6 +33,9 @@ public abstract record FusionSettings
     public MaskSettings? Mask { get; init; }
 
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? SpecialTokens { get; init; }
+
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public ScheduleSettings? Schedule { get; init; }
 
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
@@ -178,7 +181,10 @@ internal sealed class FusionSettling(ServedModel model, FusionMethod method, Ask
             field.Check(value, Problem);
         }
 
-        return field.Settle(this, value ?? field.Get(Defaults.Own));
+        value ??= field.Get(Defaults.Own);
+        return model.IsRemote && value is not null && field.NeedsWholeRows(value)
+            ? throw Problem.At(field.Name, value, $"another value: this one {NeedsWholeRows}")
+            : field.Settle(this, value);
     }
 
     public double Alpha()

@@ -25,6 +25,9 @@ internal sealed record FusionField(string Name, Func<FusionSettings, object?> Ge
     /// <summary>Checks what does not depend on model and method.</summary>
     public Action<object, SettingsProblem> Check { get; init; } = (_, _) => { };
 
+    /// <summary>Whether a value needs whole rows of the base, which a remote base does not give.</summary>
+    public Func<object, bool> NeedsWholeRows { get; init; } = _ => false;
+
     /// <summary>From the value that the request gives, or else the catalogue, to the value that applies.</summary>
     public Func<FusionSettling, object?, object?> Settle { get; init; } = (_, given) => given;
 
@@ -103,6 +106,16 @@ internal static class FusionTable
             Meaning = "which tokens remain candidates",
             Check = (value, problem) => ((MaskSettings)value).Check(problem),
             Settle = (settling, _) => settling.Mask(),
+        },
+        new("special_tokens", settings => settings.SpecialTokens, (asked, value) => asked with { SpecialTokens = (string?)value })
+        {
+            Accepts = $"{FusionDefaults.FusedSpecialTokens} or {FusionDefaults.BaseSpecialTokens}",
+            Default = FusionDefaults.FusedSpecialTokens,
+            Meaning = "whether the tokenizer's special tokens are fused like all others or keep the base's own probability",
+            Parse = text => text,
+            IsTakenBy = method => method.Members != MethodMembers.None,
+            Check = (value, problem) => _ = value is FusionDefaults.FusedSpecialTokens or FusionDefaults.BaseSpecialTokens ? 0 : throw problem.At("special_tokens", value, $"{FusionDefaults.FusedSpecialTokens} or {FusionDefaults.BaseSpecialTokens}"),
+            NeedsWholeRows = value => value is FusionDefaults.BaseSpecialTokens,
         },
         new("schedule", settings => settings.Schedule, (asked, value) => asked with { Schedule = (ScheduleSettings?)value })
         {

@@ -12,12 +12,14 @@ public sealed record MaskSettings
     internal const string NucleusKind = "nucleus";
     internal const string TopKKind = "top_k";
     internal const string DeltaKind = "delta";
+    internal const string RankKind = "rank";
 
+    private const int UsualRank = 20;
     private const string OfBase = "base", OfExpert = "expert", Share = "a number above 0, to 1";
 
     public static MaskSettings None { get; } = new() { Kind = NoneKind };
 
-    /// <summary>none, ratio, nucleus, top_k, or delta (EFT's own).</summary>
+    /// <summary>none, ratio, nucleus, top_k, delta (EFT's own), or rank (of method divergence).</summary>
     public string? Kind { get; init; }
 
     /// <summary>ratio: a candidate has at least this share of the base's largest probability. Above 0, to 1.</summary>
@@ -32,7 +34,10 @@ public sealed record MaskSettings
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public string? Of { get; init; }
 
-    /// <summary>top_k: how many of the base's and of each expert's likeliest tokens are candidates. At least 1.</summary>
+    /// <summary>
+    /// top_k: how many of the base's and of each expert's likeliest tokens are candidates. At least 1.
+    /// rank: how many tokens are banned, those that a forget model raises most over its retain model. At least 1; default 20.
+    /// </summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public int? K { get; init; }
 
@@ -51,6 +56,7 @@ public sealed record MaskSettings
             new(NucleusKind, mask => new(MaskKind.Nucleus, mask.P!.Value, mask.Of == OfExpert ? MaskOrigin.Expert : MaskOrigin.Base), ["p"], ["of"]),
             new(TopKKind, mask => new(MaskKind.TopK, mask.K!.Value), ["k"], []),
             new(DeltaKind, _ => CandidateMask.None, ["p"], []),
+            new(RankKind, mask => new(MaskKind.Rank, mask.K ?? UsualRank), [], ["k"]),
         ]);
 
     internal bool IsDelta => Kind == DeltaKind;
@@ -60,9 +66,10 @@ public sealed record MaskSettings
     /// <summary>Refuses a mask that looks at members which the method does not have.</summary>
     internal void CheckFits(SettingsProblem problem, FusionMethod method)
     {
-        if (IsDelta && method != FusionMethod.Eft)
+        FusionMethod? owner = Kind switch { DeltaKind => FusionMethod.Eft, RankKind => FusionMethod.Divergence, _ => null };
+        if (owner is not null && owner != method)
         {
-            throw problem.At("mask.kind", Kind, $"another mask: '{DeltaKind}' belongs to method {FusionMethod.Eft.Name}, not to {method.Name}");
+            throw problem.At("mask.kind", Kind, $"another mask: '{Kind}' belongs to method {owner.Name}, not to {method.Name}");
         }
 
         if (Of == OfExpert && !method.TakesExperts)

@@ -155,6 +155,7 @@ internal sealed class PlanBuilder(ServedModel model, SettledFusion settled)
             Rule = settled.Method.Rule?.Invoke(model, settled),
             Mask = settled.Mask.ToCandidateMask(),
             DeltaMask = hasExpert ? settled.Mask.ToDeltaMask() : null,
+            BaseOnlyIds = Values.SpecialTokens == FusionDefaults.BaseSpecialTokens ? model.Tokenizer.SpecialIds : [],
             Trace = settled.Trace,
         };
         return new ServedPlan(model, settled, plan, streams);
@@ -162,8 +163,8 @@ internal sealed class PlanBuilder(ServedModel model, SettledFusion settled)
 
     private void Experts()
     {
-        // An expert without a weight is not run, unless the amplification needs its anti-expert.
-        bool isOff = Values.Alpha == 0 && (Values.Amplification ?? 1) == 1;
+        // An expert without a weight is not run, unless the amplification needs its anti-expert or the mask compares the two.
+        bool isOff = Values.Alpha == 0 && (Values.Amplification ?? 1) == 1 && settled.Mask.Kind != MaskSettings.RankKind;
         ServedExpert[] taking = [.. model.Experts.Where(expert => !isOff && Values.Experts![expert.Name] != 0)];
         foreach (ServedExpert expert in taking)
         {

@@ -71,6 +71,9 @@ public sealed class Tokenizer : IDisposable
     public TokenStream Stream() => file.IsByteLevel ? new ByteLevelStream(file) : new WindowStream(this, file);
 
     /// <summary>A token that decoding leaves out, such as a chat template's marks.</summary>
+    /// <summary>The ids of special tokens, such as those that begin or end a text.</summary>
+    public IReadOnlyCollection<int> SpecialIds => file.SpecialIds;
+
     public bool IsSpecial(int id) => file.SpecialIds.Contains(id);
 
     /// <summary>What a token adds inside a text, for logprobs; a special token gives its name. Empty beyond the vocabulary.</summary>

@@ -102,7 +102,8 @@ public sealed class FusionIdentitiesTests : IDisposable
         });
         foreach (AskedFusion method in FusionCases.Methods)
         {
-            foreach (MaskSettings mask in FusionCases.Masks.Values.Where(mask => FusionCases.Fits(method, mask)))
+            // Equal differences of two rows, which the rank mask compares, do not stay equal when rounded.
+            foreach (MaskSettings mask in FusionCases.Masks.Values.Where(mask => FusionCases.Fits(method, mask) && mask.Kind != "rank"))
             {
                 Same(Distributions(family.Pairs, method with { Mask = mask }), Distributions(normalised.Pairs, method with { Mask = mask }, normalised), 1e-3);
             }

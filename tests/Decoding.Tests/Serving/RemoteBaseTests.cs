@@ -35,6 +35,7 @@ public sealed class RemoteBaseTests
         { "dynamic", Entry("", "\"method\": \"dynamic\""), ["'dynamic' needs whole rows"] },
         { "context-aware on request", Entry("", "\"methods\": [\"context_aware\"]"), ["'context_aware' needs whole rows"] },
         { "delta mask", Entry("", "\"method\": \"eft\", \"mask\": {\"kind\": \"delta\", \"p\": 0.9}"), ["mask.kind is 'delta'", "needs whole rows"] },
+        { "special tokens", Entry("", "\"method\": \"proxy\", \"special_tokens\": \"base\""), ["special_tokens is 'base'", "needs whole rows"] },
         { "other tokenizer", """{"url": "http://host", "model": "m", "tokenizer": "shifted", "context_length": 64, "end_of_text_ids": [0]}""", ["another tokenizer", "shifted"] },
     };
 
@@ -112,7 +113,9 @@ public sealed class RemoteBaseTests
         Assert.Equal("fusion.method", Refused(new() { Method = "dynamic" }));
         Assert.Equal("fusion.method", Refused(new() { Method = "context_aware" }));
         Assert.Equal("fusion.mask.kind", Refused(new() { Mask = new() { Kind = "delta", P = 0.9 } }));
+        Assert.Equal("fusion.special_tokens", Refused(new() { SpecialTokens = "base" }));
         model.Plan(new() { Mask = new() { Kind = "nucleus", P = 0.9 } });
+        model.Plan(new() { Method = "divergence", Mask = new() { Kind = "rank" }, SpecialTokens = "fused" }, CallerRole.Operator);
 
         string? Refused(AskedFusion asked)
         {

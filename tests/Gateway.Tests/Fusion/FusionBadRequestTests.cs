@@ -10,7 +10,7 @@ public class FusionBadRequestTests(MethodsGateway gateway)
     public static TheoryData<string, string, string, string[]> Settings => new()
     {
         // Unknown names and wrong types.
-        { "any", """{"method":"magic"}""", "fusion.method", ["'magic'", "none, proxy, eft, dynamic, dexperts, contrastive, context_aware, portable_reward"] },
+        { "any", """{"method":"magic"}""", "fusion.method", ["'magic'", "none, proxy, eft, dynamic, dexperts, contrastive, context_aware, portable_reward, divergence"] },
         { "any", """{"method":7}""", "fusion.method", ["7", "a string"] },
         { "any", """{"beta":1}""", "fusion.beta", ["method, alpha, experts"] },
         { "any", """{"alpha":"1"}""", "fusion.alpha", ["\"1\"", "a number"] },
@@ -37,7 +37,7 @@ public class FusionBadRequestTests(MethodsGateway gateway)
         { "any", """{"mask":{"kind":"nucleus","p":-0.1}}""", "fusion.mask.p", ["-0.1", "above 0, to 1"] },
         { "any", """{"mask":{"kind":"top_k","k":0}}""", "fusion.mask.k", ["is 0", "at least 1"] },
         { "any", """{"mask":{"kind":"top_k","k":99999999999}}""", "fusion.mask.k", ["99999999999", "an integer"] },
-        { "any", """{"mask":{"kind":"top_p","p":0.5}}""", "fusion.mask.kind", ["'top_p'", "none, ratio, nucleus, top_k or delta"] },
+        { "any", """{"mask":{"kind":"top_p","p":0.5}}""", "fusion.mask.kind", ["'top_p'", "none, ratio, nucleus, top_k, delta or rank"] },
         { "any", """{"mask":{}}""", "fusion.mask.kind", ["missing", "none, ratio"] },
         { "any", """{"mask":{"kind":"ratio","ratio":0.5,"p":0.5}}""", "fusion.mask.p", ["0.5", "nothing", "'ratio'"] },
         { "any", """{"mask":{"kind":"nucleus","p":0.5,"of":"poet"}}""", "fusion.mask.of", ["'poet'", "base or expert"] },
@@ -68,6 +68,13 @@ public class FusionBadRequestTests(MethodsGateway gateway)
         { "any", """{"amplification":1.5}""", "fusion.amplification", ["1.5", "method proxy"] },
         { "any", """{"normalise":true}""", "fusion.normalise", ["true", "method proxy"] },
         { "any", """{"mask":{"kind":"delta","p":0.5}}""", "fusion.mask.kind", ["'delta'", "eft", "proxy"] },
+        { "any", """{"mask":{"kind":"rank"}}""", "fusion.mask.kind", ["'rank'", "divergence", "proxy"] },
+        { "any", """{"method":"divergence","mask":{"kind":"rank","k":0}}""", "fusion.mask.k", ["is 0", "at least 1"] },
+        { "any", """{"method":"divergence","mask":{"kind":"rank","p":0.5}}""", "fusion.mask.p", ["0.5", "nothing", "'rank'"] },
+        { "reward", """{"method":"divergence"}""", "fusion.method", ["divergence", "experts with anti-experts"] },
+        { "any", """{"special_tokens":"expert"}""", "fusion.special_tokens", ["'expert'", "fused or base"] },
+        { "any", """{"special_tokens":true}""", "fusion.special_tokens", ["true", "a string"] },
+        { "any", """{"method":"none","special_tokens":"base"}""", "fusion.special_tokens", ["'base'", "method none"] },
         { "any", """{"method":"eft","experts":{"qa":0.5,"poet":0.5},"mask":{"kind":"delta","p":0.5}}""", "fusion.mask.kind", ["'delta'", "2 experts"] },
         { "any", """{"method":"contrastive","mask":{"kind":"nucleus","p":0.5,"of":"expert"}}""", "fusion.mask.of", ["'expert'", "base", "contrastive"] },
         { "by-contrastive", """{"prompts":{"expert":{"system":"x"}}}""", "fusion.prompts", ["'expert'", "base, anti_expert", "contrastive"] },

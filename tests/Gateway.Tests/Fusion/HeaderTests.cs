@@ -55,7 +55,7 @@ public class HeaderTests(MethodsGateway gateway)
     {
         using HttpResponseMessage response = await SendAsync(header, null);
 
-        await BadRequestTests.AssertErrorAsync(response, 400, "X-Fusion", "invalid_value", [header, "method, alpha, amplification, normalise, mode, search, floor, trace"]);
+        await BadRequestTests.AssertErrorAsync(response, 400, "X-Fusion", "invalid_value", [header, "method, alpha, amplification, normalise, mode, search, floor, special_tokens, trace"]);
     }
 
     [Theory]
@@ -78,7 +78,7 @@ public class HeaderTests(MethodsGateway gateway)
 
         Assert.Equal("proxy", any.GetProperty("method").GetString());
         Assert.Equal(
-            ["proxy", "none", "eft", "dynamic", "dexperts", "contrastive", "context_aware"], any.GetProperty("methods").EnumerateArray().Select(method => method.GetString()));
+            ["proxy", "none", "eft", "dynamic", "dexperts", "contrastive", "context_aware", "divergence"], any.GetProperty("methods").EnumerateArray().Select(method => method.GetString()));
         Assert.Equal("""{"default":1,"minimum":-1,"maximum":3}""", any.GetProperty("alpha").GetRawText());
         Assert.Equal("""{"default":1,"minimum":0.5,"maximum":2}""", any.GetProperty("amplification").GetRawText());
         Assert.Equal("""{"default":0,"minimum":-1,"maximum":2}""", any.GetProperty("experts").GetProperty("poet").GetRawText());

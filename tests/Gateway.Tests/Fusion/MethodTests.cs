@@ -1,4 +1,5 @@
 using System.Text.Json;
+using ProxyTune.Testing;
 using static ProxyTune.Gateway.Tests.Fusion.Equations;
 
 namespace ProxyTune.Gateway.Tests.Fusion;
@@ -48,6 +49,14 @@ public class MethodTests(MethodsGateway gateway)
         ["context_aware by catalog"] = new("by-context", null, m => Sum((1.5, m.BaseInContext), (-0.5, m.Base)), InContext: true),
         ["context_aware by request"] = new(
             MethodsGateway.Any, """{"method":"context_aware","alpha":0.9}""", m => Sum((1.9, m.BaseInContext), (-0.9, m.Base)), InContext: true),
+        ["divergence by catalog"] = new("by-divergence", null, m => WithSpecialTokensOf(m.Base, Ban(Proxy(m, 1.5, 1, 0), Top(Sum((1, m.Small), (-1, m.Qa)), 5)))),
+        ["divergence by request"] = new(MethodsGateway.Any, """{"method":"divergence"}""", m => Proxy(m, 1.5, 1, 0)),
+        ["divergence, rank"] = new(
+            MethodsGateway.Any, """{"method":"divergence","mask":{"kind":"rank"}}""", m => Ban(Proxy(m, 1.5, 1, 0), Top(Sum((1, m.Small), (-1, m.Qa)), 20))),
+        ["divergence, rank alone"] = new(
+            MethodsGateway.Any, """{"method":"divergence","alpha":0,"mask":{"kind":"rank","k":3}}""", m => Ban(m.Base, Top(Sum((1, m.Small), (-1, m.Qa)), 3))),
+        ["divergence, special tokens as the base has them"] = new(
+            MethodsGateway.Any, """{"method":"divergence","special_tokens":"base"}""", m => WithSpecialTokensOf(m.Base, Proxy(m, 1.5, 1, 0))),
         ["portable_reward by catalog"] = new(MethodsGateway.Reward, null, m => Sum((1, m.Base), (1, m.Qa))),
         ["portable_reward by request"] = new(MethodsGateway.Reward, """{"alpha":0.5,"experts":{"helper":1.5}}""", m => Sum((1, m.Base), (0.75, m.Qa))),
     };
@@ -116,6 +125,16 @@ public class MethodTests(MethodsGateway gateway)
             (-beta * (qa + poet), anti),
             (amplification - 1, large),
             (1 - amplification, anti));
+    }
+
+    private static double[] Ban(double[] fused, IEnumerable<int> banned) => Keep(fused, [.. Enumerable.Range(0, fused.Length).Except(banned)]);
+
+    private static double[] WithSpecialTokensOf(double[] @base, double[] fused)
+    {
+        double[] p = [.. LogSoftmax(@base).Select(Math.Exp)], q = [.. LogSoftmax(fused).Select(Math.Exp)];
+        int special = TinyTokenizer.Special.Length;
+        double rest = p.Skip(special).Sum() / q.Skip(special).Sum();
+        return [.. q.Select((share, id) => Math.Log(id < special ? p[id] : share * rest))];
     }
 
     private static double[] OutsideNucleus(double[] fused, double[] expert, double probability)

@@ -53,7 +53,7 @@ public sealed class MethodsGateway : IAsyncLifetime
     [
         new(Entry(Any, "proxy"))
         {
-            ["methods"] = new[] { "none", "eft", "dynamic", "dexperts", "contrastive", "context_aware" },
+            ["methods"] = new[] { "none", "eft", "dynamic", "dexperts", "contrastive", "context_aware", "divergence" },
             ["alpha_range"] = new[] { -1.0, 3.0 },
             ["amplification_range"] = new[] { 0.5, 2.0 },
             ["experts"] = Both,
@@ -78,6 +78,7 @@ public sealed class MethodsGateway : IAsyncLifetime
         new(Entry("by-eft", "eft")) { ["alpha"] = 0.8, ["amplification"] = 1.5, ["mask"] = new { kind = "delta", p = 0.6 } },
         new(Entry("by-dynamic", "dynamic")) { ["mode"] = "single", ["search"] = "grid" },
         new(Entry("by-dexperts", "dexperts")) { ["alpha"] = 1.6 },
+        new(Entry("by-divergence", "divergence")) { ["mask"] = new { kind = "rank", k = 5 }, ["special_tokens"] = "base" },
         new(Entry("by-contrastive", "contrastive")) { ["experts"] = null, ["amateur"] = TinyFamily.AntiExpert, ["alpha"] = 0.5 },
         new(Entry("by-context", "context_aware")) { ["experts"] = null },
         new(Entry("by-proxy", "proxy")) { ["mask"] = new { kind = "top_k", k = 4 }, ["schedule"] = new { kind = "linear", tokens = 4, from = 0.25 } },

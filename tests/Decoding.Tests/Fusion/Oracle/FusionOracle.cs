@@ -1,4 +1,5 @@
 using ProxyTune.Decoding.Serving;
+using ProxyTune.Testing;
 
 namespace ProxyTune.Decoding.Tests.Fusion;
 
@@ -18,7 +19,7 @@ internal static class FusionOracle
             _ => 1,
         };
         Dictionary<string, double> weights = Weights(settled, rows, share, factors);
-        double[] open = Masked(settled, rows, Sum(settled, rows, weights));
+        double[] open = Finished(settled, rows, Sum(settled, rows, weights));
         if (schedule.Kind != "gated" || weights.Count == 0 || !IsSure(rows, weights, schedule.Threshold ?? 0.9))
         {
             return Token(open, rows, weights, null);
@@ -26,7 +27,7 @@ internal static class FusionOracle
 
         Dictionary<string, double> none = weights.ToDictionary(pair => pair.Key, _ => 0.0);
         bool changes = Distribution.Likeliest(open) != Distribution.Likeliest(rows.Base);
-        return Token(Masked(settled, rows, Sum(settled, rows, none)), rows, none, new(Distribution.Divergence(open, rows.Base), changes));
+        return Token(Finished(settled, rows, Sum(settled, rows, none)), rows, none, new(Distribution.Divergence(open, rows.Base), changes));
     }
 
     private static OracleToken Token(double[] row, OracleRows rows, Dictionary<string, double> weights, OracleGate? gate) =>
@@ -38,8 +39,8 @@ internal static class FusionOracle
         Dictionary<string, double> weights = [];
         switch (settled.Method)
         {
-            case "proxy" or "dexperts" or "portable_reward" or "eft" or "dynamic":
-                foreach (OracleExpert expert in rows.Experts.Where(expert => (settled.Alpha ?? 1) * settled.Experts![expert.Name] != 0))
+            case "proxy" or "dexperts" or "portable_reward" or "eft" or "dynamic" or "divergence":
+                foreach (OracleExpert expert in rows.Experts.Where(expert => ((settled.Alpha ?? 1) != 0 || settled.Mask!.Kind == "rank") && settled.Experts![expert.Name] != 0))
                 {
                     weights[expert.Name] = share * settled.Experts![expert.Name] * (factors?[expert.Name] ?? settled.Alpha!.Value);
                 }
@@ -120,6 +121,24 @@ internal static class FusionOracle
         }
     }
 
+    /// <summary>The k tokens that the minus side raises most over the plus side; a token that both ban is raised least.</summary>
+    private static HashSet<int> Raised(OracleExpert expert, int k) =>
+        Distribution.Top([.. expert.Minus!.Zip(expert.Plus, (minus, plus) => double.IsNaN(minus - plus) ? double.NegativeInfinity : minus - plus)], k);
+
+    /// <summary>Mask, and then the special tokens: p_M of each, and the rest of the row's probabilities times what p_M leaves to the rest.</summary>
+    private static double[] Finished(AskedFusion settled, OracleRows rows, double[] z)
+    {
+        double[] masked = Masked(settled, rows, z);
+        if (settled.SpecialTokens != "base")
+        {
+            return masked;
+        }
+
+        double[] ofBase = [.. Distribution.Logprobs(rows.Base).Select(Math.Exp)], p = [.. masked.Select((score, x) => x < TinyTokenizer.Special.Length ? 0 : Math.Exp(score - masked.Max()))];
+        double rest = 1 - ofBase.Take(TinyTokenizer.Special.Length).Sum(), sum = p.Sum();
+        return [.. p.Select((share, x) => Math.Log(x < TinyTokenizer.Special.Length ? ofBase[x] : sum > 0 ? share / sum * rest : 0))];
+    }
+
     private static double[] Masked(AskedFusion settled, OracleRows rows, double[] z)
     {
         MaskSettings mask = settled.Mask!;
@@ -130,6 +149,7 @@ internal static class FusionOracle
             "ratio" => [.. Enumerable.Range(0, z.Length).Where(x => ofBase[x] >= ofBase.Max() + Math.Log(mask.Ratio!.Value))],
             "nucleus" when mask.Of == "expert" => taking.Length > 0 ? Distribution.Nucleus(taking[0].Plus, mask.P!.Value) : null,
             "nucleus" => Distribution.Nucleus(rows.Base, mask.P!.Value),
+            "rank" => [.. Enumerable.Range(0, z.Length).Except(rows.Experts.Where(e => settled.Experts![e.Name] != 0).SelectMany(e => Raised(e, mask.K ?? 20)))],
             "top_k" => [.. Distribution.Top(rows.Base, mask.K!.Value), .. taking.SelectMany(e => Distribution.Top(e.Plus, mask.K!.Value))],
             _ => null,
         };
