@@ -39,6 +39,9 @@ public sealed class FakeLanguageModel(string name, int vocabularySize = 32, int 
     /// <summary>Number of likeliest tokens whose log-probabilities a row contains, as in the answer of a remote. Null: rows contain all tokens.</summary>
     public int? TopTokens { get; init; }
 
+    /// <summary>Beside TopTokens: the likeliest token is named by a text that no single token has, so it stays unknown.</summary>
+    public bool DropsLikeliest { get; init; }
+
     /// <summary>Runs first in each Forward. A test uses it to throw, to wait, or to inspect the batch.</summary>
     public Action<IReadOnlyList<Segment>>? OnForward { get; set; }
 
@@ -153,14 +156,16 @@ public sealed class FakeLanguageModel(string name, int vocabularySize = 32, int 
 
         public void Truncate(Span<float> row, int count)
         {
-            double normaliser = Math.Log(row.ToArray().Sum(score => Math.Exp(score)));
-            float smallest = row.ToArray().OrderDescending().ElementAt(count - 1);
-            foreach (ref float score in row)
+            float[] scores = row.ToArray();
+            double normaliser = Math.Log(scores.Sum(score => Math.Exp(score)));
+            int[] named = [.. Enumerable.Range(0, scores.Length).OrderByDescending(id => scores[id]).Take(count)];
+            row.Fill(float.NegativeInfinity);
+            foreach (int id in named.Skip(model.DropsLikeliest ? 1 : 0))
             {
-                score = score < smallest ? float.NegativeInfinity : (float)(score - normaliser);
+                row[id] = (float)(scores[id] - normaliser);
             }
 
-            MaxMissing = (float)(smallest - normaliser);
+            MaxMissing = (float)(scores[model.DropsLikeliest ? named[0] : named[^1]] - normaliser);
         }
 
         public void Append(Segment segment)

@@ -145,14 +145,14 @@ public static class MissingTokens
         {
             double share = Math.Min(largest, left);
             left -= share;
-            missing += share > 0 ? Math.Exp((weight * Math.Log(share)) + candidate.Score - reference) : 0;
+            missing += Math.Exp((weight * Math.Log(share)) + candidate.Score - reference);
         }
 
         ArrayPool<Candidate>.Shared.Return(rented);
         double sum = 0;
         foreach (float score in fused)
         {
-            sum += float.IsNegativeInfinity(score) ? 0 : Math.Exp(score - reference);
+            sum += Math.Exp(score - reference);
         }
 
         return new(mass, missing / (sum + missing), bestMissing < likeliest);
@@ -164,7 +164,7 @@ public static class MissingTokens
         double sum = 0;
         foreach (float logprob in known)
         {
-            sum += float.IsNegativeInfinity(logprob) ? 0 : Math.Exp(logprob);
+            sum += Math.Exp(logprob);
         }
 
         return Math.Max(0, 1 - sum);

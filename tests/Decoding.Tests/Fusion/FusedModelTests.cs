@@ -166,6 +166,16 @@ public sealed class FusedModelTests : IDisposable
     }
 
     [Fact]
+    public void Start_PlanOfStreamsAlone_IsTheirWeightedSumWithATrace()
+    {
+        StreamPlan plan = new([new(large, StreamRole.Base, 1), new(small, StreamRole.AntiExpert, -0.5f)]) { Trace = true };
+        using Sequence sequence = fused.Start(new(plan, [new[] { 1, 2 }, new[] { 1, 2 }]));
+        float[][] rows = Rows.Forward(fused, new Segment(sequence, default));
+        Rows.AssertEqual([Sum((large, 1, [1, 2]), (small, -0.5f, [1, 2]))], rows, 1e-5f);
+        Assert.Equal(["large", "small"], sequence.Explain(0, 1, rows[0], 3)!.Streams.Keys);
+    }
+
+    [Fact]
     public void Info_SeveralMembers_JoinsThem()
     {
         Assert.Equal((40, 64), (fused.Info.VocabularySize, fused.Info.ContextLength));

@@ -92,6 +92,35 @@ public sealed class MissingTokensTests
         Assert.Equal(missing / (0.4 + missing), bound.TotalVariation, 1e-6);
     }
 
+    [Fact]
+    public void Bound_ShiftIsHuge_DoesNotOverflow()
+    {
+        float[] known = [MathF.Log(0.5f), float.NegativeInfinity, float.NegativeInfinity];
+        Assert.Equal(1, MissingTokens.Bound(known, MathF.Log(0.25f), 1, [0, 2000, 0], known).TotalVariation, 1e-6);
+        Assert.Equal(0, MissingTokens.Bound(known, MathF.Log(0.25f), 1, [2000, 0, 0], [known[0] + 2000, known[1], known[2]]).TotalVariation, 1e-6);
+    }
+
+    [Fact]
+    public void Bound_MissingTokenCanBeAsLikelyAsTheLikeliest_IsUnsure() => Assert.False(
+        MissingTokens.Bound([-50, float.NegativeInfinity], 0, 1, [50, 0], [0, float.NegativeInfinity]).KeepsLikeliest);
+
+    [Fact]
+    public void Bound_SecondCall_AllocatesNoRow()
+    {
+        float[] known = new float[50_000], shift = new float[50_000];
+        Array.Fill(known, float.NegativeInfinity);
+        known[0] = MathF.Log(0.9f);
+        long least = long.MaxValue;
+        for (int i = 0; i < 5; i++)
+        {
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            MissingTokens.Bound(known, -9, 1, shift, known);
+            least = Math.Min(least, GC.GetAllocatedBytesForCurrentThread() - before);
+        }
+
+        Assert.InRange(least, 0, 10_000);
+    }
+
     private sealed class Case
     {
         private readonly double[] probabilities;

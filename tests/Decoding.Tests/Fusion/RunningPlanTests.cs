@@ -105,6 +105,7 @@ public sealed class RunningPlanTests : IDisposable
         Assert.Equal("other", Drafter(new("tuned", 1, 3, 0.5f), new("other", 2, 3, 0.75f)));
         Assert.Equal("tuned", Drafter(new("tuned", 1, 3, 0.5f), new("other", 2, 3, 0.25f)));
         Assert.Equal("tuned", Drafter(new("tuned", 1, null, 0.5f), new("size", 0, 3, 2)));
+        Assert.Equal("tuned", Drafter(new FusionDelta("tuned", 1, null, 0.5f)));
     }
 
     [Fact]

@@ -11,6 +11,7 @@ public sealed class DynamicSingleTests
     [Theory]
     [InlineData(1, 7000)]
     [InlineData(2, 2000)]
+    [InlineData(3, 150)]
     [InlineData(4, 1000)]
     public void Choose_RandomRows_IsTheMinimumOfTheLoss(int experts, int cases)
     {
