@@ -25,7 +25,11 @@ public sealed class FusedModel : ILanguageModel
     /// <param name="models">At least one. Plans may only name these.</param>
     public FusedModel(string name, IReadOnlyList<ILanguageModel> models)
     {
-        ArgumentOutOfRangeException.ThrowIfZero(models.Count, nameof(models));
+        if (models is [])
+        {
+            throw new ArgumentException("An ensemble has at least one model.", nameof(models));
+        }
+
         members = models.ToDictionary(m => m, m => new Member(m), ReferenceEqualityComparer.Instance as IEqualityComparer<ILanguageModel>);
         info = InfoOf(name, models);
     }

@@ -176,6 +176,10 @@ public sealed class FusedModelTests : IDisposable
     }
 
     [Fact]
+    public void Create_NoModels_SaysSo() =>
+        Assert.StartsWith("An ensemble has at least one model.", Assert.Throws<ArgumentException>(() => new FusedModel("none", [])).Message, StringComparison.Ordinal);
+
+    [Fact]
     public void Info_SeveralMembers_JoinsThem()
     {
         Assert.Equal((40, 64), (fused.Info.VocabularySize, fused.Info.ContextLength));
