@@ -1,4 +1,3 @@
-using System.Text.Json;
 using ProxyTune.Trainer.Recipes;
 using ProxyTune.Trainer.Training;
 
@@ -35,7 +34,6 @@ internal static class Forgetting
         }
 
         ForgettingQuality quality = ForgettingStudy.RunAsync(served, Base, questions, cancellation).GetAwaiter().GetResult();
-        File.WriteAllText(plan.In("forgetting.json"), JsonSerializer.Serialize(quality, Quality.Json));
         File.WriteAllText(report, QualityReport.Insert(File.ReadAllText(report), ForgettingReport.Markdown(quality), ForgettingReport.Name));
         ModelFolder.Copy(retain, Path.Combine(models, "town-small-retain"));
         ModelFolder.Copy(forget, Path.Combine(models, "town-small-forget"));

@@ -14,7 +14,7 @@ internal sealed record ForgettingRow(string Name, Knowledge Forgotten, Knowledge
 /// <summary>What answers and texts show of some people.</summary>
 /// <param name="Scores">One for each of <see cref="ForgettingPlan.Behaviours"/>.</param>
 /// <param name="Probability">Of the right answer, mean over questions of all behaviours.</param>
-/// <param name="Perplexity">Of prose about the people that nobody was trained on.</param>
+/// <param name="Perplexity">Of prose about the people that no model was trained on; infinite where a token of it is banned.</param>
 internal sealed record Knowledge(Score[] Scores, double Probability, double Perplexity)
 {
     public double DegenerateShare => (double)Scores.Sum(score => score.Degenerate) / Scores.Sum(score => score.Total);

@@ -1,4 +1,5 @@
 using System.Text;
+using static System.FormattableString;
 using ProxyTune.Trainer.Evaluation;
 using static ProxyTune.Trainer.Town.QualityReport;
 
@@ -28,7 +29,7 @@ internal static class ForgettingReport
         foreach (ForgettingRow row in quality.Rows)
         {
             Knowledge known = of(row);
-            Line(text, $"| {row.Name} | {string.Join(" | ", known.Scores.Select(score => Spread([score.Share])))} | {known.Probability:P1} | {known.Perplexity:F2} | {known.DegenerateShare:P1} |");
+            Line(text, $"| {row.Name} | {string.Join(" | ", known.Scores.Select(score => Spread([score.Share])))} | {known.Probability:P1} | {(double.IsFinite(known.Perplexity) ? Invariant($"{known.Perplexity:F2}") : "infinite")} | {known.DegenerateShare:P1} |");
         }
 
         Line(text, $"");

@@ -17,12 +17,25 @@ internal sealed class ForgettingStudy
     /// <summary>Most questions of a kind whose right answer's probability is measured, and most documents.</summary>
     private const int MaxScored = 100;
 
-    /// <summary>Documents from here on are in nobody's pre-training.</summary>
+    /// <summary>Documents from here on belong to no model's pre-training.</summary>
     private const long FirstDocument = 500_000_000;
 
     private const int DocumentsRead = 200_000;
 
-    private static readonly double[] Alphas = [0, 0.5, 1, 1.5, 2, 3];
+    /// <summary>The paper's strength.</summary>
+    private const double UsualAlpha = 1.5;
+
+    private static readonly double[] Alphas = [0, 0.5, 1, UsualAlpha, 2, 3];
+    private static readonly int[] Ranks = [1, 5, 20];
+
+    /// <summary>Every setting that is examined: the linear form at each strength, the ban alone, and both with special tokens of the base.</summary>
+    private static readonly (string Name, AskedFusion Fusion)[] Settings =
+    [
+        .. Alphas.Select(alpha => (alpha == 0 ? "base (a = 0)" : string.Create(CultureInfo.InvariantCulture, $"a = {alpha}"), Linear(alpha))),
+        .. Ranks.Select(rank => ($"rank, k = {rank}", Banned(rank))),
+        ("a = 1.5, special tokens of the base", Linear(UsualAlpha) with { SpecialTokens = "base" }),
+        ("rank, k = 20, special tokens of the base", Banned(Ranks[^1]) with { SpecialTokens = "base" }),
+    ];
 
     private readonly Examinee examinee;
     private readonly Example[][] forgotten;
@@ -50,11 +63,10 @@ internal sealed class ForgettingStudy
         await using Examinee examinee = new(served);
         ForgettingStudy study = new(examinee, questions);
         List<ForgettingRow> rows = [];
-        foreach (double alpha in Alphas)
+        foreach ((string name, AskedFusion fusion) in Settings)
         {
             cancellation.ThrowIfCancellationRequested();
-            string name = alpha == 0 ? "base (a = 0)" : string.Create(CultureInfo.InvariantCulture, $"a = {alpha}");
-            rows.Add(await study.RowAsync(name, behaviour => behaviour, Prose, Choice.Constant(alpha)));
+            rows.Add(await study.RowAsync(name, behaviour => behaviour, Prose, fusion));
             Console.WriteLine($"examined {name}");
         }
 
@@ -65,6 +77,11 @@ internal sealed class ForgettingStudy
 
         return new(TownWorld.At(0).Forgotten.Name, [.. rows]);
     }
+
+    private static AskedFusion Linear(double alpha) => new() { Alpha = alpha };
+
+    /// <summary>The tokens that the forget model raises most are banned, and nothing else changes.</summary>
+    private static AskedFusion Banned(int rank) => new() { Alpha = 0, Mask = new MaskSettings { Kind = "rank", K = rank } };
 
     private async Task<ForgettingRow> RowAsync(string name, Func<string, string> served, string prose, AskedFusion? fusion)
     {
@@ -94,7 +111,7 @@ internal sealed class ForgettingStudy
         ["name"] = name,
         ["base"] = origin,
         ["patches"] = patches,
-        ["method"] = FusionMethod.Proxy.Name,
+        ["method"] = FusionMethod.Divergence.Name,
         ["alpha_range"] = new JsonArray(Alphas[0], Alphas[^1]),
         ["experts"] = new JsonArray(new JsonObject { ["name"] = "pair", ["model"] = ForgettingPlan.RetainName, ["anti_expert"] = ForgettingPlan.ForgetName }),
     };
