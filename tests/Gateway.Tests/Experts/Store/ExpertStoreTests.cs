@@ -228,7 +228,7 @@ public sealed class ExpertStoreTests : IDisposable
         })
         {
             EngineException error = Assert.Throws<EngineException>(() => folder.Open(options));
-            Assert.Equal((EngineError.InvalidValue, setting), (error.Error, error.Field));
+            Assert.Equal((EngineError.InvalidValue, $"Experts:{setting}"), (error.Error, error.Field));
         }
     }
 
