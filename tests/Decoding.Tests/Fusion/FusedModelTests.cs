@@ -176,6 +176,53 @@ public sealed class FusedModelTests : IDisposable
     }
 
     [Fact]
+    public void Add_WiderModel_IsAMemberAndRowsAreWider()
+    {
+        using FakeLanguageModel wide = new("wide", vocabularySize: 50, contextLength: 100, 7);
+        string hash = fused.Info.Hash;
+        fused.Add(wide);
+        Assert.Equal((50, 100), (fused.Info.VocabularySize, fused.Info.ContextLength));
+        Assert.Equal([3, 4, 5, 7], fused.Info.EndOfTextIds.Order());
+        Assert.NotEqual(hash, fused.Info.Hash);
+        using Sequence sequence = fused.Start(Prompt(wide));
+        Rows.AssertEqual(Rows.Fresh(wide, [1]), Rows.Forward(fused, new Segment(sequence, default)), 0);
+    }
+
+    [Fact]
+    public void Remove_Member_IsDisposedAndUnknown()
+    {
+        fused.Remove(large);
+        Assert.True(large.IsDisposed);
+        Assert.Equal(36, fused.Info.VocabularySize);
+        Assert.Throws<ArgumentException>(() => fused.Start(Prompt(large)));
+    }
+
+    [Fact]
+    public void Prefill_MembersWithLongAndShortPrompts_TellsTheMostThatWasComputed()
+    {
+        using FakeLanguageModel one = new("one") { ComputesPromptsInPieces = true }, other = new("other") { ComputesPromptsInPieces = true };
+        using FusedModel ensemble = new("e", [one, other]);
+        FusionPlan plan = new([new(one, StreamRole.Base, 1), new(other, StreamRole.Expert, 1)]);
+        using Sequence sequence = ensemble.Start(new(plan, [new int[9], new int[3]]));
+        Assert.Equal(9, sequence.Pending);
+        Assert.Equal(4, ensemble.Prefill(sequence, 4));
+        Assert.Equal((1, 0), (one.Prefills, other.Prefills));
+        Assert.Equal(5, sequence.Pending);
+        Assert.Equal(0, ensemble.Prefill(sequence, 5));
+    }
+
+    [Fact]
+    public void Prefill_MemberThrows_NamesIt()
+    {
+        using FakeLanguageModel broken = new("broken") { ComputesPromptsInPieces = true, OnPrefill = (_, _) => throw new InvalidOperationException("out of memory") };
+        using FusedModel ensemble = new("e", [broken]);
+        using Sequence sequence = ensemble.Start(ProxyTune.Decoding.Models.Prompt.For(broken, new int[9]));
+        EngineException e = Assert.Throws<EngineException>(() => ensemble.Prefill(sequence, 4));
+        Assert.Equal(EngineError.ModelFailure, e.Error);
+        Assert.Contains("'broken'", e.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Create_NoModels_SaysSo() =>
         Assert.StartsWith("An ensemble has at least one model.", Assert.Throws<ArgumentException>(() => new FusedModel("none", [])).Message, StringComparison.Ordinal);
 
