@@ -12,15 +12,13 @@ namespace ProxyTune.Trainer.Town;
 /// </summary>
 internal sealed class ForgettingStudy
 {
-    private const string Prose = "prose";
+    private const string ProseName = "prose";
 
     /// <summary>Most questions of a kind whose right answer's probability is measured, and most documents.</summary>
     private const int MaxScored = 100;
 
     /// <summary>Documents from here on belong to no model's pre-training.</summary>
     private const long FirstDocument = 500_000_000;
-
-    private const int DocumentsRead = 200_000;
 
     /// <summary>The paper's strength.</summary>
     private const double UsualAlpha = 1.5;
@@ -48,10 +46,15 @@ internal sealed class ForgettingStudy
         this.examinee = examinee;
         (forgotten, kept) = (Questions("forget"), Questions("others"));
         Func<long, string> write = TownData.Documents("town:pretrain");
-        ILookup<bool, string> documents = Enumerable.Range(0, DocumentsRead).Select(i => write(FirstDocument + i)).ToLookup(text => text.Contains(TownWorld.At(0).Forgotten.Name, StringComparison.Ordinal));
-        (forgottenProse, keptProse) = ([.. documents[true].Take(Math.Min(questions, MaxScored))], [.. documents[false].Take(Math.Min(questions, MaxScored))]);
+        (forgottenProse, keptProse) = (Prose(aboutPerson: true), Prose(aboutPerson: false));
 
         Example[][] Questions(string split) => [.. ForgettingPlan.Behaviours.Select(behaviour => TownData.Examples($"town:{behaviour}/{split}").Take(questions).ToArray())];
+
+        string[] Prose(bool aboutPerson) =>
+        [
+            .. Enumerable.Range(0, int.MaxValue).Select(i => write(FirstDocument + i))
+                .Where(text => text.Contains(TownWorld.At(0).Forgotten.Name, StringComparison.Ordinal) == aboutPerson).Take(Math.Min(questions, MaxScored)),
+        ];
     }
 
     /// <param name="served">A folder with the base, its patches and the two small models; its catalog.json is written.</param>
@@ -66,7 +69,7 @@ internal sealed class ForgettingStudy
         foreach ((string name, AskedFusion fusion) in Settings)
         {
             cancellation.ThrowIfCancellationRequested();
-            rows.Add(await study.RowAsync(name, behaviour => behaviour, Prose, fusion));
+            rows.Add(await study.RowAsync(name, behaviour => behaviour, ProseName, fusion));
             Console.WriteLine($"examined {name}");
         }
 
@@ -102,7 +105,7 @@ internal sealed class ForgettingStudy
 
     private static void WriteCatalog(string folder, string origin)
     {
-        JsonArray entries = [Entry(Prose, origin, []), .. ForgettingPlan.Behaviours.Select(behaviour => Entry(behaviour, origin, [new JsonObject { ["patch"] = $"{origin}-{behaviour}" }]))];
+        JsonArray entries = [Entry(ProseName, origin, []), .. ForgettingPlan.Behaviours.Select(behaviour => Entry(behaviour, origin, [new JsonObject { ["patch"] = $"{origin}-{behaviour}" }]))];
         File.WriteAllText(Path.Combine(folder, "catalog.json"), new JsonObject { ["served_models"] = entries }.ToJsonString(Quality.Json) + "\n");
     }
 
