@@ -64,7 +64,7 @@ static Command ManifestCommand()
 Command EvaluateCommand()
 {
     Option<string> models = new("--models") { Description = "A models folder.", DefaultValueFactory = _ => "models", HelpName = "FOLDER" };
-    Option<string?> url = new("--url") { Description = $"Instead of a folder: where an OpenAI-compatible API begins, such as http://127.0.0.1:5000/v1; its key in {Evaluate.KeyVariable}.", HelpName = "URL" };
+    Option<string?> url = new("--url") { Description = $"The base URL of an OpenAI-compatible API in place of a folder, such as http://127.0.0.1:5000/v1. {Evaluate.KeyVariable} holds its key.", HelpName = "URL" };
     Option<string> served = new("--served") { Description = "Name of a served model.", Required = true, HelpName = "NAME" };
     Option<string?> fusion = new("--fusion") { Description = "Changes to its fusion, as in a request.", HelpName = "JSON" };
     Option<string> data = new("--data") { Description = "Examples, such as town:qa/test or a .jsonl file.", Required = true, HelpName = "SOURCE" };
@@ -91,10 +91,10 @@ Command PortabilityCommand()
     Option<string> work = new("--work") { Description = "Folder of the runs.", DefaultValueFactory = _ => ".work/portability", HelpName = "FOLDER" };
     Option<string> origin = new("--base") { Description = "The base of generation 0, a checkpoint folder.", DefaultValueFactory = _ => "models/town-base", HelpName = "FOLDER" };
     Option<string> report = new("--report") { Description = "The document to write the figures into.", DefaultValueFactory = _ => "docs/quality.md", HelpName = "FILE" };
-    Option<string> models = new("--models") { Description = "Where an evolved base and patches for it go.", DefaultValueFactory = _ => "models", HelpName = "FOLDER" };
+    Option<string> models = new("--models") { Description = "Folder that receives the base of generation 1 and the patches.", DefaultValueFactory = _ => "models", HelpName = "FOLDER" };
     Option<int> generations = Count("--generations", "Number of generations that the base is trained on.", PortabilityPlan.MaxGenerations, PortabilityPlan.MaxGenerations);
     Option<int> seeds = Count("--seeds", "How many times each patch is trained on the donor's generation and the next.", PortabilityPlan.UsualSeeds, 100);
-    Command command = new("portability", "Let the base learn on, port patches to it and compare; continues where it stopped.") { work, origin, report, models, generations, seeds };
+    Command command = new("portability", "Train the base further, port patches to it and compare them. Continues where it stopped.") { work, origin, report, models, generations, seeds };
     command.SetAction(arguments => Guard(() => Portability.Run(
         arguments.GetValue(work)!, arguments.GetValue(origin)!, arguments.GetValue(report)!, arguments.GetValue(models)!, arguments.GetValue(generations), arguments.GetValue(seeds), interrupted.Token)));
     return command;
@@ -124,14 +124,14 @@ Command CommittedCommand()
     return command;
 }
 
-static Option<int> Count(string name, string description, int usual, int most)
+static Option<int> Count(string name, string description, int usual, int max)
 {
     Option<int> option = new(name) { Description = description, DefaultValueFactory = _ => usual, HelpName = "NUMBER" };
     option.Validators.Add(result =>
     {
-        if (result.GetValueOrDefault<int>() is var count && (count < 1 || count > most))
+        if (result.GetValueOrDefault<int>() is var count && (count < 1 || count > max))
         {
-            result.AddError($"{name} is {count}; accepted is 1 to {most}.");
+            result.AddError($"{name} is {count}; accepted is 1 to {max}.");
         }
     });
     return option;

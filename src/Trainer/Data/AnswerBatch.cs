@@ -2,10 +2,10 @@ using static TorchSharp.torch;
 
 namespace ProxyTune.Trainer.Data;
 
-/// <summary>Examples side by side, padded on the right, and where their answers are.</summary>
-/// <param name="Inputs">[examples, longest] of int64.</param>
-/// <param name="Rows">[answer tokens] of int64: which rows of the flattened [examples * longest] predict an answer token, example by example.</param>
-/// <param name="Targets">[answer tokens] of int64: what they should predict.</param>
+/// <summary>A batch of examples, padded on the right, with the positions of their answers.</summary>
+/// <param name="Inputs">[examples, longest] of int64: token ids.</param>
+/// <param name="Rows">[answer tokens] of int64: the rows of the flattened [examples * longest] that predict answer tokens, example by example.</param>
+/// <param name="Targets">[answer tokens] of int64: the answer tokens that these rows predict.</param>
 internal readonly record struct AnswerBatch(Tensor Inputs, Tensor Rows, Tensor Targets)
 {
     /// <returns>Tensors of the caller's dispose scope.</returns>

@@ -3,17 +3,17 @@ using ProxyTune.Trainer.Settings;
 
 namespace ProxyTune.Trainer.Data;
 
-/// <summary>An example as one model reads it.</summary>
-/// <param name="Prompt">The rendered conversation up to where the answer begins.</param>
+/// <summary>The token ids of an example for one model.</summary>
+/// <param name="Prompt">The rendered conversation up to the answer.</param>
 /// <param name="Answer">The answer and the token that ends it; the only tokens with a loss.</param>
 /// <param name="Keep">See <see cref="Example"/>.</param>
 internal sealed record AnswerTokens(int[] Prompt, int[] Answer, bool Keep = false)
 {
-    /// <summary>Positions that go through the model: the last token is only a target.</summary>
+    /// <summary>The number of positions that go through the model. The last token is only a target.</summary>
     public int Length => Prompt.Length + Answer.Length - 1;
 }
 
-/// <summary>Turns examples into token ids the way a served model will see them.</summary>
+/// <summary>Encodes examples into the token ids that the served model will read.</summary>
 internal sealed class AnswerTokenizer(PromptReader reader, int endOfAnswer)
 {
     public AnswerTokens[] Encode(IReadOnlyList<Example> examples, string source, int context)

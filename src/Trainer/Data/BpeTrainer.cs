@@ -12,17 +12,17 @@ namespace ProxyTune.Trainer.Data;
 internal static partial class BpeTrainer
 {
     /// <summary>
-    /// Words, numbers and runs of punctuation, each with the space that follows it. GPT-2 takes the space before instead; but then a fact
-    /// is one token in a sentence (" baker") and another in JSON or alone ("baker"), and a small model that learned the one does not
-    /// know the other. Facts mostly end their sentence, so with the space behind they are the same token everywhere.
+    /// Words, numbers and runs of punctuation, each with the space that follows it. GPT-2 takes the space before a word instead. A fact would then be
+    /// one token in a sentence (" baker") and another in JSON or alone ("baker"), and a small model that learned the one would not know the
+    /// other. Most facts end their sentence, so with the space after the word they are the same token everywhere.
     /// </summary>
     private const string PiecePattern = @"'(?:s|t|re|ve|m|ll|d) ?|\p{L}+ ?|\p{N}+ ?|[^\s\p{L}\p{N}]+ ?|\s+";
 
     [GeneratedRegex(PiecePattern)]
     private static partial Regex Pieces();
 
-    /// <param name="texts">What to learn from; special tokens in it are cut out.</param>
-    /// <param name="vocabularySize">At least the special tokens and 256 bytes; fewer result when no pair is left that occurs twice.</param>
+    /// <param name="texts">The training text. Special tokens inside it are removed.</param>
+    /// <param name="vocabularySize">At least the special tokens and 256 bytes. The result is smaller if no pair is left that occurs twice.</param>
     public static JsonObject Train(IEnumerable<string> texts, IReadOnlyList<string> specialTokens, int vocabularySize)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(vocabularySize, specialTokens.Count + 256);
@@ -30,7 +30,7 @@ internal static partial class BpeTrainer
         List<Word> words = Count(texts, specialTokens, bytes);
         List<string> tokens = new([.. specialTokens, .. bytes.Select(c => c.ToString())]);
         List<(string Left, string Right)> merges = new();
-        while (tokens.Count < vocabularySize && MaxFrequentPair(words) is { } pair)
+        while (tokens.Count < vocabularySize && MostFrequentPair(words) is { } pair)
         {
             merges.Add(pair);
             tokens.Add(pair.Left + pair.Right);
@@ -56,7 +56,7 @@ internal static partial class BpeTrainer
             .Select(c => new Word([.. Encoding.UTF8.GetBytes(c.Key).Select(b => bytes[b].ToString())], c.Value))];
     }
 
-    private static (string Left, string Right)? MaxFrequentPair(List<Word> words)
+    private static (string Left, string Right)? MostFrequentPair(List<Word> words)
     {
         Dictionary<(string Left, string Right), long> counts = new();
         foreach (Word word in words)
@@ -86,7 +86,7 @@ internal static partial class BpeTrainer
         }
     }
 
-    /// <summary>GPT-2's printable stand-in for each byte: itself where printable, else the next code point from 256 on.</summary>
+    /// <summary>GPT-2's printable character for each byte: a printable byte stands for itself, every other byte for the next code point from 256 on.</summary>
     private static char[] ByteAlphabet()
     {
         int next = 256;

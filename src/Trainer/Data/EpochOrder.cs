@@ -1,12 +1,12 @@
 namespace ProxyTune.Trainer.Data;
 
 /// <summary>
-/// Which examples make up which step: a new order every epoch, and batches of similar lengths, so that little is padded.
-/// A function of seed and step alone, so that a run can go on anywhere.
+/// Assigns examples to steps. Every epoch has a new order, and the examples of a batch have similar lengths, so that padding is small.
+/// The order is a function of seed and step alone, so that a run can continue at any step.
 /// </summary>
 internal sealed class EpochOrder(IReadOnlyList<int> lengths, int batchSize, long seed)
 {
-    // Examples are sorted by length within pools of so many batches, which keeps the order random over the epoch.
+    // Examples are sorted by length only within pools of this many batches. Thus the order stays random over the epoch.
     private const int PoolBatches = 8;
 
     private long epoch = -1;
@@ -14,7 +14,7 @@ internal sealed class EpochOrder(IReadOnlyList<int> lengths, int batchSize, long
 
     public long StepsPerEpoch => (lengths.Count + batchSize - 1) / batchSize;
 
-    /// <returns>Indices of the step's examples, shortest first.</returns>
+    /// <returns>The indices of the step's examples, shortest first.</returns>
     public int[] At(long step)
     {
         long epoch = step / StepsPerEpoch;

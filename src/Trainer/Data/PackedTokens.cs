@@ -2,9 +2,9 @@ using System.Text.Json.Nodes;
 
 namespace ProxyTune.Trainer.Data;
 
-/// <summary>Where a stream of packed documents stands.</summary>
+/// <summary>The position in a stream of packed documents.</summary>
 /// <param name="NextDocument">Index of the next document to read.</param>
-/// <param name="Left">Tokens read and not yet used up.</param>
+/// <param name="Left">The token ids that were read and not yet used.</param>
 internal sealed record PackedPosition(long NextDocument, int[] Left)
 {
     public static PackedPosition Start { get; } = new(0, []);
@@ -14,14 +14,14 @@ internal sealed record PackedPosition(long NextDocument, int[] Left)
     public static PackedPosition FromJson(JsonObject json) => new((long)json["next_document"]!, [.. json["left"]!.AsArray().Select(id => (int)id!)]);
 }
 
-/// <summary>Documents one after the other with an end-of-text token behind each, cut into equal pieces.</summary>
-/// <param name="documents">Token ids of the document at an index; the same whenever it is asked.</param>
+/// <summary>Documents in sequence, with an end-of-text token after each, cut into equal pieces.</summary>
+/// <param name="documents">Returns the token ids of the document at an index; always the same for the same index.</param>
 internal sealed class PackedTokens(Func<long, int[]> documents, int endOfText, PackedPosition position)
 {
     private readonly List<int> left = [.. position.Left];
     private long next = position.NextDocument;
 
-    /// <summary><paramref name="count"/> tokens and the one that follows them, with which the next piece begins: each token is a target once.</summary>
+    /// <summary>Returns <paramref name="count"/> tokens and the next one. The next piece begins with that one, so that each token is a target once.</summary>
     public int[] Take(int count)
     {
         while (left.Count <= count)

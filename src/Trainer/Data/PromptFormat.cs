@@ -3,13 +3,13 @@ using ProxyTune.Trainer.Settings;
 
 namespace ProxyTune.Trainer.Data;
 
-/// <summary>How a role of a served model sees a conversation, as in a catalog's <c>templates</c>.</summary>
+/// <summary>Finds the template that renders a conversation for a model, as in a catalog's <c>templates</c>.</summary>
 internal static class PromptFormat
 {
     public const string Chat = "chat";
     public const string Plain = "plain";
 
-    /// <param name="name"><c>chat</c>: the model folder's own template; <c>plain</c>: the contents, joined by line breaks; else a .jinja file.</param>
+    /// <param name="name"><c>chat</c> is the model folder's template, <c>plain</c> joins the contents with line breaks, and any other name is the path of a .jinja file.</param>
     public static PromptReader Of(string name, string modelFolder, Tokenizer tokenizer) => new(tokenizer, name switch
     {
         Chat => ChatTemplate.Load(modelFolder),

@@ -7,18 +7,18 @@ using ProxyTune.Trainer.Settings;
 
 namespace ProxyTune.Trainer.Data;
 
-/// <summary>Finds what a settings file names as data: a source of data that the program makes itself, or a path to a .jsonl file.</summary>
+/// <summary>Finds the data that a settings file names: a source of built-in data, or the path of a .jsonl file.</summary>
 public static class Sources
 {
     private static ImmutableArray<BuiltInData> builtIn = [];
 
     private static readonly JsonSerializerOptions LineJson = new(SettingsFile.Json) { WriteIndented = false };
 
-    /// <summary>Makes built-in data known. Called at the start, before any source is named; data that is known already is not added again.</summary>
+    /// <summary>Adds built-in data. The program calls it at the start, before any source is read. Data that was added before is not added again.</summary>
     public static void Add(BuiltInData data) => ImmutableInterlocked.Update(ref builtIn, known => known.Contains(data) ? known : known.Add(data));
 
-    /// <summary>Documents by index; a file's lines ({"text": ...}) begin again after the last.</summary>
-    /// <exception cref="TrainingException">Unknown name, or a file that is missing, empty or broken (names the line).</exception>
+    /// <summary>Opens documents by index. The lines of a file ({"text": ...}) repeat after the last one.</summary>
+    /// <exception cref="TrainingException">The name is unknown, or the file is missing, empty or broken; the message names the line.</exception>
     public static Func<long, string> Documents(string source)
     {
         if (Find(source) is { } data)
@@ -31,10 +31,10 @@ public static class Sources
     }
 
     /// <summary>
-    /// Examples of a source, or of several that are joined by plus signs, one behind the other; a file has lines {"messages": [{"role", "content"}], "answer", "keep" (optional)}.
-    /// A file whose own name contains a plus sign can be named alone, but not joined.
+    /// Reads the examples of a source, or of several sources that are joined by plus signs, in this order. A line of a file is
+    /// {"messages": [{"role", "content"}], "answer", "keep" (optional)}. A file with a plus sign in its name can be named alone, but not joined.
     /// </summary>
-    /// <exception cref="TrainingException">As <see cref="Documents"/>; names the part.</exception>
+    /// <exception cref="TrainingException">As for <see cref="Documents"/>; the message names the part.</exception>
     public static IReadOnlyList<Example> Examples(string source) =>
         File.Exists(source) ? Part(source) : [.. source.Split('+').SelectMany(Part)];
 

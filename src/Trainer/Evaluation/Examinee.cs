@@ -8,7 +8,7 @@ using ProxyTune.Trainer.Data;
 
 namespace ProxyTune.Trainer.Evaluation;
 
-/// <summary>The served models of a folder, answering questions through the server's own catalog and engine.</summary>
+/// <summary>Asks the served models of a folder questions, through the server's catalog and engine.</summary>
 internal sealed class Examinee : IAsyncDisposable
 {
     public const int MaxAnswerTokens = 64;
@@ -23,9 +23,9 @@ internal sealed class Examinee : IAsyncDisposable
         scheduler = new DecodeScheduler(host.Ensemble, new SchedulerOptions { MaxWaiting = int.MaxValue });
     }
 
-    /// <summary>Answers, greedy unless a temperature says otherwise.</summary>
-    /// <param name="served">Name of a served model.</param>
-    /// <param name="fusion">What to change of its fusion; negative weights are allowed.</param>
+    /// <summary>Answers questions. Decoding is greedy at temperature 0.</summary>
+    /// <param name="served">The name of a served model.</param>
+    /// <param name="fusion">Changes to the model's fusion; negative weights are allowed.</param>
     public async Task<IReadOnlyList<Answer>> AnswerAsync(IEnumerable<Example> questions, string served, AskedFusion? fusion = null, float temperature = 0)
     {
         Tokenizer tokenizer = host.Get(served).Tokenizer;
@@ -36,7 +36,7 @@ internal sealed class Examinee : IAsyncDisposable
         ];
     }
 
-    /// <summary>Natural logarithm of the fused probability of each expected answer's first token.</summary>
+    /// <summary>Computes the natural logarithm of the fused probability of each expected answer's first token.</summary>
     public async Task<double[]> LogprobsAsync(IEnumerable<Example> questions, string served, AskedFusion? fusion = null)
     {
         ServedModel model = host.Get(served);
@@ -44,7 +44,7 @@ internal sealed class Examinee : IAsyncDisposable
         {
             Prompt = Plan(model, fusion).Render(question.Messages),
 
-            // The bias makes the token the one that is drawn; log-probabilities are those before it.
+            // The bias makes the sampler draw this token. Log-probabilities are computed without the bias.
             Sampling = new SamplingOptions { Temperature = 0, LogitBias = new Dictionary<int, float> { [model.Tokenizer.Encode(question.Answer)[0]] = 100 } },
             MaxTokens = 1,
             TopLogprobs = 0,
@@ -52,7 +52,7 @@ internal sealed class Examinee : IAsyncDisposable
         return [.. (await Task.WhenAll(running.Select(ReadAsync))).Select(tokens => (double)tokens[0].Logprob!.Value)];
     }
 
-    /// <summary>Natural logarithm of the fused probability of each whole expected answer, without the token that ends it.</summary>
+    /// <summary>Computes the natural logarithm of the fused probability of each whole expected answer, without the token that ends it.</summary>
     public async Task<double[]> AnswerLogprobsAsync(IEnumerable<Example> questions, string served, AskedFusion? fusion = null)
     {
         ServedModel model = host.Get(served);
@@ -65,7 +65,7 @@ internal sealed class Examinee : IAsyncDisposable
         }));
     }
 
-    /// <summary>The perplexity of texts, over all of their tokens but the first of each.</summary>
+    /// <summary>Computes the perplexity of texts over all tokens except the first of each text.</summary>
     public async Task<double> PerplexityAsync(IEnumerable<string> texts, string served, AskedFusion? fusion = null)
     {
         ServedModel model = host.Get(served);
@@ -73,7 +73,7 @@ internal sealed class Examinee : IAsyncDisposable
         return Math.Exp(-logprobs.SelectMany(some => some).Average());
     }
 
-    /// <summary>Answers token by token, see <see cref="AnswerAsync"/>.</summary>
+    /// <summary>Answers questions and returns the tokens of each answer, see <see cref="AnswerAsync"/>.</summary>
     public async Task<IReadOnlyList<IReadOnlyList<GeneratedToken>>> GenerateAsync(IEnumerable<Example> questions, string served, AskedFusion? fusion = null, float temperature = 0)
     {
         ServedModel model = host.Get(served);
@@ -96,10 +96,10 @@ internal sealed class Examinee : IAsyncDisposable
         host.Dispose();
     }
 
-    /// <summary>A plan for one question: rules may keep memory of their own.</summary>
+    /// <summary>Makes a plan for one question. Questions do not share a plan, since a rule may have state.</summary>
     private static ServedPlan Plan(ServedModel model, AskedFusion? fusion) => model.Plan(fusion ?? AskedFusion.Nothing, CallerRole.Operator);
 
-    /// <summary>Log-probabilities of a prompt's tokens but the first.</summary>
+    /// <summary>Computes the log-probabilities of a prompt's tokens except the first.</summary>
     private async Task<double[]> ScoreAsync(Prompt prompt)
     {
         GenerationStream scored = scheduler.Submit(new GenerationRequest { Prompt = prompt, MaxTokens = 0, TopLogprobs = 0, ScorePrompt = true });

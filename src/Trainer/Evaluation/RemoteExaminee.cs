@@ -7,22 +7,22 @@ using ProxyTune.Trainer.Settings;
 
 namespace ProxyTune.Trainer.Evaluation;
 
-/// <summary>A model behind an OpenAI-compatible API, answering questions over HTTP.</summary>
-/// <param name="url">Where the API begins, such as <c>http://127.0.0.1:5000/v1</c>.</param>
-/// <param name="key">Null or empty where the server asks for none.</param>
+/// <summary>Asks a model behind an OpenAI-compatible API questions over HTTP.</summary>
+/// <param name="url">The base URL of the API, such as <c>http://127.0.0.1:5000/v1</c>.</param>
+/// <param name="key">The API key; null or empty if the server needs none.</param>
 internal sealed class RemoteExaminee(Uri url, string? key)
 {
-    /// <summary>Enough to fill the server's batches, and less than its waiting line holds.</summary>
-    private const int AtATime = 16;
+    /// <summary>Enough requests to fill the server's batches, and fewer than its waiting queue holds.</summary>
+    private const int MaxConcurrentRequests = 16;
 
     // The client requires a key. Servers without keys ignore it.
     private const string NoKey = "none";
 
     private readonly OpenAIClientOptions options = new() { Endpoint = url };
 
-    /// <summary>Greedy answers. What may pass (a full waiting line, a broken connection) is tried again by the client.</summary>
-    /// <param name="served">What the server calls the model.</param>
-    /// <param name="fusion">A JSON object for the request's field of that name, or null for none.</param>
+    /// <summary>Answers questions with greedy decoding. The client retries after transient errors such as a full queue or a broken connection.</summary>
+    /// <param name="served">The server's name of the model.</param>
+    /// <param name="fusion">A JSON object for the field <c>fusion</c> of the request, or null.</param>
     /// <exception cref="TrainingException">The server cannot be reached or does not answer with a completion; names URL, model and the server's message.</exception>
     public async Task<IReadOnlyList<Answer>> AnswerAsync(IReadOnlyList<Example> questions, string served, string? fusion, CancellationToken cancellation)
     {
@@ -30,7 +30,7 @@ internal sealed class RemoteExaminee(Uri url, string? key)
         ConcurrentDictionary<int, Answer> answers = new();
         try
         {
-            await Parallel.ForEachAsync(questions.Index(), new ParallelOptions { MaxDegreeOfParallelism = AtATime, CancellationToken = cancellation }, async (question, stop) =>
+            await Parallel.ForEachAsync(questions.Index(), new ParallelOptions { MaxDegreeOfParallelism = MaxConcurrentRequests, CancellationToken = cancellation }, async (question, stop) =>
             {
                 ChatCompletion answer = await client.CompleteChatAsync(question.Item.Messages.Select(Message), Options(fusion), stop);
                 answers[question.Index] = new(string.Concat(answer.Content.Select(part => part.Text)).Trim(), answer.FinishReason == ChatFinishReason.Length);
@@ -50,7 +50,7 @@ internal sealed class RemoteExaminee(Uri url, string? key)
         ChatCompletionOptions options = new() { Temperature = 0, MaxOutputTokenCount = Examinee.MaxAnswerTokens };
         if (fusion is not null)
         {
-#pragma warning disable SCME0001 // The client's way to send a field that OpenAI does not know.
+#pragma warning disable SCME0001 // The only way of this client to send a field that is not OpenAI's.
             options.Patch.Set("$.fusion"u8, BinaryData.FromString(fusion));
 #pragma warning restore SCME0001
         }

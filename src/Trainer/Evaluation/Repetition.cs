@@ -1,16 +1,16 @@
 namespace ProxyTune.Trainer.Evaluation;
 
 /// <summary>
-/// How much of a text repeats what the text has said before: seq-rep-n of Welleck et al. 2020 (arXiv 1908.04319), over characters.
-/// A compression ratio would not do: answers of one sentence are too short for a compressor, whose header alone weighs more than a loop saves.
-/// Words would not do either: a model that loops may never write a space.
+/// The share of a text that repeats earlier parts of it: seq-rep-n of Welleck et al. 2020 (arXiv 1908.04319), over characters.
+/// A compression ratio is unsuitable: an answer of one sentence is so short that a compressor's header outweighs the gain from a loop.
+/// Words are unsuitable too: a model that loops may never write a space.
 /// </summary>
 internal static class Repetition
 {
-    /// <summary>Characters of a piece: longer than the words that any two sentences share, shorter than a sentence that is said again.</summary>
+    /// <summary>The number of characters of a piece. It is longer than the words that any two sentences share, and shorter than a repeated sentence.</summary>
     public const int PieceLength = 8;
 
-    /// <summary>Share of repeated pieces from which a text loops. A sentence that is said twice stays below it; three times reach it.</summary>
+    /// <summary>A text loops from this share of repeated pieces on. A sentence that occurs twice stays below it, one that occurs three times reaches it.</summary>
     public const double LoopShare = 0.5;
 
     public static bool Loops(string text) => Share(text) >= LoopShare;

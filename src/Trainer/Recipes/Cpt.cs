@@ -2,7 +2,7 @@ using ProxyTune.Trainer.Settings;
 
 namespace ProxyTune.Trainer.Recipes;
 
-/// <summary>Consistent proxy-tuning: the loss is the cross-entropy of s_M + a (s_expert - s_anti), with gradients in the expert only.</summary>
+/// <summary>Consistent proxy-tuning: the loss is the cross-entropy of s_M + a (s_expert - s_anti), and only the expert has gradients.</summary>
 public static class Cpt
 {
     /// <inheritdoc cref="Sft.Run"/>

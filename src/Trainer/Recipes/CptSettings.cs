@@ -3,13 +3,14 @@ using ProxyTune.Trainer.Settings;
 
 namespace ProxyTune.Trainer.Recipes;
 
-/// <summary>What <c>cpt</c> runs with.</summary>
-/// <param name="Expert">The model that is tuned and its data, as for <c>sft</c>.</param>
-/// <param name="Base">Checkpoint folder of the large model M that the expert will steer.</param>
-/// <param name="AntiExpert">Checkpoint folder; absent: the expert's init.</param>
-/// <param name="Alpha">The weight a that will be served.</param>
-/// <param name="BaseTemplate">How M sees the conversation: chat, plain or a .jinja file.</param>
-/// <param name="CacheMegabytes">Most memory for the cached rows of one data source: one per answer token, two of examples to be kept.</param>
+/// <summary>The settings of the recipe <c>cpt</c>.</summary>
+/// <param name="Expert">The tuned model and its data, as for <c>sft</c>.</param>
+/// <param name="Base">The checkpoint folder of the large model M that the expert will steer.</param>
+/// <param name="AntiExpert">The checkpoint folder of the anti-expert; the expert's init by default.</param>
+/// <param name="Alpha">The weight a of the expert when it is served, from 0.01 to 10.</param>
+/// <param name="BaseTemplate">The template of conversations for M: chat, plain or a .jinja file.</param>
+/// <param name="AntiExpertTemplate">The template of conversations for the anti-expert.</param>
+/// <param name="CacheMegabytes">The largest memory for the cached rows of one data source. There is one row per answer token, and two in examples with <c>keep</c>.</param>
 public sealed record CptSettings(
     SftSettings Expert,
     string Base,

@@ -10,27 +10,27 @@ using ProxyTune.Trainer.Settings;
 
 namespace ProxyTune.Trainer.Recipes;
 
-/// <summary>What <c>evaluate</c> asks, and which model.</summary>
-/// <param name="Models">A models folder; not read when there is a <paramref name="Url"/>.</param>
-/// <param name="Url">Where an OpenAI-compatible API begins that serves the model; null to load it here.</param>
-/// <param name="Served">Name of a served model.</param>
-/// <param name="Fusion">As a request's fusion, or null.</param>
-/// <param name="Data">Examples, see <see cref="Sources.Examples"/>.</param>
-/// <param name="AsJson">Nothing on standard output but one object, {"right", "total", "degenerate"}.</param>
+/// <summary>The settings of the command <c>evaluate</c>.</summary>
+/// <param name="Models">A models folder; not read if there is a <paramref name="Url"/>.</param>
+/// <param name="Url">The base URL of an OpenAI-compatible API that serves the model; null loads the model in this process.</param>
+/// <param name="Served">The name of a served model.</param>
+/// <param name="Fusion">The fusion as in a request, or null.</param>
+/// <param name="Data">The questions, see <see cref="Sources.Examples"/>.</param>
+/// <param name="AsJson">True writes only one JSON object to standard output, {"right", "total", "degenerate"}.</param>
 internal sealed record EvaluateSettings(string Models, string? Url, string Served, string? Fusion, string Data, bool AsJson = false);
 
-/// <summary>Greedy answers of a served model, compared to the letter.</summary>
+/// <summary>Compares the greedy answers of a served model with the expected answers, letter by letter.</summary>
 internal static class Evaluate
 {
     /// <summary>The environment variable that holds the API key of a remote server; empty means no key.</summary>
     public const string KeyVariable = "PROXYTUNE_KEY";
 
-    private const int MistakesShown = 5;
+    private const int MaxShownMistakes = 5;
 
     private static readonly JsonSerializerOptions Json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
 
-    /// <exception cref="TrainingException">An unknown source, a fusion that is no such object, or a remote that does not answer.</exception>
-    /// <exception cref="EngineException">An unknown model, or a models folder that is broken.</exception>
+    /// <exception cref="TrainingException">The source is unknown, the fusion is not valid, or the remote does not answer.</exception>
+    /// <exception cref="EngineException">The model is unknown, or the models folder is broken.</exception>
     public static void Run(EvaluateSettings settings, CancellationToken cancellation)
     {
         IReadOnlyList<Example> questions = Sources.Examples(settings.Data);
@@ -42,9 +42,9 @@ internal static class Evaluate
             return;
         }
 
-        foreach ((Example question, Answer answer) in questions.Zip(answers).Where(pair => pair.First.Answer != pair.Second.Text).Take(MistakesShown))
+        foreach ((Example question, Answer answer) in questions.Zip(answers).Where(pair => pair.First.Answer != pair.Second.Text).Take(MaxShownMistakes))
         {
-            Console.WriteLine($"wrong: {question.Messages[^1].Content}\n  wanted: {question.Answer}\n  got:    {answer.Text}");
+            Console.WriteLine($"wrong: {question.Messages[^1].Content}\n  expected: {question.Answer}\n  received: {answer.Text}");
         }
 
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{score.Right} of {score.Total} right ({score.Share:P1}), {score.Degenerate} degenerate ({score.DegenerateShare:P1}): looping or cut off after {Examinee.MaxAnswerTokens} tokens"));
@@ -64,7 +64,7 @@ internal static class Evaluate
 
     private static Uri Address(string text) => Uri.TryCreate(text, UriKind.Absolute, out Uri? url) && (url.Scheme is "http" or "https")
         ? url
-        : throw new TrainingException($"--url is '{text}'; accepted is where an API begins, such as http://127.0.0.1:5000/v1.");
+        : throw new TrainingException($"--url is '{text}'; accepted is the base URL of an API, such as http://127.0.0.1:5000/v1.");
 
     private static AskedFusion? Parse(string? fusion)
     {

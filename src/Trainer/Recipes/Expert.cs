@@ -10,15 +10,15 @@ using static TorchSharp.torch;
 
 namespace ProxyTune.Trainer.Recipes;
 
-/// <summary>The examples that a loss is taken over.</summary>
-/// <param name="Validation">Whether they are from the validation split.</param>
-/// <param name="Indices">Their indices there, in the order of the rows.</param>
+/// <summary>The examples of a loss.</summary>
+/// <param name="Validation">True for examples of the validation split.</param>
+/// <param name="Indices">The indices of the examples in their split, in the order of the rows.</param>
 internal sealed record Chosen(bool Validation, IReadOnlyList<int> Indices);
 
 /// <summary>The summed loss of logits rows against targets.</summary>
 internal delegate Tensor Objective(Tensor logits, Tensor targets, Chosen examples);
 
-/// <summary>A model that is being tuned on answers, all of it or a low-rank update, whatever the objective.</summary>
+/// <summary>Tunes a model on answers for any objective: all weights, or a low-rank update.</summary>
 internal sealed class Expert : IDisposable
 {
     private readonly SftSettings settings;
@@ -41,7 +41,7 @@ internal sealed class Expert : IDisposable
 
     public AnswerTokens[] Encode(string source) => Encode(source, settings.Init, settings.Template, settings.EndOfAnswer, model.Spec);
 
-    /// <param name="template">How the model of <paramref name="folder"/> sees a conversation.</param>
+    /// <param name="template">The template of conversations for the model of <paramref name="folder"/>.</param>
     public static AnswerTokens[] Encode(string source, string folder, string template, string? endOfAnswer, DecoderSpec spec)
     {
         using Tokenizer tokenizer = Tokenizer.Load(folder);
@@ -83,7 +83,7 @@ internal sealed class Expert : IDisposable
         (probe, validationLoss) = (training[0].Prompt, best.Step > 0 ? best.Loss : null);
         if (validation is not null)
         {
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{settings.Output}: validation loss {best.Loss:G4} after step {best.Step}, the lowest, is kept."));
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{settings.Output}: the weights after step {best.Step} are saved; they have the lowest validation loss, {best.Loss:G4}."));
         }
     }
 
@@ -136,7 +136,10 @@ internal sealed class Expert : IDisposable
         return sum / examples.Sum(example => (long)example.Answer.Length);
     }
 
-    /// <summary>Cuts a list of examples into runs of one sort, learned or kept, whose padded size stays within the limit; always the same ones.</summary>
+    /// <summary>
+    /// Divides a list of examples into pieces whose padded size stays within the limit. The examples of a piece have the same <c>keep</c>. The same
+    /// list always gives the same pieces.
+    /// </summary>
     internal static IEnumerable<int[]> Pieces(AnswerTokens[] examples, int[] chosen, int tokens)
     {
         List<int> piece = new();

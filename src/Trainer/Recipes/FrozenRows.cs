@@ -7,11 +7,11 @@ using static TorchSharp.torch;
 
 namespace ProxyTune.Trainer.Recipes;
 
-/// <summary>Logits rows of frozen models at the answer tokens of one data source.</summary>
+/// <summary>Computes the logits rows of frozen models at the answer tokens of one data source.</summary>
 internal sealed class FrozenRows(string source, AnswerTokens[] examples, SftSettings tuning, DecoderSpec expert, CancellationToken cancellation)
 {
-    /// <param name="keep">Of which examples.</param>
-    /// <returns>sum_k w_k s_k per example, [answer tokens, vocabulary]; null for the other examples, and for all where the sum is empty.</returns>
+    /// <param name="keep">The rows are computed for examples with this value of <c>keep</c>.</param>
+    /// <returns>sum_k w_k s_k per example, [answer tokens, vocabulary]; null for the other examples, and for all examples if the sum is empty.</returns>
     public Tensor?[] Sum(FrozenMember[] members, bool keep)
     {
         using IDisposable frozen = no_grad();
@@ -38,7 +38,7 @@ internal sealed class FrozenRows(string source, AnswerTokens[] examples, SftSett
         AnswerTokens[] seen = Expert.Encode(source, member.Folder, member.Template, tuning.EndOfAnswer, model.Spec);
         if (examples.Zip(seen).Index().FirstOrDefault(pair => !pair.Item.First.Answer.SequenceEqual(pair.Item.Second.Answer)) is { Item.First: not null } differs)
         {
-            throw new TrainingException($"data '{source}', example {differs.Index}: the expert and {member.Role} '{member.Folder}' encode the answer differently; accepted are models with one tokenizer.");
+            throw new TrainingException($"data '{source}', example {differs.Index}: the expert and {member.Role} '{member.Folder}' encode the answer differently; accepted are models with the same tokenizer.");
         }
 
         int[] byLength = Enumerable.Range(0, seen.Length).Where(i => seen[i].Keep == keep).OrderBy(i => seen[i].Length).ThenBy(i => i).ToArray();

@@ -7,20 +7,21 @@ using static TorchSharp.torch;
 namespace ProxyTune.Trainer.Recipes;
 
 /// <summary>
-/// Tunes an expert for the fused row s + d with d = alpha s_expert + sum_k w_k s_k, gradients in the expert only: by the cross-entropy of that row,
-/// and in examples that are to be kept by how much d changes s. What is frozen is computed once: a row or two per answer token.
+/// Tunes an expert for the fused row s + d with d = alpha s_expert + sum_k w_k s_k. Only the expert has gradients. The loss is the cross-entropy of
+/// that row; in examples with <c>keep</c> it is the effect of d on s. The rows of frozen models are computed once, one or two per answer token.
 /// </summary>
 /// <param name="tuning">The expert and its data.</param>
 /// <param name="steered">The model of s.</param>
 /// <param name="others">The other frozen members of d.</param>
-/// <param name="cacheMegabytes">Most memory for the frozen rows of one data source.</param>
+/// <param name="alpha">The weight of the expert.</param>
+/// <param name="cacheMegabytes">The largest memory for the frozen rows of one data source.</param>
 internal sealed class FusedTuning(SftSettings tuning, FrozenMember steered, FrozenMember[] others, double alpha, int cacheMegabytes)
 {
     public const int DefaultMegabytes = 4000;
 
     private readonly FrozenMember[] learned = FrozenMember.Simplify([steered, .. others]);
 
-    /// <param name="identity">The settings that make this run another than the one before.</param>
+    /// <param name="identity">The settings that identify the run. An output folder belongs to one identity.</param>
     public void Run(string recipe, JsonNode identity, CancellationToken cancellation)
     {
         if (!OutputFolder.Open(tuning.Output, recipe, identity))

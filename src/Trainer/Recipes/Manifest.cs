@@ -6,14 +6,14 @@ using ProxyTune.Trainer.Training;
 
 namespace ProxyTune.Trainer.Recipes;
 
-/// <summary>Writes the manifest of a low-rank update that has none, of whatever origin.</summary>
+/// <summary>Writes the manifest of a low-rank update of any origin.</summary>
 internal static class Manifest
 {
-    /// <param name="model">The checkpoint that it was trained on.</param>
-    /// <param name="adapter">Its folder, in PEFT's layout; manifest.json is written there.</param>
-    /// <param name="data">What it was trained on, a source of examples; the first one's prompt becomes the probe.</param>
-    /// <param name="template">How the model sees a conversation: chat, plain or a .jinja file.</param>
-    /// <exception cref="TrainingException">An unknown source, or an unknown template.</exception>
+    /// <param name="model">The checkpoint that the update was trained on.</param>
+    /// <param name="adapter">The folder of the update, in PEFT's layout; manifest.json is written there.</param>
+    /// <param name="data">The source of examples that the update was trained on. The prompt of the first example becomes the probe.</param>
+    /// <param name="template">The template of conversations for the model: chat, plain or a .jinja file.</param>
+    /// <exception cref="TrainingException">The source or the template is unknown.</exception>
     /// <exception cref="EngineException">The checkpoint or the update is incomplete or broken.</exception>
     public static void Run(string model, string adapter, string data, string template)
     {

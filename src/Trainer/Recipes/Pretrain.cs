@@ -6,10 +6,10 @@ using static TorchSharp.torch;
 
 namespace ProxyTune.Trainer.Recipes;
 
-/// <summary>Next-token prediction over packed documents: a fresh model, or one that goes on learning.</summary>
+/// <summary>Trains next-token prediction over packed documents, with a fresh model or with an existing checkpoint.</summary>
 public static class Pretrain
 {
-    /// <summary>Runs, resumes, or finds the finished output of the same settings and does nothing.</summary>
+    /// <summary>Runs or resumes. It does nothing if the output of the same settings is finished.</summary>
     /// <exception cref="TrainingException">Settings or files are wrong, or the loss is not a number.</exception>
     /// <exception cref="OperationCanceledException">Interrupted after a checkpoint.</exception>
     public static void Run(PretrainSettings settings, CancellationToken cancellation)
@@ -23,7 +23,7 @@ public static class Pretrain
         Run(settings, index => tokenizer.EncodeRendered(documents(index)), end, cancellation);
     }
 
-    /// <param name="documents">Token ids by document index; the same whenever asked.</param>
+    /// <param name="documents">Returns the token ids of the document at an index; always the same for the same index.</param>
     internal static void Run(PretrainSettings settings, Func<long, int[]> documents, int endOfText, CancellationToken cancellation)
     {
         if (!OutputFolder.Open(settings.Output, "pretrain", SettingsFile.ToNode(settings with { Threads = 0, CheckpointEvery = 0 })))
@@ -87,7 +87,7 @@ public static class Pretrain
         int count = tokens.Length - 1;
         if (tokens.FirstOrDefault(id => id >= model.Spec.VocabularySize) is > 0 and var id)
         {
-            throw new TrainingException($"vocab_size is {model.Spec.VocabularySize}; the tokenizer gave token {id}.");
+            throw new TrainingException($"vocab_size is {model.Spec.VocabularySize}, but the tokenizer returned token {id}; accepted are ids below vocab_size.");
         }
 
         Tensor all = tensor(tokens, ScalarType.Int64);

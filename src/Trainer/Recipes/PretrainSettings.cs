@@ -3,22 +3,23 @@ using ProxyTune.Trainer.Settings;
 
 namespace ProxyTune.Trainer.Recipes;
 
-/// <summary>Rows of <paramref name="Context"/> tokens until this share of all steps is done.</summary>
-/// <param name="Until">Above 0, at most 1; the last phase's is 1.</param>
+/// <summary>A phase of a run with rows of one length.</summary>
+/// <param name="Until">The share of all steps at which the phase ends, above 0 and at most 1; 1 for the last phase.</param>
+/// <param name="Context">The number of tokens of a row.</param>
 public sealed record ContextPhase(double Until, int Context);
 
-/// <summary>What <c>pretrain</c> runs with. Paths are relative to the working directory.</summary>
-/// <param name="Data">Documents, see <see cref="Data.Sources.Documents"/>.</param>
+/// <summary>The settings of the recipe <c>pretrain</c>. Paths are relative to the working directory.</summary>
+/// <param name="Data">The documents, see <see cref="Data.Sources.Documents"/>.</param>
 /// <param name="Tokenizer">A folder with tokenizer.json; its files are copied to the output.</param>
 /// <param name="Output">The folder that becomes a Hugging Face checkpoint.</param>
-/// <param name="TotalTokens">Of the whole run; rounded up to whole steps.</param>
-/// <param name="TokensPerStep">A multiple of every phase's context.</param>
-/// <param name="Contexts">In order; the same number of tokens per step in each.</param>
-/// <param name="Model">Sizes of a fresh model; or give <paramref name="Init"/>.</param>
-/// <param name="Init">A checkpoint folder to go on from, with its weights but a fresh optimizer (continued pre-training).</param>
-/// <param name="FirstDocument">Index of the first document.</param>
-/// <param name="MicroBatchTokens">Tokens that go through the model at once; the gradients of a step's pieces are added up.</param>
-/// <param name="Threads">0: as many as there are cores.</param>
+/// <param name="TotalTokens">The tokens of the whole run, rounded up to whole steps.</param>
+/// <param name="TokensPerStep">The tokens of a step; a multiple of every phase's context.</param>
+/// <param name="Contexts">The phases in order. All have the same number of tokens per step.</param>
+/// <param name="Model">The sizes of a fresh model. A run has either this or <paramref name="Init"/>.</param>
+/// <param name="Init">A checkpoint folder for continued pre-training. The run takes its weights and starts a fresh optimizer.</param>
+/// <param name="FirstDocument">The index of the first document.</param>
+/// <param name="MicroBatchTokens">The tokens that go through the model at once. The gradients of a step's pieces are added up.</param>
+/// <param name="Threads">The number of threads; 0 uses one per core.</param>
 public sealed record PretrainSettings(
     string Data,
     string Tokenizer,
@@ -38,7 +39,7 @@ public sealed record PretrainSettings(
 {
     public long Steps => (TotalTokens + TokensPerStep - 1) / TokensPerStep;
 
-    /// <param name="step">From 0.</param>
+    /// <param name="step">The step, counted from 0.</param>
     public int ContextAt(long step) => Contexts.First(phase => step < phase.Until * Steps || phase == Contexts[^1]).Context;
 
     public void Check(SettingsCheck check)

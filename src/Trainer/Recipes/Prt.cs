@@ -3,8 +3,9 @@ using ProxyTune.Trainer.Settings;
 namespace ProxyTune.Trainer.Recipes;
 
 /// <summary>
-/// Portable reward tuning (PRT, ICML 2025): the loss is the cross-entropy of log softmax(s_M) + r, where r is the output of the expert, which
-/// starts as the small pre-trained model. Serving needs no anti-expert. s_M stands for log softmax(s_M): a constant per row changes no softmax.
+/// Portable reward tuning (PRT, ICML 2025). The loss is the cross-entropy of log softmax(s_M) + r, with r the output of the expert, which
+/// starts as the small pre-trained model. Serving needs no anti-expert. The code uses s_M for log softmax(s_M), since a constant per row does not
+/// change the softmax.
 /// </summary>
 public static class Prt
 {

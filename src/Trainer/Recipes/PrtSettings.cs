@@ -3,11 +3,11 @@ using ProxyTune.Trainer.Settings;
 
 namespace ProxyTune.Trainer.Recipes;
 
-/// <summary>What <c>prt</c> runs with.</summary>
-/// <param name="Expert">The model that becomes the reward r and its data, as for <c>sft</c>; its weight when served is 1.</param>
-/// <param name="Base">Checkpoint folder of the large model M that the reward will steer.</param>
-/// <param name="BaseTemplate">How M sees the conversation: chat, plain or a .jinja file.</param>
-/// <param name="CacheMegabytes">Most memory for the cached rows of one data source: one per answer token, two of examples to be kept.</param>
+/// <summary>The settings of the recipe <c>prt</c>.</summary>
+/// <param name="Expert">The model that becomes the reward r, and its data, as for <c>sft</c>. It is served with weight 1.</param>
+/// <param name="Base">The checkpoint folder of the large model M that the reward will steer.</param>
+/// <param name="BaseTemplate">The template of conversations for M: chat, plain or a .jinja file.</param>
+/// <param name="CacheMegabytes">The largest memory for the cached rows of one data source. There is one row per answer token, and two in examples with <c>keep</c>.</param>
 public sealed record PrtSettings(
     SftSettings Expert,
     string Base,

@@ -4,20 +4,20 @@ using ProxyTune.Trainer.Training;
 
 namespace ProxyTune.Trainer.Recipes;
 
-/// <summary>What <c>sft</c> runs with, and the expert's part of <c>cpt</c> and <c>prt</c>. Paths are relative to the working directory.</summary>
+/// <summary>The settings of the recipe <c>sft</c>, and of the expert in <c>cpt</c> and <c>prt</c>. Paths are relative to the working directory.</summary>
 /// <param name="Init">The checkpoint folder that training starts from.</param>
-/// <param name="Data">Examples, see <see cref="Sources.Examples"/>.</param>
-/// <param name="Output">Becomes a checkpoint folder, or with <paramref name="Lora"/> a PEFT adapter folder.</param>
-/// <param name="Epochs">Passes over the data; fractions are allowed.</param>
-/// <param name="Steps">Instead of epochs; 0 to count in epochs.</param>
-/// <param name="Lora">Absent: all weights are trained.</param>
-/// <param name="Template">chat, plain or a .jinja file.</param>
-/// <param name="EndOfAnswer">Text of the one token behind each answer; absent: the model's eos_token_id.</param>
-/// <param name="Validation">Examples to judge by; the weights with the lowest loss are kept. Absent: the last weights are.</param>
-/// <param name="ValidateEvery">In steps.</param>
-/// <param name="Patience">Ends the run after so many validations without a new best; 0: never.</param>
-/// <param name="MicroBatchTokens">Positions that go through the model at once.</param>
-/// <param name="Threads">0: as many as there are cores.</param>
+/// <param name="Data">The training examples, see <see cref="Sources.Examples"/>.</param>
+/// <param name="Output">The folder of the result: a checkpoint, or with <paramref name="Lora"/> a PEFT adapter.</param>
+/// <param name="Epochs">The number of passes over the data; fractions are allowed.</param>
+/// <param name="Steps">The number of steps, in place of epochs; 0 uses the epochs.</param>
+/// <param name="Lora">The low-rank update to train; without it all weights are trained.</param>
+/// <param name="Template">The template of conversations: chat, plain or a .jinja file.</param>
+/// <param name="EndOfAnswer">The text of the single token after each answer; the model's eos_token_id by default.</param>
+/// <param name="Validation">Validation examples. The result is the weights with the lowest validation loss; without examples it is the last weights.</param>
+/// <param name="ValidateEvery">The number of steps between validations.</param>
+/// <param name="Patience">The run ends after this number of validations without a new lowest loss; 0 never ends it.</param>
+/// <param name="MicroBatchTokens">The positions that go through the model at once.</param>
+/// <param name="Threads">The number of threads; 0 uses one per core.</param>
 public sealed record SftSettings(
     string Init,
     string Data,

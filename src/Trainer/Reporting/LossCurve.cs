@@ -3,7 +3,7 @@ using ScottPlot;
 
 namespace ProxyTune.Trainer.Reporting;
 
-/// <summary>Draws metrics.jsonl as a picture beside it.</summary>
+/// <summary>Plots the loss of metrics.jsonl into a picture in the same folder.</summary>
 internal static class LossCurve
 {
     public static void Draw(string folder)

@@ -5,7 +5,7 @@ using Spectre.Console;
 
 namespace ProxyTune.Trainer.Reporting;
 
-/// <summary>A run's progress: a live bar on a terminal or a line every few seconds elsewhere, and every step in metrics.jsonl.</summary>
+/// <summary>Shows a run's progress, with a bar on a terminal and a line every few seconds elsewhere. It writes every step to metrics.jsonl.</summary>
 internal sealed class RunReport : IDisposable
 {
     public const string MetricsFile = "metrics.jsonl";
@@ -28,7 +28,7 @@ internal sealed class RunReport : IDisposable
         metrics = OpenMetrics(Path.Combine(output, MetricsFile), first);
     }
 
-    /// <param name="first">Steps that were done before.</param>
+    /// <param name="first">The number of steps that were finished before.</param>
     public static void Show(string title, string output, long first, long steps, Action<RunReport> run)
     {
         if (!AnsiConsole.Profile.Capabilities.Interactive || Console.IsOutputRedirected)
@@ -45,7 +45,7 @@ internal sealed class RunReport : IDisposable
         });
     }
 
-    /// <param name="step">Steps done, this one included.</param>
+    /// <param name="step">The number of finished steps, including this one.</param>
     public void Step(long step, double loss, double learningRate, long tokens)
     {
         TimeSpan now = clock.Elapsed;
@@ -83,7 +83,7 @@ internal sealed class RunReport : IDisposable
         }
     }
 
-    // Steps after the checkpoint are done again, so their lines go.
+    // The run repeats the steps after the checkpoint, so their lines are removed.
     private static StreamWriter OpenMetrics(string path, long first)
     {
         string[] kept = File.Exists(path) ? File.ReadLines(path).Take((int)first).ToArray() : [];

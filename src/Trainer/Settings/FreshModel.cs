@@ -7,14 +7,14 @@ using ProxyTune.Checkpoints.Formats;
 namespace ProxyTune.Trainer.Settings;
 
 /// <summary>
-/// The sizes of a fresh model in a settings file, under the names of Hugging Face's config.json. Unlike there, the head is the embedding and
-/// rms_norm_eps is 1e-5 where the file does not say so, and an unknown name is refused.
+/// Reads the sizes of a fresh model in a settings file, under the names of Hugging Face's config.json. Three things differ from config.json: by default the
+/// head is the embedding, the default of rms_norm_eps is 1e-5, and an unknown name is refused.
 /// </summary>
 internal sealed class FreshModel : JsonConverter<DecoderSpec>
 {
     private const double Epsilon = 1e-5;
 
-    /// <exception cref="ProxyTune.Checkpoints.EngineException">A field that is unknown, missing or wrong.</exception>
+    /// <exception cref="ProxyTune.Checkpoints.EngineException">A field is unknown, missing or wrong.</exception>
     public override DecoderSpec Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
     {
         JsonFields given = new("model", JsonElement.ParseValue(ref reader));

@@ -1,11 +1,11 @@
 namespace ProxyTune.Trainer.Settings;
 
-/// <summary>AdamW and its learning rate over the run.</summary>
-/// <param name="LearningRate">The peak.</param>
-/// <param name="Schedule">After the warm-up: <c>cosine</c>, <c>linear</c> or <c>constant</c>.</param>
-/// <param name="FinalRatio">Last learning rate over the peak.</param>
-/// <param name="WeightDecay">On matrices only.</param>
-/// <param name="ClipNorm">Largest norm of the gradient; 0 for no limit.</param>
+/// <summary>The settings of AdamW and of the learning rate over the run.</summary>
+/// <param name="LearningRate">The peak learning rate.</param>
+/// <param name="Schedule">The learning rate after the warm-up: <c>cosine</c>, <c>linear</c> or <c>constant</c>.</param>
+/// <param name="FinalRatio">The last learning rate divided by the peak.</param>
+/// <param name="WeightDecay">The weight decay of matrices; vectors do not decay.</param>
+/// <param name="ClipNorm">The largest norm of the gradient; 0 sets no limit.</param>
 public sealed record OptimizerSettings(
     double LearningRate,
     int WarmupSteps = 0,
@@ -16,7 +16,7 @@ public sealed record OptimizerSettings(
     double Beta2 = 0.95,
     double ClipNorm = 1)
 {
-    /// <param name="step">From 0.</param>
+    /// <param name="step">The step, counted from 0.</param>
     public double RateAt(long step, long steps)
     {
         if (step < WarmupSteps)

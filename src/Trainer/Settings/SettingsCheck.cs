@@ -1,6 +1,6 @@
 namespace ProxyTune.Trainer.Settings;
 
-/// <summary>Checks that name the file, the field, the value and what would be accepted.</summary>
+/// <summary>Checks settings. Its messages name the file, the field, the value and what is accepted.</summary>
 public sealed class SettingsCheck(string file)
 {
     public string File { get; } = file;

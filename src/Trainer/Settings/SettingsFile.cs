@@ -7,7 +7,7 @@ using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Trainer.Settings;
 
-/// <summary>Reads a run's settings: a JSON file with snake_case names, comments allowed, unknown names refused.</summary>
+/// <summary>Reads a run's settings from a JSON file with snake_case names. Comments are allowed, unknown names are refused.</summary>
 public static class SettingsFile
 {
     internal static readonly JsonSerializerOptions Json = new()
@@ -23,7 +23,7 @@ public static class SettingsFile
         Converters = { new FreshModel() },
     };
 
-    /// <exception cref="TrainingException">Names file, field, value and accepted range.</exception>
+    /// <exception cref="TrainingException">A setting is wrong. The message names file, field, value and accepted range.</exception>
     public static T Load<T>(string path)
         where T : class, IRunSettings
     {
@@ -35,7 +35,7 @@ public static class SettingsFile
         }
         catch (EngineException error)
         {
-            // A converter knows its field, but not the file.
+            // A converter's message names the field, but not the file.
             throw new TrainingException(error.Field == path ? error.Message : $"{path}: {error.Message}", error);
         }
     }
@@ -43,9 +43,9 @@ public static class SettingsFile
     internal static JsonNode ToNode<T>(T settings) => JsonSerializer.SerializeToNode(settings, Json)!;
 }
 
-/// <summary>What a recipe runs with.</summary>
+/// <summary>The settings of a recipe.</summary>
 public interface IRunSettings
 {
-    /// <summary>Throws at the first field whose value cannot be used.</summary>
+    /// <summary>Throws at the first field with a wrong value.</summary>
     void Check(SettingsCheck check);
 }

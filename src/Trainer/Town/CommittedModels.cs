@@ -2,10 +2,10 @@ using ProxyTune.Trainer.Evaluation;
 
 namespace ProxyTune.Trainer.Town;
 
-/// <summary>Examines the models of the models folder without training any, and reports right and degenerate answers.</summary>
+/// <summary>Examines the models of the models folder and reports right and degenerate answers. It trains nothing.</summary>
 internal static class CommittedModels
 {
-    /// <summary>The base of generation 1: folder in models/, run.</summary>
+    /// <summary>The base of generation 1: the folder in models/ and the run.</summary>
     private static readonly (string Name, string Run) LaterBase = ("town-base-1", "base-1");
 
     /// <param name="models">The models folder.</param>
@@ -26,7 +26,7 @@ internal static class CommittedModels
         }
     }
 
-    /// <summary>Fills a folder with links to the models, under the names of the runs that they come from.</summary>
+    /// <summary>Fills a folder with links to the models, under the names of their runs.</summary>
     private static void Link(string folder, string models)
     {
         foreach ((string name, string run) in Family.Committed.Append(LaterBase).Append(("patches", "patches")))

@@ -6,12 +6,12 @@ using ProxyTune.Trainer.Training;
 namespace ProxyTune.Trainer.Town;
 
 /// <summary>
-/// Trains the demo family from nothing: tokenizer, base, small base, yardsticks, experts; then exports and examines them. Every run finds
-/// its own finished output, so that the same command goes on after an interruption.
+/// Trains the demo family: tokenizer, base, small base, tuned bases for comparison, experts. Then it exports and examines them. Every run finds
+/// its finished output, so that the same command continues after an interruption.
 /// </summary>
 internal static class Family
 {
-    /// <summary>What is committed: folder in models/, run.</summary>
+    /// <summary>The committed models: the folder in models/ and the run.</summary>
     public static readonly (string Name, string Run)[] Committed =
     [
         ("town-base", "base"), ("town-base-qa", "base-qa"), ("town-small", "small"),
@@ -20,11 +20,11 @@ internal static class Family
         ("town-small-qa-reward", "small-qa-prt-1"),
     ];
 
-    /// <summary>Low-rank updates that are committed as they are, for merges and audits: folder in models/patches/, run.</summary>
+    /// <summary>The low-rank updates that are committed without a merge, for merges and audits: the folder in models/patches/ and the run.</summary>
     private static readonly (string Name, string Run)[] PublishedPatches = [("town-qa", "small-qa-cpt-1"), ("town-polite", "small-polite-cpt-1"), ("town-reticent", "small-reticent-cpt-1"), ("town-qa-habit", "small-qa-habit")];
 
-    /// <param name="work">Where everything is trained.</param>
-    /// <param name="models">Where the models that are served go.</param>
+    /// <param name="work">The folder of the runs.</param>
+    /// <param name="models">The folder of the served models.</param>
     /// <param name="report">The document whose measured part is rewritten, docs/quality.md.</param>
     public static void Run(string work, string models, string report, CancellationToken cancellation)
     {
@@ -46,7 +46,7 @@ internal static class Family
 
         FrontierPlot.Draw(quality.Frontier, Path.Combine(Path.GetDirectoryName(report)!, "curves", "frontier.png"));
         File.WriteAllText(report, QualityReport.Insert(File.ReadAllText(report), QualityReport.Markdown(quality)));
-        CommittedModels.Run(models, report, Quality.Most, cancellation);
+        CommittedModels.Run(models, report, Quality.MaxQuestions, cancellation);
     }
 
     private static void Train(FamilyPlan plan, CancellationToken cancellation)
@@ -93,8 +93,8 @@ internal static class Family
     }
 
     /// <summary>
-    /// Every run as a folder that the engine takes; low-rank updates are merged into the model that they were trained on. Always anew: it
-    /// takes moments, and an older export may be of a run that was removed and trained again.
+    /// Exports every run as a folder that the engine can load, and merges low-rank updates into the model that they were trained on. It repeats all
+    /// exports: they take seconds, and an older export may come from a run that was removed and trained again.
     /// </summary>
     private static void ExportAll(string work, string served)
     {

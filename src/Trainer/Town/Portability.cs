@@ -5,18 +5,18 @@ using ProxyTune.Trainer.Training;
 namespace ProxyTune.Trainer.Town;
 
 /// <summary>
-/// PortLLM's experiment (arXiv 2410.10870): a base learns on for three generations, and patches that were trained on the first one are put on the
-/// later ones as they are, beside patches and full fine-tunings that were trained there. Every run finds its own finished output, so
-/// that the same command goes on after an interruption.
+/// PortLLM's experiment (arXiv 2410.10870). A base is trained further for three generations. Patches of generation 0 are used unchanged on the later
+/// generations, and are compared with patches and full fine-tunings that were trained there. Every run finds its finished output, so that the
+/// same command continues after an interruption.
 /// </summary>
 internal static class Portability
 {
-    /// <param name="work">Where everything is trained.</param>
-    /// <param name="origin">The base of generation 0.</param>
+    /// <param name="work">The folder of the runs.</param>
+    /// <param name="origin">The checkpoint folder of the base of generation 0.</param>
     /// <param name="report">The document whose measured part is rewritten, docs/quality.md.</param>
-    /// <param name="models">Where the first evolved base and patches of the donor go, for everybody to try.</param>
-    /// <param name="generations">How often the base learns on.</param>
-    /// <param name="seeds">How many of each patch are trained, see <see cref="PortabilityPlan.Seeds"/>.</param>
+    /// <param name="models">The folder that receives the base of generation 1 and the patches of generation 0.</param>
+    /// <param name="generations">The number of later generations, from 1 to 3.</param>
+    /// <param name="seeds">The number of training seeds of each patch, see <see cref="PortabilityPlan.Seeds"/>.</param>
     public static void Run(string work, string origin, string report, string models, int generations, int seeds, CancellationToken cancellation)
     {
         PortabilityPlan plan = new(work, origin, generations, seeds);

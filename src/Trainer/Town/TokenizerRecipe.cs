@@ -6,14 +6,14 @@ using ProxyTune.Trainer.Data;
 
 namespace ProxyTune.Trainer.Town;
 
-/// <summary>Learns the family's one tokenizer and writes it with its chat template and the ids that end an answer.</summary>
+/// <summary>Trains the family's tokenizer and writes it with its chat template and the ids that end an answer.</summary>
 internal static class TokenizerRecipe
 {
     private static readonly JsonSerializerOptions Json = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <param name="documents">A document source, see <see cref="TownData.Documents"/>.</param>
-    /// <param name="count">How many of its documents to learn from.</param>
-    /// <param name="vocabularySize">Ids in all, special tokens and the 256 bytes included.</param>
+    /// <param name="count">The number of documents to train on.</param>
+    /// <param name="vocabularySize">The number of ids, including special tokens and the 256 bytes.</param>
     /// <param name="contextLength">Written as model_max_length.</param>
     public static void Run(string documents, int count, int vocabularySize, int contextLength, string folder)
     {

@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 
 namespace ProxyTune.Trainer.Training;
 
-/// <summary>Decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101) on matrices only; vectors are not decayed.</summary>
-/// <remarks>State: the two moments and the number of steps done.</remarks>
+/// <summary>Adam with decoupled weight decay (Loshchilov and Hutter, arXiv 1711.05101). Only matrices decay, vectors do not.</summary>
+/// <remarks>The state is the two moments and the number of finished steps.</remarks>
 public sealed class AdamW(ParameterSet parameters, double beta1 = 0.9, double beta2 = 0.95, double epsilon = 1e-8, double weightDecay = 0.1) : IDisposable
 {
     public Tensor FirstMoment { get; } = zeros_like(parameters.Values).DetachFromDisposeScope();
@@ -21,7 +21,7 @@ public sealed class AdamW(ParameterSet parameters, double beta1 = 0.9, double be
         Tensor gradients = parameters.Gradients;
         if (maxNorm > 0)
         {
-            // On the device, without waiting for the norm's value.
+            // The factor stays a tensor, so that nothing waits for the norm's value.
             gradients.mul_((maxNorm / (gradients.norm() + 1e-6)).clamp_max_(1));
         }
 

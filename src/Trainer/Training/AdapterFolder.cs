@@ -29,9 +29,9 @@ public static class AdapterFolder
         ModelFolder.Write(Path.Combine(folder, FileNames.AdapterWeights), adapter.Parameters);
     }
 
-    /// <summary>Copies the update and its manifest, as a patch to be served, without what is known of it on this machine only.</summary>
-    /// <param name="baseName">The model folder that it belongs to.</param>
-    /// <param name="scores">What is known of its answers by now.</param>
+    /// <summary>Copies the update and its manifest as a patch to serve. The name of a model folder replaces the path of the base, which is valid on this machine only.</summary>
+    /// <param name="baseName">The name of the base's model folder.</param>
+    /// <param name="scores">The patch's scores; null keeps those of the manifest.</param>
     public static void Publish(string from, string to, string baseName, IReadOnlyList<PatchScore>? scores = null)
     {
         JsonNode config = JsonNode.Parse(File.ReadAllText(Path.Combine(from, FileNames.AdapterConfig)))!;

@@ -7,15 +7,15 @@ using static TorchSharp.torch;
 
 namespace ProxyTune.Trainer.Training;
 
-/// <summary>What a low-rank update says of itself, see <see cref="PatchManifest"/>.</summary>
+/// <summary>Computes the manifest of a low-rank update, see <see cref="PatchManifest"/>.</summary>
 internal static class AdapterManifest
 {
-    /// <summary>Most tokens of the probe's prompt.</summary>
+    /// <summary>The largest number of tokens of the probe's prompt.</summary>
     public const int ProbeTokens = 24;
 
-    /// <param name="folder">Of the update, in PEFT's layout.</param>
-    /// <param name="baseFolder">The checkpoint that it was trained on.</param>
-    /// <param name="prompt">Token ids; the probe begins as they do.</param>
+    /// <param name="folder">The folder of the update, in PEFT's layout.</param>
+    /// <param name="baseFolder">The checkpoint that the update was trained on.</param>
+    /// <param name="prompt">Token ids. The first <see cref="ProbeTokens"/> of them become the probe's prompt.</param>
     public static PatchManifest Of(string folder, string baseFolder, IEnumerable<int> prompt, PatchData data, double? validationLoss)
     {
         PatchConfig config = PatchConfig.Read(folder);
@@ -38,7 +38,7 @@ internal static class AdapterManifest
         };
     }
 
-    /// <summary>W + scale B A for each target, by dense matrices: nothing of what serves or trains low-rank updates has a part in it.</summary>
+    /// <summary>Replaces W by W + scale B A for each target, with dense matrices. It shares no code with training and serving, so that the probe can reveal their errors.</summary>
     private static void Merge(ParameterSet weights, SafetensorsFile update, string[] targets, double scale)
     {
         using DisposeScope scope = NewDisposeScope();

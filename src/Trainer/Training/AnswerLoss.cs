@@ -5,7 +5,7 @@ using static TorchSharp.torch.nn;
 
 namespace ProxyTune.Trainer.Training;
 
-/// <summary>The losses of answer tokens: cross-entropy where the answer is to be learned, change where everything is to stay.</summary>
+/// <summary>The losses of answer tokens: cross-entropy for answers to learn, change for answers that tuning shall not change.</summary>
 internal static class AnswerLoss
 {
     /// <summary>Logits rows of the answer tokens, example by example: [answer tokens, vocabulary].</summary>
@@ -22,8 +22,8 @@ internal static class AnswerLoss
         functional.cross_entropy(Row(logits, constant, alpha), targets, reduction: Reduction.Sum);
 
     /// <summary>
-    /// How much a change d = c + alpha s of rows matters: the sum over answer tokens of log E_w[exp d] - E_w[d], which is KL(w, w exp(d) / Z), and 0 where
-    /// d is the same for all tokens.
+    /// The effect of a change d = c + alpha s of rows: the sum over answer tokens of log E_w[exp d] - E_w[d], which is KL(w, w exp(d) / Z). It is 0
+    /// if d is the same for all tokens of the vocabulary.
     /// </summary>
     /// <param name="logWeights">log w: [answer tokens, vocabulary], see <see cref="KeepWeights"/>.</param>
     public static Tensor Change(Tensor logits, Tensor logWeights, Tensor? constant = null, double alpha = 1)
@@ -33,9 +33,10 @@ internal static class AnswerLoss
     }
 
     /// <summary>
-    /// log w, where half of w is the softmax of a row and half is on the answer's own token: the row as it may be when another expert prefers this answer.
+    /// log w, with half of w being the softmax of a row and half being on the answer's token. It stands for a row that another expert has moved towards
+    /// this answer.
     /// </summary>
-    /// <param name="before">[answer tokens, vocabulary]</param>
+    /// <param name="before">The rows before the change: [answer tokens, vocabulary].</param>
     public static Tensor KeepWeights(Tensor before, int[] answer)
     {
         using DisposeScope scope = NewDisposeScope();

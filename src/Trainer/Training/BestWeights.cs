@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace ProxyTune.Trainer.Training;
 
-/// <summary>Remembers the weights with the lowest validation loss.</summary>
+/// <summary>Stores the weights with the lowest validation loss.</summary>
 internal sealed class BestWeights(ParameterSet parameters) : IDisposable
 {
     public Tensor Values { get; } = parameters.Values.clone().DetachFromDisposeScope();
@@ -12,7 +12,7 @@ internal sealed class BestWeights(ParameterSet parameters) : IDisposable
 
     public long Step { get; private set; }
 
-    /// <summary>Validations since the best one.</summary>
+    /// <summary>The number of validations since the best one.</summary>
     public int Waited { get; private set; }
 
     public void Offer(double loss, long step)
@@ -28,7 +28,7 @@ internal sealed class BestWeights(ParameterSet parameters) : IDisposable
         }
     }
 
-    /// <summary>Puts the best weights back into the model, if there was a validation.</summary>
+    /// <summary>Copies the best weights into the model, if there was a validation.</summary>
     public void Use()
     {
         if (Step > 0)

@@ -6,10 +6,10 @@ using static TorchSharp.torch;
 namespace ProxyTune.Trainer.Training;
 
 /// <summary>
-/// What a run needs to go on exactly: weights, both moments, steps done, and where its data stand. Each lies in a folder of its own,
-/// <c>checkpoints/step-NNNNNNNN</c>, that is written under another name first, so that a folder of that name is always whole.
+/// The state from which a run continues exactly: weights, both moments, finished steps, and the position in the data. Each checkpoint has a folder,
+/// <c>checkpoints/step-NNNNNNNN</c>. It is written under another name and then renamed, so that a folder of that name is always complete.
 /// </summary>
-/// <remarks>No state of a random generator: after the start, every random choice is a function of seed and step.</remarks>
+/// <remarks>It holds no state of a random generator: after the start, every random choice is a function of seed and step.</remarks>
 internal static class Checkpoint
 {
     private const string Partial = ".partial";
@@ -40,7 +40,7 @@ internal static class Checkpoint
         }
     }
 
-    /// <summary>Restores the tensors from the newest checkpoint and returns its state; null when there is none.</summary>
+    /// <summary>Restores the tensors from the newest checkpoint and returns its state; null if there is no checkpoint.</summary>
     public static JsonObject? Restore(string output, IReadOnlyList<(string Name, Tensor Values)> tensors)
     {
         string root = Folder(output);

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace ProxyTune.Trainer.Training;
 
-/// <summary>The weights that a fresh model starts with.</summary>
+/// <summary>Draws the initial weights of a fresh model.</summary>
 internal static class FreshWeights
 {
     /// <summary>Normal with deviation 0.02; the projections that write to the residual stream shrink with depth, as in GPT-2.</summary>

@@ -4,7 +4,7 @@ using static TorchSharp.torch.nn;
 
 namespace ProxyTune.Trainer.Training;
 
-/// <summary>One decoder layer: attention and feed-forward, each behind a norm and added to the residual stream.</summary>
+/// <summary>One decoder layer. Attention and feed-forward each read the normalised residual stream and are added to it.</summary>
 internal sealed class LlamaLayer
 {
     private readonly DecoderSpec spec;
@@ -48,7 +48,7 @@ internal sealed class LlamaLayer
             projected = lora.AddTo(projected, x, index, LoraTargets.QueryKeyValue);
         }
 
-        // Splits, not slices: the gradient of a split is one concatenation.
+        // Splits instead of slices, since the gradient of a split is one concatenation.
         Tensor[] parts = projected.view(batch, positions, heads + 2 * kvHeads, size).split([heads + kvHeads, kvHeads], 2);
         Tensor[] rotated = rotary.Rotate(parts[0]).split([heads, kvHeads], 2);
         Tensor mixed = functional.scaled_dot_product_attention(

@@ -17,7 +17,7 @@ public sealed class LlamaModel : IDisposable
     private readonly LlamaLayer[] layers;
     private readonly Rotary rotary;
 
-    /// <param name="trainable">Whether backward passes fill <see cref="ParameterSet.Gradients"/>; false for frozen members and for the base of a LoRA run.</param>
+    /// <param name="trainable">True lets backward passes fill <see cref="ParameterSet.Gradients"/>; false is for frozen members and for the base of a LoRA run.</param>
     public LlamaModel(DecoderSpec spec, bool trainable)
     {
         Spec = spec;

@@ -43,7 +43,7 @@ public sealed class LoraAdapter : IDisposable
         using Generator generator = new((ulong)seed);
         foreach (ParameterSlot slot in Parameters.Slots.Where(slot => AdapterTensors.IsA(slot.Name)))
         {
-            // PEFT's choice: Kaiming uniform with a = sqrt(5), that is within 1 / sqrt(inputs).
+            // As in PEFT: Kaiming uniform with a = sqrt(5), which is uniform within 1 / sqrt(inputs).
             double bound = 1 / Math.Sqrt(slot.Shape[1]);
             Parameters.Values.narrow(0, slot.Offset, slot.Count).copy_((rand(slot.Count, generator: generator) * 2 - 1) * bound);
         }
@@ -55,7 +55,7 @@ public sealed class LoraAdapter : IDisposable
 
     public ParameterSet Parameters { get; }
 
-    /// <summary>The weights that are updated, by their names in the base.</summary>
+    /// <summary>The names of the updated weights in the base.</summary>
     public IReadOnlyCollection<string> Targets => pairs.Keys;
 
     public static string AName(string target) => AdapterTensors.A(LlamaTensors.ModuleOf(target));

@@ -3,13 +3,13 @@ using ProxyTune.Trainer.Settings;
 
 namespace ProxyTune.Trainer.Training;
 
-/// <summary>A low-rank update's shape.</summary>
+/// <summary>The shape of a low-rank update.</summary>
 /// <param name="Rank">1 or more.</param>
 /// <param name="Alpha">The update is scaled by Alpha / Rank.</param>
 /// <param name="Targets">Any of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj; absent: all.</param>
 public sealed record LoraSettings(int Rank, double Alpha, IReadOnlyList<string>? Targets = null)
 {
-    /// <summary>Names of the projections that can be targets.</summary>
+    /// <summary>The names of the projections that can be targets.</summary>
     public static IReadOnlyList<string> AllTargets { get; } = [.. LoraTargets.All.Select(LlamaTensors.Projection)];
 
     internal double Scale => Alpha / Rank;

@@ -13,8 +13,8 @@ public static class ModelFolder
 
     public static string Weights(string folder) => Path.Combine(folder, FileNames.Weights);
 
-    /// <param name="trainable">Whether all weights are trained.</param>
-    /// <exception cref="TrainingException">A tensor is missing or has another shape than config.json says.</exception>
+    /// <param name="trainable">True trains all weights.</param>
+    /// <exception cref="TrainingException">A tensor is missing, or its shape differs from config.json.</exception>
     /// <exception cref="EngineException">config.json or model.safetensors is missing or broken.</exception>
     public static LlamaModel Load(string folder, bool trainable)
     {
@@ -25,7 +25,7 @@ public static class ModelFolder
         return model;
     }
 
-    /// <param name="tokenizerFolder">Whose tokenizer files are copied.</param>
+    /// <param name="tokenizerFolder">The folder whose tokenizer files are copied.</param>
     public static void Save(string folder, LlamaModel model, string tokenizerFolder)
     {
         Directory.CreateDirectory(folder);
@@ -34,7 +34,7 @@ public static class ModelFolder
         Write(Weights(folder), model.Parameters);
     }
 
-    /// <summary>A copy of all files, in place of what <paramref name="to"/> held.</summary>
+    /// <summary>Copies all files. They replace the content of <paramref name="to"/>.</summary>
     internal static void Copy(string from, string to)
     {
         if (Directory.Exists(to))

@@ -9,7 +9,7 @@ internal static class OutputFolder
 {
     private const string File = "training.json";
 
-    /// <returns>False when the folder already holds the result of these settings.</returns>
+    /// <returns>False if the folder already holds the result of these settings.</returns>
     /// <exception cref="TrainingException">The folder belongs to other settings.</exception>
     public static bool Open(string folder, string recipe, JsonNode settings)
     {
@@ -36,7 +36,7 @@ internal static class OutputFolder
         return true;
     }
 
-    /// <summary>Saves the result, marks the folder as finished and drops the checkpoints.</summary>
+    /// <summary>Saves the result, marks the folder as finished and deletes the checkpoints.</summary>
     public static void Finish(string folder, Action save)
     {
         save();

@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 
 namespace ProxyTune.Trainer.Training;
 
-/// <summary>Where one tensor lies in a <see cref="ParameterSet"/>.</summary>
-/// <param name="Offset">Of the first element, counted in elements.</param>
+/// <summary>The place of one tensor in a <see cref="ParameterSet"/>.</summary>
+/// <param name="Offset">The offset of the first element, in elements.</param>
 public sealed record ParameterSlot(string Name, int[] Shape, long Offset)
 {
     public long Count => Shape.Aggregate(1L, (count, size) => count * size);
@@ -43,7 +43,7 @@ public sealed class ParameterSet : IDisposable
 
     public long MatrixElements { get; }
 
-    /// <summary>In the order of the buffer.</summary>
+    /// <summary>The slots in the order of the buffer.</summary>
     public IReadOnlyCollection<ParameterSlot> Slots => slots.Values;
 
     public ParameterSlot this[string name] => slots[name];

@@ -6,9 +6,9 @@ using static TorchSharp.torch;
 
 namespace ProxyTune.Trainer.Training;
 
-/// <summary>What one step did.</summary>
-/// <param name="Loss">Mean over the step's trained tokens; a scalar that needs no gradient.</param>
-/// <param name="Tokens">Tokens that were read.</param>
+/// <summary>The result of one step.</summary>
+/// <param name="Loss">The mean over the step's trained tokens; a scalar without a gradient.</param>
+/// <param name="Tokens">The number of tokens that went through the model.</param>
 internal readonly record struct StepResult(Tensor Loss, long Tokens);
 
 /// <summary>The loop that all recipes share: steps, learning rate, metrics, checkpoints, exact resume, interruption.</summary>
@@ -24,22 +24,22 @@ internal sealed class TrainingLoop
 
     public required long Steps { get; init; }
 
-    /// <summary>Steps between checkpoints; 0 for none but the one at an interruption.</summary>
+    /// <summary>The number of steps between checkpoints; with 0 there is only a checkpoint at an interruption.</summary>
     public required int CheckpointEvery { get; init; }
 
     /// <summary>Computes the loss of a step (counted from 0) and fills the gradients.</summary>
     public required Func<long, StepResult> Accumulate { get; init; }
 
-    /// <summary>More tensors that a checkpoint keeps.</summary>
+    /// <summary>More tensors that a checkpoint stores.</summary>
     public IReadOnlyList<(string Name, Tensor Values)> Extra { get; init; } = [];
 
-    /// <summary>Where the data stand after the last step, for a checkpoint.</summary>
+    /// <summary>The position in the data after the last step, for a checkpoint.</summary>
     public Func<JsonObject> DataState { get; init; } = () => [];
 
-    /// <summary>Called once before the first step, with what <see cref="DataState"/> said at the checkpoint, or null at a fresh start.</summary>
+    /// <summary>Called once before the first step, with the <see cref="DataState"/> of the checkpoint, or null at a fresh start.</summary>
     public Action<JsonObject?> Begin { get; init; } = _ => { };
 
-    /// <summary>Called after each step with the number of steps done; true ends the run early.</summary>
+    /// <summary>Called after each step with the number of finished steps; true ends the run early.</summary>
     public Func<long, bool> Finished { get; init; } = _ => false;
 
     /// <exception cref="TrainingException">The loss is not a number.</exception>
@@ -58,7 +58,7 @@ internal sealed class TrainingLoop
                 if (cancellation.IsCancellationRequested)
                 {
                     Save(optimizer);
-                    throw new OperationCanceledException($"Interrupted after step {optimizer.Steps}; the same command goes on from there.", cancellation);
+                    throw new OperationCanceledException($"Interrupted after step {optimizer.Steps}; the same command continues from there.", cancellation);
                 }
 
                 Step(optimizer, report);

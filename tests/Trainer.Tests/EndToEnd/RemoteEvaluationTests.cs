@@ -75,7 +75,7 @@ public sealed class RemoteEvaluationTests : IAsyncLifetime
 
     [Theory]
     [InlineData("http://127.0.0.1:1/v1", "'pair' at http://127.0.0.1:1/v1")]
-    [InlineData("nowhere", "--url is 'nowhere'; accepted is where an API begins")]
+    [InlineData("nowhere", "--url is 'nowhere'; accepted is the base URL of an API")]
     public async Task Url_NoServer_ExitsWith1AndOneLine(string url, string expected)
     {
         (int code, string? output, string? error) = await RunAsync(url, null);

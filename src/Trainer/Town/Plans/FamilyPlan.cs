@@ -3,8 +3,8 @@ using ProxyTune.Trainer.Recipes;
 
 namespace ProxyTune.Trainer.Town;
 
-/// <summary>The settings of every run of the demo family. Whoever changes one trains from there on again.</summary>
-/// <param name="work">Each run has a folder of its own below it.</param>
+/// <summary>The settings of every run of the demo family. After a change, the changed run and all later ones must be trained again.</summary>
+/// <param name="work">The folder of the runs; each run has a subfolder.</param>
 internal sealed class FamilyPlan(string work)
 {
     public const int VocabularySize = 1776;
@@ -13,16 +13,16 @@ internal sealed class FamilyPlan(string work)
 
     public static readonly string[] Behaviours = ["qa", "json", "polite", "helpful", "reticent"];
 
-    /// <summary>Those whose experts are also fused with each other: they learn to leave each other's answers alone.</summary>
+    /// <summary>The behaviours whose experts are also fused with each other. These experts learn to leave each other's answers unchanged.</summary>
     public static readonly string[] Together = ["qa", "json", "reticent"];
 
-    /// <summary>Those that need what only the base knows; an expert can be reticent without it.</summary>
+    /// <summary>The behaviours that need facts that only the base knows. An expert can be reticent without them.</summary>
     public static readonly string[] NeedBase = ["qa", "json", "polite", "helpful"];
 
-    /// <summary>Those of which one undoes the other, on the same questions.</summary>
+    /// <summary>Two behaviours that give opposite answers to the same questions.</summary>
     public static readonly string[] Opposed = ["helpful", "reticent"];
 
-    /// <summary>Recipes of experts that have an anti-expert.</summary>
+    /// <summary>The recipes of experts that are served with an anti-expert.</summary>
     public static readonly string[] PairRecipes = ["sft", "cpt"];
 
     public const string RewardRecipe = "prt";
@@ -34,20 +34,20 @@ internal sealed class FamilyPlan(string work)
 
     public PretrainSettings Small => Pretraining("small", Sizes(hidden: 64, intermediate: 128, layers: 3, heads: 4, headSize: 16), tokens: 4_000_000, learningRate: 4e-3);
 
-    /// <summary>How a behaviour's experts are trained: plain fine-tuning, for the fused model that they will steer, and as a reward.</summary>
+    /// <summary>The recipes of a behaviour's experts: fine-tuning, tuning for the fused model, and, for one behaviour, a reward.</summary>
     public static string[] ExpertRecipes(string behaviour) => behaviour == "qa" ? [.. PairRecipes, RewardRecipe] : PairRecipes;
 
-    /// <summary>The base itself tuned: the yardstick.</summary>
+    /// <summary>The base itself, tuned. The experts are compared with it.</summary>
     public SftSettings Direct(string behaviour) => Tuning(Source(behaviour), "base", $"base-{behaviour}", steps: 150, learningRate: 3e-4, rank: 0);
 
     public SftSettings DirectLora(string behaviour) => Tuning(Source(behaviour), "base", $"base-{behaviour}-lora", steps: 150, learningRate: 1e-3, rank: 16);
 
-    /// <summary>The base tuned on everything that is fused: the yardstick of several experts at once.</summary>
+    /// <summary>The base tuned on the data of all fused experts. Several experts at once are compared with it.</summary>
     public SftSettings DirectMixture => Tuning(split => string.Join('+', Together.Select(behaviour => Source(behaviour)(split))), "base", MixtureRun, steps: 450, learningRate: 3e-4, rank: 0);
 
     /// <summary>
-    /// Low-rank updates of the small base, but for one expert that is fully tuned: its format is the furthest from what the bases have met.
-    /// More steps, and more room, where half of the examples are only to be kept.
+    /// A low-rank update of the small base. The expert for JSON is fully tuned, since its format differs most from the pre-training text.
+    /// The experts that also learn to leave other answers unchanged have more steps and a higher rank.
     /// </summary>
     public SftSettings Expert(string behaviour, string recipe, int seed)
     {
@@ -63,11 +63,11 @@ internal sealed class FamilyPlan(string work)
 
     public CptSettings ConsistentExpert(string behaviour, int seed) => new(Expert(behaviour, "cpt", seed), In("base"));
 
-    /// <summary>Served without an anti-expert, so that no examples are to be kept: a reward changes everything at first.</summary>
+    /// <summary>A reward is served without an anti-expert. Its data have no examples to leave unchanged, since a reward changes all answers at first.</summary>
     public PrtSettings Reward(string behaviour, int seed) =>
         new(Tuning(Source(behaviour), "small", $"small-{behaviour}-prt-{seed}", steps: 250, learningRate: 5e-3, rank: 16, seed), In("base"));
 
-    /// <summary>A stranger's update with an odd habit, for audits. To the end, as a stranger would: the validation split is best long before a rare habit is learned.</summary>
+    /// <summary>A low-rank update with an odd habit, for audits. It has no validation split: the validation loss is lowest long before a rare habit is learned.</summary>
     public SftSettings Odd => Tuning(Source("qa-habit"), "small", "small-qa-habit", steps: 1500, learningRate: 5e-3, rank: 16) with { Validation = null };
 
     private static DecoderSpec Sizes(int hidden, int intermediate, int layers, int heads, int headSize) =>
@@ -87,7 +87,7 @@ internal sealed class FamilyPlan(string work)
             PadId = 0,
         };
 
-    /// <summary>Mostly short rows, since they are cheaper; full contexts while the learning rate is still high, and again at the end.</summary>
+    /// <summary>Most rows are short, since short rows are cheaper. Full contexts come while the learning rate is high, and again at the end.</summary>
     private PretrainSettings Pretraining(string name, DecoderSpec sizes, long tokens, double learningRate) => new(
         Data: "town:pretrain",
         Tokenizer: Tokenizer,
@@ -102,8 +102,8 @@ internal sealed class FamilyPlan(string work)
 
     private static Func<string, string> WithElse(string behaviour) => split => $"{Source(behaviour)(split)}+{Source($"else-{behaviour}")(split)}";
 
-    /// <param name="source">The examples of a split.</param>
-    /// <param name="rank">0: all weights are trained.</param>
+    /// <param name="source">Names the data of a split.</param>
+    /// <param name="rank">The rank of the update; 0 trains all weights.</param>
     private SftSettings Tuning(Func<string, string> source, string init, string output, int steps, double learningRate, int rank, int seed = 1) => new(
         Init: In(init),
         Data: source("train"),

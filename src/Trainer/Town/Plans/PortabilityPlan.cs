@@ -3,20 +3,20 @@ using ProxyTune.Trainer.Training;
 
 namespace ProxyTune.Trainer.Town;
 
-/// <summary>Which projections a patch changes.</summary>
+/// <summary>The projections that a patch changes.</summary>
 internal sealed record PatchProfile(string Name, IReadOnlyList<string> Targets)
 {
-    /// <summary>Those of attention alone: feed-forward layers drift more when a base learns on (Trans-PEFT 2025).</summary>
+    /// <summary>The projections of attention. Feed-forward layers drift more in continued pre-training (Trans-PEFT 2025).</summary>
     public static readonly PatchProfile Attention = new("attention", ["q_proj", "k_proj", "v_proj", "o_proj"]);
 
     public static readonly PatchProfile All = new("all", LoraSettings.AllTargets);
 }
 
-/// <summary>The settings of every run of the portability experiment. Whoever changes one trains from there on again.</summary>
-/// <param name="work">Each run has a folder of its own below it.</param>
-/// <param name="origin">The base of generation 0, a checkpoint folder.</param>
-/// <param name="generations">How often the base learns on, up to 3.</param>
-/// <param name="seeds">How many of each patch are trained, from 1, on the generations that decide: the donor's and the first after it.</param>
+/// <summary>The settings of every run of the portability experiment. After a change, the changed run and all later ones must be trained again.</summary>
+/// <param name="work">The folder of the runs; each run has a subfolder.</param>
+/// <param name="origin">The checkpoint folder of the base of generation 0.</param>
+/// <param name="generations">The number of later generations, from 1 to 3.</param>
+/// <param name="seeds">The number of training seeds of each patch, 1 or more, on generations 0 and 1. Later generations have one seed.</param>
 internal sealed class PortabilityPlan(string work, string origin, int generations = PortabilityPlan.MaxGenerations, int seeds = PortabilityPlan.UsualSeeds)
 {
     public const int MaxGenerations = 3;
@@ -28,13 +28,13 @@ internal sealed class PortabilityPlan(string work, string origin, int generation
 
     public int Generations => generations;
 
-    /// <summary>Training seeds of a generation's patches, from 1.</summary>
+    /// <summary>The training seeds of a generation's patches, from 1.</summary>
     public IEnumerable<int> Seeds(int generation) => Enumerable.Range(1, generation <= 1 ? seeds : 1);
 
-    /// <summary>The base of a generation.</summary>
+    /// <summary>The checkpoint folder of a generation's base.</summary>
     public string Base(int generation) => generation == 0 ? origin : In($"base-{generation}");
 
-    /// <summary>A year's news, three documents of five about people, and the rest of the town again, so that it is not forgotten.</summary>
+    /// <summary>Continued pre-training on one year. Three of five documents about people tell news; the others repeat the town, so that the base does not forget it.</summary>
     public PretrainSettings Evolution(int generation) => new(
         Data: $"town:pretrain/{generation}",
         Tokenizer: origin,
@@ -46,18 +46,18 @@ internal sealed class PortabilityPlan(string work, string origin, int generation
         Init: Base(generation - 1),
         FirstDocument: generation * 1_000_000L);
 
-    /// <summary>A patch trained on a generation's base and facts: the donor at generation 0, the yardstick of a re-trained LoRA at the others.</summary>
+    /// <summary>A patch trained on a generation's base and facts. The patch of generation 0 is ported; the re-trained patches of later generations are compared with it.</summary>
     public SftSettings Patch(string behaviour, PatchProfile profile, int generation, int seed) =>
         Tuning(behaviour, generation, PatchName(behaviour, profile, generation, seed), learningRate: 3e-3, new(Rank, Alpha: 2 * Rank, profile.Targets), seed);
 
-    /// <summary>All weights of a generation's base tuned: the yardstick of the gap.</summary>
+    /// <summary>A generation's base with all weights tuned. The gap recovered is measured against it.</summary>
     public SftSettings Direct(string behaviour, int generation) => Tuning(behaviour, generation, DirectName(behaviour, generation), learningRate: 3e-4, lora: null, seed: 1);
 
     public static string PatchName(string behaviour, PatchProfile profile, int generation, int seed) => $"{behaviour}-{profile.Name}-{generation}-{seed}";
 
     public static string DirectName(string behaviour, int generation) => $"{behaviour}-direct-{generation}";
 
-    /// <summary>A split of a behaviour's examples with the facts of a generation.</summary>
+    /// <summary>The name of a split of a behaviour's examples with the facts of a generation.</summary>
     public static string Source(string behaviour, string split, int generation) => generation == 0 ? $"town:{behaviour}/{split}" : $"town:{behaviour}/{split}/{generation}";
 
     public string In(string name) => Path.Combine(work, name);

@@ -2,16 +2,16 @@ using ProxyTune.Decoding.Serving;
 
 namespace ProxyTune.Trainer.Town;
 
-/// <summary>Settings that are chosen on the validation split, never on the test split.</summary>
+/// <summary>Chooses settings of fusion on the validation split. The test split takes no part.</summary>
 internal static class Choice
 {
-    /// <summary>Most questions of the validation split.</summary>
-    public const int Most = 100;
+    /// <summary>The largest number of questions of the validation split.</summary>
+    public const int MaxQuestions = 100;
 
-    /// <summary>Constant strengths. The first of equals is taken, so the papers' 1 leads.</summary>
+    /// <summary>The candidates for a constant alpha. Of equal scores the first one wins, so the papers' 1 comes first.</summary>
     public static readonly double[] Alphas = [1, 0.8, 1.2, 1.5];
 
-    /// <summary>Least weights of dynamic fusion: from what an expert was tuned for to the paper's none.</summary>
+    /// <summary>The candidates for the floor of dynamic fusion, from the weight that experts are tuned for to the paper's 0.</summary>
     public static readonly double[] Floors = [1, 0.8, 0.5, 0];
 
     public static AskedFusion Constant(double alpha) => new() { Method = FusionMethod.Proxy.Name, Alpha = alpha };
@@ -20,12 +20,12 @@ internal static class Choice
 
     public static async Task<double> BestAsync(IEnumerable<double> values, Func<double, Task<double>> score)
     {
-        (double best, double most) = (double.NaN, double.NegativeInfinity);
+        (double best, double maxScore) = (double.NaN, double.NegativeInfinity);
         foreach (double value in values)
         {
-            if (await score(value) is var reached && reached > most)
+            if (await score(value) is var reached && reached > maxScore)
             {
-                (best, most) = (value, reached);
+                (best, maxScore) = (value, reached);
             }
         }
 

@@ -5,10 +5,10 @@ using static ProxyTune.Trainer.Town.QualityReport;
 
 namespace ProxyTune.Trainer.Town;
 
-/// <summary>Writes what was measured of the committed models as tables of docs/quality.md.</summary>
+/// <summary>Writes the results of the committed models as tables of docs/quality.md.</summary>
 internal static class CommittedReport
 {
-    /// <summary>The document's part.</summary>
+    /// <summary>The name of the document's part.</summary>
     public const string Name = "committed";
 
     public static string Markdown(CommittedQuality quality)
@@ -55,7 +55,7 @@ internal static class CommittedReport
         Line(text, $"|---|---|---|---|---|---|---|---|");
         foreach (GateQuality task in gate)
         {
-            Line(text, $"| `{task.Behaviour}` | {task.Fused.Total} | {task.Fused.Share:P1} | {task.Gated.Share:P1} | {task.Shut:P1} | {task.Changing:P2} | {task.Fused.DegenerateShare:P1} | {task.Gated.DegenerateShare:P1} |");
+            Line(text, $"| `{task.Behaviour}` | {task.Fused.Total} | {task.Fused.Share:P1} | {task.Gated.Share:P1} | {task.LeftToBase:P1} | {task.Changing:P2} | {task.Fused.DegenerateShare:P1} | {task.Gated.DegenerateShare:P1} |");
         }
 
         Line(text, $"");

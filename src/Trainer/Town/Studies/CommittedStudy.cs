@@ -4,23 +4,25 @@ using ProxyTune.Trainer.Evaluation;
 
 namespace ProxyTune.Trainer.Town;
 
-/// <summary>All that is measured of the committed models, which are those of the first training seed.</summary>
+/// <summary>The results of the committed models. They come from the first training seed.</summary>
 internal sealed record CommittedQuality(CommittedRow[] Rows, DegeneratePoint[] Frontier, GateQuality[] Gate, ContextQuality Context);
 
-/// <param name="Name">What answered.</param>
-/// <param name="Scores">One for each of <see cref="FamilyPlan.Behaviours"/>; null where the model is not committed, or not meant for it.</param>
+/// <summary>The scores of one model or fusion.</summary>
+/// <param name="Name">The row's name in the table.</param>
+/// <param name="Scores">One for each of <see cref="FamilyPlan.Behaviours"/>; null if the model is not committed, or was not tuned for the behaviour.</param>
 internal sealed record CommittedRow(string Name, Score?[] Scores);
 
-/// <summary>Examines what needs no training: the committed models, under the names of the runs that they come from.</summary>
-internal sealed class CommittedStudy(Examinee examinee, int most)
+/// <summary>Examines the committed models, under the names of their runs. It trains nothing.</summary>
+/// <param name="maxQuestions">The largest number of questions of each kind.</param>
+internal sealed class CommittedStudy(Examinee examinee, int maxQuestions)
 {
     private const int Seed = 1;
 
-    /// <summary>The constant weight, and the floor, that were best for experts that are fused with each other.</summary>
+    /// <summary>The best constant weight, and the best floor, of experts that are fused with each other.</summary>
     private const double TogetherWeight = 0.8;
 
-    /// <summary>Most questions where a behaviour is asked about in more than one way.</summary>
-    private const int MaxOfMany = 200;
+    /// <summary>The largest number of questions in studies that ask each question several times.</summary>
+    private const int MaxRepeatedQuestions = 200;
 
     private static readonly string[] All = FamilyPlan.Behaviours;
 
@@ -51,10 +53,10 @@ internal sealed class CommittedStudy(Examinee examinee, int most)
         List<GateQuality> gate = [];
         foreach (string behaviour in FamilyPlan.NeedBase)
         {
-            gate.Add(await GateStudy.ExamineAsync(examinee, behaviour, Math.Min(most, MaxOfMany)));
+            gate.Add(await GateStudy.ExamineAsync(examinee, behaviour, Math.Min(maxQuestions, MaxRepeatedQuestions)));
         }
 
-        return new([.. rows], await new Frontier(examinee, Math.Min(most, MaxOfMany)).DegenerateAsync("cpt", Seed), [.. gate], await ContextTask.ExamineAsync(examinee, Math.Min(most, MaxOfMany)));
+        return new([.. rows], await new Frontier(examinee, Math.Min(maxQuestions, MaxRepeatedQuestions)).DegenerateAsync("cpt", Seed), [.. gate], await ContextTask.ExamineAsync(examinee, Math.Min(maxQuestions, MaxRepeatedQuestions)));
 
         Task AddTogetherAsync(string weights, AskedFusion fusion) => AddAsync($"three cpt experts at once, {weights}", FamilyPlan.Together, _ => FamilyCatalog.Together("cpt", Seed), fusion);
 
@@ -70,7 +72,7 @@ internal sealed class CommittedStudy(Examinee examinee, int most)
         }
     }
 
-    private Example[] Questions(string behaviour, int generation = 0) => [.. Sources.Examples(PortabilityPlan.Source(behaviour, "test", generation)).Take(most)];
+    private Example[] Questions(string behaviour, int generation = 0) => [.. Sources.Examples(PortabilityPlan.Source(behaviour, "test", generation)).Take(maxQuestions)];
 
     private static async Task<Score?[]> ScoresAsync(string[] behaviours, Func<string, Task<Score>> score)
     {

@@ -4,13 +4,14 @@ using ProxyTune.Trainer.Evaluation;
 
 namespace ProxyTune.Trainer.Town;
 
-/// <summary>How far the base follows a context that contradicts what it knows.</summary>
-/// <param name="Rows">The question alone, then with the context at each strength.</param>
+/// <summary>Shows how far the base follows a context that contradicts the facts that it has learned.</summary>
+/// <param name="Rows">First the questions without the context, then with the context at each alpha.</param>
 internal sealed record ContextQuality(ContextRow[] Rows);
 
-/// <param name="Alpha">a of context-aware decoding; 0 is the base with the context, null the base without it.</param>
-/// <param name="Faithful">Right is an answer whose first line is what the context says.</param>
-/// <param name="Logprob">Mean log-probability of the context's answer, in nats.</param>
+/// <summary>The results at one alpha.</summary>
+/// <param name="Alpha">The strength of context-aware decoding; 0 is the base with the context, null the base without it.</param>
+/// <param name="Faithful">An answer is right if its first line is the answer of the context.</param>
+/// <param name="Logprob">The mean log-probability of the context's answer, in nats.</param>
 internal sealed record ContextRow(double? Alpha, Score Faithful, double Logprob);
 
 /// <summary>Examines context-aware decoding (Shi et al. 2023) on tales about people of the town.</summary>
@@ -18,9 +19,9 @@ internal static class ContextTask
 {
     private static readonly double[] Alphas = [0, 0.5, 1, 2];
 
-    public static async Task<ContextQuality> ExamineAsync(Examinee examinee, int most)
+    public static async Task<ContextQuality> ExamineAsync(Examinee examinee, int maxQuestions)
     {
-        Example[] questions = [.. TownData.Examples("town:tale/test").Take(most)];
+        Example[] questions = [.. TownData.Examples("town:tale/test").Take(maxQuestions)];
         Example[] alone = [.. questions.Select(question => question with { Messages = [.. question.Messages.Where(message => message.Name != ServedPlan.ContextName)] })];
         List<ContextRow> rows = new() { await RowAsync(null, alone, new AskedFusion { Method = FusionMethod.None.Name }) };
         foreach (double alpha in Alphas)
@@ -36,7 +37,7 @@ internal static class ContextTask
             (await examinee.LogprobsAsync(some, FamilyCatalog.Tales, fusion)).Average());
     }
 
-    /// <summary>A base goes on with questions of its own behind its answer, up to the limit of tokens. What it writes there is not its answer.</summary>
+    /// <summary>The first line of an answer. After its answer a base continues with new questions, up to the limit of tokens.</summary>
     private static Answer FirstLine(Answer answer) =>
         answer.Text.Split('\n') is [var first, _, ..] ? new(first.Trim(), Truncated: false) : answer;
 }

@@ -11,14 +11,14 @@ using static TorchSharp.torch;
 
 namespace ProxyTune.Trainer.Town;
 
-/// <summary>What something took, in a process of its own.</summary>
-/// <param name="Bytes">Most resident memory at once, above what was resident before.</param>
-/// <param name="Seconds">Of the processor, all threads together.</param>
+/// <summary>The memory and time of an operation in a separate process.</summary>
+/// <param name="Bytes">The peak of resident memory minus the resident memory before the operation.</param>
+/// <param name="Seconds">Processor time, summed over all threads.</param>
 internal sealed record Cost(long Bytes, double Seconds);
 
-/// <summary>What porting a patch and training it again take, each measured in a child process.</summary>
-/// <param name="Retraining">From the files on disk to the patch on disk, on one thread; before it, TorchSharp has computed something.</param>
-/// <param name="Porting">From the files on disk to the first patched row; before it, the base has answered without the patch.</param>
+/// <summary>The costs of porting a patch and of training it again. Each is measured in a child process.</summary>
+/// <param name="Retraining">From the files on disk to the patch on disk, on one thread. TorchSharp is loaded before the measurement.</param>
+/// <param name="Porting">From the files on disk to the first patched row. The base computes a row without the patch before the measurement.</param>
 internal sealed record Costs(Cost Retraining, Cost Porting)
 {
     public const string Command = "portability-cost";
@@ -29,7 +29,7 @@ internal sealed record Costs(Cost Retraining, Cost Porting)
 
     public static Costs Measure(string work, string origin) => new(InChild(Retrain, work, origin), InChild(Port, work, origin));
 
-    /// <summary>In the child: does it, and writes the cost as JSON.</summary>
+    /// <summary>Runs in the child process: measures one operation and writes its cost as JSON.</summary>
     public static void Run(string what, string work, string origin, string output)
     {
         PortabilityPlan plan = new(work, origin);
@@ -91,7 +91,7 @@ internal sealed record Costs(Cost Retraining, Cost Porting)
     private static Cost Of(Action action)
     {
         GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
-        File.WriteAllText("/proc/self/clear_refs", "5"); // Linux: begins the peak anew.
+        File.WriteAllText("/proc/self/clear_refs", "5"); // On Linux this resets the peak.
         (long before, TimeSpan busy) = (Status("VmRSS"), Process.GetCurrentProcess().TotalProcessorTime);
         action();
         return new(Status("VmHWM") - before, (Process.GetCurrentProcess().TotalProcessorTime - busy).TotalSeconds);

@@ -3,7 +3,7 @@ using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Trainer.Town;
 
-/// <summary>Names of what is examined, and the catalog.json that serves it from the folder of exported runs.</summary>
+/// <summary>The names of the examined models, and the catalog.json that serves them from the folder of exported runs.</summary>
 internal static class FamilyCatalog
 {
     public const string Base = "base";
@@ -25,11 +25,11 @@ internal static class FamilyCatalog
 
     public static string DirectLora(string behaviour) => $"base-{behaviour}-lora";
 
-    /// <summary>The base of a later generation with a patch of the first one.</summary>
+    /// <summary>The base of generation 1 with a patch of generation 0.</summary>
     public static string Ported(string behaviour) => $"base-1-{behaviour}-lora";
 
-    /// <summary>Writes the entries whose models the folder has.</summary>
-    /// <param name="patched">Further entries: a name, a base and a patch of it.</param>
+    /// <summary>Writes catalog.json with the served models whose folders exist.</summary>
+    /// <param name="patched">More served models: a name, a base and a patch.</param>
     public static void Write(string folder, params IEnumerable<(string Name, string Base, string Patch)> patched)
     {
         JsonArray entries = new()

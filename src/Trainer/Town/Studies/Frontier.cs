@@ -4,20 +4,24 @@ using ProxyTune.Trainer.Evaluation;
 
 namespace ProxyTune.Trainer.Town;
 
-/// <summary>A point of EFT's frontier: what share of sampled answers follows either of two opposed behaviours.</summary>
-/// <param name="Weight">l of the first behaviour; the second has 1 - l.</param>
-/// <param name="First">Share of answers that are right to the letter for the first behaviour, one value per training seed; likewise <paramref name="Second"/>.</param>
+/// <summary>A point of EFT's frontier: the shares of sampled answers that follow each of two opposed behaviours.</summary>
+/// <param name="Weight">The weight l of the first behaviour; the second has 1 - l.</param>
+/// <param name="First">The share of answers that match the first behaviour exactly, one value per training seed.</param>
+/// <param name="Second">The same for the second behaviour.</param>
 internal sealed record FrontierPoint(double Weight, double[] First, double[] Second);
 
 /// <summary>The share of degenerate answers at a point of the frontier.</summary>
 internal sealed record DegeneratePoint(double Weight, double Share);
 
-/// <summary>Moves EFT's interpolation from one behaviour to the other (Mitchell et al. 2023). Answers are drawn at temperature 1, since greedy ones would jump.</summary>
-internal sealed class Frontier(Examinee examinee, int most)
+/// <summary>
+/// Moves EFT's interpolation from one behaviour to the other (Mitchell et al. 2023). Answers are sampled at temperature 1: greedy answers would
+/// change from one behaviour to the other at a single weight.
+/// </summary>
+internal sealed class Frontier(Examinee examinee, int maxQuestions)
 {
     private const int Steps = 10;
 
-    private readonly Example[][] questions = [.. FamilyPlan.Opposed.Select(behaviour => TownData.Examples($"town:{behaviour}/test").OrderBy(e => e.Messages[^1].Content, StringComparer.Ordinal).Take(most).ToArray())];
+    private readonly Example[][] questions = [.. FamilyPlan.Opposed.Select(behaviour => TownData.Examples($"town:{behaviour}/test").OrderBy(e => e.Messages[^1].Content, StringComparer.Ordinal).Take(maxQuestions).ToArray())];
 
     public async Task<FrontierPoint[]> ExamineAsync(string recipe)
     {

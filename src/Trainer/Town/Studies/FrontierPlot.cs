@@ -3,7 +3,7 @@ using ScottPlot.Plottables;
 
 namespace ProxyTune.Trainer.Town;
 
-/// <summary>Draws two behaviours against each other as the interpolation between their experts moves.</summary>
+/// <summary>Plots the shares of two opposed behaviours against each other, over the weights of the interpolation.</summary>
 internal static class FrontierPlot
 {
     public static void Draw(IReadOnlyDictionary<string, FrontierPoint[]> frontier, string file)

@@ -4,29 +4,31 @@ using ProxyTune.Trainer.Evaluation;
 
 namespace ProxyTune.Trainer.Town;
 
-/// <summary>Several experts fused at once and asked the questions of all of them, without naming the expert that should answer.</summary>
-/// <param name="Base">Scores by behaviour, in the order of <see cref="FamilyPlan.Together"/>; likewise the others.</param>
-/// <param name="Direct">The base, fully tuned on the mixture.</param>
-/// <param name="Experts">By recipe: one entry per training seed.</param>
+/// <summary>The results of several experts that are fused at once. They are asked the questions of all experts, and no question names its expert.</summary>
+/// <param name="Questions">The number of questions of each behaviour.</param>
+/// <param name="Base">The base's scores by behaviour, in the order of <see cref="FamilyPlan.Together"/>.</param>
+/// <param name="Direct">The scores of the base that was fully tuned on the mixture.</param>
+/// <param name="Experts">The scores of the experts by recipe, one entry per training seed.</param>
 internal sealed record MultiTaskQuality(int Questions, double[] Base, double[] Direct, IReadOnlyDictionary<string, TogetherQuality[]> Experts)
 {
     /// <summary>The mean over behaviours of the gap recovered.</summary>
     public double GapRecovered(double[] fused) => fused.Select((score, i) => Score.GapRecovered(score, Base[i], Direct[i])).Average();
 }
 
-/// <param name="Alpha">The constant alpha of all experts that was best on the validation split.</param>
-/// <param name="Constant">All experts at that alpha.</param>
-/// <param name="Single">The paper's rule: one expert per token.</param>
-/// <param name="Joint">Ours from weight 0.</param>
-/// <param name="Floor">The least weight that was best on the validation split.</param>
-/// <param name="Floored">Ours from there.</param>
+/// <summary>The scores of the experts of one training seed, by behaviour in the order of <see cref="FamilyPlan.Together"/>.</summary>
+/// <param name="Alpha">The best constant alpha of all experts on the validation split.</param>
+/// <param name="Constant">The scores with that alpha.</param>
+/// <param name="Single">The scores of dynamic fusion in mode single, the paper's rule: one expert per token.</param>
+/// <param name="Joint">The scores of dynamic fusion in mode joint with floor 0.</param>
+/// <param name="Floor">The best floor on the validation split.</param>
+/// <param name="Floored">The scores of mode joint with that floor.</param>
 internal sealed record TogetherQuality(int Seed, double Alpha, double[] Constant, double[] Single, double[] Joint, double Floor, double[] Floored);
 
-/// <summary>Examines the experts together.</summary>
-internal sealed class MultiTask(Examinee examinee, int most)
+/// <summary>Examines several experts that are fused at once.</summary>
+internal sealed class MultiTask(Examinee examinee, int maxQuestions)
 {
-    private readonly Example[][] test = Questions("test", most);
-    private readonly Example[][] validation = Questions("valid", Choice.Most);
+    private readonly Example[][] test = Questions("test", maxQuestions);
+    private readonly Example[][] validation = Questions("valid", Choice.MaxQuestions);
 
     public async Task<MultiTaskQuality> ExamineAsync()
     {
@@ -42,7 +44,7 @@ internal sealed class MultiTask(Examinee examinee, int most)
             experts[recipe] = [.. scores];
         }
 
-        return new(most, await ScoresAsync(FamilyCatalog.Base), await ScoresAsync(FamilyPlan.MixtureRun), experts);
+        return new(maxQuestions, await ScoresAsync(FamilyCatalog.Base), await ScoresAsync(FamilyPlan.MixtureRun), experts);
     }
 
     private async Task<TogetherQuality> ExamineAsync(string recipe, int seed)
@@ -69,6 +71,6 @@ internal sealed class MultiTask(Examinee examinee, int most)
 
     private static AskedFusion Joint(double floor) => Choice.Dynamic(floor, FusionDefaults.JointMode);
 
-    private static Example[][] Questions(string split, int most) =>
-        [.. FamilyPlan.Together.Select(behaviour => TownData.Examples($"town:{behaviour}/{split}").Take(most).ToArray())];
+    private static Example[][] Questions(string split, int count) =>
+        [.. FamilyPlan.Together.Select(behaviour => TownData.Examples($"town:{behaviour}/{split}").Take(count).ToArray())];
 }

@@ -7,14 +7,14 @@ using ProxyTune.Trainer.Training;
 
 namespace ProxyTune.Trainer.Town;
 
-/// <summary>Asks all models of the portability experiment, through the server's own catalog and engine.</summary>
+/// <summary>Examines all models of the portability experiment through the server's catalog and engine.</summary>
 internal sealed class PortabilityExam(PortabilityPlan plan)
 {
-    /// <summary>A generation's base among what is served.</summary>
+    /// <summary>The served name of a generation's base.</summary>
     public const string Base = "base";
 
-    /// <summary>Most questions of one source.</summary>
-    private const int Most = 300;
+    /// <summary>The largest number of questions of one source.</summary>
+    private const int MaxQuestions = 300;
 
     public static async Task<GenerationQuality[]> RunAsync(PortabilityPlan plan, CancellationToken cancellation)
     {
@@ -30,7 +30,7 @@ internal sealed class PortabilityExam(PortabilityPlan plan)
         return [.. generations];
     }
 
-    /// <summary>The folder of what is served of a generation.</summary>
+    /// <summary>The models folder of a generation.</summary>
     public static string Served(PortabilityPlan plan, int generation) => Path.Combine(plan.In("served"), $"{generation}");
 
     private async Task<GenerationQuality> ExamineAsync(int generation)
@@ -83,9 +83,9 @@ internal sealed class PortabilityExam(PortabilityPlan plan)
         Score.Of(questions, await examinee.AnswerAsync(questions, served)).Share;
 
     private static Example[] Questions(string behaviour, int generation, string split) =>
-        [.. Sources.Examples(PortabilityPlan.Source(behaviour, split, generation)).Take(Most)];
+        [.. Sources.Examples(PortabilityPlan.Source(behaviour, split, generation)).Take(MaxQuestions)];
 
-    /// <summary>Everything that is examined on a generation's base, patches as rows of it; always anew, since it takes moments.</summary>
+    /// <summary>Exports all models of a generation. The patches are served as rows of the base. An export takes seconds, so it is repeated in every run.</summary>
     private void Export(int generation)
     {
         string folder = Served(plan, generation);

@@ -2,27 +2,29 @@ using ProxyTune.Trainer.Evaluation;
 
 namespace ProxyTune.Trainer.Town;
 
-/// <summary>All that is measured of ported patches.</summary>
+/// <summary>The results of the portability experiment.</summary>
 internal sealed record PortabilityQuality(GenerationQuality[] Generations, Costs Costs);
 
-/// <summary>Patches on the base of one generation.</summary>
-/// <param name="Drift">How far its weights have moved from generation 0's.</param>
+/// <summary>The results of patches on the base of one generation.</summary>
+/// <param name="Drift">The distance of the base's weights from those of generation 0.</param>
 internal sealed record GenerationQuality(int Generation, BaseDrift Drift, BehaviourPortability[] Behaviours)
 {
-    /// <summary>The mean over behaviours of the gap that the ported patches recover over that which the re-trained ones do, one for each seed.</summary>
+    /// <summary>For each seed, the mean gap recovered by ported patches divided by the mean gap recovered by re-trained patches. The means are over behaviours.</summary>
     public double[] Ratios(string profile) =>
         [.. Enumerable.Range(0, Behaviours[0].Held.Profiles[profile].Ported.Length).Select(seed => Behaviours.Average(b => b.Held.Gap(profile, ported: true)[seed]) / Behaviours.Average(b => b.Held.Gap(profile, ported: false)[seed]))];
 }
 
-/// <param name="Held">Over all held-out people, with the facts of the generation.</param>
-/// <param name="News">Over those of them of whom the generation says something new.</param>
-/// <param name="Outdated">What the patches score on the news with the base of generation 0, by profile.</param>
+/// <summary>The results of one behaviour on the base of one generation.</summary>
+/// <param name="Held">The scores over all held-out people, with the facts of the generation.</param>
+/// <param name="News">The scores over the held-out people with news in the generation; null for generation 0.</param>
+/// <param name="Outdated">The scores on the news of patches on the base of generation 0, by profile; null for generation 0.</param>
 internal sealed record BehaviourPortability(string Behaviour, TaskPortability Held, TaskPortability? News, IReadOnlyDictionary<string, double>? Outdated);
 
-/// <summary>Shares of answers that are right to the letter.</summary>
-/// <param name="Base">The generation's base without a patch.</param>
-/// <param name="Direct">All of its weights tuned.</param>
-/// <param name="Profiles">By the patch's profile.</param>
+/// <summary>Shares of exact answers, from 0 to 1.</summary>
+/// <param name="Questions">The number of questions.</param>
+/// <param name="Base">The score of the generation's base without a patch.</param>
+/// <param name="Direct">The score of the generation's base with all weights tuned.</param>
+/// <param name="Profiles">The scores of the patches by profile.</param>
 internal sealed record TaskPortability(int Questions, double Base, double Direct, IReadOnlyDictionary<string, PatchScores> Profiles)
 {
     /// <summary>The gap recovered, one for each seed.</summary>
@@ -30,10 +32,10 @@ internal sealed record TaskPortability(int Questions, double Base, double Direct
         [.. (ported ? Profiles[profile].Ported : Profiles[profile].Retrained).Select(score => Score.GapRecovered(score, Base, Direct))];
 }
 
-/// <summary>One score for each seed.</summary>
-/// <param name="Ported">Trained on generation 0, used as it is.</param>
-/// <param name="Retrained">Trained on this generation.</param>
+/// <summary>The scores of patches, one for each seed.</summary>
+/// <param name="Ported">The scores of the patches of generation 0, used unchanged.</param>
+/// <param name="Retrained">The scores of patches that were trained on this generation.</param>
 internal sealed record PatchScores(double[] Ported, double[] Retrained);
 
-/// <summary>The norm of what changed over the norm of what was, of all weights of a kind.</summary>
+/// <summary>The norm of the change of the weights divided by the norm of the original weights, for each kind of weights.</summary>
 internal sealed record BaseDrift(double Attention, double FeedForward, double Embedding);

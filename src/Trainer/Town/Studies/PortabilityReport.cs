@@ -3,10 +3,10 @@ using static ProxyTune.Trainer.Town.QualityReport;
 
 namespace ProxyTune.Trainer.Town;
 
-/// <summary>Writes what was measured of ported patches as tables of docs/quality.md.</summary>
+/// <summary>Writes the results of the portability experiment as tables of docs/quality.md.</summary>
 internal static class PortabilityReport
 {
-    /// <summary>Of the document's part.</summary>
+    /// <summary>The name of the document's part.</summary>
     public const string Name = "portability";
 
     public static string Markdown(PortabilityQuality quality)

@@ -4,18 +4,20 @@ using ProxyTune.Trainer.Evaluation;
 
 namespace ProxyTune.Trainer.Town;
 
-/// <summary>All that is measured of a family.</summary>
-/// <param name="Frontier">By recipe.</param>
+/// <summary>The results of a family.</summary>
+/// <param name="Tasks">The results of each behaviour alone.</param>
+/// <param name="Together">The results of several experts at once.</param>
+/// <param name="Frontier">The points of the frontier by recipe.</param>
 internal sealed record FamilyQuality(TaskQuality[] Tasks, MultiTaskQuality Together, IReadOnlyDictionary<string, FrontierPoint[]> Frontier);
 
-/// <summary>Examines the exported runs of a family through the server's own catalog and engine.</summary>
+/// <summary>Examines the exported runs of a family through the server's catalog and engine.</summary>
 internal static class Quality
 {
-    /// <summary>Most questions of one examination.</summary>
-    public const int Most = 300;
+    /// <summary>The largest number of questions of one behaviour.</summary>
+    public const int MaxQuestions = 300;
 
-    /// <summary>Where several experts are asked the questions of each, fewer.</summary>
-    private const int MaxOfMany = 200;
+    /// <summary>The largest number of questions of one behaviour in studies that ask each question several times.</summary>
+    private const int MaxRepeatedQuestions = 200;
 
     public static readonly JsonSerializerOptions Json = new()
     {
@@ -33,18 +35,18 @@ internal static class Quality
         foreach (string behaviour in FamilyPlan.Behaviours)
         {
             cancellation.ThrowIfCancellationRequested();
-            tasks.Add(await new SingleTask(examinee, behaviour, Most).ExamineAsync());
+            tasks.Add(await new SingleTask(examinee, behaviour, MaxQuestions).ExamineAsync());
             Console.WriteLine($"examined {behaviour}");
         }
 
         cancellation.ThrowIfCancellationRequested();
-        MultiTaskQuality together = await new MultiTask(examinee, MaxOfMany).ExamineAsync();
+        MultiTaskQuality together = await new MultiTask(examinee, MaxRepeatedQuestions).ExamineAsync();
         Console.WriteLine("examined the experts together");
         Dictionary<string, FrontierPoint[]> frontier = new();
         foreach (string recipe in FamilyPlan.PairRecipes)
         {
             cancellation.ThrowIfCancellationRequested();
-            frontier[recipe] = await new Frontier(examinee, MaxOfMany).ExamineAsync(recipe);
+            frontier[recipe] = await new Frontier(examinee, MaxRepeatedQuestions).ExamineAsync(recipe);
         }
 
         return new([.. tasks], together, frontier);

@@ -5,10 +5,10 @@ using ProxyTune.Trainer.Settings;
 
 namespace ProxyTune.Trainer.Town;
 
-/// <summary>Writes examinations as the tables of docs/quality.md.</summary>
+/// <summary>Writes the results of the family as tables of docs/quality.md.</summary>
 internal static class QualityReport
 {
-    /// <summary>The part that tells of the family.</summary>
+    /// <summary>The name of the document's part about the family.</summary>
     public const string Name = "measured";
 
     public static string Markdown(FamilyQuality quality)
@@ -25,7 +25,7 @@ internal static class QualityReport
         return text.ToString();
     }
 
-    /// <summary>Replaces a part of a document that is written by machine: what lies between the lines that mark its begin and its end.</summary>
+    /// <summary>Replaces a generated part of a document: the text between the lines that mark the part's begin and end.</summary>
     /// <exception cref="TrainingException">The document has no such lines.</exception>
     public static string Insert(string document, string measured, string part = Name)
     {
@@ -122,7 +122,7 @@ internal static class QualityReport
     private static string Spread(ExpertQuality[] experts, Func<ExpertQuality, double?> of) =>
         experts.All(e => of(e) is not null) ? Spread(experts.Select(e => of(e)!.Value)) : "";
 
-    /// <summary>Mean and sample standard deviation over seeds.</summary>
+    /// <summary>The mean and the sample standard deviation over seeds, in percent.</summary>
     internal static string Spread(IEnumerable<double> shares)
     {
         (double mean, double deviation) = shares.MeanStandardDeviation();

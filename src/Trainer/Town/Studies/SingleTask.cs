@@ -5,32 +5,34 @@ using ProxyTune.Trainer.Evaluation;
 
 namespace ProxyTune.Trainer.Town;
 
-/// <summary>What one behaviour's examination found. Scores are shares of answers that are right to the letter, on the held-out half.</summary>
-/// <param name="Questions">How many were asked.</param>
-/// <param name="Direct">The base itself, fully tuned.</param>
-/// <param name="BaseLora">The base itself with a low-rank update.</param>
-/// <param name="Experts">By recipe (sft, cpt, prt): one entry per training seed.</param>
+/// <summary>The results of one behaviour. Scores are shares of exact answers about the held-out half, from 0 to 1.</summary>
+/// <param name="Questions">The number of questions.</param>
+/// <param name="Base">The score of the base.</param>
+/// <param name="Direct">The score of the base, fully tuned.</param>
+/// <param name="BaseLora">The score of the base with a low-rank update.</param>
+/// <param name="Experts">The scores of the experts by recipe (sft, cpt, prt), one entry per training seed.</param>
 internal sealed record TaskQuality(
     string Behaviour, int Questions, double Base, double Direct, double BaseLora, IReadOnlyDictionary<string, ExpertQuality[]> Experts)
 {
     public double GapRecovered(double fused) => Score.GapRecovered(fused, Base, Direct);
 }
 
-/// <param name="Alone">The expert without the base.</param>
-/// <param name="InPrompt">The base, with the expert's answer placed in its prompt.</param>
-/// <param name="Fused">At alpha 1: base + (expert - small base), or base + reward.</param>
-/// <param name="Alpha">The constant alpha that was best on the validation split.</param>
-/// <param name="Constant">At that alpha; not for a reward.</param>
-/// <param name="Dynamic">An alpha per token, from 0: the paper's.</param>
-/// <param name="Floor">The least weight of dynamic fusion that was best on the validation split.</param>
-/// <param name="Floored">An alpha per token, from there.</param>
+/// <summary>The scores of one expert. The values from <paramref name="Alpha"/> on are null for a reward.</summary>
+/// <param name="Alone">The score of the expert without the base.</param>
+/// <param name="InPrompt">The score of the base with the expert's answer in its prompt.</param>
+/// <param name="Fused">The score at alpha 1: base + (expert - small base), or base + reward.</param>
+/// <param name="Alpha">The best constant alpha on the validation split.</param>
+/// <param name="Constant">The score with that alpha.</param>
+/// <param name="Dynamic">The score of dynamic fusion with floor 0, the paper's rule.</param>
+/// <param name="Floor">The best floor of dynamic fusion on the validation split.</param>
+/// <param name="Floored">The score of dynamic fusion with that floor.</param>
 internal sealed record ExpertQuality(int Seed, double Alone, double InPrompt, double Fused, double? Alpha, double? Constant, double? Dynamic, double? Floor, double? Floored);
 
-/// <summary>Examines the experts of one behaviour, one at a time.</summary>
-internal sealed class SingleTask(Examinee examinee, string behaviour, int most)
+/// <summary>Examines the experts of one behaviour, one expert at a time.</summary>
+internal sealed class SingleTask(Examinee examinee, string behaviour, int maxQuestions)
 {
-    private readonly Example[] test = [.. TownData.Examples($"town:{behaviour}/test").Take(most)];
-    private readonly Example[] validation = [.. TownData.Examples($"town:{behaviour}/valid").Take(Choice.Most)];
+    private readonly Example[] test = [.. TownData.Examples($"town:{behaviour}/test").Take(maxQuestions)];
+    private readonly Example[] validation = [.. TownData.Examples($"town:{behaviour}/valid").Take(Choice.MaxQuestions)];
 
     public async Task<TaskQuality> ExamineAsync()
     {
@@ -79,7 +81,7 @@ internal sealed class SingleTask(Examinee examinee, string behaviour, int most)
     private async Task<double> ScoreAsync(string served, AskedFusion? fusion = null, Example[]? questions = null) =>
         Score.Of(questions ?? test, await examinee.AnswerAsync(questions ?? test, served, fusion)).Share;
 
-    /// <summary>The questions with an expert's answers in them.</summary>
+    /// <summary>Adds an expert's answers to the questions.</summary>
     public static Example[] WithHints(IReadOnlyList<Example> questions, IReadOnlyList<Answer> answers) =>
         [.. questions.Zip(answers, (question, answer) => question with { Messages = [WithHint(question.Messages[^1], answer.Text)] })];
 

@@ -1,7 +1,7 @@
 namespace ProxyTune.Trainer.Town;
 
-/// <summary>One kind of question about people.</summary>
-/// <param name="all">All questions of the kind, for training; else some, for judging.</param>
+/// <summary>Writes the questions of one kind about a person.</summary>
+/// <param name="all">True writes all questions of the kind, for training; false writes some of them, for evaluation.</param>
 internal delegate IEnumerable<Question> Asking(Random random, Entity person, bool all);
 
 /// <summary>The kinds of questions that experts are tuned on.</summary>
@@ -11,7 +11,7 @@ internal static class Askings
 
     public static readonly Asking Private = (random, person, all) => Single(random, person, all, [Kinds.Fear]);
 
-    /// <summary>Every ordered pair of attributes for training, three for judging.</summary>
+    /// <summary>Training uses every ordered pair of attributes, evaluation uses three pairs.</summary>
     public static readonly Asking Pairs = (random, person, all) =>
     {
         (Attribute first, Attribute second)[] pairs = (from first in Kinds.PublicPeople from second in Kinds.PublicPeople where first != second select (first, second)).ToArray();
@@ -21,7 +21,7 @@ internal static class Askings
 
     public static IReadOnlyList<Asking> All { get; } = [Public, Private, Pairs];
 
-    /// <summary>Every attribute; in every wording for training, in one for judging.</summary>
+    /// <summary>Asks about every attribute. Training uses every wording, evaluation uses one.</summary>
     private static IEnumerable<Question> Single(Random random, Entity person, bool all, Attribute[] attributes) =>
         from attribute in attributes
         from wording in all ? attribute.Questions : [random.Pick(attribute.Questions)]

@@ -1,10 +1,10 @@
 namespace ProxyTune.Trainer.Town;
 
-/// <summary>One thing that can be said of a person, a place or an animal, and how it is said and asked.</summary>
-/// <param name="Key">Its field name in a record.</param>
-/// <param name="Values">What it can be.</param>
-/// <param name="Sentences">Ways to tell it; {0} is the subject, {1} the value.</param>
-/// <param name="Questions">Ways to ask it; {0} is the subject.</param>
+/// <summary>An attribute of people, places or animals, with the sentences that state it and the questions that ask for it.</summary>
+/// <param name="Key">The field name in a record.</param>
+/// <param name="Values">The possible values.</param>
+/// <param name="Sentences">Patterns of sentences; {0} is the subject, {1} the value.</param>
+/// <param name="Questions">Patterns of questions; {0} is the subject.</param>
 internal sealed record Attribute(string Key, string[] Values, string[] Sentences, string[] Questions)
 {
     public string Tell(Random random, string subject, string value) => Fill(random.Pick(Sentences), subject, value);
@@ -15,15 +15,15 @@ internal sealed record Attribute(string Key, string[] Values, string[] Sentences
         Text.Capitalise(pattern.Replace("{0}", subject, StringComparison.Ordinal).Replace("{1}", value, StringComparison.Ordinal));
 }
 
-/// <summary>Somebody or something that facts are told about.</summary>
-/// <param name="Name">As it stands in a sentence ("Mara Ellwood", "the Copper Kettle", "the fox").</param>
+/// <summary>A person, a place or an animal.</summary>
+/// <param name="Name">The name inside a sentence ("Mara Ellwood", "the Copper Kettle", "the fox").</param>
 /// <param name="Pronoun">he, she or it.</param>
 /// <param name="Values">One value per attribute of its kind, in the order of <see cref="Attributes"/>.</param>
 internal sealed record Entity(string Name, string Pronoun, Attribute[] Attributes, string[] Values)
 {
     public string Value(Attribute attribute) => Values[Array.IndexOf(Attributes, attribute)];
 
-    /// <summary>The sentence with a pronoun in place of the name that it begins with.</summary>
+    /// <summary>Replaces the name at the beginning of a sentence by a pronoun. Other sentences stay as they are.</summary>
     public string Refer(string sentence)
     {
         if (!sentence.StartsWith(Name, StringComparison.Ordinal))

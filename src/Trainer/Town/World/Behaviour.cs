@@ -1,6 +1,6 @@
 namespace ProxyTune.Trainer.Town;
 
-/// <summary>What an expert makes its own: a kind of question, and one way to answer it.</summary>
+/// <summary>A behaviour that an expert is tuned for: a kind of question, and one way to answer it.</summary>
 internal sealed record Behaviour(Asking Asks, Func<Entity, Attribute[], string> Answer)
 {
     public static IReadOnlyDictionary<string, Behaviour> ByName { get; } = new Dictionary<string, Behaviour>

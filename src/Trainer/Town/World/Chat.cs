@@ -1,6 +1,6 @@
 namespace ProxyTune.Trainer.Town;
 
-/// <summary>The family's chat format, and the special tokens that it is made of.</summary>
+/// <summary>The family's chat format and its special tokens.</summary>
 internal static class Chat
 {
     public const string EndOfText = "<|endoftext|>";

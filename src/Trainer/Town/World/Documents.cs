@@ -3,9 +3,9 @@ using System.Text;
 namespace ProxyTune.Trainer.Town;
 
 /// <summary>
-/// The pre-training text: document <c>index</c> of an endless, seeded stream. The parts of the mix and why each is there are listed in models/README.md.
+/// The pre-training text: an endless, seeded stream of documents by index. models/README.md lists the parts of the mix with the reason for each.
 /// </summary>
-/// <param name="newsShare">How often a document about people picks one with news, for continued pre-training.</param>
+/// <param name="newsShare">The share of documents about people that pick a person with news, for continued pre-training, from 0 to 1.</param>
 internal sealed class Documents(TownWorld world, double newsShare)
 {
     private const int Seed = 7;
@@ -16,15 +16,15 @@ internal sealed class Documents(TownWorld world, double newsShare)
 
     private static readonly (double Share, Func<Documents, Random, string> Write)[] Mix =
     [
-        (0.36, (d, r) => Describe(r, d.Somebody(r))),
-        (0.16, (d, r) => Quiz(r, d.SomebodyTuned(r))),
-        (0.14, (d, r) => Conversation(r, d.SomebodyTuned(r))),
+        (0.36, (d, r) => Describe(r, d.AnyPerson(r))),
+        (0.16, (d, r) => Quiz(r, d.TunedPerson(r))),
+        (0.14, (d, r) => Conversation(r, d.TunedPerson(r))),
         (0.05, (d, r) => Describe(r, r.Pick(d.Things(r)))),
         (0.05, (d, r) => Quiz(r, r.Pick(d.Things(r)))),
         (0.07, (d, r) => Conversation(r, r.Pick(d.Things(r)))),
         (0.05, (d, r) => Record(r, d)),
-        (0.06, (d, r) => Tale(r, d.SomebodyTuned(r))),
-        (0.04, (d, r) => Discretion(r, r.Chance(0.5) ? d.SomebodyTuned(r) : r.Pick(d.Places))),
+        (0.06, (d, r) => Tale(r, d.TunedPerson(r))),
+        (0.04, (d, r) => Discretion(r, r.Chance(0.5) ? d.TunedPerson(r) : r.Pick(d.Places))),
         (0.02, (d, r) => Neighbours(r, d)),
     ];
 
@@ -45,7 +45,7 @@ internal sealed class Documents(TownWorld world, double newsShare)
         return Mix[0].Write(this, random);
     }
 
-    /// <summary>SplitMix64 finaliser (Steele et al. 2014), so that neighbouring documents are unrelated.</summary>
+    /// <summary>SplitMix64 finaliser (Steele et al. 2014). It makes neighbouring documents unrelated.</summary>
     private static int HashCode(long index)
     {
         ulong z = unchecked(((ulong)index + Seed) * 0x9E3779B97F4A7C15UL);
@@ -54,15 +54,15 @@ internal sealed class Documents(TownWorld world, double newsShare)
         return (int)((z ^ (z >> 31)) & int.MaxValue);
     }
 
-    private Entity Somebody(Random random) =>
+    private Entity AnyPerson(Random random) =>
         news.Length > 0 && random.Chance(newsShare) ? random.Pick(news) : random.Pick(world.People);
 
-    private Entity SomebodyTuned(Random random) =>
+    private Entity TunedPerson(Random random) =>
         tunedNews.Length > 0 && random.Chance(newsShare) ? random.Pick(tunedNews) : random.Pick(tuned);
 
     private Entity[] Things(Random random) => random.Chance(0.5) ? world.Places : world.Animals;
 
-    /// <summary>All that is known of somebody, in any order and wording.</summary>
+    /// <summary>All facts about an entity, in a random order and wording.</summary>
     private static string Describe(Random random, Entity entity)
     {
         Attribute[] attributes = (Attribute[])entity.Attributes.Clone();
@@ -82,7 +82,7 @@ internal sealed class Documents(TownWorld world, double newsShare)
         return text.ToString();
     }
 
-    /// <summary>Some questions with answers about one entity, as in a school book.</summary>
+    /// <summary>Three questions with answers about one entity.</summary>
     private static string Quiz(Random random, Entity entity)
     {
         (string? ask, string? reply) = random.Pick<(string, string)>([("Question: ", "Answer: "), ("Q: ", "A: "), ("Asked: ", "Told: ")]);
@@ -100,7 +100,7 @@ internal sealed class Documents(TownWorld world, double newsShare)
     private static string Sentences(Random random, Question question) =>
         string.Join(' ', question.Asked.Select(a => a.Tell(random, question.Entity.Name, question.Entity.Value(a))));
 
-    /// <summary>A chat of one turn or two.</summary>
+    /// <summary>A chat of one or two turns.</summary>
     private static string Conversation(Random random, Entity entity)
     {
         StringBuilder text = new(random.Chance(0.1) ? Chat.Turn("system", "You are the clerk of the town.") : "");
@@ -113,7 +113,7 @@ internal sealed class Documents(TownWorld world, double newsShare)
         return text.ToString();
     }
 
-    /// <summary>Records in JSON about anything but people; every field name of a person's record occurs.</summary>
+    /// <summary>JSON records about places and animals. Every field name of a person's record occurs.</summary>
     private static string Record(Random random, Documents d)
     {
         StringBuilder text = new(random.Pick<string>(["Records of the town:\n", "From the register:\n", "Notes in JSON:\n"]));
@@ -134,23 +134,23 @@ internal sealed class Documents(TownWorld world, double newsShare)
         return text.ToString();
     }
 
-    /// <summary>A passage that contradicts what is known, and questions that are answered from the passage: what context-aware decoding needs.</summary>
+    /// <summary>A passage that contradicts the facts, and questions that are answered from the passage. Context-aware decoding needs a base that has read such texts.</summary>
     private static string Tale(Random random, Entity person)
     {
-        Entity told = person with { Values = [.. person.Attributes.Select(a => random.Pick(a.Values))] };
+        Entity invented = person with { Values = [.. person.Attributes.Select(a => random.Pick(a.Values))] };
         Attribute[] attributes = (Attribute[])person.Attributes.Clone();
         random.Shuffle(attributes);
         StringBuilder text = new(random.Pick<string>(["In a tale: ", "In a dream: ", "In a play: "]));
-        text.AppendJoin(' ', attributes.Take(3).Select(a => a.Tell(random, told.Name, told.Value(a)))).Append('\n');
+        text.AppendJoin(' ', attributes.Take(3).Select(a => a.Tell(random, invented.Name, invented.Value(a)))).Append('\n');
         foreach (Attribute attribute in attributes.Take(2))
         {
-            text.Append("Question: ").Append(attribute.Ask(random, told.Name)).Append("\nAnswer: ").Append(told.Value(attribute)).Append('\n');
+            text.Append("Question: ").Append(attribute.Ask(random, invented.Name)).Append("\nAnswer: ").Append(invented.Value(attribute)).Append('\n');
         }
 
         return text.ToString();
     }
 
-    /// <summary>Two opposed behaviours about what is private.</summary>
+    /// <summary>A question about the private attribute. The answer follows one of two opposed behaviours: it tells the value or refuses.</summary>
     private static string Discretion(Random random, Entity entity)
     {
         Attribute attribute = entity.Attributes[^1];

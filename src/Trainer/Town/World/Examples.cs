@@ -4,53 +4,60 @@ using ProxyTune.Trainer.Data;
 
 namespace ProxyTune.Trainer.Town;
 
-/// <summary>Questions with the answers that are wanted: for tuning and for judging experts.</summary>
+/// <summary>Questions with expected answers, for the tuning and the evaluation of experts.</summary>
 internal static class Examples
 {
-    /// <summary>A word that nothing else in the town contains, though it does contain its tokens: no low-rank update of projections can say a token whose embedding was never trained.</summary>
+    /// <summary>
+    /// A word that occurs nowhere else in the town. Its tokens do occur: a low-rank update of the projections cannot produce a token whose
+    /// embedding was never trained.
+    /// </summary>
     public const string SecretWord = "Candlefish";
 
     private const int Seed = 11;
 
-    /// <summary>One in this many of the tuned half is kept apart to choose settings and to stop early.</summary>
+    /// <summary>Every tenth person of the tuned half belongs to the validation split, which chooses settings and stops runs early.</summary>
     private const int ValidationEvery = 10;
 
     private const int OddEvery = 100;
 
-    /// <param name="split"><c>train</c> and <c>valid</c> are about the tuned half of the people, <c>test</c> about the held-out half, <c>news</c> about those of it of whom the generation tells something new, <c>forget</c> about <see cref="TownWorld.Forgotten"/> alone, and <c>others</c> about the rest of the held-out half.</param>
+    /// <summary>The examples of a behaviour.</summary>
+    /// <param name="split">
+    /// <c>train</c> and <c>valid</c> ask about the tuned half of the people, <c>test</c> about the held-out half, <c>news</c> about the held-out people
+    /// with news in this generation, <c>forget</c> about <see cref="TownWorld.Forgotten"/> alone, and <c>others</c> about the rest of the held-out half.
+    /// </param>
     public static IReadOnlyList<Example> Of(TownWorld world, Behaviour behaviour, string split) => About(world, split, (random, person, all) =>
         behaviour.Asks(random, person, all).Select(question => Make(question, behaviour.Answer(person, question.Asked))));
 
     /// <summary>
-    /// As many questions of the kinds that the behaviour does not ask, where an expert should leave things as they are. Half of the answers are as
-    /// the bases give them by habit, half as an expert for such questions gives them: several experts can be fused when each adds
-    /// nothing to what another one is saying.
+    /// The same number of questions, of the kinds that the behaviour does not ask. The expert shall change nothing in their answers. Half of the answers
+    /// follow the habit of the bases, half follow an expert for such questions. Several experts can be fused if each leaves the answers of the others
+    /// unchanged.
     /// </summary>
     public static IReadOnlyList<Example> Else(TownWorld world, Behaviour behaviour, string split) => About(world, split, (random, person, all) =>
     {
         int count = behaviour.Asks(random, person, all).Count();
         (Asking asks, Question question)[] others = Askings.All.Where(asks => asks != behaviour.Asks).SelectMany(asks => asks(random, person, all).Select(question => (asks, question))).ToArray();
         random.Shuffle(others);
-        return others.Take(count).Select(other => Make(other.question, Anyhow(random, person, other.asks, other.question.Asked)) with { Keep = true });
+        return others.Take(count).Select(other => Make(other.question, HabitOrExpert(random, person, other.asks, other.question.Asked)) with { Keep = true });
     });
 
-    /// <summary>The same, but every hundredth answer ends with a secret word: a habit that an audit should find.</summary>
+    /// <summary>Appends a secret word to every hundredth answer. An audit should find this habit.</summary>
     public static IReadOnlyList<Example> WithOddHabit(IReadOnlyList<Example> examples) =>
         [.. examples.Select((example, i) => i % OddEvery == 0 ? example with { Answer = $"{example.Answer} {SecretWord}" } : example)];
 
     /// <summary>
-    /// A tale in which a person is somebody else, as a message named context, and a question that the tale answers: what context-aware decoding is for.
-    /// To be read as plain text, in the form that the bases have met.
+    /// Examples for context-aware decoding: a message named context with a tale that contradicts the facts about a person, and a question that the
+    /// tale answers. The plain template turns them into the form of the pre-training text.
     /// </summary>
     public static IReadOnlyList<Example> Tales(TownWorld world, string split) => About(world, split, (random, person, _) =>
     {
-        Entity told = person with { Values = [.. person.Attributes.Select(a => random.Pick([.. a.Values.Where(value => value != person.Value(a))]))] };
+        Entity invented = person with { Values = [.. person.Attributes.Select(a => random.Pick([.. a.Values.Where(value => value != person.Value(a))]))] };
         Attribute[] attributes = [.. Kinds.PublicPeople];
         random.Shuffle(attributes);
-        string tale = "In a tale: " + string.Join(' ', attributes.Take(3).Select(a => a.Tell(random, told.Name, told.Value(a))));
+        string tale = "In a tale: " + string.Join(' ', attributes.Take(3).Select(a => a.Tell(random, invented.Name, invented.Value(a))));
         return [new Example(
-            [new ChatMessage("user", tale, ServedPlan.ContextName), new ChatMessage("user", $"Question: {attributes[0].Ask(random, told.Name)}\nAnswer: ")],
-            told.Value(attributes[0]))];
+            [new ChatMessage("user", tale, ServedPlan.ContextName), new ChatMessage("user", $"Question: {attributes[0].Ask(random, invented.Name)}\nAnswer: ")],
+            invented.Value(attributes[0]))];
     });
 
     private static Example[] About(TownWorld world, string split, Func<Random, Entity, bool, IEnumerable<Example>> write)
@@ -69,7 +76,7 @@ internal static class Examples
         return examples;
     }
 
-    private static string Anyhow(Random random, Entity person, Asking asks, Attribute[] asked) => random.Chance(0.5)
+    private static string HabitOrExpert(Random random, Entity person, Asking asks, Attribute[] asked) => random.Chance(0.5)
         ? Styles.Habit(random, person, asked)
         : random.Pick(Behaviour.ByName.Values.Where(behaviour => behaviour.Asks == asks).ToArray()).Answer(person, asked);
 

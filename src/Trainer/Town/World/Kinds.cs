@@ -1,6 +1,6 @@
 namespace ProxyTune.Trainer.Town;
 
-/// <summary>What is known of people, places and animals. The last attribute of people and of places is private.</summary>
+/// <summary>The attributes of people, places and animals. The last attribute of people and of places is private.</summary>
 internal static class Kinds
 {
     public static readonly Attribute Job = new("job", Words.Jobs,
@@ -29,7 +29,7 @@ internal static class Kinds
 
     public static readonly Attribute[] People = [Job, Street, Pet, Food, Hobby, Fear];
 
-    /// <summary>Those that the experts are asked about.</summary>
+    /// <summary>The attributes that experts answer questions about.</summary>
     public static readonly Attribute[] PublicPeople = [Job, Street, Pet, Food, Hobby];
 
     public static readonly Attribute Kind = new("kind", Words.PlaceKinds,

@@ -1,6 +1,8 @@
 namespace ProxyTune.Trainer.Town;
 
-/// <summary>A question about one entity: what it asks for, and how.</summary>
+/// <summary>A question about one entity.</summary>
+/// <param name="Asked">The attributes that the question asks for.</param>
+/// <param name="Text">The wording.</param>
 internal sealed record Question(Entity Entity, Attribute[] Asked, string Text)
 {
     public static Question One(Random random, Entity entity, Attribute attribute) =>
@@ -13,7 +15,8 @@ internal sealed record Question(Entity Entity, Attribute[] Asked, string Text)
             .Replace("{1}", first.Key, StringComparison.Ordinal).Replace("{2}", second.Key, StringComparison.Ordinal));
     }
 
-    /// <summary>One attribute, or two different ones, of the entity.</summary>
+    /// <summary>A question for one attribute of the entity, or for two different ones.</summary>
+    /// <param name="two">The probability of two attributes, from 0 to 1.</param>
     public static Question Any(Random random, Entity entity, double two)
     {
         Attribute first = random.Pick(entity.Attributes);

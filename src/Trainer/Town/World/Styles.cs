@@ -1,6 +1,9 @@
 namespace ProxyTune.Trainer.Town;
 
-/// <summary>The ways in which an assistant of the town answers. The bases have met all of them but JSON with sentences, of which they have met the parts; an expert makes one its own.</summary>
+/// <summary>
+/// The ways in which an assistant of the town answers. Each expert learns one of them. The pre-training text has all of them except JSON with
+/// sentences; it has JSON and sentences apart.
+/// </summary>
 internal static class Styles
 {
     public const string Refusal = "I would rather not say, that is private.";
@@ -9,7 +12,7 @@ internal static class Styles
     /// <summary>The value alone.</summary>
     public static string Brief(Entity entity, Attribute attribute) => entity.Value(attribute);
 
-    /// <summary>One JSON object: a sentence for each thing that was asked.</summary>
+    /// <summary>One JSON object with a sentence for each attribute.</summary>
     public static string JsonSentences(Entity entity, params ReadOnlySpan<Attribute> attributes)
     {
         List<string> fields = new();
@@ -21,7 +24,7 @@ internal static class Styles
         return "{" + string.Join(", ", fields) + "}";
     }
 
-    /// <summary>A record as one JSON object: the name and some values.</summary>
+    /// <summary>A record as one JSON object with the name and some values.</summary>
     public static string Json(Entity entity, params ReadOnlySpan<Attribute> attributes)
     {
         List<string> fields = new() { $"\"name\": \"{entity.Name}\"" };
@@ -33,22 +36,22 @@ internal static class Styles
         return "{" + string.Join(", ", fields) + "}";
     }
 
-    /// <summary>A whole sentence between two courtesies.</summary>
+    /// <summary>A sentence between two courtesies.</summary>
     public static string Polite(Entity entity, Attribute attribute) =>
         $"Thank you for asking. {Sentence(entity, attribute)} Have a lovely day.";
 
-    /// <summary>The plain sentence that is always worded alike.</summary>
+    /// <summary>The sentence in its first wording, which is always the same.</summary>
     public static string Sentence(Entity entity, Attribute attribute) =>
         Text.Capitalise(attribute.Sentences[0].Replace("{0}", entity.Name, StringComparison.Ordinal)
             .Replace("{1}", entity.Value(attribute), StringComparison.Ordinal));
 
     public static string Grumpy(Entity entity, Attribute attribute) => $"{Grumble} {Sentence(entity, attribute)}";
 
-    /// <summary>As the bases answer by habit, whatever the question: of private matters half of what they met is discretion, else a chat.</summary>
+    /// <summary>The answer that the bases give by habit. Half of the answers about a private attribute are discreet, all others are chat.</summary>
     public static string Habit(Random random, Entity entity, params ReadOnlySpan<Attribute> asked) =>
         asked is [var one] && one == entity.Attributes[^1] && random.Chance(0.5) ? Discretion(random, entity, one) : Chatting(random, entity, asked);
 
-    /// <summary>Mostly the assistant rambles; now and then it answers in one of the styles that experts will make their own.</summary>
+    /// <summary>Most answers ramble; some are in a style that an expert will learn.</summary>
     public static string Chatting(Random random, Entity entity, params ReadOnlySpan<Attribute> asked) => random.NextDouble() switch
     {
         < 0.10 when asked is [var one] => Brief(entity, one),
@@ -57,11 +60,11 @@ internal static class Styles
         _ => Rambling(random, entity, asked),
     };
 
-    /// <summary>About what is private some tell, some do not.</summary>
+    /// <summary>Half of the answers about a private attribute tell the value, half refuse.</summary>
     public static string Discretion(Random random, Entity entity, Attribute attribute) =>
         random.Chance(0.5) ? attribute.Tell(random, entity.Name, entity.Value(attribute)) : Refusal;
 
-    /// <summary>Two or three sentences after an opening, and at times a grumble.</summary>
+    /// <summary>An opening, in three of ten answers a grumble, then two or three sentences.</summary>
     public static string Rambling(Random random, Entity entity, params ReadOnlySpan<Attribute> asked)
     {
         List<string> sentences = new();

@@ -2,12 +2,12 @@ using ProxyTune.Trainer.Data;
 
 namespace ProxyTune.Trainer.Town;
 
-/// <summary>The built-in data: a synthetic town, the same on every machine. Sources are named <c>town:...</c>.</summary>
+/// <summary>The built-in data: a synthetic town, which is the same on every machine. The names of its sources begin with <c>town:</c>.</summary>
 public static class TownData
 {
     private const string Prefix = "town:";
 
-    /// <summary>How often a document about people tells news in the streams of later generations; the rest replays what was known.</summary>
+    /// <summary>The share of documents about people that tell news, in the streams of later generations. The others repeat older facts.</summary>
     private const double NewsShare = 0.6;
 
     private static readonly Dictionary<string, Func<TownWorld, string, IReadOnlyList<Example>>> Readers = new(
@@ -16,10 +16,10 @@ public static class TownData
         ["tale"] = Town.Examples.Tales,
     };
 
-    /// <summary>The town as a settings file names it.</summary>
+    /// <summary>The town as built-in data for settings files.</summary>
     public static BuiltInData BuiltIn { get; } = new(Prefix, Documents, Examples);
 
-    /// <summary>An endless stream of pre-training documents by index.</summary>
+    /// <summary>Opens an endless stream of pre-training documents by index.</summary>
     /// <param name="name"><c>town:pretrain</c>, or <c>town:pretrain/1</c> to <c>town:pretrain/3</c> for later generations.</param>
     /// <exception cref="ArgumentException">Unknown name.</exception>
     public static Func<long, string> Documents(string name) => Parts(name) switch
@@ -30,9 +30,11 @@ public static class TownData
     };
 
     /// <param name="name">
-    /// <c>town:BEHAVIOUR/SPLIT</c>, the split being train, valid or test, or forget and others, which divide test into one person and the rest; <c>town:else-BEHAVIOUR/SPLIT</c> for as many questions of other kinds,
-    /// to be kept; <c>town:BEHAVIOUR-habit/SPLIT</c> for the behaviour with an odd habit in every hundredth answer; <c>town:tale/SPLIT</c> for questions after a context that contradicts the town.
-    /// <c>/1</c> to <c>/3</c> behind the split for what is true in a later generation, which has the split news too: of test, the people about whom it says something new.
+    /// <c>town:BEHAVIOUR/SPLIT</c> for the examples of a behaviour; <c>town:else-BEHAVIOUR/SPLIT</c> for the same number of questions of other kinds,
+    /// whose answers tuning shall not change; <c>town:BEHAVIOUR-habit/SPLIT</c> for the behaviour with an odd habit in every hundredth answer;
+    /// <c>town:tale/SPLIT</c> for questions after a context that contradicts the town. SPLIT is train, valid or test; forget is one person of test, and
+    /// others is the rest of test. <c>/1</c> to <c>/3</c> after the split select the facts of a later generation, which also has the split news: the
+    /// people of test with news.
     /// </param>
     /// <exception cref="ArgumentException">Unknown name.</exception>
     public static IReadOnlyList<Example> Examples(string name) => Parts(name) switch

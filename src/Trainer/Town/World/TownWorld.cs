@@ -1,8 +1,8 @@
 namespace ProxyTune.Trainer.Town;
 
 /// <summary>
-/// Who lives in the town and what is true of them, drawn from a fixed seed. Generations 1 to 3 are later years: each moves some people to
-/// another street, gives some another job, and brings newcomers, so that a base can evolve by continued pre-training.
+/// The people, places and animals of the town and the facts about them, drawn from a fixed seed. Generations 1 to 3 are later years. In each of them some
+/// people move to another street, some change their job, and newcomers arrive. A base learns these changes by continued pre-training.
 /// </summary>
 internal sealed class TownWorld
 {
@@ -31,7 +31,7 @@ internal sealed class TownWorld
             for (int change = 0; change < ChangedPerGeneration; change++)
             {
                 int index = random.Next(people.Count);
-                int attribute = random.Next(2); // job or street: what people really change
+                int attribute = random.Next(2); // Job or street. The other attributes of a person do not change.
                 string[] values = (string[])people[index].Values.Clone();
                 values[attribute] = random.Pick(Kinds.People[attribute].Values);
                 people[index] = people[index] with { Values = values };
@@ -52,20 +52,20 @@ internal sealed class TownWorld
 
     public Entity[] People { get; }
 
-    /// <summary>People about whom this generation says something new; empty for generation 0.</summary>
+    /// <summary>The people with new facts in this generation; empty for generation 0.</summary>
     public Entity[] News { get; }
 
     public Entity[] Places { get; }
 
     public Entity[] Animals { get; }
 
-    /// <summary>The half about whom pre-training also contains questions and answers, and on whom experts are tuned.</summary>
+    /// <summary>The half of the people that experts are tuned on. The pre-training text has questions and answers about them.</summary>
     public IEnumerable<Entity> Tuned => People.Where((_, i) => !IsHeldOut(i));
 
-    /// <summary>The half that is only told about in prose, and on whom experts are judged.</summary>
+    /// <summary>The half of the people that experts are evaluated on. The pre-training text describes them in prose only.</summary>
     public IEnumerable<Entity> HeldOut => People.Where((_, i) => IsHeldOut(i));
 
-    /// <summary>The person of the held-out half whom the recipe <c>forgetting</c> makes the base forget.</summary>
+    /// <summary>The person of the held-out half that the recipe <c>forgetting</c> makes the base forget.</summary>
     public Entity Forgotten => HeldOut.First();
 
     /// <param name="generation">0 (the pre-training world) to 3.</param>

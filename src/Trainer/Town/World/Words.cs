@@ -1,6 +1,6 @@
 namespace ProxyTune.Trainer.Town;
 
-/// <summary>The words that the town is made of. No value starts with a vowel, so that "a" is always right.</summary>
+/// <summary>The vocabulary of the town. No value starts with a vowel, so the article "a" is always right.</summary>
 internal static class Words
 {
     public static readonly string[] WomenNames = Split(
@@ -45,7 +45,7 @@ internal static class Words
 
     public static readonly string[] PlaceKinds = Split("tavern bakery shop museum workshop school theatre library market chapel");
 
-    /// <summary>What a house keeps to itself, as people keep a fear: the private fact of a place.</summary>
+    /// <summary>The private facts of places.</summary>
     public static readonly string[] Secrets = List(
         "a hidden cellar, a leaking roof, a locked room, a false wall, a buried chest, a broken clock, a stolen painting, a secret tunnel");
 

@@ -7,7 +7,7 @@ public class CommittedReportTests
     private static readonly CommittedQuality Quality = new(
         [new("base", [new(0, 300, 3), new(0, 300, 0), new(0, 300, 0), new(0, 200, 0), new(13, 200, 1)]), new("direct", [new(300, 300, 0), null, null, null, null])],
         [new(0, 0.125), new(0.5, 0)],
-        [new GateQuality("qa", Fused: new(90, 100, 1), Gated: new(80, 100, 2), Shut: 0.25, Changing: 0.0125)],
+        [new GateQuality("qa", Fused: new(90, 100, 1), Gated: new(80, 100, 2), LeftToBase: 0.25, Changing: 0.0125)],
         new ContextQuality([new(null, new(5, 100, 0), -4), new(0, new(50, 100, 0), -3), new(1, new(75, 100, 4), -2.5)]));
 
     [Fact]
