@@ -4,10 +4,10 @@ using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Checkpoints.Export;
 
-/// <summary>genai_config.json, by which onnxruntime-genai knows a folder.</summary>
+/// <summary>Writes genai_config.json, which onnxruntime-genai needs to load a folder.</summary>
 internal static class GenAiLayout
 {
-    /// <param name="headSize">Of the graph's cache.</param>
+    /// <param name="headSize">The head size of the graph's KV cache.</param>
     public static void WriteConfig(string folder, string graphFile, DecoderSpec spec, int headSize)
     {
         JsonObject json = new()

@@ -4,18 +4,18 @@ using ProxyTune.Checkpoints.Formats;
 namespace ProxyTune.Checkpoints.Export;
 
 /// <summary>Writes the weights of a Llama-family checkpoint for llama.cpp.</summary>
-/// <remarks>Without the tokenizer: the file says how many words there are, and token ids go in and come out, as they do here.</remarks>
+/// <remarks>The file has no tokenizer, only the size of the vocabulary. llama.cpp then reads and returns token ids.</remarks>
 public static class GgufExporter
 {
     private const string Architecture = "llama";
 
     /// <param name="checkpoint">A folder with config.json and model.safetensors.</param>
-    /// <param name="path">Of the file; replaced where it exists.</param>
+    /// <param name="path">The file to write; an existing file is replaced.</param>
     /// <param name="bits">
-    /// Of each linear weight: 32 (default, float), 8 or 4, rounded as <see cref="LlamaExporter"/> rounds them, a scale of 16 bits for each 32
-    /// inputs. The head has at least 8; embeddings and norms are float32.
+    /// The bits of each linear weight: 32 (default, float), 8 or 4, with a scale of 16 bits for each 32 inputs. Rounding is the same as in
+    /// <see cref="LlamaExporter"/>. The head has at least 8 bits; embeddings and norms are float32.
     /// </param>
-    /// <exception cref="EngineException">InvalidModelFolder: the checkpoint is incomplete; InvalidValue: bits, or a size that is no multiple of a block.</exception>
+    /// <exception cref="EngineException">InvalidModelFolder: the checkpoint is incomplete; InvalidValue: bits, or a size that is not a multiple of a block.</exception>
     public static void Export(string checkpoint, string path, int bits = LlamaExporter.FloatBits)
     {
         if (bits is not (LlamaExporter.FloatBits or 8 or 4))
@@ -33,7 +33,7 @@ public static class GgufExporter
 
         if (tensors.FirstOrDefault(tensor => tensor.Type != GgufType.F32 && tensor.Shape[^1] % GgufBlocks.Size != 0) is { } odd)
         {
-            throw new EngineException(EngineError.InvalidValue, $"bits is {bits}, but {odd.Name} has {odd.Shape[^1]} inputs; a multiple of {GgufBlocks.Size} is needed.", "bits");
+            throw new EngineException(EngineError.InvalidValue, $"bits is {bits}, but {odd.Name} has {odd.Shape[^1]} inputs; accepted is a multiple of {GgufBlocks.Size}.", "bits");
         }
 
         GgufFile.Write(path, Metadata(spec), tensors);
@@ -65,7 +65,7 @@ public static class GgufExporter
         return new(Name(name), shape, type, () => isRotated ? Pairs(file.ReadFloat32(name), spec.HeadSize, shape[1]) : file.ReadFloat32(name));
     }
 
-    /// <summary>The checkpoint rotates dimension i with i + half, llama.cpp 2i with 2i + 1: rows of a head move.</summary>
+    /// <summary>Reorders the rows of each head, since the checkpoint rotates dimension i with i + half, and llama.cpp rotates 2i with 2i + 1.</summary>
     private static float[] Pairs(float[] weight, int headSize, int columns)
     {
         float[] moved = new float[weight.Length];

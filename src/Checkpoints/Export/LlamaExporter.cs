@@ -7,10 +7,10 @@ using ProxyTune.Checkpoints.Patches;
 
 namespace ProxyTune.Checkpoints.Export;
 
-/// <summary>Turns a Hugging Face checkpoint of a Llama-family decoder into a folder that ONNX Runtime and onnxruntime-genai run.</summary>
+/// <summary>Exports a Hugging Face checkpoint of a Llama-family decoder as a folder for ONNX Runtime and onnxruntime-genai.</summary>
 public static class LlamaExporter
 {
-    /// <summary>Of a weight that is not quantised.</summary>
+    /// <summary>The bits of a weight that is not quantised.</summary>
     public const int FloatBits = 32;
 
     private const string PaddedFile = "model.onnx.data";
@@ -23,15 +23,15 @@ public static class LlamaExporter
 
     /// <summary>
     /// Writes genai_config.json, model.onnx and model.safetensors, and copies the small files. The graph's weights are ranges of
-    /// model.safetensors, so the folder is at once a float32 checkpoint and a model to serve, with one copy of the weights. Quantised,
-    /// the weights are in a file of their own and the folder is a model to serve only.
+    /// model.safetensors, so the folder is both a float32 checkpoint and a model to serve, with one copy of the weights. Quantised weights are in a
+    /// separate file, and the folder is a model to serve only.
     /// </summary>
     /// <param name="checkpoint">A folder with config.json, model.safetensors and the tokenizer's files.</param>
-    /// <param name="target">Created where needed; may be <paramref name="checkpoint"/> itself.</param>
-    /// <param name="patches">What is added to the weights; null for nothing.</param>
+    /// <param name="target">The folder to write; created if it is missing. It may be <paramref name="checkpoint"/> itself.</param>
+    /// <param name="patches">The patches to merge into the weights, or null.</param>
     /// <param name="bits">
-    /// Of each linear weight, patches included: 32 (default, float), or 8 or 4 in blocks of 32 inputs with a float32 scale each, which makes 9 or 5.
-    /// The head has at least 8; embeddings and norms are float32.
+    /// The bits of each linear weight after the merge: 32 (default, float), or 8 or 4 in blocks of 32 inputs. A block has a float32 scale, so a
+    /// weight takes 9 or 5 bits. The head has at least 8 bits; embeddings and norms are float32.
     /// </param>
     /// <exception cref="EngineException">InvalidModelFolder: the checkpoint is incomplete or does not fit its config.json, or a patch does not fit it; InvalidValue: a patch's weight, bits.</exception>
     public static void Export(string checkpoint, string target, IReadOnlyList<WeightedPatch>? patches = null, int bits = FloatBits)

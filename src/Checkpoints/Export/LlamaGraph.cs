@@ -7,16 +7,16 @@ using static ProxyTune.Checkpoints.Graphs.GraphWriter;
 namespace ProxyTune.Checkpoints.Export;
 
 /// <summary>
-/// The graph of a Llama decoder in the form that onnxruntime-genai runs: input_ids, attention_mask and past key-value pairs in; logits and
-/// present pairs out.
+/// Writes the graph of a Llama decoder in the form of onnxruntime-genai. The inputs are input_ids, attention_mask and past key-value pairs; the
+/// outputs are logits and present key-value pairs.
 /// </summary>
 /// <remarks>
 /// RMSNorm -> packed q k v -> GroupQueryAttention with rotary embedding -> o, then RMSNorm -> packed gate and up -> SiLU(gate) * up -> down.
-/// A linear weight stays [out, in] as in the checkpoint; FusedMatMul transposes it when it is packed for the CPU, once at load.
+/// A linear weight stays [out, in] as in the checkpoint. FusedMatMul transposes it once at load, when it packs it for the CPU.
 /// </remarks>
 internal sealed class LlamaGraph
 {
-    /// <summary>Name of the head's output.</summary>
+    /// <summary>The name of the head's output.</summary>
     public const string Logits = "logits";
 
     private readonly DecoderSpec spec;
@@ -51,7 +51,7 @@ internal sealed class LlamaGraph
         return graph.ToModel();
     }
 
-    // Row sums of the mask are the lengths, so rows of different lengths may share a batch; its width is the longest of them.
+    // The sums of the mask's rows are the lengths, so rows of different lengths can share a batch. The mask's width is the largest length.
     private string[] Lengths(string mask)
     {
         string lengths = graph.Node("ReduceSum", "lengths", "", [mask, graph.Constant("one_axis", 1, 1)], Attribute("keepdims", 0));

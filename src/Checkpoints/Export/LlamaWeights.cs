@@ -4,10 +4,10 @@ using ProxyTune.Checkpoints.Graphs;
 
 namespace ProxyTune.Checkpoints.Export;
 
-/// <summary>Where the graph's weights lie: ranges of the checkpoint's own file, so that they exist once.</summary>
+/// <summary>The places of the graph's weights. They are ranges of the checkpoint's file, so that there is one copy of the weights.</summary>
 /// <remarks>
-/// GroupQueryAttention takes head sizes that are multiples of 16. Other models' attention weights are written a second time, with zeros in
-/// each half of a head, to a file beside the graph.
+/// GroupQueryAttention takes head sizes that are multiples of 16. For other head sizes a file beside the graph has a second copy of the attention
+/// weights, with zeros in each half of a head.
 /// </remarks>
 internal sealed class LlamaWeights
 {
@@ -23,7 +23,7 @@ internal sealed class LlamaWeights
         heads = HeadPadding.Of(spec.HeadSize);
     }
 
-    /// <summary>Of the graph and its cache.</summary>
+    /// <summary>The head size of the graph and its KV cache.</summary>
     public int HeadSize => heads.Padded;
 
     private bool IsPadded => !heads.IsNone;
@@ -47,7 +47,7 @@ internal sealed class LlamaWeights
     public WeightRange GateUp(int layer) =>
         new(fileName, file.Tensors[LlamaTensors.Of(layer, LlamaTensors.Gate)].Offset, [2 * spec.IntermediateSize, spec.HiddenSize]);
 
-    /// <summary>For each layer the padded packed q k v and o; nothing where heads need no padding.</summary>
+    /// <summary>The padded weights of each layer: packed q, k and v, then o. It is empty if heads need no padding.</summary>
     public IEnumerable<float[]> Padded() => !IsPadded ? [] : Enumerable.Range(0, spec.Layers).SelectMany(layer => new[]
     {
         [.. PadRows(layer, LlamaTensors.Query, spec.Heads), .. PadRows(layer, LlamaTensors.Key, spec.KeyValueHeads), .. PadRows(layer, LlamaTensors.Value, spec.KeyValueHeads)],

@@ -6,15 +6,15 @@ using static Onnx.TensorProto.Types;
 
 namespace ProxyTune.Checkpoints.Export;
 
-/// <summary>A float32 graph of <see cref="LlamaGraph"/> with MatMulNBits in the place of its linear nodes, and one file with all its weights.</summary>
+/// <summary>Rewrites a float32 graph of <see cref="LlamaGraph"/>: MatMulNBits replaces its linear nodes, and one file holds all its weights.</summary>
 internal sealed class QuantizedGraph : IDisposable
 {
-    // Activations are quantised to 8 bits too, block by block: what makes the kernel fast.
+    // Level 4 quantises activations to 8 bits too, block by block. The kernel is much faster with it.
     private const long AccuracyLevel = 4;
 
     private const int HeadBits = 8;
 
-    // Mapped weights of any type begin at a cache line.
+    // Every weight begins at a cache line, so that a mapped file is aligned for all types.
     private const int Alignment = 64;
 
     private readonly string sourceFolder;
@@ -28,11 +28,12 @@ internal sealed class QuantizedGraph : IDisposable
         data = File.Create(Path.Combine(targetFolder, fileName));
     }
 
-    /// <param name="sourceFolder">Of the float32 graph and its weights.</param>
-    /// <param name="model">That graph.</param>
-    /// <param name="targetFolder">Gets the file with the weights.</param>
-    /// <param name="bits">4 or 8 for each weight of the layers; the head has 8, since an error there is an error of the logits.</param>
-    /// <param name="logits">The head's output.</param>
+    /// <param name="sourceFolder">The folder of the float32 graph and its weights.</param>
+    /// <param name="model">The float32 graph; it is not changed.</param>
+    /// <param name="targetFolder">The folder that receives the file with the weights.</param>
+    /// <param name="fileName">The name of that file.</param>
+    /// <param name="bits">The bits of each weight of the layers, 4 or 8. The head has 8 bits, since its errors are errors of the logits.</param>
+    /// <param name="logits">The name of the head's output.</param>
     public static ModelProto Write(string sourceFolder, ModelProto model, string targetFolder, string fileName, int bits, string logits)
     {
         ModelProto quantized = model.Clone();
@@ -44,11 +45,11 @@ internal sealed class QuantizedGraph : IDisposable
             writer.Quantize(node, given[node.Input[1]], node.Output[0] == logits ? HeadBits : bits);
         }
 
-        // Embeddings and norms move too, so that the graph needs no other file.
+        // Embeddings and norms are copied too, so that the graph needs no other file.
         HashSet<string> used = [.. graph.Node.SelectMany(node => node.Input)];
         foreach (TensorProto other in given.Values.Where(weight => used.Contains(weight.Name)))
         {
-            writer.Keep(other);
+            writer.Copy(other);
         }
 
         graph.Initializer.Clear();
@@ -81,7 +82,7 @@ internal sealed class QuantizedGraph : IDisposable
         ]);
     }
 
-    private void Keep(TensorProto weight)
+    private void Copy(TensorProto weight)
     {
         if (weight.DataLocation != DataLocation.External)
         {

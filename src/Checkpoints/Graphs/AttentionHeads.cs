@@ -3,24 +3,24 @@ using ProxyTune.Checkpoints.Architectures;
 
 namespace ProxyTune.Checkpoints.Graphs;
 
-/// <summary>How heads lie side by side in the linear nodes around attention, as the graph's GroupQueryAttention and its cache tell it.</summary>
-/// <param name="Queries">Heads of the queries.</param>
-/// <param name="Keys">Heads of the keys, and of the values.</param>
-/// <param name="Size">A head's, in the graph.</param>
-/// <param name="Padding">How heads of the model's own size lie in those of the graph.</param>
+/// <summary>The layout of heads in the linear nodes around attention. It is read from the graph's GroupQueryAttention nodes and their KV cache inputs.</summary>
+/// <param name="Queries">The number of query heads.</param>
+/// <param name="Keys">The number of key heads, which is also the number of value heads.</param>
+/// <param name="Size">The head size in the graph.</param>
+/// <param name="Padding">The padding from the model's head size to the graph's.</param>
 internal sealed record AttentionHeads(int Queries, int Keys, int Size, HeadPadding Padding)
 {
     private const string Attention = "GroupQueryAttention";
     private const int PastKey = 3;
 
-    /// <returns>Null where it is not certain.</returns>
+    /// <returns>The layout, or null with a refusal if the graph does not define it.</returns>
     public static AttentionHeads? Of(ModelProto model, out string refusal)
     {
         refusal = "";
         (NodeProto Node, string Layout)[] all = [.. model.Graph.Node.Where(node => node.OpType == Attention).Select(node => (node, Layout(model.Graph, node)))];
         if (all.Length == 0)
         {
-            refusal = $"is next to attention without {Attention}, so nothing tells how its heads lie";
+            refusal = $"is next to attention without {Attention}, so the layout of its heads is unknown";
             return null;
         }
 
@@ -34,11 +34,11 @@ internal sealed record AttentionHeads(int Queries, int Keys, int Size, HeadPaddi
         int queries = (int)attention.Number("num_heads"), keys = (int)attention.Number("kv_num_heads"), size = HeadSize(model.Graph, attention);
         if (queries < 1 || keys < 1 || size < 1)
         {
-            refusal = $"is next to '{attention.Name}' with {all[0].Layout}, which does not tell how its heads lie";
+            refusal = $"is next to '{attention.Name}' with {all[0].Layout}, so the layout of its heads is unknown";
             return null;
         }
 
-        // Padding does not change the scale, which is that of the model's own size.
+        // The scale belongs to the model's head size, not to the padded one.
         float scale = Scale(attention);
         int own = scale > 0 ? (int)Math.Round(1 / (scale * (double)scale)) : size;
         if (own >= size || own % 2 != 0 || HeadPadding.Of(own).Padded != size)
@@ -48,15 +48,15 @@ internal sealed record AttentionHeads(int Queries, int Keys, int Size, HeadPaddi
 
         if (model.ProducerName != GraphWriter.Producer)
         {
-            refusal = $"is next to '{attention.Name}', whose scale is that of heads of {own} while they have {size}: how '{model.ProducerName}' pads heads is not known";
+            refusal = $"is next to '{attention.Name}', whose scale belongs to heads of size {own}, but they have size {size}: the padding of '{model.ProducerName}' is unknown";
             return null;
         }
 
         return new(queries, keys, size, HeadPadding.Of(own));
     }
 
-    /// <param name="targets">Of a node: one of q, k, v, o, or q, k, v together.</param>
-    /// <returns>Null where heads do not make the node's shape.</returns>
+    /// <param name="targets">The targets of a node: one of q, k, v, o, or q, k, v together.</param>
+    /// <returns>The parts of the node, or null with a refusal if the heads do not match the node's shape.</returns>
     public LinearPart[]? Parts(string[] targets, LinearShape shape, out string refusal)
     {
         bool isOutput = targets[0].Contains(".o_proj.", StringComparison.Ordinal);
@@ -85,7 +85,7 @@ internal sealed record AttentionHeads(int Queries, int Keys, int Size, HeadPaddi
 
     private static float Scale(NodeProto node) => node.Attribute.FirstOrDefault(attribute => attribute.Name == "scale")?.F ?? 0;
 
-    /// <summary>The past keys' last dimension; 0 where it is open.</summary>
+    /// <summary>The last dimension of the past keys; 0 if the graph leaves it open.</summary>
     private static int HeadSize(GraphProto graph, NodeProto node)
     {
         string past = node.Input.ElementAtOrDefault(PastKey) ?? "";

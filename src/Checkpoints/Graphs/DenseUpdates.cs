@@ -4,8 +4,8 @@ using static Onnx.TensorProto.Types;
 namespace ProxyTune.Checkpoints.Graphs;
 
 /// <summary>
-/// The variant of a decoder's graph that adds a dense update to linear nodes: y = W x + D x, with each D [inputs, outputs] as an input in float32.
-/// What <see cref="LoraSlots"/> must come to, computed without low rank, rows or buffers.
+/// A variant of a decoder's graph that adds a dense update to linear nodes: y = W x + D x, with each D [inputs, outputs] as an input in float32.
+/// It computes the result of <see cref="LoraSlots"/> without low rank, rows or buffers.
 /// </summary>
 internal static class DenseUpdates
 {

@@ -3,7 +3,7 @@ using Onnx;
 
 namespace ProxyTune.Checkpoints.Graphs;
 
-/// <summary>What ONNX Runtime does not tell of a graph: which operators it has and which files hold its weights.</summary>
+/// <summary>The operators of a graph and the files of its weights. ONNX Runtime does not report them.</summary>
 internal sealed class GraphContents
 {
     public GraphContents(ModelProto model)
@@ -14,25 +14,25 @@ internal sealed class GraphContents
 
     public IReadOnlyDictionary<string, int> Operators { get; }
 
-    /// <summary>The weights, which lie in files of the graph's folder, or in its own.</summary>
+    /// <summary>The weights. They are in files of the graph's folder, or in the graph's own file.</summary>
     public IReadOnlyList<ExternalWeight> Weights { get; }
 
-    /// <summary>The files with weights, by name relative to the graph's folder, and how many bytes the graph expects of each at least.</summary>
+    /// <summary>The smallest number of bytes of each file with weights, by the file's name relative to the graph's folder.</summary>
     public IReadOnlyDictionary<string, long> WeightFiles =>
         new SortedDictionary<string, long>(Weights.GroupBy(weight => weight.File).ToDictionary(file => file.Key, file => file.Max(weight => weight.Offset + weight.Length)), StringComparer.Ordinal);
 }
 
-/// <summary>Where a weight lies.</summary>
+/// <summary>The place of a weight in a file.</summary>
 internal sealed class ExternalWeight(TensorProto tensor)
 {
     public TensorProto Tensor { get; } = tensor;
 
-    /// <summary>Relative to the graph's folder.</summary>
+    /// <summary>The file's name relative to the graph's folder.</summary>
     public string File { get; } = Entry(tensor, "location") ?? "";
 
     public long Offset { get; } = Number(tensor, "offset");
 
-    /// <summary>In bytes; 0 where the graph does not say.</summary>
+    /// <summary>The length in bytes; 0 if the graph does not give it.</summary>
     public long Length { get; } = Number(tensor, "length");
 
     private static string? Entry(TensorProto tensor, string key) => tensor.ExternalData.FirstOrDefault(entry => entry.Key == key)?.Value;

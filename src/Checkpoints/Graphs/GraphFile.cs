@@ -4,24 +4,24 @@ using Google.Protobuf;
 namespace ProxyTune.Checkpoints.Graphs;
 
 /// <summary>
-/// Reads the structure of a graph without its weights: those inside the file become external ones, which lie in that same file. So all weights
-/// are reached in one way, and variants of the graph are small.
+/// Reads the structure of a graph without its weights. Weights inside the file become external weights in the same file. Thus all weights are read
+/// in one way, and variants of the graph are small.
 /// </summary>
 internal static class GraphFile
 {
-    // Smaller ones, such as shapes, are part of the structure.
-    private const int LeastWeight = 1 << 10;
+    // Smaller tensors, such as shapes, are part of the structure.
+    private const int MinWeightBytes = 1 << 10;
 
     // Field numbers of onnx.proto: ModelProto.graph, GraphProto.initializer, TensorProto.raw_data.
     private const int Graph = 7, Initializer = 5, RawData = 9;
 
-    /// <exception cref="InvalidProtocolBufferException">The file is truncated or no protobuf.</exception>
+    /// <exception cref="InvalidProtocolBufferException">The file is truncated, or it is not a protobuf.</exception>
     public static ModelProto Read(string path)
     {
         using FileStream file = File.OpenRead(path);
         ModelProto model = ModelProto.Parser.ParseFrom(file);
         file.Position = 0;
-        foreach ((TensorProto tensor, long end) in model.Graph.Initializer.Zip(DataEnds(file)).Where(weight => weight.First.RawData.Length >= LeastWeight))
+        foreach ((TensorProto tensor, long end) in model.Graph.Initializer.Zip(DataEnds(file)).Where(weight => weight.First.RawData.Length >= MinWeightBytes))
         {
             GraphWriter.Locate(tensor, Path.GetFileName(path), end - tensor.RawData.Length, tensor.RawData.Length);
             tensor.RawData = ByteString.Empty;
@@ -30,7 +30,7 @@ internal static class GraphFile
         return model;
     }
 
-    /// <summary>For each initializer where in the file its raw data end; 0 where it has none.</summary>
+    /// <summary>The position in the file at which the raw data of each initializer end; 0 for an initializer without raw data.</summary>
     private static List<long> DataEnds(FileStream file)
     {
         using CodedInputStream input = new(file, leaveOpen: true);

@@ -2,10 +2,10 @@ using global::Onnx;
 
 namespace ProxyTune.Checkpoints.Graphs;
 
-/// <summary>Who makes and who uses each value of a graph, as it was when this was made.</summary>
+/// <summary>An index of the producer and the consumers of each value of a graph. It does not follow later changes of the graph.</summary>
 internal sealed class GraphIndex
 {
-    /// <summary>How all names begin that variants add.</summary>
+    /// <summary>The prefix of all names that variants add.</summary>
     public const string OwnPrefix = "proxytune.";
 
     private readonly Dictionary<string, NodeProto> producers = [];
@@ -26,24 +26,24 @@ internal sealed class GraphIndex
         weights = graph.Initializer.ToDictionary(weight => weight.Name);
     }
 
-    /// <summary>Null for inputs and initializers.</summary>
+    /// <summary>The node that produces a value; null for inputs and initializers.</summary>
     public NodeProto? Producer(string value) => producers.GetValueOrDefault(value);
 
-    /// <summary>Uses by nodes, and one more for a value that is an output of the graph.</summary>
+    /// <summary>The number of node inputs that read a value, plus one if the value is an output of the graph.</summary>
     public int Consumers(string value) => consumers.GetValueOrDefault(value);
 
     public TensorProto? Weight(string value) => weights.GetValueOrDefault(value);
 
-    /// <summary>Whether the value does not depend on the inputs: an initializer, a constant, or either turned or converted.</summary>
+    /// <summary>Whether the value is independent of the inputs: an initializer, a constant, or one of them transposed or converted.</summary>
     public bool IsWeight(string value) =>
         weights.ContainsKey(value) || (Producer(value) is { } node && (node.OpType == "Constant" || (node.OpType is "Transpose" or "Cast" or "DequantizeLinear" && node.Input.All(IsWeight))));
 
-    /// <summary>Shapes that others noted beside the graph do not hold in a variant of it; ONNX Runtime infers them itself.</summary>
+    /// <summary>Removes the exporter's shapes of values, since they are wrong in a variant of the graph. ONNX Runtime infers shapes itself.</summary>
     public static void ForgetShapes(GraphProto graph) => graph.ValueInfo.Clear();
 }
 
 internal static class NodeAttributes
 {
-    /// <summary>An integer attribute; 0 where the node has none of that name.</summary>
+    /// <summary>The value of an integer attribute; 0 if the node has no such attribute.</summary>
     public static long Number(this NodeProto node, string attribute) => node.Attribute.FirstOrDefault(a => a.Name == attribute)?.I ?? 0;
 }

@@ -8,10 +8,10 @@ namespace ProxyTune.Checkpoints.Graphs;
 /// <summary>Appends nodes and weights to an ONNX graph; every method that adds a value returns its name.</summary>
 internal sealed class GraphWriter(string name)
 {
-    /// <summary>Operators of ONNX Runtime's own.</summary>
+    /// <summary>The domain of ONNX Runtime's own operators.</summary>
     public const string Contrib = "com.microsoft";
 
-    /// <summary>By which our graphs are known.</summary>
+    /// <summary>The producer name of graphs that ProxyTune writes.</summary>
     public const string Producer = "ProxyTune";
 
     private readonly GraphProto graph = new() { Name = name };
@@ -25,7 +25,7 @@ internal sealed class GraphWriter(string name)
     public void Output(string name, TensorProto.Types.DataType type, params object[] dimensions) =>
         graph.Output.Add(Value(name, type, dimensions));
 
-    /// <summary>One output, named after the node.</summary>
+    /// <summary>Adds a node with one output, which has the node's name.</summary>
     public string Node(string operation, string name, string domain, string[] inputs, params AttributeProto[] attributes) =>
         Node(operation, name, domain, inputs, [name], attributes);
 
@@ -39,7 +39,7 @@ internal sealed class GraphWriter(string name)
         return outputs[0];
     }
 
-    /// <summary>A weight that stays in a file of its own beside the graph.</summary>
+    /// <summary>Adds a weight that stays in a file beside the graph.</summary>
     public string External(string name, WeightRange range)
     {
         TensorProto tensor = new() { Name = name, DataType = (int)TensorProto.Types.DataType.Float };
@@ -49,7 +49,7 @@ internal sealed class GraphWriter(string name)
         return name;
     }
 
-    /// <summary>Says in which file beside the graph a tensor's data are.</summary>
+    /// <summary>Sets the place of a tensor's data in a file beside the graph.</summary>
     public static void Locate(TensorProto tensor, string file, long offset, long length)
     {
         tensor.DataLocation = TensorProto.Types.DataLocation.External;
@@ -96,7 +96,7 @@ internal sealed class GraphWriter(string name)
     }
 }
 
-/// <summary>A float32 weight inside a file beside the graph.</summary>
+/// <summary>A float32 weight as a range of a file beside the graph.</summary>
 internal readonly record struct WeightRange(string File, long Offset, int[] Shape)
 {
     public long Length => Shape.Aggregate((long)sizeof(float), (bytes, size) => bytes * size);

@@ -3,21 +3,25 @@ using static Onnx.TensorProto.Types;
 
 namespace ProxyTune.Checkpoints.Graphs;
 
-/// <summary>A linear node of a decoder's graph, and which weights of the checkpoint it holds, side by side.</summary>
-/// <param name="Output">The value it makes, [batch, positions, Outputs]; tells it from other nodes.</param>
-/// <param name="Input">The value it reads, [batch, positions, Inputs].</param>
+/// <summary>A linear node of a decoder's graph.</summary>
+/// <param name="Output">The name of the value that the node produces, [batch, positions, Outputs]. It identifies the node.</param>
+/// <param name="Input">The name of the value that the node reads, [batch, positions, Inputs].</param>
+/// <param name="Inputs">The number of input dimensions.</param>
+/// <param name="Outputs">The number of output dimensions.</param>
+/// <param name="Parts">The weights of the checkpoint that the node holds, side by side.</param>
 internal sealed record LinearNode(string Output, string Input, int Inputs, int Outputs, IReadOnlyList<LinearPart> Parts)
 {
-    /// <summary>Of input and output: float32, float16 or bfloat16.</summary>
+    /// <summary>The type of input and output: float32, float16 or bfloat16.</summary>
     public DataType Type { get; init; } = DataType.Float;
 
-    /// <summary>Input and output are [batch * positions, ...] instead.</summary>
+    /// <summary>True if input and output are [batch * positions, ...].</summary>
     public bool IsFlat { get; init; }
 }
 
-/// <param name="Target">Under Hugging Face's name, such as <c>model.layers.0.self_attn.q_proj.weight</c>.</param>
-/// <param name="First">Where its outputs begin among the node's.</param>
-/// <param name="Outputs">How many of the node's are its own.</param>
-/// <param name="OutputHeads">How its outputs are padded; null where they are no heads.</param>
-/// <param name="InputHeads">How its inputs are padded; null where they are no heads.</param>
+/// <summary>One weight of the checkpoint inside a linear node.</summary>
+/// <param name="Target">Hugging Face's name of the weight, such as <c>model.layers.0.self_attn.q_proj.weight</c>.</param>
+/// <param name="First">The index of its first output among the node's outputs.</param>
+/// <param name="Outputs">The number of its outputs.</param>
+/// <param name="OutputHeads">The padding of its outputs; null if they are not heads.</param>
+/// <param name="InputHeads">The padding of its inputs; null if they are not heads.</param>
 internal sealed record LinearPart(string Target, int First, int Outputs, HeadPadding? OutputHeads, HeadPadding? InputHeads);

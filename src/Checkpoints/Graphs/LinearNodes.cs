@@ -4,9 +4,9 @@ using ProxyTune.Checkpoints.Architectures;
 namespace ProxyTune.Checkpoints.Graphs;
 
 /// <summary>
-/// Finds the linear nodes of a Llama-family decoder by the names that exporters give them or their weights: <c>layers.3.qkv</c> and
-/// <c>layers.3.mlp.gate_up</c> in our graphs, <c>/model/layers.3/attn/q_proj/MatMul</c> and the like in onnxruntime-genai's. A node whose
-/// place, shape or type is not certain is left out and named, rather than guessed.
+/// Finds the linear nodes of a Llama-family decoder by the exporter's names of nodes and weights: <c>layers.3.qkv</c> and
+/// <c>layers.3.mlp.gate_up</c> in ProxyTune's graphs, <c>/model/layers.3/attn/q_proj/MatMul</c> and similar names in onnxruntime-genai's. A node
+/// with an uncertain place, shape or type is left out, with a reason that names it.
 /// </summary>
 internal static class LinearNodes
 {
@@ -59,7 +59,7 @@ internal static class LinearNodes
             }
         }
 
-        // What two nodes claim to be, neither is.
+        // Two nodes with the same target are both left out.
         foreach (IGrouping<string, (string Name, string Target)> claims in found.SelectMany(node => node.Node.Parts, (node, part) => (node.Name, part.Target)).GroupBy(claim => claim.Target).Where(claims => claims.Count() > 1))
         {
             refusals[claims.Key] = $"{string.Join(" and ", claims.Select(claim => $"'{claim.Name}'"))} both have its name";
@@ -70,12 +70,12 @@ internal static class LinearNodes
 
     private static LinearPart[]? FeedForward(string[] targets, LinearShape shape, out string refusal)
     {
-        refusal = $"has {shape.Outputs} outputs, which {targets.Length} of equal size do not make";
+        refusal = $"has {shape.Outputs} outputs, which is not a multiple of its {targets.Length} weights";
         int each = shape.Outputs / targets.Length;
         return each * targets.Length != shape.Outputs ? null : [.. targets.Select((target, i) => new LinearPart(target, i * each, each, null, null))];
     }
 
-    /// <summary>"layers", the layer's number, perhaps the block's name, the module's, and then nothing that makes it something else, such as an adapter's.</summary>
+    /// <summary>Reads a name of "layers", the layer's number, an optional block, the module, and known endings. Other endings belong to other nodes, such as those of an adapter.</summary>
     private static (int Layer, string Module)? Place(string name)
     {
         string[] words = name.Split('.', '/');

@@ -3,15 +3,15 @@ using static Onnx.TensorProto.Types;
 
 namespace ProxyTune.Checkpoints.Graphs;
 
-/// <summary>What a linear node computes, as its operator and its weight tell it: y = W x, plus a bias where it has one.</summary>
-/// <param name="Type">Of x and y: float32, float16 or bfloat16.</param>
-/// <param name="IsFlat">x is [rows * positions, Inputs] and not [rows, positions, Inputs].</param>
+/// <summary>The shape of a linear node y = W x, with or without a bias, read from its operator and its weight.</summary>
+/// <param name="Type">The type of x and y: float32, float16 or bfloat16.</param>
+/// <param name="IsFlat">True if x is [rows * positions, Inputs], false if x is [rows, positions, Inputs].</param>
 internal readonly record struct LinearShape(DataType Type, int Inputs, int Outputs, bool IsFlat)
 {
-    /// <summary>Whether the operator is one of those that multiply by weights, known or not.</summary>
+    /// <summary>Whether the operator multiplies by a weight. It includes operators that take no slots.</summary>
     public static bool IsLinear(NodeProto node) => node.OpType.Contains("MatMul", StringComparison.Ordinal) || node.OpType == "Gemm";
 
-    /// <summary>Names of the values that the weight goes through, from the node's input to the initializer.</summary>
+    /// <summary>The names of the values from the node's input back to the initializer of its weight.</summary>
     public static IEnumerable<string> WeightName(GraphIndex index, NodeProto node)
     {
         for (string? value = node.Input.ElementAtOrDefault(1); value is not null; value = index.Producer(value)?.Input.FirstOrDefault())
@@ -25,7 +25,7 @@ internal readonly record struct LinearShape(DataType Type, int Inputs, int Outpu
         }
     }
 
-    /// <returns>Null where the node takes no slots.</returns>
+    /// <returns>The shape, or null with a refusal if the node takes no slots.</returns>
     public static LinearShape? Of(GraphIndex index, NodeProto node, out string refusal)
     {
         refusal = "";
@@ -38,13 +38,13 @@ internal readonly record struct LinearShape(DataType Type, int Inputs, int Outpu
         {
             refusal = $"is {node.OpType}; MatMul, FusedMatMul, Gemm and MatMulNBits take slots";
         }
-        else if (node.Attribute.FirstOrDefault(IsOdd) is { } odd)
+        else if (node.Attribute.FirstOrDefault(ChangesProduct) is { } odd)
         {
-            refusal = FormattableString.Invariant($"has {odd.Name} {(odd.Type == AttributeProto.Types.AttributeType.Float ? odd.F : odd.I)}; that of y = W x is known");
+            refusal = FormattableString.Invariant($"has {odd.Name} {(odd.Type == AttributeProto.Types.AttributeType.Float ? odd.F : odd.I)}, so it does not compute y = W x");
         }
         else if (OfWeight(index, node.Input[1]) is not { } weight)
         {
-            refusal = $"has no constant weight of two dimensions, '{node.Input[1]}' is none";
+            refusal = $"has no weight: '{node.Input[1]}' is not a constant of two dimensions";
         }
         else if (!IsActivation(weight.Type))
         {
@@ -52,8 +52,8 @@ internal readonly record struct LinearShape(DataType Type, int Inputs, int Outpu
         }
         else
         {
-            bool isTurned = node.Number("transB") != 0;
-            return new(weight.Type, isTurned ? weight.Columns : weight.Rows, isTurned ? weight.Rows : weight.Columns, node.OpType == "Gemm");
+            bool isTransposed = node.Number("transB") != 0;
+            return new(weight.Type, isTransposed ? weight.Columns : weight.Rows, isTransposed ? weight.Rows : weight.Columns, node.OpType == "Gemm");
         }
 
         return null;
@@ -63,7 +63,7 @@ internal readonly record struct LinearShape(DataType Type, int Inputs, int Outpu
 
     private static LinearShape? OfBlocks(GraphIndex index, NodeProto node, out string refusal)
     {
-        // Scales have the type of the activations.
+        // The scales have the type of the activations.
         DataType type = (DataType)(index.Weight(node.Input.ElementAtOrDefault(2) ?? "")?.DataType ?? 0);
         refusal = $"has scales of type {type}; {ActivationTypes} take slots";
         return IsActivation(type) ? new(type, (int)node.Number("K"), (int)node.Number("N"), false) : null;
@@ -71,14 +71,14 @@ internal readonly record struct LinearShape(DataType Type, int Inputs, int Outpu
 
     private static bool IsActivation(DataType type) => type is DataType.Float or DataType.Float16 or DataType.Bfloat16;
 
-    private static bool IsOdd(AttributeProto attribute) => attribute.Name switch
+    private static bool ChangesProduct(AttributeProto attribute) => attribute.Name switch
     {
         "alpha" => attribute.F != 1,
         "transA" or "transBatchA" or "transBatchB" => attribute.I != 0,
         _ => false,
     };
 
-    /// <summary>A weight as it enters the node, through whatever turns, converts or dequantises it.</summary>
+    /// <summary>The type and shape of a weight at the node's input, after transposition, conversion or dequantisation.</summary>
     private static (DataType Type, int Rows, int Columns)? OfWeight(GraphIndex index, string value)
     {
         if ((index.Weight(value) ?? Constant(index.Producer(value))) is { } tensor)

@@ -4,18 +4,18 @@ using static Onnx.TensorProto.Types;
 namespace ProxyTune.Checkpoints.Graphs;
 
 /// <summary>
-/// The variant of a decoder's graph that computes the logits of chosen positions only: it gathers them in front of the head, which in a
-/// prompt of any length is most often asked for one row.
+/// A variant of a decoder's graph that computes the logits of chosen positions only. It gathers the positions before the head, since
+/// most prompts need one row of logits at any length.
 /// </summary>
 internal static class LogitsRows
 {
-    /// <summary>Name of the input that chooses: int64 [n], each row * positions + position. The logits are [1, n, vocabulary] then.</summary>
+    /// <summary>The name of the input with the chosen positions: int64 [n], each row * positions + position. The logits are [1, n, vocabulary].</summary>
     public const string Input = GraphIndex.OwnPrefix + "logits_rows";
 
-    // What may stand between head and logits: acts on each logit alone.
+    // Operators that may stand between head and logits, since they change each logit independently.
     private static readonly HashSet<string> Elementwise = ["Cast", "Mul", "Div", "Add", "Tanh", "Identity"];
 
-    /// <returns>Null where no head is found whose input has all positions.</returns>
+    /// <returns>The variant, or null if there is no head whose input has all positions.</returns>
     public static ModelProto? Of(ModelProto model, string logits)
     {
         ModelProto variant = model.Clone();

@@ -4,10 +4,10 @@ using static Onnx.TensorProto.Types;
 namespace ProxyTune.Checkpoints.Graphs;
 
 /// <summary>
-/// The variant of a decoder's graph that adds a low-rank update of its own to each row of the batch: y = W x + B (A x), with A
-/// [rows, inputs, rank] and B [rows, rank, outputs] as inputs in float32. Rows of zeros are rows without an update.
+/// A variant of a decoder's graph that adds a separate low-rank update to each row of the batch: y = W x + B (A x), with A
+/// [rows, inputs, rank] and B [rows, rank, outputs] as inputs in float32. Zeros mean a row without an update.
 /// </summary>
-/// <remarks>The update is computed in float32 whatever the graph computes in, and rounded once, where it is added.</remarks>
+/// <remarks>The update is computed in float32 in graphs of any type. It is rounded once, when it is added.</remarks>
 internal static class LoraSlots
 {
     public static ModelProto Of(ModelProto model, IEnumerable<LinearNode> nodes)
@@ -31,7 +31,7 @@ internal static class LoraSlots
 
     public static (string A, string B) Inputs(LinearNode node) => (Name(node, "A"), Name(node, "B"));
 
-    /// <summary>[rows, positions, inputs], of as many rows as A has.</summary>
+    /// <summary>The input as [rows, positions, inputs], with the number of rows of A.</summary>
     private static string Rows(GraphProto graph, UpdatedNode update, string a)
     {
         string sizes = update.Node("Shape", "sizes", [a], GraphWriter.Attribute("end", 1L));

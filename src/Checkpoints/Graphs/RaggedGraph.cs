@@ -4,31 +4,31 @@ using static Onnx.TensorProto.Types;
 namespace ProxyTune.Checkpoints.Graphs;
 
 /// <summary>
-/// The variant of a decoder's graph that appends blocks of different lengths to several sequences in one run: the tokens of all blocks stand one
-/// after the other in a batch of 1, and only attention sees them apart.
+/// A variant of a decoder's graph that appends blocks of different lengths to several sequences in one run. The tokens of all blocks stand one
+/// after the other in a batch of 1, and only attention separates them.
 /// </summary>
 /// <remarks>
-/// GroupQueryAttention takes several new tokens beside a past for one sequence at a time. So each is replaced by one for each sequence, with that
-/// sequence's keys and values, between a Split and a Concat; the linear nodes, which are what costs, read their weights once for all.
+/// With a past, GroupQueryAttention takes several new tokens of one sequence only. The variant therefore replaces it by one node for each sequence,
+/// with that sequence's keys and values, between a Split and a Concat. The linear nodes dominate the cost; they read their weights once for all sequences.
 /// </remarks>
 internal static class RaggedGraph
 {
-    /// <summary>Name of the input with the blocks' lengths: int64 [sequences].</summary>
+    /// <summary>The name of the input with the lengths of the blocks: int64 [sequences].</summary>
     public const string Blocks = GraphIndex.OwnPrefix + "blocks";
 
     private const string Attention = "GroupQueryAttention";
     private const int Past = 3, Lengths = 5, Total = 6;
 
-    /// <summary>Name of an input or output of one sequence.</summary>
+    /// <summary>The name of an input or output of one sequence.</summary>
     public static string Of(string name, int sequence) => $"{name}.{sequence}";
 
-    /// <summary>Name of the input with the last position of a sequence's block: int32 [1].</summary>
+    /// <summary>The name of the input with the last position of a sequence's block: int32 [1].</summary>
     public static string LastPosition(int sequence) => Of(GraphIndex.OwnPrefix + "last_position", sequence);
 
-    /// <summary>Name of the input with a sequence's length, its block included: int32, a scalar.</summary>
+    /// <summary>The name of the input with a sequence's length including its block: int32, a scalar.</summary>
     public static string Length(int sequence) => Of(GraphIndex.OwnPrefix + "length", sequence);
 
-    /// <param name="model">All of its attention is GroupQueryAttention; not changed.</param>
+    /// <param name="model">A graph whose attention nodes are all GroupQueryAttention; it is not changed.</param>
     public static ModelProto Of(ModelProto model, int sequences)
     {
         ModelProto variant = model.Clone();

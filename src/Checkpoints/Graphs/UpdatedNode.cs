@@ -3,9 +3,9 @@ using static Onnx.TensorProto.Types;
 
 namespace ProxyTune.Checkpoints.Graphs;
 
-/// <summary>A linear node of a graph while something is added to what it makes: every node that read its output now reads the sum.</summary>
-/// <param name="graph">Changed.</param>
-/// <param name="purpose">Part of the added names, so that they differ between updates.</param>
+/// <summary>Adds an update to the output of a linear node. The readers of the output then read the sum.</summary>
+/// <param name="graph">The graph to change.</param>
+/// <param name="purpose">A part of the added names, which makes them different for different updates.</param>
 internal sealed class UpdatedNode(GraphProto graph, LinearNode linear, string purpose)
 {
     private readonly NodeProto own = graph.Node.Single(node => node.Output.Contains(linear.Output));
@@ -16,7 +16,7 @@ internal sealed class UpdatedNode(GraphProto graph, LinearNode linear, string pu
     /// <summary>The node's input in float32.</summary>
     public string Float() => linear.Type == DataType.Float ? linear.Input : Node("Cast", "float", [linear.Input], GraphWriter.Attribute("to", (long)DataType.Float));
 
-    /// <returns>What it makes.</returns>
+    /// <returns>The name of the node's output.</returns>
     public string Node(string operation, string what, params string[] inputs) => Node(operation, what, inputs, []);
 
     public string Node(string operation, string what, string[] inputs, params AttributeProto[] attributes)
@@ -26,7 +26,7 @@ internal sealed class UpdatedNode(GraphProto graph, LinearNode linear, string pu
         return name;
     }
 
-    /// <param name="delta">In float32, of the output's shape.</param>
+    /// <param name="delta">The name of the update in float32, with the output's shape.</param>
     public void Add(string delta)
     {
         string rounded = linear.Type == DataType.Float ? delta : Node("Cast", "rounded", [delta], GraphWriter.Attribute("to", (long)linear.Type));

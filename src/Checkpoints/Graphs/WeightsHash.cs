@@ -2,7 +2,7 @@ using System.Security.Cryptography;
 
 namespace ProxyTune.Checkpoints.Graphs;
 
-/// <summary>SHA-256 over a graph and its weight files, lower-case hex.</summary>
+/// <summary>Computes the SHA-256 over a graph and its weight files, in lower-case hex.</summary>
 internal static class WeightsHash
 {
     public static string Of(string folder, string graph, GraphContents contents)

@@ -3,7 +3,7 @@ using ProxyTune.Checkpoints.Graphs;
 
 namespace ProxyTune.Checkpoints.Patches;
 
-/// <summary>What a patch adds to a linear node's weights, as one matrix: sum of w (alpha / r) (B A)^T, in the node's own layout.</summary>
+/// <summary>Computes the update of a linear node's weights as one matrix, sum of w (alpha / r) (B A)^T, in the node's layout.</summary>
 internal static class DenseUpdate
 {
     /// <returns>[inputs, outputs], row-major.</returns>

@@ -4,20 +4,20 @@ using ProxyTune.Checkpoints.Graphs;
 
 namespace ProxyTune.Checkpoints.Patches;
 
-/// <summary>A patch in the layout of a graph's linear nodes: one pair for each node, whatever the node packs together.</summary>
+/// <summary>A patch in the layout of a graph's linear nodes. Each node has one pair, even if it packs several weights.</summary>
 internal sealed class FittedPatch
 {
     private static long numbers;
 
     private FittedPatch(SlotPair?[] pairs) => Pairs = pairs;
 
-    /// <summary>Of this one alone, from 1.</summary>
+    /// <summary>A number that no other instance has, from 1.</summary>
     public long Number { get; } = Interlocked.Increment(ref numbers);
 
-    /// <summary>By the index of the node; null where the patch changes nothing.</summary>
+    /// <summary>The pairs by the index of the node; null for a node that the patch does not change.</summary>
     public IReadOnlyList<SlotPair?> Pairs { get; }
 
-    /// <param name="nodes">Of the graph; every target is a part of one of them.</param>
+    /// <param name="nodes">The linear nodes of the graph. Every target is a part of one of them.</param>
     /// <exception cref="EngineException">InvalidModelFolder: a pair has another shape than the model's weight; InvalidValue: a scaled value overflows.</exception>
     public static FittedPatch Of(PatchSum sum, IReadOnlyList<LinearNode> nodes) => new([.. nodes.Select(node => Pair(sum, node))]);
 
@@ -73,12 +73,12 @@ internal sealed class FittedPatch
     }
 }
 
-/// <summary>What one row of one slot holds: x becomes W x + B (A x).</summary>
+/// <summary>The content of one row of one slot: W x becomes W x + B (A x).</summary>
 internal sealed class SlotPair(int rank, LinearNode node)
 {
     private static long numbers;
 
-    /// <summary>Of this one alone, from 1.</summary>
+    /// <summary>A number that no other instance has, from 1.</summary>
     public long Number { get; } = Interlocked.Increment(ref numbers);
 
     public int Rank => rank;

@@ -3,15 +3,15 @@ using MathNet.Numerics.LinearAlgebra;
 
 namespace ProxyTune.Checkpoints.Patches;
 
-/// <summary>|W|_2 of a large matrix by Lanczos bidiagonalisation (Golub and Kahan 1965): two passes over W a step, approached from below.</summary>
+/// <summary>Computes |W|_2 of a large matrix by Lanczos bidiagonalisation (Golub and Kahan 1965). A step takes two passes over W. The estimate grows towards |W|_2 from below.</summary>
 internal static class LargestSingularValue
 {
-    private const int LeastSteps = 8, MaxSteps = 40;
+    private const int MinSteps = 8, MaxSteps = 40;
 
-    // Relative gain of a step below which the search ends. The remaining error is a few times as large.
+    // The search ends if a step gains less than this, relative to the value. The remaining error is a few times larger.
     private const double Gain = 1e-4;
 
-    /// <param name="matrix">Row-major.</param>
+    /// <param name="matrix">The matrix, row-major.</param>
     public static double Of(float[] matrix, int columns)
     {
         int rows = matrix.Length / columns;
@@ -47,7 +47,7 @@ internal static class LargestSingularValue
             above.Add(Normalize(v));
             double last = value;
             value = Largest(diagonal, above);
-            if (above[^1] == 0 || (step >= LeastSteps && value - last <= Gain * value))
+            if (above[^1] == 0 || (step >= MinSteps && value - last <= Gain * value))
             {
                 break;
             }
@@ -56,7 +56,7 @@ internal static class LargestSingularValue
         return value;
     }
 
-    /// <returns>The length that it had.</returns>
+    /// <returns>The length of the vector before.</returns>
     private static double Normalize(float[] vector)
     {
         double length = Math.Sqrt(vector.Sum(value => (double)value * value));

@@ -17,21 +17,22 @@ public sealed class LowRankPatch
         (Name, Path, Scale, this.pairs) = (name, path, scale, pairs);
     }
 
-    /// <summary>Name of the folder, or the one that was given.</summary>
+    /// <summary>The name of the patch in messages. The default is the folder's name.</summary>
     public string Name { get; }
 
-    /// <summary>alpha / r for modules that no pattern matches.</summary>
+    /// <summary>The factor alpha / r of modules that no pattern matches.</summary>
     public double Scale { get; }
 
-    /// <summary>Names of the weights that it changes, as in the checkpoint that it belongs to.</summary>
+    /// <summary>The names of the changed weights in the checkpoint of the base.</summary>
     public IReadOnlyCollection<string> Targets => pairs.Keys;
 
-    /// <summary>The file with the weights, for messages.</summary>
+    /// <summary>The path of the file with the weights, for messages.</summary>
     internal string Path { get; }
 
-    /// <summary>Reads a folder and checks all that can be checked without the model.</summary>
-    /// <param name="name">What messages call it; null for the folder's name.</param>
-    /// <exception cref="EngineException">InvalidModelFolder: a file is missing or broken, something else than LoRA, A without B, a wrong rank, NaN; names file and tensor or field.</exception>
+    /// <summary>Reads a folder and runs all checks that need no model.</summary>
+    /// <param name="folder">A folder in PEFT's layout.</param>
+    /// <param name="name">The name in messages; null for the folder's name.</param>
+    /// <exception cref="EngineException">InvalidModelFolder: a file is missing or broken, the adapter is not LoRA, A has no B, a rank is wrong, or a value is not finite. The message names the file and the tensor or field.</exception>
     public static LowRankPatch Read(string folder, string? name = null)
     {
         PatchConfig config = PatchConfig.Read(folder);
@@ -76,11 +77,11 @@ public sealed class LowRankPatch
         EngineException.InFile(path, target.Length > 0 ? $"'{target}': {what}" : what);
 }
 
-/// <param name="A">[Rank, in], row-major.</param>
-/// <param name="B">[out, Rank], row-major.</param>
+/// <param name="A">The matrix A [Rank, in], row-major.</param>
+/// <param name="B">The matrix B [out, Rank], row-major.</param>
 internal sealed record LowRankPair(int Rank, float[] A, float[] B)
 {
-    /// <summary>Factor of B A: alpha / r.</summary>
+    /// <summary>The factor alpha / r of B A.</summary>
     public required double Scale { get; init; }
 
     public int Inputs => A.Length / Rank;

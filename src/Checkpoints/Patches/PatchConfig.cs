@@ -4,7 +4,7 @@ using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Checkpoints.Patches;
 
-/// <summary>What matters of PEFT's adapter_config.json. Fields that are not named here change training, not the weights.</summary>
+/// <summary>The fields of PEFT's adapter_config.json that determine the weights. All other fields affect training only.</summary>
 internal sealed record PatchConfig
 {
     public string? PeftType { get; init; }
@@ -31,7 +31,7 @@ internal sealed record PatchConfig
 
     public JsonElement AlphaPattern { get; init; }
 
-    /// <summary>Factor of B A where no pattern says else.</summary>
+    /// <summary>The factor of B A in modules that no pattern matches.</summary>
     [JsonIgnore]
     public double Scale => ScaleOf(LoraAlpha!.Value, Rank!.Value);
 
@@ -41,10 +41,10 @@ internal sealed record PatchConfig
     [JsonIgnore]
     private PatchPattern Alphas { get; set; } = new();
 
-    /// <summary>Of a module such as <c>model.layers.0.self_attn.q_proj</c>.</summary>
+    /// <summary>The rank of a module such as <c>model.layers.0.self_attn.q_proj</c>.</summary>
     public int RankOf(string module) => (int)(Ranks.Of(module) ?? Rank!.Value);
 
-    /// <summary>Factor of B A of that module.</summary>
+    /// <summary>The factor of B A in a module.</summary>
     public double ScaleOf(string module) => ScaleOf(Alphas.Of(module) ?? LoraAlpha!.Value, RankOf(module));
 
     /// <exception cref="EngineException">InvalidModelFolder, naming the file, the field, its value and what is accepted.</exception>
@@ -91,7 +91,7 @@ internal sealed record PatchConfig
         }
     }
 
-    /// <summary>alpha / r, or alpha / sqrt(r) where the patch was trained so (Kalajdzievski 2023, arXiv 2312.03732).</summary>
+    /// <summary>alpha / r, or alpha / sqrt(r) for a patch with use_rslora (Kalajdzievski 2023, arXiv 2312.03732).</summary>
     private double ScaleOf(double alpha, int rank) => alpha / (UsesRootOfRank == true ? Math.Sqrt(rank) : rank);
 
     private static bool IsEmpty(JsonElement value) => value.ValueKind switch

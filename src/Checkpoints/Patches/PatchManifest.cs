@@ -7,39 +7,39 @@ using ProxyTune.Checkpoints.Formats;
 namespace ProxyTune.Checkpoints.Patches;
 
 /// <summary>
-/// What a patch says of itself: manifest.json in its folder, every field optional. What it says of its own shape is checked against the patch
-/// (<see cref="CheckFits"/>); what it says of base and scores is a claim.
+/// The manifest of a patch: manifest.json in its folder, with optional fields. <see cref="CheckFits"/> compares rank and targets with the patch.
+/// The base and the scores are claims of the author.
 /// </summary>
 public sealed record PatchManifest
 {
     private static readonly ManifestJson Json = new(new JsonSerializerOptions(ManifestJson.Default.Options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
 
-    // A probe's row is the longest part: some hundred thousand numbers for the largest vocabularies.
+    // The probe's row is the longest part: a few hundred thousand numbers for the largest vocabularies.
     private const long MaxBytes = 16 << 20;
-    private const int LongestProbe = 4096;
+    private const int MaxProbeTokens = 4096;
 
-    /// <summary>The weights that it was trained on.</summary>
+    /// <summary>The base that the patch was trained on.</summary>
     public PatchOrigin? Base { get; init; }
 
-    /// <summary>r.</summary>
+    /// <summary>The rank r.</summary>
     public int? Rank { get; init; }
 
     public double? Alpha { get; init; }
 
-    /// <summary>Names of the projections that it changes, such as q_proj.</summary>
+    /// <summary>The names of the changed projections, such as q_proj.</summary>
     public IReadOnlyList<string>? Targets { get; init; }
 
     public PatchData? Data { get; init; }
 
-    /// <summary>The lowest mean loss of a token, in nats, on examples that it was not trained on.</summary>
+    /// <summary>The lowest mean loss per token on validation examples, in nats.</summary>
     public double? ValidationLoss { get; init; }
 
     public IReadOnlyList<PatchScore>? Scores { get; init; }
 
-    /// <summary>What the patched weights answer, to be compared wherever the patch is loaded.</summary>
+    /// <summary>A row of logits of the patched base. Loading a patch compares it with a computed row.</summary>
     public PatchProbeRow? Probe { get; init; }
 
-    /// <summary>A folder's manifest, or null where it has none.</summary>
+    /// <summary>Reads a folder's manifest; null if there is none.</summary>
     /// <exception cref="EngineException">InvalidModelFolder, naming the file, the field, its value and what is accepted.</exception>
     public static PatchManifest? TryRead(string folder)
     {
@@ -57,7 +57,7 @@ public sealed record PatchManifest
 
     public void Write(string folder) => File.WriteAllText(Path.Combine(folder, FileNames.Manifest), JsonSerializer.Serialize(this, Json.PatchManifest) + "\n");
 
-    /// <summary>Whether rank and targets are those of the patch.</summary>
+    /// <summary>Checks that rank and targets equal those of the patch.</summary>
     /// <exception cref="EngineException">InvalidModelFolder, naming the field, its value and the patch's.</exception>
     public void CheckFits(LowRankPatch patch)
     {
@@ -76,7 +76,7 @@ public sealed record PatchManifest
         RequireHash(path, "data.hash", Data?.Hash);
         Require(path, Rank is null or >= 1, "rank", Rank, "1 or more");
         Require(path, Alpha is null || double.IsFinite(Alpha.Value), "alpha", Alpha, "a finite number");
-        Require(path, Probe?.Tokens is null || Probe.Tokens.Count <= LongestProbe, "probe.tokens", $"{Probe?.Tokens?.Count} ids", $"at most {LongestProbe}");
+        Require(path, Probe?.Tokens is null || Probe.Tokens.Count <= MaxProbeTokens, "probe.tokens", $"{Probe?.Tokens?.Count} ids", $"at most {MaxProbeTokens}");
         Require(path, ValidationLoss is null or >= 0 and < double.PositiveInfinity, "validation_loss", ValidationLoss, "a finite number of at least 0");
         foreach ((int i, PatchScore? score) in (Scores ?? []).Index())
         {
@@ -107,22 +107,23 @@ public sealed record PatchManifest
         EngineException.InFile(path, FormattableString.Invariant($"{field} is {value ?? "missing"}; accepted is {accepted}."), field);
 }
 
-/// <param name="Name">Of the model folder.</param>
-/// <param name="Weights">Its <see cref="Lineage"/>.</param>
-/// <param name="Tokenizer">Its tokenizer's vocabulary hash.</param>
+/// <summary>The base that a patch was trained on.</summary>
+/// <param name="Name">The name of the model folder.</param>
+/// <param name="Weights">The <see cref="Lineage"/> of the base's weights.</param>
+/// <param name="Tokenizer">The hash of the tokenizer's vocabulary.</param>
 public sealed record PatchOrigin(string? Name = null, string? Weights = null, string? Tokenizer = null);
 
-/// <summary>What the patch was trained on.</summary>
-/// <param name="Source">As the trainer names it.</param>
-/// <param name="Hash">SHA-256 over the examples.</param>
+/// <summary>The data that a patch was trained on.</summary>
+/// <param name="Source">The trainer's name of the source.</param>
+/// <param name="Hash">The SHA-256 over the examples.</param>
 public sealed record PatchData(string? Source = null, string? Hash = null);
 
-/// <summary>How many answers of a task were right.</summary>
+/// <summary>The number of right answers in a task.</summary>
 public sealed record PatchScore(string Task, int Right, int Total);
 
-/// <summary>A prompt, and the logits that follow it according to the patch's trainer.</summary>
-/// <param name="Tokens">Ids of the prompt.</param>
-/// <param name="Logits">The whole row behind its last token.</param>
+/// <summary>A prompt, and the logits after it that the patch's trainer computed.</summary>
+/// <param name="Tokens">The token ids of the prompt.</param>
+/// <param name="Logits">The row of logits after the last token: [vocabulary].</param>
 public sealed record PatchProbeRow(IReadOnlyList<int> Tokens, IReadOnlyList<float> Logits);
 
 [JsonSourceGenerationOptions(

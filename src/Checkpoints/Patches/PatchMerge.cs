@@ -7,9 +7,9 @@ namespace ProxyTune.Checkpoints.Patches;
 /// </summary>
 internal static class PatchMerge
 {
-    /// <param name="tensors">Of the checkpoint; their data are changed in place as they pass. A linear weight is [out, in].</param>
-    /// <param name="patches">Summed in the order of their names, so that the order in which they are given changes no bit.</param>
-    /// <exception cref="EngineException">InvalidModelFolder: a patch changes what the checkpoint does not have, or in another shape; InvalidValue: a weight is not finite, or the sum.</exception>
+    /// <param name="tensors">The tensors of the checkpoint. Their data are changed in place. A linear weight is [out, in].</param>
+    /// <param name="patches">The patches. They are summed in the order of their names, so that the result does not depend on the order of this list.</param>
+    /// <exception cref="EngineException">InvalidModelFolder: the checkpoint has no target of a patch, or has it in another shape; InvalidValue: a weight or a sum is not finite.</exception>
     public static IEnumerable<(string Name, int[] Shape, float[] Data)> Apply(
         IEnumerable<(string Name, int[] Shape, float[] Data)> tensors, IReadOnlyList<WeightedPatch> patches)
     {
@@ -32,7 +32,7 @@ internal static class PatchMerge
         {
             if (unknown.Count > 0)
             {
-                throw EngineException.InFile(path, $"the model has no '{unknown.Order().First()}' that could be changed.");
+                throw EngineException.InFile(path, $"'{unknown.Order().First()}' is changed, but the model has no such weight.");
             }
         }
     }

@@ -4,17 +4,19 @@ using System.Text.RegularExpressions;
 namespace ProxyTune.Checkpoints.Patches;
 
 /// <summary>
-/// PEFT's rank_pattern or alpha_pattern: values by regular expression. An expression matches a module's whole name or its end behind a dot; the first match holds.
+/// PEFT's rank_pattern or alpha_pattern: values by regular expression. An expression matches a module's whole name, or its end after a dot. The first
+/// match counts.
 /// </summary>
 internal sealed class PatchPattern
 {
     private readonly List<(Regex Name, double Value)> entries = [];
 
-    /// <summary>The value for a module such as <c>model.layers.0.self_attn.q_proj</c>; null where none matches.</summary>
+    /// <summary>The value for a module such as <c>model.layers.0.self_attn.q_proj</c>; null if no expression matches.</summary>
     public double? Of(string module) => entries.Where(entry => entry.Name.IsMatch(module)).Select(entry => (double?)entry.Value).FirstOrDefault();
 
-    /// <param name="accepts">Which values are.</param>
-    /// <exception cref="FormatException">Something else than an object, a value that is not accepted, or an expression that is none or cannot be matched in linear time.</exception>
+    /// <param name="accepts">True for accepted values.</param>
+    /// <param name="accepted">A description of accepted values, for messages.</param>
+    /// <exception cref="FormatException">The JSON is not an object, a value is not accepted, or an expression is not valid or cannot be matched in linear time.</exception>
     public static PatchPattern Read(JsonElement json, Func<double, bool> accepts, string accepted)
     {
         PatchPattern pattern = new();

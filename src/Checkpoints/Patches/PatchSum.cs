@@ -6,14 +6,14 @@ using System.Text;
 namespace ProxyTune.Checkpoints.Patches;
 
 /// <summary>
-/// A weighted sum of patches as one patch, whose rank is the sum of theirs: sum_i w_i (alpha_i / r_i) B_i A_i. A sequence that has it reads
-/// the model's weights with the sum added. Immutable.
+/// A weighted sum of patches as one patch: sum_i w_i (alpha_i / r_i) B_i A_i. Its rank is the sum of the patches' ranks. A sequence with a sum
+/// uses the model's weights plus this sum. Immutable.
 /// </summary>
 public sealed class PatchSum
 {
     private readonly Lazy<string> hash;
 
-    /// <param name="patches">In any order; at least one.</param>
+    /// <param name="patches">At least one patch, in any order.</param>
     /// <exception cref="EngineException">InvalidValue: a patch is given twice, or a weight is not finite.</exception>
     public PatchSum(IEnumerable<WeightedPatch> patches)
     {
@@ -24,26 +24,26 @@ public sealed class PatchSum
         hash = new(HashOf);
     }
 
-    /// <summary>Such as <c>0.8 town-polite + 0.8 town-qa</c>, the same for the same sum.</summary>
+    /// <summary>A name such as <c>0.8 town-polite + 0.8 town-qa</c>. Equal sums have equal names.</summary>
     public string Name { get; }
 
-    /// <summary>In the order of their files.</summary>
+    /// <summary>The patches in the order of their files.</summary>
     public IReadOnlyList<WeightedPatch> Patches { get; }
 
-    /// <summary>SHA-256 over the summands' weights, scales and values, lower-case hex: equal for equal updates of a model.</summary>
+    /// <summary>The SHA-256 over the weights, scales and values of the patches, in lower-case hex. Equal updates of a model have equal hashes.</summary>
     public string Hash => hash.Value;
 
-    /// <summary>Memory that it takes, as read and in the layout of a graph.</summary>
+    /// <summary>The memory of the patches in bytes, as read from files and in the layout of a graph.</summary>
     internal long Bytes => 2 * Patches.Sum(patch => patch.Patch.Bytes);
 
-    /// <summary>Names of the weights that it changes.</summary>
+    /// <summary>The names of the changed weights.</summary>
     public IEnumerable<string> Targets => Patches.SelectMany(patch => patch.Patch.Targets).Distinct();
 
     private string HashOf()
     {
         using IncrementalHash sum = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
 
-        // The content is hashed, not the file names: equal names may hold different patches.
+        // The hash covers the content instead of file names, since files with equal names can hold different patches.
         foreach ((string patch, double weight) in Patches.Where(patch => patch.Weight != 0).Select(patch => (HashOf(patch.Patch), patch.Weight)).Order())
         {
             sum.AppendData(Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{patch} {weight:R}\n")));

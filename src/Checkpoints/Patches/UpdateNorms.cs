@@ -2,15 +2,15 @@ using System.Numerics.Tensors;
 
 namespace ProxyTune.Checkpoints.Patches;
 
-/// <summary>What the diagnostics of an update are made of, in a form that can be summed over targets.</summary>
-/// <param name="Singular">Values of dW, the largest first or of several targets one after the other.</param>
-/// <param name="Weights">|W'|_F^2 and |W'|_2.</param>
-/// <param name="Change">|W|_F^2, |W' - W|_F^2, and what of the latter is in the update's column and row space.</param>
+/// <summary>The norms from which the diagnostics of an update are computed. They can be summed over targets.</summary>
+/// <param name="Singular">The singular values of dW. Those of one target are in descending order; targets follow each other.</param>
+/// <param name="Weights">|W'|_F^2 and |W'|_2; null if the weights are unknown.</param>
+/// <param name="Change">|W|_F^2, |W' - W|_F^2, and the parts of the latter in the update's column space and row space; null if W is unknown.</param>
 internal sealed record UpdateNorms(
     int Rank, IReadOnlyList<double> Singular, (double Squares, double Spectral)? Weights, (double Old, double Squares, double InColumns, double InRows)? Change)
 {
-    /// <param name="weights">W', row-major; overwritten.</param>
-    /// <param name="before">W.</param>
+    /// <param name="weights">W', row-major, or null; it is overwritten.</param>
+    /// <param name="before">W, row-major, or null.</param>
     public static UpdateNorms Of(LowRankPair pair, float[]? weights, float[]? before)
     {
         UpdateSpectrum spectrum = UpdateSpectrum.Of(pair);
@@ -24,7 +24,7 @@ internal sealed record UpdateNorms(
         return new(pair.Rank, spectrum.Values, norms, (Squares(before), Squares(weights), InColumns(weights, pair.Inputs, spectrum.Left), InRows(weights, pair.Inputs, spectrum.Right)));
     }
 
-    /// <summary>Of the block-diagonal matrix of all.</summary>
+    /// <summary>The norms of the block-diagonal matrix of all targets.</summary>
     public static UpdateNorms Sum(IEnumerable<UpdateNorms> all) => all.Aggregate((one, other) => new(
         one.Rank + other.Rank,
         [.. one.Singular, .. other.Singular],
@@ -49,7 +49,7 @@ internal sealed record UpdateNorms(
 
     private static double Squares(ReadOnlySpan<float> values)
     {
-        // Summed in pieces: a float32 sum over millions of elements would lose small terms.
+        // The sum is taken in pieces, since a float32 sum over millions of elements would lose small terms.
         double sum = 0;
         for (int start = 0; start < values.Length; start += 4096)
         {

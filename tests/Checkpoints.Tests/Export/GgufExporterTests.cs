@@ -80,7 +80,7 @@ public sealed class GgufExporterTests
 
         EngineException error = Assert.Throws<EngineException>(() => Export(model, 4));
 
-        Assert.Equal("bits is 4, but blk.0.ffn_down.weight has 80 inputs; a multiple of 32 is needed.", error.Message);
+        Assert.Equal("bits is 4, but blk.0.ffn_down.weight has 80 inputs; accepted is a multiple of 32.", error.Message);
     }
 
     private static PlainGguf Export(TinyModel model, int bits)

@@ -88,7 +88,7 @@ public sealed class LinearNodesTests : IDisposable
         { "another operator", model => Node(model, "q_proj/MatMul").OpType = "MatMulInteger", Query, "'/model/layers.0/attn/q_proj/MatMul' is MatMulInteger; MatMul, FusedMatMul, Gemm and MatMulNBits" },
         { "another type", model => Weight(model, "q_proj").DataType = (int)DataType.Double, Query, "weights of type Double; Float, Float16 and Bfloat16" },
         { "not a matrix", model => Weight(model, "q_proj").Dims.Add(1), Query, "no constant weight of two dimensions" },
-        { "not constant", model => Node(model, "q_proj/MatMul").Input[1] = "attention_mask", Query, "'attention_mask' is none" },
+        { "not constant", model => Node(model, "q_proj/MatMul").Input[1] = "attention_mask", Query, "'attention_mask' is not a constant" },
         { "scaled", model => Node(model, "q_proj/MatMul").Attribute.Add(GraphWriter.Attribute("alpha", 2f)), Query, "has alpha 2" },
         { "turned", model => Node(model, "q_proj/MatMul").Attribute.Add(GraphWriter.Attribute("transA", 1L)), Query, "has transA 1" },
         { "heads and a gate", model => Weight(model, "q_proj").Dims[1] = 128, Query, "has 128 outputs; heads (4 of 16) make 64" },
@@ -118,7 +118,7 @@ public sealed class LinearNodesTests : IDisposable
     {
         ModelProto model = Builder(new(BuilderWeights.Plain, IsPacked: true));
         Weight(model, "gate_up_proj").Dims[1] = 97;
-        Assert.Contains("97 outputs, which 2 of equal size do not make", LinearNodes.Find(model).Refusal(Up), StringComparison.Ordinal);
+        Assert.Contains("97 outputs, which is not a multiple of its 2 weights", LinearNodes.Find(model).Refusal(Up), StringComparison.Ordinal);
     }
 
     [Fact]
