@@ -19,7 +19,7 @@ internal static class SeveralStreams
                 table.Add(
                 [
                     $"{streams}, {(temperature == 0 ? "greedy" : "temperature 1")}", .. rates.Select(rate => rate.Show("0")), rates[1].Over(rates[0]).Show("0.00"),
-                    $"{(double)drafts.Guesses / drafts.Blocks:0.00}", $"{drafts.TokensPerPass:0.00}",
+                    $"{(double)drafts.Drafted / drafts.Blocks:0.00}", $"{drafts.TokensPerPass:0.00}",
                 ]);
             }
         }

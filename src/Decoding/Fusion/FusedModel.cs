@@ -84,13 +84,13 @@ public sealed class FusedModel : ILanguageModel
 
     public int Prefill(Sequence sequence, int positions)
     {
-        int most = 0;
+        int longest = 0;
         foreach (FusedStream stream in ((FusedSequence)sequence).Streams)
         {
             ILanguageModel model = stream.Member.Model;
             try
             {
-                most = Math.Max(most, model.Prefill(stream.Sequence, positions));
+                longest = Math.Max(longest, model.Prefill(stream.Sequence, positions));
             }
             catch (Exception e)
             {
@@ -98,7 +98,7 @@ public sealed class FusedModel : ILanguageModel
             }
         }
 
-        return most;
+        return longest;
     }
 
     public RowBatch Forward(IReadOnlyList<Segment> batch)
@@ -156,7 +156,7 @@ public sealed class FusedModel : ILanguageModel
             }
 
             Run();
-            drafting.RemoveAll(draft => !TryGuess(draft));
+            drafting.RemoveAll(draft => !TryDraft(draft));
         }
     }
 
@@ -188,7 +188,7 @@ public sealed class FusedModel : ILanguageModel
     }
 
     /// <returns>Whether the drafter must run again.</returns>
-    private bool TryGuess(IDraft draft)
+    private bool TryDraft(IDraft draft)
     {
         FusedSequence sequence = (FusedSequence)draft.Sequence;
         FusedStream drafter = sequence.Drafter!;
@@ -198,7 +198,7 @@ public sealed class FusedModel : ILanguageModel
             return false;
         }
 
-        ReadOnlySpan<float> row = drafter.Row(draft.Guesses).Span[..sequence.VocabularySize];
+        ReadOnlySpan<float> row = drafter.Row(draft.Length).Span[..sequence.VocabularySize];
         if (row.Length < Info.VocabularySize)
         {
             Array.Resize(ref padded, Info.VocabularySize);
@@ -207,6 +207,6 @@ public sealed class FusedModel : ILanguageModel
             row = padded;
         }
 
-        return draft.TryGuess(row);
+        return draft.TryDraft(row);
     }
 }

@@ -17,7 +17,7 @@ internal sealed class MissingShift
     /// <returns>Null where the base's row is whole or takes no part.</returns>
     public MissingBound? Bound(FusedSequence sequence, int index, Weighing weighing, ReadOnlySpan<float> fused)
     {
-        if (sequence.Running.Base is not { } ofBase || sequence.Streams[ofBase].Sequence.MaxMissing is not { } most)
+        if (sequence.Running.Base is not { } ofBase || sequence.Streams[ofBase].Sequence.MaxMissing is not { } maxMissing)
         {
             return null;
         }
@@ -25,8 +25,8 @@ internal sealed class MissingShift
         ReadOnlySpan<float> known = sequence.Streams[ofBase].Row(index).Span[..fused.Length];
         float weight = Weight(sequence.Running, weighing, ofBase);
         return weight < 1 ? MissingBound.Unknown(MissingTokens.Mass(known))
-            : ByMask(sequence.Plan.Mask, weighing.Kept, known, most, fused) is { } decided ? decided
-            : MissingTokens.Bound(known, most, weight, Shift(sequence, index, weighing, ofBase, fused.Length), fused);
+            : ByMask(sequence.Plan.Mask, weighing.Kept, known, maxMissing, fused) is { } decided ? decided
+            : MissingTokens.Bound(known, maxMissing, weight, Shift(sequence, index, weighing, ofBase, fused.Length), fused);
     }
 
     /// <summary>A mask for a base of which only some tokens are known: a nucleus is one of the whole probability, not of the known ones' share.</summary>
@@ -36,7 +36,7 @@ internal sealed class MissingShift
             : mask;
 
     /// <summary>A mask may exclude all that is missing, or it may be unsure what it should exclude.</summary>
-    private static MissingBound? ByMask(CandidateMask mask, int kept, ReadOnlySpan<float> known, float most, ReadOnlySpan<float> fused)
+    private static MissingBound? ByMask(CandidateMask mask, int kept, ReadOnlySpan<float> known, float maxMissing, ReadOnlySpan<float> fused)
     {
         // The rank mask looks at no base. It bans missing tokens too, so the bound is an upper one.
         if (mask.Kind is MaskKind.None or MaskKind.Rank)
@@ -52,14 +52,14 @@ internal sealed class MissingShift
         }
 
         int likeliest = Sampler.Largest(known);
-        float least = 0;
+        float minKnown = 0;
         foreach (float logprob in known)
         {
-            least = float.IsNegativeInfinity(logprob) ? least : Math.Min(least, logprob);
+            minKnown = float.IsNegativeInfinity(logprob) ? minKnown : Math.Min(minKnown, logprob);
         }
 
-        return most > least || float.IsNegativeInfinity(fused[likeliest]) ? MissingBound.Unknown(mass)
-            : mask.Kind == MaskKind.Ratio && most < known[likeliest] + Math.Log(mask.Amount) ? MissingBound.Nothing(mass)
+        return maxMissing > minKnown || float.IsNegativeInfinity(fused[likeliest]) ? MissingBound.Unknown(mass)
+            : mask.Kind == MaskKind.Ratio && maxMissing < known[likeliest] + Math.Log(mask.Amount) ? MissingBound.Nothing(mass)
             : mask.Kind == MaskKind.Nucleus && mask.Amount <= 1 - mass ? MissingBound.Nothing(mass)
             : null;
     }
@@ -108,7 +108,7 @@ internal sealed class MissingShift
 /// <summary>
 /// Bounds the error of fusing over the tokens that a remote base named. The fused weight of a token is f(x) = p(x)^w exp(g(x)), with p the
 /// base, w at least 1, and g what the deltas add. Known tokens have Z = sum of f. The missing ones share m = 1 - sum of known p, and none
-/// has more than some p_most. So their weight B is at most that of the fractional knapsack which gives p_most to the largest g, one after
+/// has more than some p_max. So their weight B is at most that of the fractional knapsack which gives p_max to the largest g, one after
 /// the other, until m is used up (f grows at least linearly in p, so no other division is heavier). The whole distribution would have
 /// given B / (Z + B) to missing tokens and scaled the known ones down alike: that is the total variation between the two, up to the rounding
 /// of the numbers that the remote returned.
@@ -116,15 +116,15 @@ internal sealed class MissingShift
 public static class MissingTokens
 {
     /// <param name="known">log p of the base, minus infinity where it is not known.</param>
-    /// <param name="most">log p_most.</param>
+    /// <param name="maxMissing">log p_max.</param>
     /// <param name="weight">w, at least 1.</param>
     /// <param name="shift">g; minus infinity bans.</param>
     /// <param name="fused">The fused row over the known tokens, masked or not, minus infinity elsewhere; at least one token is finite.</param>
     public static MissingBound Bound(
-        ReadOnlySpan<float> known, float most, float weight, ReadOnlySpan<float> shift, ReadOnlySpan<float> fused)
+        ReadOnlySpan<float> known, float maxMissing, float weight, ReadOnlySpan<float> shift, ReadOnlySpan<float> fused)
     {
         double mass = Mass(known);
-        double largest = Math.Min(Math.Exp(most), mass);
+        double largest = Math.Min(Math.Exp(maxMissing), mass);
         if (largest <= 0)
         {
             return MissingBound.Nothing(mass);

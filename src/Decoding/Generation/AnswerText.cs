@@ -4,13 +4,13 @@ using ProxyTune.Decoding.Sampling;
 
 namespace ProxyTune.Decoding.Generation;
 
-/// <summary>The ids of one answer as they grow: what is known before it, what was drawn, and behind that what is only guessed.</summary>
+/// <summary>The ids of one answer: the known ids before it, the drawn ids, and the draft tokens after them.</summary>
 internal sealed class AnswerText
 {
     private readonly GenerationRequest request;
     private int[] ids;
 
-    /// <param name="known">The prompt where it is scored, else its last token alone.</param>
+    /// <param name="known">The prompt if it is scored, else the prompt's last token.</param>
     public AnswerText(GenerationRequest request, ReadOnlySpan<int> known)
     {
         this.request = request;
@@ -20,41 +20,41 @@ internal sealed class AnswerText
 
     public int Known { get; }
 
-    /// <summary>Ids that are known or drawn.</summary>
+    /// <summary>The number of known and drawn ids.</summary>
     public int Count { get; private set; }
 
-    /// <summary>Ids of the answer.</summary>
+    /// <summary>The number of drawn ids.</summary>
     public int Drawn => Count - Known;
 
-    /// <summary>Ids behind those that may turn out wrong.</summary>
-    public int Guesses { get; private set; }
+    /// <summary>The number of draft tokens, which may still be rejected.</summary>
+    public int Drafted { get; private set; }
 
-    /// <summary>All of them, guesses last.</summary>
-    public ReadOnlyMemory<int> Ids => ids.AsMemory(0, Count + Guesses);
+    /// <summary>All ids, draft tokens last.</summary>
+    public ReadOnlyMemory<int> Ids => ids.AsMemory(0, Count + Drafted);
 
     public int this[int index] => ids[index];
 
-    /// <summary>The draw from the row after what is drawn.</summary>
+    /// <summary>Samples from the row after the drawn ids.</summary>
     public int Next(ReadOnlySpan<float> row) => Sample(row, Count);
 
-    /// <summary>The same for the row after the guesses: what the draw will be if they are right and this row is the fused one.</summary>
-    public int NextGuess(ReadOnlySpan<float> row) => Sample(row, Count + Guesses);
+    /// <summary>Samples from the row after the draft tokens. It is the later draw if they are accepted and this row equals the fused one.</summary>
+    public int NextDraft(ReadOnlySpan<float> row) => Sample(row, Count + Drafted);
 
-    public void Guess(int id)
+    public void AddDraft(int id)
     {
-        Set(Count + Guesses, id);
-        Guesses++;
+        Set(Count + Drafted, id);
+        Drafted++;
     }
 
-    /// <summary>Appends what was drawn.</summary>
-    /// <returns>Whether that was the next guess; if not, the later ones are gone too.</returns>
+    /// <summary>Appends a drawn id.</summary>
+    /// <returns>Whether the id was the next draft token. If not, all draft tokens are removed.</returns>
     public bool Add(int id)
     {
-        bool isGuessed = Guesses > 0 && ids[Count] == id;
+        bool isAccepted = Drafted > 0 && ids[Count] == id;
         Set(Count, id);
         Count++;
-        Guesses = isGuessed ? Guesses - 1 : 0;
-        return isGuessed;
+        Drafted = isAccepted ? Drafted - 1 : 0;
+        return isAccepted;
     }
 
     private int Sample(ReadOnlySpan<float> row, int end) => Sampler.Next(row, ids.AsSpan(Known, end - Known), request.Sampling, end - Known);
@@ -70,22 +70,22 @@ internal sealed class AnswerText
     }
 }
 
-/// <summary>Guesses of one answer's next tokens.</summary>
-/// <param name="stops">Whether the text ends at an end-of-text id.</param>
+/// <summary>The draft of one answer's next tokens.</summary>
+/// <param name="stops">True if the text ends at an end-of-text id.</param>
 internal sealed class AnswerDraft(Sequence sequence, AnswerText text, bool stops) : IDraft
 {
     public Sequence Sequence => sequence;
 
-    public int Guesses => text.Guesses;
+    public int Length => text.Drafted;
 
     public ReadOnlyMemory<int> Newest => text.Ids[^1..];
 
-    /// <summary>How many guesses are wanted.</summary>
-    public int Wanted { get; set; }
+    /// <summary>The number of draft tokens at which the draft is complete.</summary>
+    public int MaxLength { get; set; }
 
-    public bool TryGuess(ReadOnlySpan<float> row)
+    public bool TryDraft(ReadOnlySpan<float> row)
     {
-        if (Guesses == Wanted)
+        if (Length == MaxLength)
         {
             return false;
         }
@@ -93,21 +93,21 @@ internal sealed class AnswerDraft(Sequence sequence, AnswerText text, bool stops
         int id;
         try
         {
-            id = text.NextGuess(row);
+            id = text.NextDraft(row);
         }
         catch (EngineException)
         {
-            // Nothing can be drawn from this row. The fused row tells whether that matters.
+            // No token can be drawn from this row. The fused row can still have one, so this is not an error.
             return false;
         }
 
         if (stops && sequence.EndOfTextIds.Contains(id))
         {
-            // No row after it will be wanted.
+            // The answer ends at this token if it is drawn, so no row after it is needed.
             return false;
         }
 
-        text.Guess(id);
+        text.AddDraft(id);
         return true;
     }
 }

@@ -6,8 +6,8 @@ namespace ProxyTune.Decoding.Generation;
 
 /// <summary>Continuous batching: one loop on one thread; requests join and leave between steps.</summary>
 /// <remarks>
-/// The model stays the caller's; dispose the scheduler first. A step runs the requests that are ready. A request with a remote member that
-/// has not answered yet joins a later step, so that no other request waits for it.
+/// The caller owns the model and must dispose the scheduler first. A step runs the requests that are ready. A request that waits for a remote
+/// member joins a later step, so that no other request waits for it.
 /// </remarks>
 public sealed class DecodeScheduler : IAsyncDisposable
 {
@@ -27,8 +27,8 @@ public sealed class DecodeScheduler : IAsyncDisposable
     private long steps;
     private long tokens;
     private long blocks;
-    private long guesses;
-    private long rightGuesses;
+    private long drafted;
+    private long accepted;
     private long promptTokens;
 
     public DecodeScheduler(ILanguageModel model, SchedulerOptions options)
@@ -52,7 +52,7 @@ public sealed class DecodeScheduler : IAsyncDisposable
     public SchedulerStatistics Statistics =>
         new(running, local.Waiting.Count + remote.Waiting.Count, Interlocked.Read(ref steps), Interlocked.Read(ref tokens), Interlocked.Read(ref promptTokens))
         {
-            Drafts = new(Interlocked.Read(ref blocks), Interlocked.Read(ref tokens), Interlocked.Read(ref guesses), Interlocked.Read(ref rightGuesses)),
+            Drafts = new(Interlocked.Read(ref blocks), Interlocked.Read(ref tokens), Interlocked.Read(ref drafted), Interlocked.Read(ref accepted)),
         };
 
     /// <summary>Queues a request. Thread-safe.</summary>
@@ -65,8 +65,8 @@ public sealed class DecodeScheduler : IAsyncDisposable
         return generation;
     }
 
-    /// <summary>Changes the model between two steps, on the thread that runs it. Thread-safe; the change must be quick, since all requests wait for it.</summary>
-    /// <returns>Completes when it is done, and fails as it does; or with <see cref="EngineError.Stopping"/>.</returns>
+    /// <summary>Changes the model between two steps, on the thread that runs it. Thread-safe. The change must be fast, since all requests wait for it.</summary>
+    /// <returns>A task that completes after the change. It fails with the change's exception, or with <see cref="EngineError.Stopping"/>.</returns>
     public Task ChangeAsync(Action change)
     {
         Task task = new(() =>
@@ -134,7 +134,7 @@ public sealed class DecodeScheduler : IAsyncDisposable
         }
     }
 
-    /// <returns>Whether there was room for all that waited. A request that needs much memory is not overtaken, or it might wait for ever.</returns>
+    /// <returns>Whether there was room for all waiting requests. No request overtakes one that needs much memory, since that one could then wait forever.</returns>
     private bool Admit(AdmissionQueue queue)
     {
         while (queue.HasPlace && queue.Waiting.Take() is { } next)
@@ -158,7 +158,7 @@ public sealed class DecodeScheduler : IAsyncDisposable
             }
             catch (EngineException e) when (e.Error == EngineError.QueueFull && live.Count > 0)
             {
-                // A member has no row or no memory left; there is no use in trying again before a running request has freed some.
+                // A member has no free row or memory. A running request must free some before the next attempt.
                 blocked = next;
                 queue.Waiting.PutBack(next);
                 return false;
@@ -177,8 +177,8 @@ public sealed class DecodeScheduler : IAsyncDisposable
     {
         Interlocked.Add(ref tokens, count.Tokens);
         Interlocked.Add(ref blocks, count.Blocks);
-        Interlocked.Add(ref guesses, count.Guesses);
-        Interlocked.Add(ref rightGuesses, count.RightGuesses);
+        Interlocked.Add(ref drafted, count.Drafted);
+        Interlocked.Add(ref accepted, count.Accepted);
         Interlocked.Increment(ref steps);
     }
 
@@ -208,42 +208,42 @@ public sealed class DecodeScheduler : IAsyncDisposable
 /// <summary>Limits of the decode loop.</summary>
 public sealed record SchedulerOptions
 {
-    /// <summary>Sequences that run at the same time. Default 16.</summary>
+    /// <summary>The largest number of sequences that run at the same time. Default 16.</summary>
     public int MaxRunning { get; init; } = 16;
 
     /// <summary>
-    /// Sequences with a member behind a network that run besides those, in places of their own. Below the number of sequences that a model
-    /// can hold, so that they never hold all. Default 8.
+    /// The largest number of additional sequences with a remote member that run at the same time, in separate places. It is below the number of
+    /// sequences that a model can hold, so that they never use all of them. Default 8.
     /// </summary>
     public int MaxRemote { get; init; } = 8;
 
-    /// <summary>Requests of either kind that may wait for a place; one more is refused with <see cref="EngineError.QueueFull"/>. Default 256.</summary>
+    /// <summary>The largest number of waiting requests of each kind; further ones are refused with <see cref="EngineError.QueueFull"/>. Default 256.</summary>
     public int MaxWaiting { get; init; } = 256;
 
     /// <summary>
-    /// Prompt tokens (of the longest stream of each request) that are computed between one token of a running answer and the next, so that
-    /// new requests do not stall it for long: longer prompts, and those that are scored, run in pieces over several steps. Default 256.
+    /// The number of prompt tokens (of the longest stream of each request) that are computed between two tokens of a running answer. Longer prompts, and
+    /// scored prompts, run in pieces over several steps, so that new requests do not stall running answers. Default 256.
     /// </summary>
     public int PromptTokensPerStep { get; init; } = 256;
 
     /// <summary>
-    /// Most tokens that an expert may guess ahead of the base in one step; what is guessed is decided by what it has brought so far. 0 turns
-    /// speculation off, which changes no text. Default 8.
+    /// The largest number of tokens that an expert drafts in one step. The engine chooses the length of drafts from the acceptance so far. 0 turns
+    /// speculation off, which does not change any text. Default 8.
     /// </summary>
     public int MaxDraft { get; init; } = 8;
 
     /// <summary>
-    /// Threads that fuse and sample the rows of a step, the decode loop's own among them; at least 1. The number changes no text. Default: the
-    /// number of processors.
+    /// The number of threads that fuse and sample the rows of a step, including the decode loop's thread; at least 1. It does not change any text. The default
+    /// is the number of processors.
     /// </summary>
     public int Workers { get; init; } = Environment.ProcessorCount;
 
-    /// <summary>A step with fewer logits than this stays on the decode loop's thread: waking another one takes as long as fusing and drawing from about so many.</summary>
+    /// <summary>A step with fewer logits than this stays on the decode loop's thread, since waking another thread takes about as long as fusing and sampling them.</summary>
     internal long SharedLogits { get; init; } = 1 << 17;
 
-    /// <summary>Guess as much as that in every step, pay or not: for tests and measurements.</summary>
+    /// <summary>Drafts the largest number of tokens in every step, even if that is slower; for tests and measurements.</summary>
     internal bool AlwaysDraft { get; init; }
 
-    /// <summary>Times drafts and passes.</summary>
+    /// <summary>The clock that measures drafts and passes.</summary>
     internal TimeProvider Clock { get; init; } = TimeProvider.System;
 }

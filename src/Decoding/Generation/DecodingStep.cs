@@ -4,28 +4,28 @@ using ProxyTune.Decoding.Models;
 namespace ProxyTune.Decoding.Generation;
 
 /// <summary>
-/// One step of all live requests: drafts where they pay, one <see cref="ILanguageModel.Forward"/>, then draws, or scores of prompt tokens, per
-/// request. Plain decoding is a step without guesses.
+/// One step of all live requests: drafts if they save time, one <see cref="ILanguageModel.Forward"/>, then draws or scores of prompt tokens for each
+/// request. Plain decoding is a step without drafts.
 /// </summary>
 internal sealed class DecodingStep(ILanguageModel model, SchedulerOptions options)
 {
-    // Prompts to score have a row for every position, so this bounds their memory (to 16 MiB, for each member too).
+    // A scored prompt has a row for every position. This limits the memory of these rows to 16 MiB, for each member too.
     private const int MaxScoringLogits = 1 << 22;
 
     private readonly RowWorkers workers = new(options.Workers);
-    private readonly List<(LiveRequest Request, int Rows)> taking = [];
+    private readonly List<(LiveRequest Request, int Rows)> scheduled = [];
     private readonly List<int> first = [];
     private readonly DraftPolicy policy = new(options.MaxDraft);
-    private readonly List<GuessRecord> records = [];
+    private readonly List<DraftRecord> records = [];
     private readonly List<IDraft> drafts = [];
     private readonly List<Segment> batch = [];
     private RowBatch? rows;
     private bool isMeasured;
 
-    /// <summary>Of a new request.</summary>
-    public GuessRecord StartRecord() => policy.StartRecord();
+    /// <summary>Makes the draft record of a new request.</summary>
+    public DraftRecord StartRecord() => policy.StartRecord();
 
-    /// <param name="promptTokens">How many prompt tokens may be scored, all requests together; one is scored in any case.</param>
+    /// <param name="promptTokens">The largest number of prompt tokens to score, for all requests together. At least one is scored.</param>
     public StepCount Run(IReadOnlyList<LiveRequest> live, int promptTokens)
     {
         int width = model.Info.VocabularySize;
@@ -37,20 +37,20 @@ internal sealed class DecodingStep(ILanguageModel model, SchedulerOptions option
         }
         catch (Exception e)
         {
-            // A model may throw anything; the loop must survive it.
+            // A model may throw any exception, and the loop must continue.
             EngineException failure = ModelFailure.Of(model, e);
-            taking.ForEach(one => one.Request.Fail(failure));
+            scheduled.ForEach(one => one.Request.Fail(failure));
             return default;
         }
 
-        if (taking.Count == 0)
+        if (scheduled.Count == 0)
         {
             return default;
         }
 
         AcceptAll(width);
         StepCount count = default;
-        foreach ((LiveRequest request, _) in taking)
+        foreach ((LiveRequest request, _) in scheduled)
         {
             count += request.Settle();
         }
@@ -59,19 +59,19 @@ internal sealed class DecodingStep(ILanguageModel model, SchedulerOptions option
     }
 
     /// <summary>
-    /// One row for each request that draws, and as many as are allowed for prompts, the oldest first: a long chunk of one prompt is faster than
-    /// short ones of many, and no request that draws waits.
+    /// Schedules one row for each request that draws, and the allowed number of rows for scored prompts, the oldest request first. A long piece of one
+    /// prompt is faster than short pieces of many prompts. No request that draws has to wait.
     /// </summary>
     private void Gather(IReadOnlyList<LiveRequest> live, int spare)
     {
-        taking.Clear();
+        scheduled.Clear();
         foreach (LiveRequest request in live)
         {
             int rows = Math.Min(request.Rows, request.IsScoring ? spare : 1);
             if (rows > 0)
             {
                 spare -= request.IsScoring ? rows : 0;
-                taking.Add((request, rows));
+                scheduled.Add((request, rows));
             }
         }
     }
@@ -81,14 +81,14 @@ internal sealed class DecodingStep(ILanguageModel model, SchedulerOptions option
         drafts.Clear();
         records.Clear();
 
-        // A step with a prompt takes as long as the prompt, so its time is no measure of drafts.
-        isMeasured = taking.TrueForAll(static one => one.Request.IsDrawing);
+        // The prompt determines the time of a step with a prompt, so that time is not used for drafts.
+        isMeasured = scheduled.TrueForAll(static one => one.Request.IsDrawing);
         if (!isMeasured || options.MaxDraft == 0)
         {
             return;
         }
 
-        foreach ((LiveRequest request, _) in taking)
+        foreach ((LiveRequest request, _) in scheduled)
         {
             if (request.PrepareDraft() is { } record)
             {
@@ -102,7 +102,7 @@ internal sealed class DecodingStep(ILanguageModel model, SchedulerOptions option
         }
 
         Choose();
-        foreach ((LiveRequest request, _) in taking)
+        foreach ((LiveRequest request, _) in scheduled)
         {
             if (request.BeginDraft() is { } draft)
             {
@@ -114,8 +114,8 @@ internal sealed class DecodingStep(ILanguageModel model, SchedulerOptions option
         {
             long start = options.Clock.GetTimestamp();
             model.Draft(drafts);
-            policy.AddDraft(taking.Count, drafts.Max(static draft => draft.Guesses) + 1, options.Clock.GetElapsedTime(start).TotalSeconds);
-            taking.RemoveAll(static one => one.Request.FailsWithSequence());
+            policy.AddDraft(scheduled.Count, drafts.Max(static draft => draft.Length) + 1, options.Clock.GetElapsedTime(start).TotalSeconds);
+            scheduled.RemoveAll(static one => one.Request.FailsWithSequence());
         }
     }
 
@@ -123,13 +123,13 @@ internal sealed class DecodingStep(ILanguageModel model, SchedulerOptions option
     {
         if (!options.AlwaysDraft)
         {
-            policy.Choose(records, taking.Count);
+            policy.Choose(records, scheduled.Count);
             return;
         }
 
-        foreach (GuessRecord record in records)
+        foreach (DraftRecord record in records)
         {
-            record.Wanted = Math.Min(options.MaxDraft, record.Most);
+            record.DraftLength = Math.Min(options.MaxDraft, record.MaxDraft);
         }
     }
 
@@ -137,26 +137,26 @@ internal sealed class DecodingStep(ILanguageModel model, SchedulerOptions option
     {
         if ((long)rows!.Count * width >= options.SharedLogits)
         {
-            workers.Run(taking.Count, Accept);
+            workers.Run(scheduled.Count, Accept);
             return;
         }
 
-        for (int i = 0; i < taking.Count; i++)
+        for (int i = 0; i < scheduled.Count; i++)
         {
             Accept(i);
         }
     }
 
-    private void Accept(int which) => taking[which].Request.Accept(rows!, first[which], taking[which].Rows);
+    private void Accept(int which) => scheduled[which].Request.Accept(rows!, first[which], scheduled[which].Rows);
 
     private void Forward()
     {
         batch.Clear();
         first.Clear();
         int positions = 0;
-        foreach ((LiveRequest request, int wanted) in taking)
+        foreach ((LiveRequest request, int rows) in scheduled)
         {
-            Segment segment = request.Segment(wanted);
+            Segment segment = request.Segment(rows);
             batch.Add(segment);
             first.Add(positions);
             positions += segment.Rows;
@@ -176,24 +176,26 @@ internal sealed class DecodingStep(ILanguageModel model, SchedulerOptions option
     }
 }
 
-/// <summary>What a step did.</summary>
-/// <param name="Tokens">Drawn.</param>
-/// <param name="Blocks">How many sequences had tokens drawn.</param>
-internal readonly record struct StepCount(int Tokens, int Blocks, int Guesses, int RightGuesses)
+/// <summary>The counts of a step.</summary>
+/// <param name="Tokens">The number of drawn tokens.</param>
+/// <param name="Blocks">The number of sequences with drawn tokens.</param>
+/// <param name="Drafted">The number of draft tokens.</param>
+/// <param name="Accepted">The number of accepted draft tokens.</param>
+internal readonly record struct StepCount(int Tokens, int Blocks, int Drafted, int Accepted)
 {
-    /// <summary>Of one sequence.</summary>
-    public static StepCount Of(int guesses, int tokens) => tokens == 0 ? default : new(tokens, 1, guesses, tokens - 1);
+    /// <summary>The counts of one sequence.</summary>
+    public static StepCount Of(int drafted, int tokens) => tokens == 0 ? default : new(tokens, 1, drafted, tokens - 1);
 
     public static StepCount operator +(StepCount one, StepCount other) =>
-        new(one.Tokens + other.Tokens, one.Blocks + other.Blocks, one.Guesses + other.Guesses, one.RightGuesses + other.RightGuesses);
+        new(one.Tokens + other.Tokens, one.Blocks + other.Blocks, one.Drafted + other.Drafted, one.Accepted + other.Accepted);
 }
 
-/// <summary>Prefill between two steps: prompts that are too long for one step are computed in pieces before it.</summary>
+/// <summary>Prefill between two steps. It computes prompts that are too long for one step in pieces.</summary>
 internal static class PrefillStep
 {
     /// <summary>Spends the budget on prompts, the oldest request first, and finds the requests of the next step.</summary>
-    /// <param name="budget">How many prompt tokens may be computed, those that the step itself will compute among them.</param>
-    /// <param name="ready">Receives the requests that need not wait for a remote and that have their prompt computed, or can have it computed by the step.</param>
+    /// <param name="budget">The largest number of prompt tokens to compute, including those that the step itself computes.</param>
+    /// <param name="ready">Receives the requests of the next step. They do not wait for a remote, and the step can compute the rest of their prompts.</param>
     /// <returns>The rest of the budget, and whether anything was computed.</returns>
     public static (int Left, bool HasRun) Run(IReadOnlyList<LiveRequest> live, int budget, List<LiveRequest> ready)
     {

@@ -6,40 +6,40 @@ using ProxyTune.Decoding.Sampling;
 
 namespace ProxyTune.Decoding.Generation;
 
-/// <summary>What to generate.</summary>
+/// <summary>A request to generate one answer.</summary>
 public sealed record GenerationRequest
 {
-    /// <summary>OpenAI's limit of alternatives per token.</summary>
+    /// <summary>The largest number of alternatives per token, as in OpenAI's API.</summary>
     public const int MaxLogprobs = 20;
 
     public required Prompt Prompt { get; init; }
 
     public SamplingOptions Sampling { get; init; } = new();
 
-    /// <summary>At least 1, or 0 where <see cref="ScorePrompt"/> asks for no more; the engine lowers it to the room that the context leaves.</summary>
+    /// <summary>The largest number of drawn tokens: at least 1, or 0 with <see cref="ScorePrompt"/>. The engine lowers it to the room that the context leaves.</summary>
     public int MaxTokens { get; init; } = int.MaxValue;
 
-    /// <summary>0 to 20 alternatives with log-probability per token. Null asks for no log-probabilities at all.</summary>
+    /// <summary>The number of alternatives with log-probabilities per token, 0 to 20. Null requests no log-probabilities at all.</summary>
     public int? TopLogprobs { get; init; }
 
     /// <summary>
-    /// Publish the prompt's tokens before the answer's, with log-probabilities as <see cref="TopLogprobs"/> asks: what the fused model would
-    /// have given them, had it generated them after the first. All streams must read the same tokens.
+    /// Publishes the prompt's tokens before the answer's, with log-probabilities according to <see cref="TopLogprobs"/>. They are the fused model's
+    /// log-probabilities of all tokens after the first. All streams must read the same tokens.
     /// </summary>
     public bool ScorePrompt { get; init; }
 
-    /// <summary>Count the answer and its traces in the metrics; the draws of an audit are no answers.</summary>
+    /// <summary>Counts the answer and its traces in the metrics. Audits turn it off, since their draws are not answers.</summary>
     public bool Measured { get; init; } = true;
 
-    /// <summary>Continue after an end-of-text id instead of stopping (for benchmarks).</summary>
+    /// <summary>Continues after an end-of-text id; for benchmarks.</summary>
     public bool IgnoreEndOfText { get; init; }
 
-    /// <summary>Where the sequence starts: behind the prompt, or behind its first token where the rest is scored.</summary>
+    /// <summary>The prompt that the sequence starts with. If the prompt is scored, this is its first token.</summary>
     internal Prompt Start => ScorePrompt
         ? Prompt with { Streams = [.. Prompt.Streams.Select(tokens => tokens[..1])], MaxAppended = (int)Math.Min(int.MaxValue, (long)Prompt.TokenCount - 1 + MaxTokens) }
         : Prompt with { MaxAppended = MaxTokens };
 
-    /// <summary>Refuses what cannot run. Reads immutable state only, so any thread may call it.</summary>
+    /// <summary>Refuses a request that cannot run. It reads immutable state only, so any thread may call it.</summary>
     /// <exception cref="EngineException">InvalidValue or PromptTooLong.</exception>
     internal void Check(ILanguageModel model)
     {
@@ -57,7 +57,7 @@ public sealed record GenerationRequest
 
         RangeCheck.Between("top_logprobs", TopLogprobs ?? 0, 0, MaxLogprobs);
 
-        int leastAnswer = MaxTokens == 0 ? 0 : 1;
+        int minAnswer = MaxTokens == 0 ? 0 : 1;
         RunningPlan running = RunningPlan.Of(Prompt);
         foreach (PlannedStream stream in running.Streams)
         {
@@ -67,9 +67,9 @@ public sealed record GenerationRequest
                 throw new EngineException(EngineError.InvalidValue, "The prompt is empty; it must have at least 1 token.", "prompt");
             }
 
-            if (stream.Tokens.Length + leastAnswer > limit)
+            if (stream.Tokens.Length + minAnswer > limit)
             {
-                string reason = leastAnswer == 0 ? $" of {limit} tokens is shorter" : $" of {limit} tokens must also hold the answer";
+                string reason = minAnswer == 0 ? $" of {limit} tokens is shorter" : $" of {limit} tokens must also hold the answer";
                 throw new EngineException(
                     EngineError.PromptTooLong,
                     $"The prompt has {stream.Tokens.Length} tokens for '{stream.Model.Info.Name}', whose context{reason}.",

@@ -21,10 +21,10 @@ public sealed class GenerationStream : IDisposable
         AdmissionQueue = queue;
     }
 
-    /// <summary>Tokens as they are drawn; completes with the last one, or with an <see cref="EngineException"/>.</summary>
+    /// <summary>The tokens in the order of the draws. The channel completes with the last one, or with an <see cref="EngineException"/>.</summary>
     public ChannelReader<GeneratedToken> Tokens => channel.Reader;
 
-    /// <summary>Tokens of the base's prompt that were not computed since an earlier text began with them; known with the first token.</summary>
+    /// <summary>The number of tokens of the base's prompt that came from the prefix cache; known with the first token.</summary>
     public int CachedTokens
     {
         get => cachedTokens;
@@ -37,7 +37,7 @@ public sealed class GenerationStream : IDisposable
 
     internal bool IsCancelled => isCancelled;
 
-    /// <summary>Cancels. Thread-safe; without effect on a finished answer.</summary>
+    /// <summary>Cancels the answer. Thread-safe. It has no effect on a finished answer.</summary>
     public void Dispose()
     {
         isCancelled = true;
@@ -68,16 +68,16 @@ public sealed class GenerationStream : IDisposable
 }
 
 /// <summary>One token of an answer.</summary>
-/// <param name="Id">Its id. The end-of-text id that stops an answer is published too, with its finish reason, and is not part of the text.</param>
-/// <param name="Logprob">Natural logarithm of its probability in the fused distribution at temperature 1, before penalties and truncation; null when not asked for.</param>
-/// <param name="Top">The likeliest tokens, descending; empty when not asked for.</param>
-/// <param name="Finish">Set on the last token.</param>
+/// <param name="Id">The token id. The end-of-text id that stops an answer is published too, with its finish reason; it is not part of the text.</param>
+/// <param name="Logprob">The natural logarithm of its probability in the fused distribution at temperature 1, before penalties and truncation; null if not requested.</param>
+/// <param name="Top">The likeliest tokens, descending; empty if not requested.</param>
+/// <param name="Finish">The finish reason of the last token; null for other tokens.</param>
 public sealed record GeneratedToken(int Id, float? Logprob, IReadOnlyList<TokenLogprob> Top, FinishReason? Finish)
 {
-    /// <summary>A token of the prompt, published before the answer's where <see cref="GenerationRequest.ScorePrompt"/> asked for it; the first has no log-probability.</summary>
+    /// <summary>True for a token of the prompt, which <see cref="GenerationRequest.ScorePrompt"/> publishes. The first token of a prompt has no log-probability.</summary>
     public bool OfPrompt { get; init; }
 
-    /// <summary>Why it was drawn; null unless the plan asked for a trace, and for the first token of a prompt.</summary>
+    /// <summary>The trace of the token; null unless the plan asks for a trace, and null for the first token of a prompt.</summary>
     public TokenTrace? Trace { get; init; }
 }
 
@@ -90,7 +90,7 @@ public enum FinishReason
     Length,
 }
 
-/// <summary>How answers ended; a request for n choices has n answers.</summary>
+/// <summary>Counts of the ends of answers. A request for n choices has n answers.</summary>
 internal static class RequestMetrics
 {
     private static readonly Counter<long> Requests = EngineMeter.Meter.CreateCounter<long>(

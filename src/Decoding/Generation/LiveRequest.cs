@@ -7,8 +7,8 @@ namespace ProxyTune.Decoding.Generation;
 
 /// <summary>A request that has a sequence. Only the scheduler's thread touches it.</summary>
 /// <remarks>
-/// A scored prompt is text that is known before it is drawn: its tokens go through the model as an answer's do, only several in a step, and
-/// the row before each gives its log-probability.
+/// The tokens of a scored prompt go through the model like those of an answer, with several tokens in a step. The row before a token gives its
+/// log-probability.
 /// </remarks>
 internal sealed class LiveRequest : IDisposable
 {
@@ -17,22 +17,23 @@ internal sealed class LiveRequest : IDisposable
     private readonly Sequence sequence;
     private readonly WakeEvent wake;
 
-    // The sequence begins with the first of its ids.
+    // The first id of the text is the first token of the sequence.
     private readonly AnswerText text;
     private readonly AnswerDraft? draft;
-    private readonly GuessRecord guessing;
+    private readonly DraftRecord draftRecord;
     private readonly int limit;
     private int seen;
-    private int guessed;
+    private int drafted;
     private int drawn;
     private Task ahead = Task.CompletedTask;
     private bool isFinished;
 
-    /// <param name="sequence">Of <see cref="GenerationRequest.Start"/>.</param>
-    /// <param name="wake">Set when a request becomes ready.</param>
-    public LiveRequest(GenerationStream generation, ILanguageModel model, Sequence sequence, WakeEvent wake, GuessRecord guessing)
+    /// <param name="sequence">The sequence of <see cref="GenerationRequest.Start"/>.</param>
+    /// <param name="wake">The event that is set when the request becomes ready.</param>
+    /// <param name="draftRecord">The record of the request's drafts.</param>
+    public LiveRequest(GenerationStream generation, ILanguageModel model, Sequence sequence, WakeEvent wake, DraftRecord draftRecord)
     {
-        (this.generation, this.model, this.sequence, this.wake, this.guessing) = (generation, model, sequence, wake, guessing);
+        (this.generation, this.model, this.sequence, this.wake, this.draftRecord) = (generation, model, sequence, wake, draftRecord);
         GenerationRequest request = generation.Request;
         text = new(request, request.ScorePrompt ? request.Prompt.Streams[0].Span : request.Prompt.Streams[0].Span[^1..]);
         draft = sequence.CanDraft ? new(sequence, text, !request.IgnoreEndOfText) : null;
@@ -54,45 +55,45 @@ internal sealed class LiveRequest : IDisposable
 
     public bool IsOver => isFinished || generation.IsCancelled;
 
-    /// <summary>Prompt tokens are still to be scored.</summary>
+    /// <summary>Whether the prompt has tokens that are not scored yet.</summary>
     public bool IsScoring => seen + 1 < text.Known;
 
-    /// <summary>Rows that the model can give now: one after each known token.</summary>
+    /// <summary>The number of rows that the model can compute now: one after each known token.</summary>
     public int Rows => isFinished ? 0 : text.Count - seen - (limit == 0 ? 1 : 0);
 
-    /// <summary>Prompt tokens that can be computed ahead of the step that gives its first row, or with it.</summary>
+    /// <summary>The number of prompt tokens that are computed before the step of the first row, or in that step.</summary>
     public int Pending => isFinished ? 0 : sequence.Pending;
 
     private FinishReason? EndOfPrompt => limit == 0 ? FinishReason.Length : null;
 
-    /// <summary>The tokens that the model must compute for the next rows, and for rows after guesses; at first the prompt comes before them.</summary>
+    /// <summary>The tokens that the model must compute for the next rows and for the rows after draft tokens. In the first step the prompt precedes them.</summary>
     /// <param name="rows">1 to <see cref="Rows"/>.</param>
-    public Segment Segment(int rows) => new(sequence, text.Ids[Math.Max(seen, 1)..(seen + rows + text.Guesses)], rows + text.Guesses);
+    public Segment Segment(int rows) => new(sequence, text.Ids[Math.Max(seen, 1)..(seen + rows + text.Drafted)], rows + text.Drafted);
 
-    /// <summary>The next step draws from a row after one newest token.</summary>
+    /// <summary>Whether the next step draws from the row after the newest token.</summary>
     public bool IsDrawing => seen > 0 && !IsScoring;
 
-    /// <summary>Says how much could be guessed, for <see cref="GuessRecord.Wanted"/> to be chosen; null where nothing can be.</summary>
-    public GuessRecord? PrepareDraft()
+    /// <summary>Sets <see cref="DraftRecord.MaxDraft"/> and returns the record, so that the policy can choose the draft's length; null if the request cannot draft.</summary>
+    public DraftRecord? PrepareDraft()
     {
-        // The last token that may be drawn needs no row after it.
-        guessing.Most = limit - text.Drawn - 1;
-        return draft is null || guessing.Most < 1 ? null : guessing;
+        // No row is needed after the last token of the answer.
+        draftRecord.MaxDraft = limit - text.Drawn - 1;
+        return draft is null || draftRecord.MaxDraft < 1 ? null : draftRecord;
     }
 
-    /// <summary>The draft that the model fills before the next step, or null for none.</summary>
+    /// <summary>The draft that the model fills before the next step; null for none.</summary>
     public IDraft? BeginDraft()
     {
-        if (draft is null || guessing is not { Most: > 0, Wanted: > 0 })
+        if (draft is null || draftRecord is not { MaxDraft: > 0, DraftLength: > 0 })
         {
             return null;
         }
 
-        draft.Wanted = guessing.Wanted;
+        draft.MaxLength = draftRecord.DraftLength;
         return draft;
     }
 
-    /// <returns>Whether the last call of the model failed for this request, which is over then.</returns>
+    /// <returns>Whether the last call of the model failed for this request. The request then ends.</returns>
     public bool FailsWithSequence()
     {
         if (sequence.Fault is { } fault)
@@ -104,14 +105,14 @@ internal sealed class LiveRequest : IDisposable
     }
 
     /// <summary>
-    /// Scores or draws a token from each row and publishes it, or fails. Draws continue as long as they are what was guessed. Requests of a
-    /// step are accepted by several threads at the same time; <see cref="Settle"/> follows on the scheduler's thread.
+    /// Scores or draws a token from each row and publishes it, or fails. Draws continue while they equal the draft tokens. Several threads accept the
+    /// requests of a step at the same time; <see cref="Settle"/> follows on the scheduler's thread.
     /// </summary>
-    /// <param name="first">Index of the first of its rows.</param>
-    /// <param name="count">Its rows, those after guesses not counted.</param>
+    /// <param name="first">The index of the request's first row.</param>
+    /// <param name="count">The number of the request's rows, without those after draft tokens.</param>
     public void Accept(RowBatch rows, int first, int count)
     {
-        (guessed, drawn) = (text.Guesses, 0);
+        (drafted, drawn) = (text.Drafted, 0);
         try
         {
             for (int i = 0; i < count; i++)
@@ -123,7 +124,7 @@ internal sealed class LiveRequest : IDisposable
                     return;
                 }
 
-                if (!TryRead(rows, first, i, count + guessed, out Scored row))
+                if (!TryRead(rows, first, i, count + drafted, out Scored row))
                 {
                     return;
                 }
@@ -133,13 +134,13 @@ internal sealed class LiveRequest : IDisposable
         }
         catch (Exception e)
         {
-            // A failure costs this request and no other, whatever a model's rows throw.
+            // The rows of a model may throw any exception. It ends this request only.
             drawn = 0;
             Fail(ModelFailure.Of(model, e));
         }
     }
 
-    /// <summary>Does what changes more than this request: rewinds after a wrong guess, and remembers how guesses turned out.</summary>
+    /// <summary>Makes the changes that reach beyond this request: rewinds rejected draft tokens, and records the acceptance.</summary>
     /// <returns>The tokens that the last step drew.</returns>
     public StepCount Settle()
     {
@@ -148,12 +149,12 @@ internal sealed class LiveRequest : IDisposable
             return default;
         }
 
-        int right = drawn - 1, wrong = guessed - right;
+        int right = drawn - 1, wrong = drafted - right;
         try
         {
             if (sequence.Fault is null)
             {
-                guessing.Add(drawn, right, wrong: wrong > 0);
+                draftRecord.Add(drawn, right, wrong: wrong > 0);
                 if (wrong > 0)
                 {
                     sequence.Rewind(wrong);
@@ -170,10 +171,10 @@ internal sealed class LiveRequest : IDisposable
             Fail(ModelFailure.Of(model, e));
         }
 
-        return StepCount.Of(guessed, drawn);
+        return StepCount.Of(drafted, drawn);
     }
 
-    /// <returns>Prompt tokens computed.</returns>
+    /// <returns>The number of computed prompt tokens.</returns>
     public int Prefill(int positions)
     {
         try
@@ -195,10 +196,10 @@ internal sealed class LiveRequest : IDisposable
 
     public void Dispose() => sequence.Dispose();
 
-    /// <param name="index">Index, among the request's rows, of the first that a draw comes from; rows after guesses follow it.</param>
+    /// <param name="index">The index of the first row to draw from, among the request's rows. Rows after draft tokens follow it.</param>
     private void Draw(RowBatch rows, int first, int index)
     {
-        int all = index + 1 + guessed;
+        int all = index + 1 + drafted;
         while (TryRead(rows, first, index + drawn, all, out Scored row))
         {
             int id = text.Next(row.Logits);
@@ -206,20 +207,20 @@ internal sealed class LiveRequest : IDisposable
                 !generation.Request.IgnoreEndOfText && sequence.EndOfTextIds.Contains(id) ? FinishReason.Stop
                 : text.Drawn + 1 >= limit ? FinishReason.Length
                 : null;
-            bool isGuessed = text.Add(id);
+            bool isAccepted = text.Add(id);
             drawn++;
             Publish(Describe(id, row, finish));
-            if (!isGuessed || isFinished)
+            if (!isAccepted || isFinished)
             {
                 return;
             }
 
-            // The row after this token is there already, since it was guessed.
+            // This token was drafted, so the row after it is computed.
             seen++;
         }
     }
 
-    /// <returns>False where the row is undefined, and the request has failed.</returns>
+    /// <returns>False if the row is undefined; the request has then failed.</returns>
     private bool TryRead(RowBatch rows, int first, int index, int count, out Scored row)
     {
         row = new(index, count, rows.Row(first + index).Span);
@@ -259,7 +260,10 @@ internal sealed class LiveRequest : IDisposable
         return new(id, row.Logits[id] - normaliser, Logprobs.Top(row.Logits, count, normaliser), finish) { Trace = trace };
     }
 
-    /// <summary>One of the rows of a step, the first <paramref name="index"/> 0.</summary>
+    /// <summary>A row of the request in this step.</summary>
+    /// <param name="index">The index of the row, from 0.</param>
+    /// <param name="count">The number of rows.</param>
+    /// <param name="logits">The row.</param>
     private readonly ref struct Scored(int index, int count, ReadOnlySpan<float> logits)
     {
         public int Index { get; } = index;

@@ -1,9 +1,9 @@
 namespace ProxyTune.Decoding.Generation;
 
-/// <summary>Spreads the work of a step over the calling thread and threads of .NET's pool.</summary>
+/// <summary>Divides the work of a step among the calling thread and threads of .NET's pool.</summary>
 /// <remarks>
-/// The calling thread works too, and waits only for items that a pool thread has begun: a pool without a free thread costs parallelism but
-/// never a wait. Threads of its own would have to spin to start as fast, beside those of ONNX Runtime, which spin already.
+/// The calling thread waits only for items that a pool thread has begun. A pool without a free thread reduces parallelism but never causes a
+/// wait. Separate threads would have to spin to start as fast, and ONNX Runtime's threads spin already.
 /// </remarks>
 internal sealed class RowWorkers(int workers) : IThreadPoolWorkItem
 {

@@ -2,34 +2,34 @@ using System.Diagnostics.Metrics;
 
 namespace ProxyTune.Decoding.Generation;
 
-/// <summary>Counts for metrics and tests.</summary>
-/// <param name="Running">Requests that hold a sequence.</param>
-/// <param name="Waiting">Requests that wait for a place.</param>
-/// <param name="Steps">Steps since the start; each runs every model that is needed once.</param>
-/// <param name="Tokens">Tokens drawn since the start.</param>
-/// <param name="PromptTokens">Tokens of the prompts (of the base) that were taken up since the start, known beginnings among them.</param>
+/// <summary>Counts of a scheduler, for metrics and tests.</summary>
+/// <param name="Running">The number of requests that hold a sequence.</param>
+/// <param name="Waiting">The number of requests that wait for a place.</param>
+/// <param name="Steps">The number of steps since the start. A step runs every needed model once.</param>
+/// <param name="Tokens">The number of tokens drawn since the start.</param>
+/// <param name="PromptTokens">The number of tokens of the base's prompts since the start, including those from the prefix cache.</param>
 public readonly record struct SchedulerStatistics(int Running, int Waiting, long Steps, long Tokens, long PromptTokens)
 {
     public DraftStatistics Drafts { get; init; }
 }
 
-/// <summary>What speculation brought since the start.</summary>
+/// <summary>Counts of speculation since the start.</summary>
 /// <param name="Blocks">
-/// Times that a sequence took part in a step that drew tokens of it: one pass of its base, over one position or a block of guesses.
+/// The number of passes of a base over the positions of one sequence. A pass covers the newest token and the draft tokens after it.
 /// </param>
-/// <param name="Tokens">Tokens that these drew.</param>
-/// <param name="Guesses">Tokens that an expert guessed and the base scored.</param>
-/// <param name="RightGuesses">Of these, those that were drawn.</param>
-public readonly record struct DraftStatistics(long Blocks, long Tokens, long Guesses, long RightGuesses)
+/// <param name="Tokens">The number of tokens drawn in these passes.</param>
+/// <param name="Drafted">The number of tokens that an expert drafted and the base scored.</param>
+/// <param name="Accepted">The number of draft tokens that were accepted.</param>
+public readonly record struct DraftStatistics(long Blocks, long Tokens, long Drafted, long Accepted)
 {
-    /// <summary>From 0 to 1; guesses behind a wrong one count as wrong. NaN before the first.</summary>
-    public double Acceptance => (double)RightGuesses / Guesses;
+    /// <summary>The share of accepted draft tokens, from 0 to 1. Tokens after a rejected one count as rejected. NaN before the first draft.</summary>
+    public double Acceptance => (double)Accepted / Drafted;
 
-    /// <summary>From 1, at most 1 and the guesses of a draft. NaN before the first.</summary>
+    /// <summary>The mean number of tokens per pass, from 1 to 1 plus the length of a draft. NaN before the first pass.</summary>
     public double TokensPerPass => (double)Tokens / Blocks;
 }
 
-/// <summary>A scheduler's <see cref="SchedulerStatistics"/>, read when a listener asks.</summary>
+/// <summary>Publishes a scheduler's <see cref="SchedulerStatistics"/> as metrics.</summary>
 internal sealed class SchedulerMetrics : IDisposable
 {
     private readonly Meter meter = new(EngineMeter.Name);
@@ -41,9 +41,9 @@ internal sealed class SchedulerMetrics : IDisposable
         meter.CreateObservableCounter("proxytune.steps", () => scheduler.Statistics.Steps, description: "Steps; each runs every model that is needed once.");
         meter.CreateObservableCounter("proxytune.tokens", () => scheduler.Statistics.Tokens, description: "Tokens drawn.");
         meter.CreateObservableCounter("proxytune.prompt_tokens", () => scheduler.Statistics.PromptTokens, description: "Prompt tokens of the base.");
-        meter.CreateObservableCounter("proxytune.blocks", () => scheduler.Statistics.Drafts.Blocks, description: "Passes of a base over positions of one answer; tokens / blocks is what speculation brings.");
-        meter.CreateObservableCounter("proxytune.guesses", () => scheduler.Statistics.Drafts.Guesses, description: "Tokens that an expert guessed and the base scored.");
-        meter.CreateObservableCounter("proxytune.right_guesses", () => scheduler.Statistics.Drafts.RightGuesses, description: "Of these, those that were drawn.");
+        meter.CreateObservableCounter("proxytune.blocks", () => scheduler.Statistics.Drafts.Blocks, description: "Passes of a base over positions of one answer; tokens / blocks is the gain of speculation.");
+        meter.CreateObservableCounter("proxytune.guesses", () => scheduler.Statistics.Drafts.Drafted, description: "Tokens that an expert drafted and the base scored.");
+        meter.CreateObservableCounter("proxytune.right_guesses", () => scheduler.Statistics.Drafts.Accepted, description: "Draft tokens that were accepted.");
     }
 
     public void Dispose() => meter.Dispose();

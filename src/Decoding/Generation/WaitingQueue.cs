@@ -2,7 +2,7 @@ using ProxyTune.Checkpoints;
 
 namespace ProxyTune.Decoding.Generation;
 
-/// <summary>Requests that wait for a place, in order of arrival; bounded. Thread-safe. Every change that the decode loop must see sets the event.</summary>
+/// <summary>A bounded queue of requests that wait for a place, in order of arrival. Thread-safe. Every change that the decode loop must see sets the event.</summary>
 internal sealed class WaitingQueue(int capacity, WakeEvent wake)
 {
     private readonly object gate = new();
@@ -32,7 +32,7 @@ internal sealed class WaitingQueue(int capacity, WakeEvent wake)
 
             if (waiting.Count >= capacity)
             {
-                throw new EngineException(EngineError.QueueFull, $"{waiting.Count} requests are waiting already, the most allowed. Try again later.");
+                throw new EngineException(EngineError.QueueFull, $"{waiting.Count} requests are waiting, which is the maximum. Try again later.");
             }
 
             waiting.AddLast(generation);
@@ -41,7 +41,7 @@ internal sealed class WaitingQueue(int capacity, WakeEvent wake)
         wake.Set();
     }
 
-    /// <summary>Removes a cancelled request; it may run by now.</summary>
+    /// <summary>Removes a cancelled request. Nothing happens if it already runs.</summary>
     public void Remove(GenerationStream generation)
     {
         lock (gate)
@@ -52,7 +52,7 @@ internal sealed class WaitingQueue(int capacity, WakeEvent wake)
         wake.Set();
     }
 
-    /// <summary>Takes the first request, or null when none waits.</summary>
+    /// <summary>Takes the first request; null if none waits.</summary>
     public GenerationStream? Take()
     {
         lock (gate)
@@ -67,7 +67,7 @@ internal sealed class WaitingQueue(int capacity, WakeEvent wake)
         }
     }
 
-    /// <summary>Puts a request that was taken too early back to the front.</summary>
+    /// <summary>Returns a request that cannot run yet to the front of the queue.</summary>
     public void PutBack(GenerationStream generation)
     {
         lock (gate)
@@ -76,7 +76,7 @@ internal sealed class WaitingQueue(int capacity, WakeEvent wake)
         }
     }
 
-    /// <summary>Refuses new requests and fails all that wait.</summary>
+    /// <summary>Refuses new requests and fails all waiting ones.</summary>
     public void Close()
     {
         lock (gate)
@@ -100,18 +100,18 @@ internal sealed class WaitingQueue(int capacity, WakeEvent wake)
 /// Requests that compete for the same places. There are two kinds: requests that this machine answers alone, and requests with a remote
 /// member, which may be slow or down. Neither kind can use up the places, or the queue, of the other.
 /// </summary>
-/// <param name="places">The most requests that run at the same time.</param>
+/// <param name="places">The largest number of requests that run at the same time.</param>
 internal sealed class AdmissionQueue(int places, int capacity, WakeEvent wake)
 {
     public WaitingQueue Waiting { get; } = new(capacity, wake);
 
-    /// <summary>Requests that run. Only the scheduler's thread changes it.</summary>
+    /// <summary>The number of running requests. Only the scheduler's thread changes it.</summary>
     public int Running { get; set; }
 
     public bool HasPlace => Running < places;
 }
 
-/// <summary>Wakes the decode loop. The event stays set until the loop waits, so none is lost between a look and the wait. Thread-safe.</summary>
+/// <summary>Wakes the decode loop. The event stays set until the loop waits, so no event is lost between a check and the wait. Thread-safe.</summary>
 internal sealed class WakeEvent
 {
     private readonly object gate = new();
@@ -126,7 +126,7 @@ internal sealed class WakeEvent
         }
     }
 
-    /// <summary>Blocks until it was set since the last wait.</summary>
+    /// <summary>Blocks until the event is set, and resets it.</summary>
     public void Wait()
     {
         lock (gate)

@@ -3,7 +3,7 @@ using ProxyTune.Checkpoints;
 namespace ProxyTune.Decoding.Models;
 
 /// <summary>
-/// A model that continues token sequences. Batch-shaped and synchronous: one call serves prefill, decoding and verification.
+/// A model that continues token sequences. Its calls are synchronous and take batches. The same call serves prefill, decoding and verification.
 /// </summary>
 /// <remarks>
 /// Not thread-safe. The decode scheduler's thread is the only caller of <see cref="Start"/>, <see cref="Prefill"/>, <see cref="Forward"/>,
@@ -18,12 +18,12 @@ public interface ILanguageModel : IDisposable
     Sequence Start(Prompt prompt);
 
     /// <summary>
-    /// Computes some of a sequence's prompt ahead of <see cref="Forward"/>, so that other sequences do not wait for a whole long
-    /// prompt. Does nothing where Forward would compute at most that many positions.
+    /// Computes a part of a sequence's prompt before <see cref="Forward"/>, so that other sequences do not wait for a whole long
+    /// prompt. It does nothing if Forward would compute at most that many positions.
     /// </summary>
-    /// <param name="positions">Most positions; where the sequence consists of streams, of each of them.</param>
-    /// <returns>Positions computed; the most of any stream.</returns>
-    /// <exception cref="EngineException">The sequence is lost, and no other.</exception>
+    /// <param name="positions">The largest number of positions, for each stream of the sequence.</param>
+    /// <returns>The number of computed positions; for several streams the maximum.</returns>
+    /// <exception cref="EngineException">This sequence is lost; the other sequences are not affected.</exception>
     int Prefill(Sequence sequence, int positions) => 0;
 
     /// <summary>
@@ -33,57 +33,57 @@ public interface ILanguageModel : IDisposable
     /// <param name="batch">At most one segment per sequence.</param>
     /// <returns>
     /// The logits of the last <see cref="Segment.Rows"/> positions of each segment, one segment after the other: [sum of Rows,
-    /// VocabularySize]. Valid until the next call of the model. A row that is never read costs nothing beyond the passes and counts for
-    /// nothing, such as the row after a wrong guess.
+    /// VocabularySize]. They are valid until the next call of the model. A row that is never read, such as the row after a rejected draft token, costs
+    /// nothing beyond the pass and has no effect.
     /// </returns>
     RowBatch Forward(IReadOnlyList<Segment> batch);
 
     /// <summary>
-    /// Lets a cheaper part of the model guess how sequences continue, so that one <see cref="Forward"/> scores several positions of each. That
-    /// Forward must be the next call that names the sequences, and append what was newest and the guesses; wrong ones are rewound then.
-    /// <see cref="Sequence.Fault"/> reports a failure of a single sequence. The default guesses nothing.
+    /// Lets a cheaper part of the model draft the next tokens of sequences, so that one <see cref="Forward"/> scores several positions of each. That
+    /// Forward must be the next call that names the sequences, and must append the newest token and the draft. The caller then rewinds rejected tokens.
+    /// <see cref="Sequence.Fault"/> reports a failure of a single sequence. The default drafts nothing.
     /// </summary>
-    /// <param name="batch">At most one draft per sequence, of sequences whose prompts are computed; any may be left without a guess.</param>
+    /// <param name="batch">At most one draft per sequence. The prompts of the sequences are computed. A draft may stay empty.</param>
     void Draft(IReadOnlyList<IDraft> batch)
     {
     }
 }
 
 /// <summary>
-/// A continuation of one sequence that a model guesses. Guesses are drawn as the real tokens will be, by the same chain and with the same
-/// noise, so a guess is right wherever drafter and model agree on the draw, at any temperature.
+/// A draft of the next tokens of one sequence. Draft tokens are sampled like the final tokens, by the same chain and with the same
+/// noise. Thus a draft token is accepted at any temperature if drafter and model agree on the draw.
 /// </summary>
 public interface IDraft
 {
     Sequence Sequence { get; }
 
-    /// <summary>How many tokens are guessed so far.</summary>
-    int Guesses { get; }
+    /// <summary>The number of draft tokens so far.</summary>
+    int Length { get; }
 
-    /// <summary>The one token that the sequence does not have yet: the newest drawn, then the newest guess.</summary>
+    /// <summary>The token that the drafter's sequence does not have yet: first the newest drawn token, then the newest draft token.</summary>
     ReadOnlyMemory<int> Newest { get; }
 
-    /// <summary>Guesses the token after <see cref="Newest"/>.</summary>
-    /// <param name="row">The drafter's row after it, as wide as the whole model's rows.</param>
-    /// <returns>Whether the drafter must append the guess too; false where nothing was guessed, or no further guess is wanted.</returns>
-    bool TryGuess(ReadOnlySpan<float> row);
+    /// <summary>Drafts the token after <see cref="Newest"/>.</summary>
+    /// <param name="row">The drafter's row after that token, as wide as the rows of the whole model.</param>
+    /// <returns>True if a token was drafted and the drafter must append it; false if the draft is complete.</returns>
+    bool TryDraft(ReadOnlySpan<float> row);
 }
 
 /// <summary>The state of one conversation in one model.</summary>
 public abstract class Sequence : IDisposable
 {
-    /// <summary>Tokens in the sequence: prompt and appended ones.</summary>
+    /// <summary>The number of tokens in the sequence: those of the prompt and appended ones.</summary>
     public abstract int Length { get; }
 
-    /// <summary>How many tokens can still be appended.</summary>
+    /// <summary>The number of tokens that can still be appended.</summary>
     public abstract int Room { get; }
 
     /// <summary>Prompt tokens that <see cref="ILanguageModel.Prefill"/> can still compute; 0 for a model that computes prompts as a whole.</summary>
     public virtual int Pending => 0;
 
     /// <summary>
-    /// Prompt tokens whose keys and values came from an earlier text; known once the first part of the prompt is computed. For a fused sequence
-    /// those of the base.
+    /// The number of prompt tokens whose keys and values came from the prefix cache. It is known after the first part of the prompt is computed. For a
+    /// fused sequence it is the base's number.
     /// </summary>
     public virtual int CachedTokens { get; protected set; }
 
@@ -91,23 +91,24 @@ public abstract class Sequence : IDisposable
     public abstract IReadOnlyList<int> EndOfTextIds { get; }
 
     /// <summary>
-    /// Why the last <see cref="ILanguageModel.Forward"/>, or reading one of its rows, failed for this sequence alone. Its rows are undefined
-    /// then and it can only be disposed; the other sequences of the batch are sound. Null while all is well.
+    /// The error of the last <see cref="ILanguageModel.Forward"/>, or of reading one of its rows, for this sequence alone; null without an error. After an
+    /// error the rows of the sequence are undefined and it can only be disposed. The other sequences of the batch are not affected.
     /// </summary>
     public EngineException? Fault { get; protected set; }
 
-    /// <summary>Why a token came of a row of the last <see cref="ILanguageModel.Forward"/>; null unless the plan asked for a trace.</summary>
-    /// <param name="index">Which of the rows that were asked for, from 0.</param>
-    /// <param name="rows">How many were asked for.</param>
-    /// <param name="row">That row.</param>
+    /// <summary>Explains a token that was drawn from a row of the last <see cref="ILanguageModel.Forward"/>; null unless the plan asks for a trace.</summary>
+    /// <param name="index">The index of the row among the requested rows, from 0.</param>
+    /// <param name="rows">The number of requested rows.</param>
+    /// <param name="row">The row.</param>
+    /// <param name="token">The token that was drawn.</param>
     public virtual TokenTrace? Explain(int index, int rows, ReadOnlySpan<float> row, int token) => null;
 
-    /// <summary>Whether <see cref="ILanguageModel.Draft"/> can guess for this sequence.</summary>
+    /// <summary>Whether <see cref="ILanguageModel.Draft"/> can draft for this sequence.</summary>
     public virtual bool CanDraft => false;
 
     /// <summary>
-    /// The largest log-probability that a token with minus infinity in the last row may really have, where the model knows only the likeliest
-    /// tokens; null where its rows are whole.
+    /// An upper bound of the log-probability of tokens that the last row has at minus infinity because the model returns only the likeliest
+    /// tokens; null for a model with complete rows.
     /// </summary>
     public float? MaxMissing { get; protected set; }
 
@@ -115,11 +116,11 @@ public abstract class Sequence : IDisposable
     /// Announces the tokens that the next <see cref="ILanguageModel.Forward"/> will append. A remote model sends its request now,
     /// so that Forward finds the answer; without this call Forward would wait for it.
     /// </summary>
-    /// <returns>Completes, and never fails, when Forward will not have to wait. Forward reports an error as a <see cref="Fault"/>.</returns>
+    /// <returns>A task that completes when Forward no longer has to wait. It never fails; Forward reports an error as a <see cref="Fault"/>.</returns>
     public virtual Task Expect(ReadOnlyMemory<int> tokens) => Task.CompletedTask;
 
-    /// <summary>Forgets the newest tokens.</summary>
-    /// <param name="count">How many appended tokens to drop; the prompt cannot be dropped.</param>
+    /// <summary>Removes the newest tokens.</summary>
+    /// <param name="count">The number of appended tokens to remove. Tokens of the prompt cannot be removed.</param>
     public abstract void Rewind(int count);
 
     public void Dispose()
@@ -131,9 +132,10 @@ public abstract class Sequence : IDisposable
     protected abstract void Dispose(bool disposing);
 }
 
-/// <summary>Tokens to append to one sequence, and how many of the newest positions' logits are wanted.</summary>
-/// <param name="Tokens">May be empty when the sequence still has its prompt to compute.</param>
-/// <param name="Rows">At least 1, at most the number of positions that this call computes.</param>
+/// <summary>Tokens to append to one sequence, and the number of requested rows.</summary>
+/// <param name="Sequence">The sequence.</param>
+/// <param name="Tokens">The tokens to append. It may be empty if the sequence's prompt is not computed yet.</param>
+/// <param name="Rows">The number of newest positions whose logits are requested: at least 1, at most the number of positions that this call computes.</param>
 public readonly record struct Segment(Sequence Sequence, ReadOnlyMemory<int> Tokens, int Rows = 1);
 
 /// <summary>

@@ -20,17 +20,17 @@ public sealed class AnswerTextTests : IDisposable
         }
 
         Assert.Equal([7, 8, .. Enumerable.Range(0, 100)], text.Ids.ToArray());
-        Assert.Equal((2, 102, 100, 0), (text.Known, text.Count, text.Drawn, text.Guesses));
+        Assert.Equal((2, 102, 100, 0), (text.Known, text.Count, text.Drawn, text.Drafted));
         Assert.Equal(8, text[1]);
     }
 
     [Fact]
-    public void Add_GuessesAreRight_KeepsTheOthers()
+    public void Add_DraftTokensAreAccepted_KeepsTheOthers()
     {
-        AnswerText text = Guessed();
+        AnswerText text = WithDraft();
         Assert.True(text.Add(4));
         Assert.Equal([7, 4, 5, 6], text.Ids.ToArray());
-        Assert.Equal((2, 2), (text.Guesses, text.Count));
+        Assert.Equal((2, 2), (text.Drafted, text.Count));
         Assert.True(text.Add(5));
         Assert.True(text.Add(6));
         Assert.False(text.Add(6));
@@ -38,26 +38,26 @@ public sealed class AnswerTextTests : IDisposable
     }
 
     [Fact]
-    public void Add_GuessIsWrong_DropsTheOthers()
+    public void Add_DraftTokenIsRejected_DropsTheOthers()
     {
-        AnswerText text = Guessed();
+        AnswerText text = WithDraft();
         Assert.False(text.Add(9));
         Assert.Equal([7, 9], text.Ids.ToArray());
-        Assert.Equal(0, text.Guesses);
+        Assert.Equal(0, text.Drafted);
     }
 
-    /// <summary>A penalty sees the tokens of the answer, for a guess also those guessed before it, and none of the prompt.</summary>
+    /// <summary>A penalty sees the tokens of the answer, for a draft token also the draft tokens before it, and none of the prompt.</summary>
     [Fact]
     public void Next_Penalty_SeesTheAnswerOnly()
     {
         AnswerText text = Text([7, 0], new() { Temperature = 0, PresencePenalty = 1 });
         float[] row = [2, 1.5f, 1.25f, 0];
-        Assert.Equal((0, 0), (text.Next(row), text.NextGuess(row)));
-        text.Guess(0);
-        Assert.Equal((0, 1), (text.Next(row), text.NextGuess(row)));
+        Assert.Equal((0, 0), (text.Next(row), text.NextDraft(row)));
+        text.AddDraft(0);
+        Assert.Equal((0, 1), (text.Next(row), text.NextDraft(row)));
         text.Add(0);
-        text.Guess(1);
-        Assert.Equal((1, 2), (text.Next(row), text.NextGuess(row)));
+        text.AddDraft(1);
+        Assert.Equal((1, 2), (text.Next(row), text.NextDraft(row)));
     }
 
     [Fact]
@@ -69,16 +69,16 @@ public sealed class AnswerTextTests : IDisposable
         for (int position = 0; position < 20; position++)
         {
             Assert.Equal(Sampler.Next(row, [], options, position), text.Next(row));
-            text.Guess(1);
-            Assert.Equal(Sampler.Next(row, [], options, position + 1), text.NextGuess(row));
+            text.AddDraft(1);
+            Assert.Equal(Sampler.Next(row, [], options, position + 1), text.NextDraft(row));
             text.Add(1);
         }
     }
 
-    private AnswerText Guessed()
+    private AnswerText WithDraft()
     {
         AnswerText text = Text([7]);
-        Array.ForEach([4, 5, 6], text.Guess);
+        Array.ForEach([4, 5, 6], text.AddDraft);
         return text;
     }
 

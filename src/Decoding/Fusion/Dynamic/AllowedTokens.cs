@@ -34,10 +34,10 @@ internal sealed class AllowedTokens
             ids[i] = i;
         }
 
-        int count = Keep(step.Base, step.Base.Length);
+        int count = Filter(step.Base, step.Base.Length);
         foreach (DeltaRows delta in step.Deltas)
         {
-            count = Keep(delta.Minus.Span, Keep(delta.Plus.Span, count));
+            count = Filter(delta.Minus.Span, Filter(delta.Plus.Span, count));
         }
 
         if (deltas.Length != step.Deltas.Length)
@@ -55,7 +55,7 @@ internal sealed class AllowedTokens
         return new(@base.Span, deltas, step.Previous);
     }
 
-    private int Keep(ReadOnlySpan<float> row, int count)
+    private int Filter(ReadOnlySpan<float> row, int count)
     {
         int kept = 0;
         for (int i = 0; i < count; i++)

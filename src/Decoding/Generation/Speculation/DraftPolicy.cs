@@ -1,36 +1,36 @@
 namespace ProxyTune.Decoding.Generation;
 
 /// <summary>
-/// Chooses the number of guesses from how earlier guesses turned out and how long passes took. A block of g guesses whose rate of right ones is p brings
+/// Chooses the length of drafts from the acceptance of earlier drafts and the time of passes. A draft of g tokens with the acceptance rate p gives
 ///
 ///     E(g) = 1 + p + p^2 + ... + p^g = (1 - p^(g+1)) / (1 - p)
 ///
-/// tokens (Leviathan et al. 2023, arXiv 2211.17192, equation 1). A step in which n sequences have blocks of at most g guesses, x of them
-/// together, takes (g + 1) D + v + x s: passes D of the drafters over all of them, and what <see cref="BlockTime"/> measures, each for every
-/// n. Chosen is the g, the same for all, with the most tokens per second; 0 is a plain step, which takes P. So a batch that is full enough
-/// drafts nothing: its plain step costs little more than that of one sequence, while blocks of many cost more than that of one.
+/// tokens (Leviathan et al. 2023, arXiv 2211.17192, equation 1). A step in which n sequences have drafts of at most g tokens, x tokens
+/// together, takes (g + 1) D + v + x s. D is the time of one pass of the drafters over all sequences, and <see cref="BlockTime"/> measures v and s.
+/// All three are measured for every n. The policy chooses one g for all sequences, the one with the most tokens per second. g = 0 is a plain step, which
+/// takes P. A full batch drafts nothing: its plain step costs little more than that of one sequence, but scoring its drafts costs more.
 /// </summary>
-/// <remarks>A sequence has no guesses that bring less than tokens of plain steps would in the same time: p^j &lt; s n / P.</remarks>
-internal sealed class DraftPolicy(int most)
+/// <remarks>A sequence drafts no token j whose acceptance is below the yield of plain steps in the same time: p^j &lt; s n / P.</remarks>
+internal sealed class DraftPolicy(int maxDraft)
 {
-    /// <summary>Where nothing is guessed, one token in so many has one guess, to see whether that has changed.</summary>
+    /// <summary>Without drafts, one in this many tokens still has a draft of one token, so that the policy notices a change of the acceptance.</summary>
     public const int ProbeEvery = 32;
 
     private const int OneMemory = 12;
     private const int AllMemory = 32;
-    private const int FirstGuesses = 3;
+    private const int FirstLength = 3;
     private const int PlainEvery = 64;
     private const int DraftsEvery = 1024;
 
-    private readonly GuessRecord all = new(AllMemory);
+    private readonly DraftRecord all = new(AllMemory);
     private readonly List<StepTimes> bySequences = [];
 
-    public GuessRecord StartRecord() => new(OneMemory, all);
+    public DraftRecord StartRecord() => new(OneMemory, all);
 
-    /// <summary>Sets <see cref="GuessRecord.Wanted"/>.</summary>
-    /// <param name="records">Of the sequences that can draft.</param>
-    /// <param name="sequences">How many take part in the step, those without a drafter too.</param>
-    public void Choose(IReadOnlyList<GuessRecord> records, int sequences)
+    /// <summary>Sets <see cref="DraftRecord.DraftLength"/> of each record.</summary>
+    /// <param name="records">The records of the sequences that can draft.</param>
+    /// <param name="sequences">The number of sequences in the step, including those without a drafter.</param>
+    public void Choose(IReadOnlyList<DraftRecord> records, int sequences)
     {
         StepTimes times = Of(sequences);
         if (times.Plain.Seconds is null || times.IsStale(drafts: true, PlainEvery))
@@ -46,29 +46,29 @@ internal sealed class DraftPolicy(int most)
 
         if (times.Draft.Seconds is null || !times.Blocks.IsKnown)
         {
-            SetAll(records, FirstGuesses);
+            SetAll(records, FirstLength);
             return;
         }
 
         double plainRate = sequences / times.Plain.Seconds.Value;
         int best = Best(records, sequences, times);
-        foreach (GuessRecord record in records)
+        foreach (DraftRecord record in records)
         {
-            record.Wanted = Guesses(record, best, times.Blocks.Position * plainRate);
+            record.DraftLength = Length(record, best, times.Blocks.Position * plainRate);
         }
 
-        if (best == 0 && Rate(records, sequences, most, times, assumed: 1) > plainRate)
+        if (best == 0 && Rate(records, sequences, maxDraft, times, assumed: 1) > plainRate)
         {
             Probe(records);
         }
     }
 
-    /// <summary>Takes the time of the drafters' passes.</summary>
+    /// <summary>Adds the measured time of the drafters' passes.</summary>
     public void AddDraft(int sequences, int passes, double seconds) => Of(sequences).Draft.Add(seconds / passes);
 
-    /// <summary>Takes the time of a step's <see cref="Models.ILanguageModel.Forward"/>, with a draw for every sequence.</summary>
-    /// <param name="rows">Positions, guesses among them.</param>
-    /// <param name="hasDrafted">Whether drafters had run before.</param>
+    /// <summary>Adds the measured time of a step's <see cref="Models.ILanguageModel.Forward"/>, with a draw for every sequence.</summary>
+    /// <param name="rows">The number of positions, including draft tokens.</param>
+    /// <param name="hasDrafted">True if the drafters ran in this step.</param>
     public void AddForward(int sequences, int rows, bool hasDrafted, double seconds)
     {
         StepTimes times = Of(sequences);
@@ -93,43 +93,43 @@ internal sealed class DraftPolicy(int most)
         return bySequences[sequences];
     }
 
-    private static void SetAll(IReadOnlyList<GuessRecord> records, int guesses)
+    private static void SetAll(IReadOnlyList<DraftRecord> records, int length)
     {
-        foreach (GuessRecord record in records)
+        foreach (DraftRecord record in records)
         {
-            record.Wanted = Math.Min(guesses, record.Most);
+            record.DraftLength = Math.Min(length, record.MaxDraft);
         }
     }
 
-    private static void Probe(IReadOnlyList<GuessRecord> records)
+    private static void Probe(IReadOnlyList<DraftRecord> records)
     {
-        foreach (GuessRecord record in records)
+        foreach (DraftRecord record in records)
         {
-            record.Wanted = record.Unguessed >= ProbeEvery ? Math.Min(1, record.Most) : 0;
+            record.DraftLength = record.TokensSinceDraft >= ProbeEvery ? Math.Min(1, record.MaxDraft) : 0;
         }
     }
 
-    private int Best(IReadOnlyList<GuessRecord> records, int sequences, StepTimes times)
+    private int Best(IReadOnlyList<DraftRecord> records, int sequences, StepTimes times)
     {
-        (int guesses, double rate) = (0, sequences / times.Plain.Seconds!.Value);
-        int longest = Math.Min(most, records.Max(static record => record.Most));
+        (int length, double rate) = (0, sequences / times.Plain.Seconds!.Value);
+        int longest = Math.Min(maxDraft, records.Max(static record => record.MaxDraft));
         for (int g = 1; g <= longest; g++)
         {
             double other = Rate(records, sequences, g, times);
-            (guesses, rate) = other > rate ? (g, other) : (guesses, rate);
+            (length, rate) = other > rate ? (g, other) : (length, rate);
         }
 
-        return guesses;
+        return length;
     }
 
-    /// <summary>Tokens per second with at most so many guesses.</summary>
-    private static double Rate(IReadOnlyList<GuessRecord> records, int sequences, int guesses, StepTimes times, double? assumed = null)
+    /// <summary>The expected tokens per second for drafts of at most <paramref name="length"/> tokens.</summary>
+    private static double Rate(IReadOnlyList<DraftRecord> records, int sequences, int length, StepTimes times, double? assumed = null)
     {
         double plain = times.Plain.Seconds!.Value, tokens = sequences;
         int positions = 0, longest = 0;
-        foreach (GuessRecord record in records)
+        foreach (DraftRecord record in records)
         {
-            int own = Guesses(record, guesses, times.Blocks.Position * sequences / plain, assumed);
+            int own = Length(record, length, times.Blocks.Position * sequences / plain, assumed);
             positions += own;
             longest = Math.Max(longest, own);
             double right = 1;
@@ -139,52 +139,53 @@ internal sealed class DraftPolicy(int most)
             }
         }
 
-        // A step with drafts takes at least as long as a plain one with more passes of the drafters, even if measured shorter.
+        // A step with drafts takes at least as long as a plain step plus the extra passes of the drafters. Measurements can be below that.
         double draft = times.Draft.Seconds!.Value, more = Math.Max(0, times.Blocks.Of(positions) + draft - plain);
         return tokens / (plain + (longest == 0 ? 0 : (longest * draft) + more));
     }
 
-    /// <param name="worth">Tokens that plain steps bring in the time of one more position.</param>
-    private static int Guesses(GuessRecord record, int limit, double worth, double? assumed = null)
+    /// <param name="worth">The number of tokens that plain steps yield in the time of one more position.</param>
+    private static int Length(DraftRecord record, int limit, double worth, double? assumed = null)
     {
-        int guesses = 0;
+        int length = 0;
         double right = assumed ?? record.Rate;
-        while (guesses < limit && guesses < record.Most && right > worth)
+        while (length < limit && length < record.MaxDraft && right > worth)
         {
-            guesses++;
+            length++;
             right *= assumed ?? record.Rate;
         }
 
-        return guesses;
+        return length;
     }
 }
 
-/// <summary>How guesses of one sequence, or of all, turned out, and what is wanted of the next draft.</summary>
-/// <param name="memory">About how many guesses the rate looks back on.</param>
-/// <param name="all">The record of all sequences: a new one starts from its rate, and adds to it.</param>
-internal sealed class GuessRecord(int memory, GuessRecord? all = null)
+/// <summary>The acceptance of the drafts of one sequence, or of all sequences, and the length of the next draft.</summary>
+/// <param name="memory">The approximate number of draft tokens that the rate averages over.</param>
+/// <param name="all">The record of all sequences. A new record starts from its rate and adds to it.</param>
+internal sealed class DraftRecord(int memory, DraftRecord? all = null)
 {
     private const double Unknown = 0.7;
 
-    /// <summary>Exponential average of right (1) and wrong (0) guesses; those behind a wrong one are not judged.</summary>
+    /// <summary>The exponential average of accepted (1) and rejected (0) draft tokens. Tokens after a rejected one do not count.</summary>
     public double Rate { get; private set; } = all?.Rate ?? Unknown;
 
-    /// <summary>Tokens that were drawn since a guess was judged.</summary>
-    public int Unguessed { get; private set; }
+    /// <summary>The number of tokens drawn since the last draft token was accepted or rejected.</summary>
+    public int TokensSinceDraft { get; private set; }
 
-    /// <summary>Most guesses that the rest of the answer has use for.</summary>
-    public int Most { get; set; }
+    /// <summary>The largest useful length of a draft, from the rest of the answer.</summary>
+    public int MaxDraft { get; set; }
 
-    /// <summary>What the next draft should have; 0 for no draft.</summary>
-    public int Wanted { get; set; }
+    /// <summary>The length of the next draft in tokens; 0 for no draft.</summary>
+    public int DraftLength { get; set; }
 
-    /// <param name="tokens">Drawn since the last call.</param>
-    /// <param name="right">Guesses that were drawn.</param>
-    /// <param name="wrong">Whether the next guess was not.</param>
+    /// <summary>Adds the result of a step.</summary>
+    /// <param name="tokens">The number of tokens drawn since the last call.</param>
+    /// <param name="right">The number of accepted draft tokens.</param>
+    /// <param name="wrong">True if a draft token was rejected.</param>
     public void Add(int tokens, int right, bool wrong)
     {
         all?.Add(tokens, right, wrong);
-        Unguessed = right > 0 || wrong ? 0 : Unguessed + tokens;
+        TokensSinceDraft = right > 0 || wrong ? 0 : TokensSinceDraft + tokens;
         for (int i = 0; i < right; i++)
         {
             Rate += (1 - Rate) / memory;

@@ -1,18 +1,18 @@
 namespace ProxyTune.Decoding.Generation;
 
-/// <summary>What steps with some number of sequences take.</summary>
+/// <summary>The measured times of steps with one number of sequences.</summary>
 internal sealed class StepTimes
 {
-    /// <summary>A step without drafts.</summary>
+    /// <summary>The time of a step without drafts.</summary>
     public SmoothedTime Plain { get; } = new();
 
-    /// <summary>One pass of the drafters.</summary>
+    /// <summary>The time of one pass of the drafters.</summary>
     public SmoothedTime Draft { get; } = new();
 
-    /// <summary>The rest of a step with drafts.</summary>
+    /// <summary>The time of the rest of a step with drafts.</summary>
     public BlockTime Blocks { get; } = new();
 
-    /// <summary>Steps of the same kind, with or without drafts, in a row.</summary>
+    /// <summary>The number of consecutive steps of the same kind, with or without drafts.</summary>
     public int Repeated { get; private set; }
 
     private bool HasDrafted { get; set; }
@@ -23,13 +23,13 @@ internal sealed class StepTimes
         HasDrafted = hasDrafted;
     }
 
-    /// <summary>Whether something is to be tried again, however good the other way seems to be.</summary>
+    /// <summary>Whether the last steps were all of one kind, so that the other kind must be measured again.</summary>
     public bool IsStale(bool drafts, int after) => drafts == HasDrafted && Repeated >= after;
 }
 
 /// <summary>
-/// Exponential average of durations in seconds, nearer to the short ones: the first is left out, which may have had to make something ready, a
-/// stall counts as twice the average, and where one takes less than half of it, what was before was a stall.
+/// An exponential average of durations in seconds that ignores stalls. The first duration is left out, since it may include preparations. A longer
+/// duration than twice the average counts as twice the average. After a duration below half of the average, the average starts again.
 /// </summary>
 internal sealed class SmoothedTime
 {
@@ -38,7 +38,7 @@ internal sealed class SmoothedTime
     private bool isWarm;
     private int count;
 
-    /// <summary>Null until something was measured.</summary>
+    /// <summary>The average; null before the first measurement.</summary>
     public double? Seconds { get; private set; }
 
     public void Add(double seconds)
@@ -60,17 +60,17 @@ internal sealed class SmoothedTime
 }
 
 /// <summary>
-/// What it takes to score blocks of some number of sequences: <c>T = v + x s</c> with x positions beyond the first of each. v and s by least
-/// squares over measured steps, older ones weighing less. The first is left out and stalls are dealt with as in <see cref="SmoothedTime"/>.
+/// The time to score the blocks of several sequences: <c>T = v + x s</c> with x positions beyond the first position of each sequence. v and s are fitted by
+/// least squares over measured steps with decaying weights. The first step and stalls are treated as in <see cref="SmoothedTime"/>.
 /// </summary>
 internal sealed class BlockTime
 {
     private const double Decay = 0.95;
 
-    // Until measured, a further position costs a tenth of a pass.
+    // Before measurements, another position is assumed to cost a tenth of a pass.
     private const double Share = 0.1;
 
-    // About so many steps are needed to be sure.
+    // The fit is used after about this many steps.
     private const double Sure = 3;
 
     private bool isWarm;
@@ -82,15 +82,15 @@ internal sealed class BlockTime
 
     public bool IsKnown => weight > Sure;
 
-    /// <summary>v, seconds.</summary>
+    /// <summary>v in seconds.</summary>
     public double Pass { get; private set; }
 
-    /// <summary>s, seconds.</summary>
+    /// <summary>s in seconds.</summary>
     public double Position { get; private set; }
 
     public double Of(int positions) => Pass + (positions * Position);
 
-    /// <summary>Measures anew.</summary>
+    /// <summary>Removes all measurements.</summary>
     public void Forget() => (weight, x, xx, t, xt) = (0, 0, 0, 0, 0);
 
     public void Add(int positions, double seconds)
@@ -113,7 +113,7 @@ internal sealed class BlockTime
         t = (Decay * t) + seconds;
         xt = (Decay * xt) + (positions * seconds);
 
-        // The assumption takes part as one more measurement, (Share v - s) = 0, so that there is a solution from the first step on.
+        // The assumption enters as one more measurement, (Share v - s) = 0, so that the first step already has a solution.
         double a = weight + (Share * Share), b = x - Share, c = xx + 1, determinant = (a * c) - (b * b);
         Pass = ((c * t) - (b * xt)) / determinant;
         Position = ((a * xt) - (b * t)) / determinant;

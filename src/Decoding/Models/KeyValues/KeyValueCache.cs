@@ -39,7 +39,7 @@ internal abstract class KeyValueCache : IDisposable
     /// <returns>Whether there is memory.</returns>
     public bool TryAdd(OnnxSequence sequence)
     {
-        if (!Account.TryReserve(Size.Bytes([.. sequences.Select(s => s.Most), sequence.Most])))
+        if (!Account.TryReserve(Size.Bytes([.. sequences.Select(s => s.MaxLength), sequence.MaxLength])))
         {
             return false;
         }
@@ -53,7 +53,7 @@ internal abstract class KeyValueCache : IDisposable
     {
         Displace(sequence);
         sequences.Remove(sequence);
-        Account.TryReserve(Size.Bytes([.. sequences.Select(s => s.Most)]));
+        Account.TryReserve(Size.Bytes([.. sequences.Select(s => s.MaxLength)]));
     }
 
     /// <summary>
@@ -100,8 +100,8 @@ internal abstract class KeyValueCache : IDisposable
 }
 
 /// <summary>A sequence of one ONNX model: its tokens, and the place of their keys and values.</summary>
-/// <param name="most">The most positions that it may have.</param>
-internal sealed class OnnxSequence(PrefixCache prefixes, ReadOnlyMemory<int> prompt, int most, IReadOnlyList<int> endOfTextIds) : Sequence
+/// <param name="maxLength">The most positions that it may have.</param>
+internal sealed class OnnxSequence(PrefixCache prefixes, ReadOnlyMemory<int> prompt, int maxLength, IReadOnlyList<int> endOfTextIds) : Sequence
 {
     public ReadOnlyMemory<int> Prompt => prompt;
 
@@ -114,7 +114,7 @@ internal sealed class OnnxSequence(PrefixCache prefixes, ReadOnlyMemory<int> pro
     /// <summary>The scope of earlier texts that it may begin with; null for none.</summary>
     public PrefixScope? Scope { get; init; }
 
-    public int Most => most;
+    public int MaxLength => maxLength;
 
     /// <summary>Prompt tokens that are not computed yet.</summary>
     public ReadOnlyMemory<int> PromptLeft => prompt[Math.Min(Computed, prompt.Length)..];
@@ -146,7 +146,7 @@ internal sealed class OnnxSequence(PrefixCache prefixes, ReadOnlyMemory<int> pro
 
     public override int Length => Math.Max(Computed, prompt.Length);
 
-    public override int Room => most - Length;
+    public override int Room => maxLength - Length;
 
     public override int Pending => PromptLeft.Length;
 

@@ -21,10 +21,10 @@ internal sealed class PrefixCache(KeyValueCache cache, KeyValueMemory memory) : 
     private long BlockBytes => BlockLength * cache.Size.TokenBytes;
 
     /// <summary>Gives a sequence that has computed nothing the known beginning of its prompt.</summary>
-    /// <param name="most">Positions at most.</param>
-    public void Restore(OnnxSequence sequence, int most)
+    /// <param name="maxLength">Positions at most.</param>
+    public void Restore(OnnxSequence sequence, int maxLength)
     {
-        if (sequence.Scope is null || most < 1)
+        if (sequence.Scope is null || maxLength < 1)
         {
             return;
         }
@@ -35,7 +35,7 @@ internal sealed class PrefixCache(KeyValueCache cache, KeyValueMemory memory) : 
         do
         {
             path = Find(sequence.Scope, sequence.Prompt.Span);
-            length = Math.Min(path.Count * BlockLength, most);
+            length = Math.Min(path.Count * BlockLength, maxLength);
             cache.Extend(sequence, length);
 
             // The prefix itself may have had to make room for its copy.

@@ -135,10 +135,10 @@ internal sealed class SharedCache : KeyValueCache
 
     protected override void Trim()
     {
-        int mostWidth = Size.Width(Sequences.Max(s => s.Most));
-        if (((long)Sequences.Count * mostWidth * Size.TokenBytes) + ((long)capacity * width * Size.TensorBytes) < Account.Used)
+        int maxWidth = Size.Width(Sequences.Max(s => s.MaxLength));
+        if (((long)Sequences.Count * maxWidth * Size.TokenBytes) + ((long)capacity * width * Size.TensorBytes) < Account.Used)
         {
-            Resize(Sequences.Count, mostWidth);
+            Resize(Sequences.Count, maxWidth);
         }
     }
 
@@ -203,9 +203,9 @@ internal sealed class SharedCache : KeyValueCache
             return;
         }
 
-        int mostWidth = Size.Width(Sequences.Max(s => s.Most)), longest = Math.Max(neededWidth, Sequences.Max(s => s.Computed));
-        int newWidth = Math.Min(mostWidth, Size.Width((int)BitOperations.RoundUpToPowerOf2((uint)longest)));
-        long reservedRows = (long)Sequences.Count * mostWidth / newWidth;
+        int maxWidth = Size.Width(Sequences.Max(s => s.MaxLength)), longest = Math.Max(neededWidth, Sequences.Max(s => s.Computed));
+        int newWidth = Math.Min(maxWidth, Size.Width((int)BitOperations.RoundUpToPowerOf2((uint)longest)));
+        long reservedRows = (long)Sequences.Count * maxWidth / newWidth;
         Resize((int)Math.Min(reservedRows, BitOperations.RoundUpToPowerOf2((uint)Sequences.Count)), newWidth);
     }
 

@@ -61,7 +61,7 @@ internal sealed class DecoderRun : IDisposable
     }
 
     /// <summary>Makes the logits of one position of the last run, a wanted one, a row of the batch.</summary>
-    public void Keep(int index, int row, int position) => logits.Keep(index, (row * (given.Positions - given.First)) + position - given.First);
+    public void SetRow(int index, int row, int position) => logits.SetRow(index, (row * (given.Positions - given.First)) + position - given.First);
 
     public void Dispose()
     {

@@ -123,7 +123,7 @@ public sealed class OnnxLanguageModel : ILanguageModel
 
         if (LiveSequences >= maxSequences)
         {
-            throw new EngineException(EngineError.QueueFull, $"'{Info.Name}' holds {LiveSequences} sequences, the most allowed.");
+            throw new EngineException(EngineError.QueueFull, $"'{Info.Name}' holds {LiveSequences} sequences, which is the maximum.");
         }
 
         PatchSum? patch = prompt.Plan.Streams[0].Patch;
@@ -135,7 +135,7 @@ public sealed class OnnxLanguageModel : ILanguageModel
         };
         if (!cache.TryAdd(sequence))
         {
-            throw new EngineException(EngineError.QueueFull, $"The memory for keys and values has no room for {sequence.Most} more tokens of '{Info.Name}' now.");
+            throw new EngineException(EngineError.QueueFull, $"The memory for keys and values has no room for {sequence.MaxLength} more tokens of '{Info.Name}' now.");
         }
 
         return sequence;
@@ -190,7 +190,7 @@ public sealed class OnnxLanguageModel : ILanguageModel
             DecoderRun done = Execute(together);
             for (int i = 0; i < together.Count; i++)
             {
-                done.Keep(together[i].LogitsRow, i, 0);
+                done.SetRow(together[i].LogitsRow, i, 0);
                 prefixes.StorePrompt(together[i]);
             }
         }
@@ -215,11 +215,11 @@ public sealed class OnnxLanguageModel : ILanguageModel
     private int SpareRows => decoder.ChoosesRows ? 0 : Math.Max(rowsPerRun, maxSequences);
 
     /// <summary>Takes a prompt's beginning from an earlier text, where nothing of it is computed yet.</summary>
-    private void Restore(OnnxSequence sequence, int most)
+    private void Restore(OnnxSequence sequence, int maxLength)
     {
         if (sequence.Computed == 0)
         {
-            prefixes.Restore(sequence, Math.Min(most, sequence.Prompt.Length));
+            prefixes.Restore(sequence, Math.Min(maxLength, sequence.Prompt.Length));
         }
     }
 
@@ -249,7 +249,7 @@ public sealed class OnnxLanguageModel : ILanguageModel
             {
                 for (int i = 0; i < sequence.LogitsRows; i++)
                 {
-                    run.Keep(sequence.LogitsRow + i, row++);
+                    run.SetRow(sequence.LogitsRow + i, row++);
                 }
 
                 prefixes.StorePrompt(sequence);
@@ -278,7 +278,7 @@ public sealed class OnnxLanguageModel : ILanguageModel
             DecoderRun done = Execute(alone, Math.Clamp(firstWanted - start, 0, end - start));
             for (int position = Math.Max(start, firstWanted); position < end; position++)
             {
-                done.Keep(sequence.LogitsRow + position - firstWanted, 0, position - start);
+                done.SetRow(sequence.LogitsRow + position - firstWanted, 0, position - start);
             }
         }
 

@@ -101,7 +101,7 @@ internal sealed class RaggedRun : IDisposable
     }
 
     /// <summary>Makes one of the wanted rows of the last run, counted through all sequences, a row of the batch.</summary>
-    public void Keep(int index, int row) => logits.Keep(index, row);
+    public void SetRow(int index, int row) => logits.SetRow(index, row);
 
     public void Dispose()
     {

@@ -122,7 +122,7 @@ internal sealed class PatchProbe(DecoderGraph graph, ModelProto model, IReadOnly
 
         int worst = touched.MaxBy(i => Alone([i], inSlots.LastRow([i])));
         string targets = string.Join(", ", nodes[worst].Parts.Select(part => part.Target).Where(patch.Targets.Contains));
-        return Require(patch, difference, $"the same update as dense matrices; most alone differs {targets} at '{nodes[worst].Output}'", tolerance);
+        return Require(patch, difference, $"the same update as dense matrices; the largest difference of one node comes from {targets} at '{nodes[worst].Output}'", tolerance);
 
         double Alone(int[] group, float[] own) => Difference(dense.LastRow([.. group.Select(i => nodes[i])]), own);
     }

@@ -58,7 +58,7 @@ internal static class ProbeRun
         }
 
         session.Session.RunWithBinding(options, binding);
-        logits.Keep(0, isOneRow ? 0 : tokens.Count - 1);
+        logits.SetRow(0, isOneRow ? 0 : tokens.Count - 1);
         return rows.Row(0).ToArray();
 
         void Bind(string name, NativeTensor tensor, params long[] shape)

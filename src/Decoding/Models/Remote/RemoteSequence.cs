@@ -30,7 +30,7 @@ internal sealed class RemoteSequence(RemoteLanguageModel model, ReadOnlyMemory<i
         {
             RemoteRow known = Ask([.. tokens]).GetAwaiter().GetResult();
             known.Write(row);
-            MaxMissing = known.Most;
+            MaxMissing = known.MaxMissing;
         }
         catch (EngineException e)
         {

@@ -53,7 +53,7 @@ internal sealed class DecoderRows(DecoderSession decoder) : RowBatch, IDisposabl
     /// <param name="index">In the batch.</param>
     /// <param name="written">In the run's output, counted through.</param>
     /// <param name="start"><see cref="Next"/> as it was when the run began.</param>
-    public void Keep(int index, int written, int start)
+    public void SetRow(int index, int written, int start)
     {
         if (start + written != Next)
         {
@@ -124,7 +124,7 @@ internal sealed class DecoderLogits(DecoderSession decoder, OrtIoBinding binding
     }
 
     /// <summary>Makes a row of the last run, counted through, a row of the batch.</summary>
-    public void Keep(int index, int written) => rows.Keep(index, written, start);
+    public void SetRow(int index, int written) => rows.SetRow(index, written, start);
 
     public void Dispose() => chosen.Dispose();
 }

@@ -21,7 +21,7 @@ public sealed class DraftPolicyTests
         Assert.InRange(mean, about - 1.2, about + 1.2);
 
         // Compares the policy with every fixed length at the same times. Learning costs little.
-        double best = Enumerable.Range(0, MaxDraft + 1).Max(guesses => Simulation.Expected(right, guesses) / Simulation.Time(1, guesses));
+        double best = Enumerable.Range(0, MaxDraft + 1).Max(drafted => Simulation.Expected(right, drafted) / Simulation.Time(1, drafted));
         Assert.True(simulation.Rate > 0.88 * best, $"The policy gives {simulation.Rate} tokens per second, the best fixed length {best}.");
     }
 
@@ -59,7 +59,7 @@ public sealed class DraftPolicyTests
 
     /// <summary>Checks the bound on the cost of useless drafts: one small pass per interval.</summary>
     [Fact]
-    public void Choose_NoGuessIsRight_ProbesAtMostOncePerInterval()
+    public void Choose_NoDraftTokenIsAccepted_ProbesAtMostOncePerInterval()
     {
         Simulation simulation = new(1, 0);
         simulation.Run(200);
@@ -70,7 +70,7 @@ public sealed class DraftPolicyTests
     }
 
     [Fact]
-    public void Choose_GuessesBecomeRight_DraftsAgain()
+    public void Choose_DraftTokensBecomeAccepted_DraftsAgain()
     {
         Simulation simulation = new(1, 0);
         simulation.Run(300);
@@ -93,7 +93,7 @@ public sealed class DraftPolicyTests
     private sealed class Simulation(int sequences, double right)
     {
         private readonly DraftPolicy policy = new(MaxDraft);
-        private readonly List<GuessRecord> records = [];
+        private readonly List<DraftRecord> records = [];
         private readonly Random random = new(1);
         private double seconds;
         private int tokens;
@@ -112,10 +112,10 @@ public sealed class DraftPolicyTests
 
         public double Rate => tokens / seconds;
 
-        public static double Expected(double right, int guesses) => Enumerable.Range(0, guesses + 1).Sum(j => Math.Pow(right, j));
+        public static double Expected(double right, int drafted) => Enumerable.Range(0, drafted + 1).Sum(j => Math.Pow(right, j));
 
-        public static double Time(int sequences, int guesses) =>
-            guesses == 0 ? 0.011 + (0.0001 * (sequences - 1)) : (0.001 * (guesses + 1)) + (sequences * (0.01 + (0.0005 * guesses)));
+        public static double Time(int sequences, int drafted) =>
+            drafted == 0 ? 0.011 + (0.0001 * (sequences - 1)) : (0.001 * (drafted + 1)) + (sequences * (0.01 + (0.0005 * drafted)));
 
         public void Run(int steps)
         {
@@ -126,11 +126,11 @@ public sealed class DraftPolicyTests
 
             for (int step = 0; step < steps; step++)
             {
-                List<GuessRecord> taking = records[..Sequences];
-                taking.ForEach(record => record.Most = Left);
-                policy.Choose(taking, Sequences);
-                DraftLengths.AddRange(taking.Select(record => record.Wanted));
-                int longest = taking.Max(record => record.Wanted), positions = taking.Sum(record => record.Wanted);
+                List<DraftRecord> scheduled = records[..Sequences];
+                scheduled.ForEach(record => record.MaxDraft = Left);
+                policy.Choose(scheduled, Sequences);
+                DraftLengths.AddRange(scheduled.Select(record => record.DraftLength));
+                int longest = scheduled.Max(record => record.DraftLength), positions = scheduled.Sum(record => record.DraftLength);
                 double noise = 1 + (0.1 * (random.NextDouble() - 0.5)), whole = Time(Sequences, 0);
                 noise *= step == Stalled ? 20 : 1;
                 if (longest > 0)
@@ -143,15 +143,15 @@ public sealed class DraftPolicyTests
 
                 policy.AddForward(Sequences, Sequences + positions, longest > 0, noise * whole);
                 seconds += whole;
-                foreach (GuessRecord record in taking)
+                foreach (DraftRecord record in scheduled)
                 {
                     int drawn = 0;
-                    while (drawn < record.Wanted && random.NextDouble() < Right)
+                    while (drawn < record.DraftLength && random.NextDouble() < Right)
                     {
                         drawn++;
                     }
 
-                    record.Add(drawn + 1, drawn, drawn < record.Wanted);
+                    record.Add(drawn + 1, drawn, drawn < record.DraftLength);
                     tokens += drawn + 1;
                 }
             }

@@ -30,7 +30,7 @@ public sealed class SpeculationFailureTests : IDisposable
     public void Dispose() => fused.Dispose();
 
     [Fact]
-    public async Task Submit_EveryGuessIsWrong_RunsTheBaseOncePerTokenAndIgnoresRowsAfterWrongGuesses()
+    public async Task Submit_EveryDraftTokenIsRejected_RunsTheBaseOncePerTokenAndIgnoresRowsAfterRejectedTokens()
     {
         spoils = true;
         await using DecodeScheduler scheduler = new(fused, new() { MaxDraft = 3, AlwaysDraft = true });
@@ -42,7 +42,7 @@ public sealed class SpeculationFailureTests : IDisposable
     }
 
     [Fact]
-    public async Task Submit_NoGuessIsRight_RunsTheExpertLittleMoreThanOncePerToken()
+    public async Task Submit_NoDraftTokenIsAccepted_RunsTheExpertLittleMoreThanOncePerToken()
     {
         const int Learned = 300, All = 700;
         int before = 0;
@@ -56,12 +56,12 @@ public sealed class SpeculationFailureTests : IDisposable
         await using DecodeScheduler scheduler = new(fused, new() { Clock = clock });
         Assert.Equal(All, (await Answers.Collect(scheduler, Request(wrong) with { MaxTokens = All })).Count);
         Assert.Equal(All, large.Forwards);
-        Assert.True((await Answers.Drafts(scheduler)).Guesses > 0);
+        Assert.True((await Answers.Drafts(scheduler)).Drafted > 0);
         Assert.InRange(wrong.Forwards - before, All - Learned, All - Learned + ((All - Learned) / DraftPolicy.ProbeEvery) + 1);
     }
 
     [Fact]
-    public async Task Submit_EveryGuessIsRight_RunsTheBaseOncePerBlockAndTheExpertOncePerToken()
+    public async Task Submit_EveryDraftTokenIsAccepted_RunsTheBaseOncePerBlockAndTheExpertOncePerToken()
     {
         await using DecodeScheduler scheduler = new(fused, new() { MaxDraft = 2, AlwaysDraft = true });
         List<GeneratedToken> tokens = await Answers.Collect(scheduler, Request(right));

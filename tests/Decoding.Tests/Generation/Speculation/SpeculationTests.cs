@@ -30,7 +30,7 @@ public sealed class SpeculationTests
         (List<string> drafted, DraftStatistics on) = await RunAsync(mask, maxDraft: 4);
 
         Assert.Equal(plain, drafted);
-        Assert.Equal((0L, off.Blocks), (off.Guesses, off.Tokens));
+        Assert.Equal((0L, off.Blocks), (off.Drafted, off.Tokens));
         Assert.Equal(off.Tokens, on.Tokens);
         Assert.InRange(on.Acceptance, 0.02, 0.9);
         Assert.True(on.TokensPerPass > 1);
@@ -83,7 +83,7 @@ public sealed class SpeculationTests
         await using (DecodeScheduler drafting = new(family.Ensemble, new() { MaxRunning = 5, MaxDraft = 3, AlwaysDraft = true }))
         {
             together = [.. (await Task.WhenAll(requests.Select(request => Answers.Collect(drafting, request)))).Select(WholeAnswer.Of)];
-            Assert.True((await Answers.Drafts(drafting)).Guesses > 0);
+            Assert.True((await Answers.Drafts(drafting)).Drafted > 0);
         }
 
         Assert.Equal(alone, together);
@@ -108,7 +108,7 @@ public sealed class SpeculationTests
         {
             await using DecodeScheduler scheduler = new(family.Ensemble, new() { MaxDraft = maxDraft, AlwaysDraft = true, PromptTokensPerStep = 4 });
             texts.Add(WholeAnswer.Of(await Answers.Collect(scheduler, request)));
-            Assert.Equal(maxDraft > 0, (await Answers.Drafts(scheduler)).Guesses > 0);
+            Assert.Equal(maxDraft > 0, (await Answers.Drafts(scheduler)).Drafted > 0);
         }
 
         Assert.Equal(texts[0], texts[1]);
@@ -123,7 +123,7 @@ public sealed class SpeculationTests
         using FakeFamily family = new();
         await using DecodeScheduler scheduler = new(family.Ensemble, new() { AlwaysDraft = true });
         await Answers.Collect(scheduler, Request(family.Pairs, FusionCases.Methods.First(settings => settings.Method == method), 0));
-        Assert.Equal((0L, 14L), ((await Answers.Drafts(scheduler)).Guesses, (await Answers.Drafts(scheduler)).Blocks));
+        Assert.Equal((0L, 14L), ((await Answers.Drafts(scheduler)).Drafted, (await Answers.Drafts(scheduler)).Blocks));
     }
 
     private static GenerationRequest Request(ServedModel served, AskedFusion settings, int i) => new()

@@ -2,7 +2,7 @@ using ProxyTune.Decoding.Generation;
 
 namespace ProxyTune.Decoding.Tests.Generation;
 
-/// <summary>What is learned from measured times and from guesses.</summary>
+/// <summary>What is learned from measured times and from drafts.</summary>
 public sealed class StepTimesTests
 {
     [Fact]
@@ -124,9 +124,9 @@ public sealed class StepTimesTests
     }
 
     [Fact]
-    public void Record_RightAndWrongGuesses_MoveTheRate()
+    public void Record_AcceptedAndRejectedDraftTokens_MoveTheRate()
     {
-        GuessRecord record = new(10);
+        DraftRecord record = new(10);
         Assert.Equal(0.7, record.Rate);
         record.Add(tokens: 3, right: 2, wrong: true);
         Assert.Equal((1 - (0.3 * 0.9 * 0.9)) * 0.9, record.Rate, 1e-12);
@@ -135,34 +135,34 @@ public sealed class StepTimesTests
     }
 
     [Fact]
-    public void Record_TokensWithoutGuesses_AreCountedSinceTheLastGuess()
+    public void Record_TokensWithoutDrafts_AreCountedSinceTheLastDraft()
     {
-        GuessRecord record = new(10);
+        DraftRecord record = new(10);
         record.Add(1, 0, wrong: false);
         record.Add(2, 0, wrong: false);
-        Assert.Equal(3, record.Unguessed);
+        Assert.Equal(3, record.TokensSinceDraft);
         record.Add(1, 0, wrong: true);
-        Assert.Equal(0, record.Unguessed);
+        Assert.Equal(0, record.TokensSinceDraft);
         record.Add(1, 0, wrong: false);
         record.Add(2, 1, wrong: false);
-        Assert.Equal(0, record.Unguessed);
+        Assert.Equal(0, record.TokensSinceDraft);
     }
 
     [Fact]
     public void Record_OfAll_TakesPartAndIsWhereNewOnesStart()
     {
-        GuessRecord all = new(10), one = new(2, all);
+        DraftRecord all = new(10), one = new(2, all);
         Assert.Equal(0.7, one.Rate);
         one.Add(1, 1, wrong: false);
         Assert.Equal((0.85, 0.73), (one.Rate, all.Rate), Near);
-        Assert.Equal(0.73, new GuessRecord(2, all).Rate, 1e-12);
+        Assert.Equal(0.73, new DraftRecord(2, all).Rate, 1e-12);
     }
 
     [Fact]
     public void StepCount_TokensOfSequences_AreAddedUp()
     {
-        Assert.Equal(default, StepCount.Of(guesses: 3, tokens: 0));
-        Assert.Equal(new StepCount(3, 1, 5, 2), StepCount.Of(guesses: 5, tokens: 3));
+        Assert.Equal(default, StepCount.Of(drafted: 3, tokens: 0));
+        Assert.Equal(new StepCount(3, 1, 5, 2), StepCount.Of(drafted: 5, tokens: 3));
         Assert.Equal(new StepCount(11, 22, 33, 44), new StepCount(1, 2, 3, 4) + new StepCount(10, 20, 30, 40));
     }
 

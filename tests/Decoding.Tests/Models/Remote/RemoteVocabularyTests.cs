@@ -93,16 +93,16 @@ public sealed class RemoteVocabularyTests : IDisposable
 
         // The request asks for two tokens. The third is the one that the remote drew.
         RemoteRow surplus = RemoteRow.Of([new("a", -1), new("c", -9), new("b", -2)], 2, vocabulary);
-        Assert.Equal((-2f, 0), (surplus.Most, surplus.Dropped));
+        Assert.Equal((-2f, 0), (surplus.MaxMissing, surplus.Dropped));
         Assert.Equal([5 + 'a', 5 + 'c', 5 + 'b'], surplus.Ids);
 
         RemoteRow dropped = RemoteRow.Of([new("\uFFFD", -0.5), new("a", -2), new("b", -3)], 3, vocabulary);
-        Assert.Equal((-0.5f, 1), (dropped.Most, dropped.Dropped));
+        Assert.Equal((-0.5f, 1), (dropped.MaxMissing, dropped.Dropped));
         Assert.Equal([5 + 'a', 5 + 'b'], dropped.Ids);
 
         RemoteRow impossible = RemoteRow.Of([new("a", 0), new("b", -9999), new("c", -3.4e38)], 3, vocabulary);
         Assert.Equal([5 + 'a'], impossible.Ids);
-        Assert.True(Math.Exp(impossible.Most) == 0);
+        Assert.True(Math.Exp(impossible.MaxMissing) == 0);
     }
 
     private sealed class TemporaryCopy : IDisposable
