@@ -192,53 +192,53 @@ public sealed class HostRows : RowBatch
     public Span<float> Write(int index) => logits.AsSpan(index * width, width);
 }
 
-/// <summary>What is known of a model before it runs.</summary>
+/// <summary>The properties of a model.</summary>
 public sealed record ModelInfo
 {
     public required string Name { get; init; }
 
-    /// <summary>Width of a logits row.</summary>
+    /// <summary>The width of a logits row.</summary>
     public required int VocabularySize { get; init; }
 
-    /// <summary>Most tokens that a sequence can hold.</summary>
+    /// <summary>The largest number of tokens of a sequence.</summary>
     public required int ContextLength { get; init; }
 
     /// <summary>The ids that end a text.</summary>
     public required IReadOnlyList<int> EndOfTextIds { get; init; }
 
-    /// <summary>SHA-256 over graph and weight files, lower-case hex.</summary>
+    /// <summary>The SHA-256 over graph and weight files, in lower-case hex.</summary>
     public required string Hash { get; init; }
 
-    /// <summary>What keys and values of its sequences take; null where it keeps none here.</summary>
+    /// <summary>The size of keys and values of its sequences; null for a model that keeps them elsewhere.</summary>
     internal KeyValueSize? KeyValues { get; init; }
 
-    /// <summary>Runs behind a network: it gives one row per call, which knows only the likeliest tokens, and may be slow or down.</summary>
+    /// <summary>True for a model behind a network. It returns one row per call with the likeliest tokens only, and can be slow or unavailable.</summary>
     public bool IsRemote { get; init; }
 }
 
-/// <summary>What keys and values of a model's sequences take.</summary>
-/// <param name="Tensors">Two for each layer.</param>
-/// <param name="TensorBytes">Bytes of one token in one of them.</param>
-/// <param name="IsShared">All sequences are rows of one buffer per tensor, as wide as the longest; else each has tensors of its own.</param>
-/// <param name="FixedWidth">The buffer's width where the graph prescribes one.</param>
-/// <param name="Limit">The budget, which may be other models' too.</param>
+/// <summary>The size of the keys and values of a model's sequences.</summary>
+/// <param name="Tensors">The number of tensors, two for each layer.</param>
+/// <param name="TensorBytes">The bytes of one token in one tensor.</param>
+/// <param name="IsShared">True if all sequences are rows of one buffer per tensor, as wide as the longest; false if each has separate tensors.</param>
+/// <param name="FixedWidth">The width of the buffer if the graph prescribes one.</param>
+/// <param name="Limit">The budget. Models can share a budget.</param>
 internal sealed record KeyValueSize(int Tensors, long TensorBytes, int ContextLength, bool IsShared, int? FixedWidth, long Limit)
 {
     private const int LeastWidth = 64;
 
-    /// <summary>Bytes of one token.</summary>
+    /// <summary>The bytes of one token.</summary>
     public long TokenBytes => Tensors * TensorBytes;
 
     /// <summary>
-    /// The same in a buffer that grows: it is copied tensor by tensor, so that one of them exists twice. Where tensors grow with every run,
-    /// the whole sequence that runs exists twice.
+    /// The bytes of one token in a growing buffer. The buffer is copied tensor by tensor, so one tensor exists twice. If tensors grow with every run,
+    /// the running sequence exists twice.
     /// </summary>
     private long GrowingBytes => IsShared ? TokenBytes + TensorBytes : TokenBytes;
 
-    /// <summary>How wide a shared buffer is for sequences up to that length.</summary>
+    /// <summary>The width of a shared buffer for sequences up to a length.</summary>
     public int Width(int longest) => FixedWidth ?? Math.Min(ContextLength, Math.Max(longest, LeastWidth));
 
-    /// <summary>The most bytes that sequences of up to these lengths take together.</summary>
+    /// <summary>The largest number of bytes of sequences of up to these lengths together.</summary>
     public long Bytes(IReadOnlyCollection<int> lengths) => Tokens(lengths) * GrowingBytes;
 
     /// <summary>The sum in words.</summary>

@@ -2,7 +2,7 @@ using ProxyTune.Checkpoints;
 
 namespace ProxyTune.Decoding.Models;
 
-/// <summary>Names the model that threw.</summary>
+/// <summary>Wraps an exception of a model in an error that names the model.</summary>
 internal static class ModelFailure
 {
     public static EngineException Of(ILanguageModel model, Exception cause) =>

@@ -83,7 +83,7 @@ internal sealed class GrowingCache(DecoderSession decoder, KeyValueMemory memory
         sequence.Past = other;
     }
 
-    /// <summary>What a run that failed left behind.</summary>
+    /// <summary>Disposes the outputs of a failed run.</summary>
     private void Discard()
     {
         Free(present);

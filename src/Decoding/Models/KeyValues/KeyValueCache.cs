@@ -5,7 +5,7 @@ using ProxyTune.Checkpoints.Patches;
 
 namespace ProxyTune.Decoding.Models;
 
-/// <summary>Where keys and values of a model's sequences live, and how a run reaches them.</summary>
+/// <summary>Holds the keys and values of a model's sequences and binds them to runs.</summary>
 internal abstract class KeyValueCache : IDisposable
 {
     private readonly List<OnnxSequence> sequences = [];
@@ -32,11 +32,11 @@ internal abstract class KeyValueCache : IDisposable
 
     protected IReadOnlyList<OnnxSequence> Sequences => sequences;
 
-    /// <summary>Sequences that it holds.</summary>
+    /// <summary>The sequences in the cache.</summary>
     public int Count => sequences.Count;
 
-    /// <summary>Takes a sequence in and reserves the memory that it can come to need.</summary>
-    /// <returns>Whether there is memory.</returns>
+    /// <summary>Adds a sequence and reserves the memory for its maximal length.</summary>
+    /// <returns>False if there is not enough memory.</returns>
     public bool TryAdd(OnnxSequence sequence)
     {
         if (!Account.TryReserve(Size.Bytes([.. sequences.Select(s => s.MaxLength), sequence.MaxLength])))
@@ -57,26 +57,26 @@ internal abstract class KeyValueCache : IDisposable
     }
 
     /// <summary>
-    /// Binds past and present of a run over these sequences, reordering the list to the order of its rows. Each has room for
-    /// <paramref name="positions"/> more positions then.
+    /// Binds past and present of a run over these sequences and reorders the list to the order of the run's rows. Each sequence then has room for
+    /// <paramref name="positions"/> more positions.
     /// </summary>
     public abstract void Bind(OrtIoBinding binding, List<OnnxSequence> rows, int positions);
 
-    /// <summary>The binding will not be used again.</summary>
+    /// <summary>Called when the binding is no longer used.</summary>
     public virtual void Forget(OrtIoBinding binding)
     {
     }
 
-    /// <summary>The run succeeded: its sequences are longer by their input.</summary>
+    /// <summary>Called after a successful run. Its sequences are now longer by their input.</summary>
     public abstract void Advance(List<OnnxSequence> rows);
 
     public abstract void Truncate(OnnxSequence sequence, int length);
 
-    /// <summary>Makes an empty sequence as long as that; <see cref="Bytes"/> has to be filled then.</summary>
+    /// <summary>Sets the length of an empty sequence. The caller must then fill <see cref="Bytes"/>.</summary>
     public abstract void Extend(OnnxSequence sequence, int length);
 
-    /// <summary>Keys or values of one head at neighbouring positions, one after another.</summary>
-    /// <param name="tensor">By <see cref="DecoderSession.CacheNames"/>.</param>
+    /// <summary>The keys or values of one head at consecutive positions.</summary>
+    /// <param name="tensor">The index of the tensor in <see cref="DecoderSession.CacheNames"/>.</param>
     public abstract Span<byte> Bytes(OnnxSequence sequence, int tensor, int head, int position, int count);
 
     public virtual void Dispose() => Account.Close();
@@ -93,53 +93,53 @@ internal abstract class KeyValueCache : IDisposable
 
     protected abstract void Displace(OnnxSequence sequence);
 
-    /// <summary>Gives back what is allocated beyond the reservation.</summary>
+    /// <summary>Frees memory that is allocated beyond the reservation.</summary>
     protected virtual void Trim()
     {
     }
 }
 
-/// <summary>A sequence of one ONNX model: its tokens, and the place of their keys and values.</summary>
-/// <param name="maxLength">The most positions that it may have.</param>
+/// <summary>A sequence of one ONNX model: its tokens and the place of their keys and values.</summary>
+/// <param name="maxLength">The largest number of positions of the sequence.</param>
 internal sealed class OnnxSequence(PrefixCache prefixes, ReadOnlyMemory<int> prompt, int maxLength, IReadOnlyList<int> endOfTextIds) : Sequence
 {
     public ReadOnlyMemory<int> Prompt => prompt;
 
-    /// <summary>What is added to the weights for this sequence, or null.</summary>
+    /// <summary>The patch of this sequence, or null.</summary>
     public PatchSum? Patch { get; init; }
 
-    /// <summary>The same in the graph's layout.</summary>
+    /// <summary>The patch in the graph's layout, or null.</summary>
     public FittedPatch? Fitted { get; init; }
 
-    /// <summary>The scope of earlier texts that it may begin with; null for none.</summary>
+    /// <summary>The scope of the prefix cache that the sequence may use; null for none.</summary>
     public PrefixScope? Scope { get; init; }
 
     public int MaxLength => maxLength;
 
-    /// <summary>Prompt tokens that are not computed yet.</summary>
+    /// <summary>The prompt tokens that are not computed yet.</summary>
     public ReadOnlyMemory<int> PromptLeft => prompt[Math.Min(Computed, prompt.Length)..];
 
-    /// <summary>Tokens that have keys and values.</summary>
+    /// <summary>The number of tokens that have keys and values.</summary>
     public List<int> Tokens { get; } = [];
 
     public int Computed => Tokens.Count;
 
-    /// <summary>Tokens that the next run appends.</summary>
+    /// <summary>The tokens that the next run appends.</summary>
     public ReadOnlyMemory<int> Input { get; set; }
 
-    /// <summary>The first row of the batch that gets logits of the next run.</summary>
+    /// <summary>The index of the first row of the batch for the logits of the next run.</summary>
     public int LogitsRow { get; set; }
 
-    /// <summary>How many of its newest positions get a row.</summary>
+    /// <summary>The number of newest positions whose logits become rows.</summary>
     public int LogitsRows { get; set; }
 
-    /// <summary>Row in a shared buffer.</summary>
+    /// <summary>The row in a shared buffer.</summary>
     public int Row { get; set; } = -1;
 
-    /// <summary>Tensors of exactly <see cref="Computed"/> positions, where the graph cannot share a buffer.</summary>
+    /// <summary>The tensors of exactly <see cref="Computed"/> positions, for graphs that cannot share a buffer.</summary>
     public OrtValue[] Past { get; set; } = [];
 
-    /// <summary>Whether its prompt is there for others that begin like it.</summary>
+    /// <summary>Whether the prompt is in the prefix cache.</summary>
     public bool IsPromptStored { get; set; }
 
     public bool IsDisposed { get; private set; }
@@ -162,7 +162,7 @@ internal sealed class OnnxSequence(PrefixCache prefixes, ReadOnlyMemory<int> pro
         }
     }
 
-    /// <summary>The sequence that a segment appends to, if it can.</summary>
+    /// <summary>Returns the sequence of a segment after checks.</summary>
     public static OnnxSequence Of(Segment segment)
     {
         OnnxSequence sequence = (OnnxSequence)segment.Sequence;
@@ -173,8 +173,8 @@ internal sealed class OnnxSequence(PrefixCache prefixes, ReadOnlyMemory<int> pro
         return sequence;
     }
 
-    /// <summary>Makes what is left of the prompt, and the segment's tokens, the next run's input.</summary>
-    /// <param name="row">The first row of the batch that gets its logits.</param>
+    /// <summary>Sets the input of the next run: the rest of the prompt, then the segment's tokens.</summary>
+    /// <param name="row">The index of the first row of the batch for its logits.</param>
     public void Take(Segment segment, int row)
     {
         Input = Pending == 0 ? segment.Tokens
@@ -183,12 +183,12 @@ internal sealed class OnnxSequence(PrefixCache prefixes, ReadOnlyMemory<int> pro
         (LogitsRow, LogitsRows) = (row, segment.Rows);
     }
 
-    /// <summary>The input is computed.</summary>
+    /// <summary>Called when the input is computed.</summary>
     public void Advance() => Tokens.AddRange(Input.Span);
 
     public void Truncate(int length) => CollectionsMarshal.SetCount(Tokens, length);
 
-    /// <summary>The prompt's beginning was found.</summary>
+    /// <summary>Called when the prefix cache had the beginning of the prompt.</summary>
     public void Restored(int length)
     {
         CachedTokens = length;

@@ -4,10 +4,10 @@ using ProxyTune.Checkpoints;
 namespace ProxyTune.Decoding.Models;
 
 /// <summary>
-/// The budget for the keys and values of all models together. Live sequences reserve the most that they can come to need; what they do not
-/// use yet holds prefixes of earlier texts, which make room when it is used, the least recently used first.
+/// The budget for the keys and values of all models together. Live sequences reserve memory for their maximal length. The prefix cache uses the rest, and
+/// the part of the reservations that is not allocated yet. When sequences need it, the least recently used blocks are evicted.
 /// </summary>
-/// <remarks>Touched by the thread that runs the models, but that any thread may load a further one; <see cref="Statistics"/> may be read by any thread.</remarks>
+/// <remarks>Only the thread that runs the models uses it, except that any thread may load another model and read <see cref="Statistics"/>.</remarks>
 public sealed class KeyValueMemory : IDisposable
 {
     private readonly LinkedList<PrefixBlock> blocks = [];
@@ -22,14 +22,14 @@ public sealed class KeyValueMemory : IDisposable
     private long hitTokens;
     private long uses;
 
-    /// <param name="limit">Bytes, at least 1; null takes a quarter of the memory that this process may use.</param>
+    /// <param name="limit">The budget in bytes, at least 1. Null takes a quarter of the memory that this process may use.</param>
     public KeyValueMemory(long? limit)
     {
         Limit = limit ?? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 4;
         metrics = new(this);
     }
 
-    /// <summary>Bytes.</summary>
+    /// <summary>The budget in bytes.</summary>
     public long Limit { get; }
 
     public KeyValueStatistics Statistics => new(
@@ -64,7 +64,7 @@ public sealed class KeyValueMemory : IDisposable
 
     internal void Use(KeyValueAccount account, long more)
     {
-        // Within what is reserved, so that in the end there is room.
+        // The block is within the reservation, so eviction always makes enough room.
         foreach (KeyValueAccount other in accounts)
         {
             if (more > Limit - used - cached && other != account && other.HasSlack)
@@ -81,10 +81,10 @@ public sealed class KeyValueMemory : IDisposable
         Interlocked.Add(ref used, more);
     }
 
-    /// <summary>A number for one look-up or store, larger than those before.</summary>
+    /// <summary>A number for one look-up or store, larger than all earlier ones.</summary>
     internal long NextUse() => ++uses;
 
-    /// <summary>Makes room for a block, unless one would have to go that was used as late as that.</summary>
+    /// <summary>Makes room for a block, unless that would evict a block that was used at the same time or later.</summary>
     internal bool TryCache(long bytes, long since)
     {
         while (bytes > Limit - used - cached)
@@ -106,7 +106,7 @@ public sealed class KeyValueMemory : IDisposable
         Interlocked.Add(ref cached, block.Bytes);
     }
 
-    /// <summary>The block was used last of all.</summary>
+    /// <summary>Marks a block as the most recently used one.</summary>
     internal void Touch(PrefixBlock block)
     {
         blocks.Remove(block.Place);
@@ -120,7 +120,7 @@ public sealed class KeyValueMemory : IDisposable
         block.Dispose();
     }
 
-    /// <param name="tokens">How many were found; 0 is a miss.</param>
+    /// <param name="tokens">The number of tokens that were found; 0 is a miss.</param>
     internal void CountLookUp(int tokens)
     {
         Interlocked.Increment(ref tokens > 0 ? ref hits : ref misses);
@@ -137,19 +137,19 @@ public sealed class KeyValueMemory : IDisposable
     }
 }
 
-/// <summary>One model's part of the memory for keys and values.</summary>
-/// <param name="trim">Gives back at once what is allocated beyond what is reserved.</param>
+/// <summary>The account of one model in the memory for keys and values.</summary>
+/// <param name="trim">Frees memory at once that is allocated beyond the reservation.</param>
 internal sealed class KeyValueAccount(KeyValueMemory memory, Action trim)
 {
-    /// <summary>The most that the live sequences can come to need, bytes.</summary>
+    /// <summary>The bytes that are reserved for the maximal lengths of the live sequences.</summary>
     public long Reserved { get; private set; }
 
-    /// <summary>Bytes that are allocated.</summary>
+    /// <summary>The allocated bytes.</summary>
     public long Used { get; private set; }
 
     public bool HasSlack => Used > Reserved;
 
-    /// <returns>Whether there is room, beside what others have reserved; if not, nothing changes.</returns>
+    /// <returns>Whether there is room beside the reservations of other models. If not, nothing changes.</returns>
     public bool TryReserve(long bytes)
     {
         if (!memory.TryReserve(bytes - Reserved))
@@ -161,7 +161,7 @@ internal sealed class KeyValueAccount(KeyValueMemory memory, Action trim)
         return true;
     }
 
-    /// <summary>Sets the number of bytes that are allocated from now on; makes room for them first.</summary>
+    /// <summary>Sets the number of allocated bytes, after making room for them.</summary>
     public void Use(long bytes)
     {
         memory.Use(this, bytes - Used);
@@ -170,7 +170,7 @@ internal sealed class KeyValueAccount(KeyValueMemory memory, Action trim)
 
     public void Trim() => trim();
 
-    /// <summary>All that was allocated is free.</summary>
+    /// <summary>Called when all memory of the account is freed.</summary>
     public void Close()
     {
         Use(0);
@@ -179,15 +179,15 @@ internal sealed class KeyValueAccount(KeyValueMemory memory, Action trim)
     }
 }
 
-/// <summary>The most bytes of keys and values that an answer can come to need, all its sequences together.</summary>
-/// <param name="Limit">The budget; null where no model has one.</param>
-/// <param name="Sum">How the bytes come about.</param>
+/// <summary>The largest number of bytes of keys and values that an answer can need, for all its sequences together.</summary>
+/// <param name="Limit">The budget; null if no model has one.</param>
+/// <param name="Sum">The terms of the sum in words.</param>
 internal sealed record KeyValueNeed(long Bytes, long? Limit, string Sum)
 {
     public bool Fits => Limit is not { } limit || Bytes <= limit;
 
-    /// <summary>Refuses a budget that can never hold it.</summary>
-    /// <param name="what">The subject of the message: what needs the memory.</param>
+    /// <summary>Refuses a budget that is too small.</summary>
+    /// <param name="what">The subject of the message.</param>
     /// <exception cref="EngineException">InvalidValue, with the sum.</exception>
     public void Require(string what)
     {
@@ -200,7 +200,7 @@ internal sealed record KeyValueNeed(long Bytes, long? Limit, string Sum)
         }
     }
 
-    /// <param name="sequences">Models, and the longest sequence of each in tokens.</param>
+    /// <param name="sequences">The models, and the length of the longest sequence of each in tokens.</param>
     public static KeyValueNeed Of(IEnumerable<(ModelInfo Model, int Length)> sequences)
     {
         (string Name, KeyValueSize Size, int[] Lengths)[] sizes = sequences
@@ -216,14 +216,14 @@ internal sealed record KeyValueNeed(long Bytes, long? Limit, string Sum)
     }
 }
 
-/// <summary>The memory for keys and values of all models, for metrics and tests; bytes, and counts since the start.</summary>
+/// <summary>Statistics of the memory for keys and values of all models, for metrics and tests. Sizes are in bytes, counts are since the start.</summary>
 /// <param name="Limit">The budget, <see cref="EngineOptions.KeyValueBytes"/>.</param>
-/// <param name="Reserved">The most that the live sequences can come to need.</param>
-/// <param name="Live">Allocated for live sequences.</param>
-/// <param name="Cached">Taken by prefixes of earlier texts.</param>
-/// <param name="Hits">Sequences that found a prefix. An answer has a sequence in each of its models.</param>
-/// <param name="Misses">Sequences that looked and found none.</param>
-/// <param name="HitTokens">Tokens of the prefixes that were found.</param>
-/// <param name="Evictions">Blocks of tokens that had to go.</param>
+/// <param name="Reserved">The bytes reserved for the maximal lengths of the live sequences.</param>
+/// <param name="Live">The bytes allocated for live sequences.</param>
+/// <param name="Cached">The bytes of the prefix cache.</param>
+/// <param name="Hits">The number of sequences that found a prefix. An answer has a sequence in each of its models.</param>
+/// <param name="Misses">The number of sequences that found no prefix.</param>
+/// <param name="HitTokens">The number of tokens of found prefixes.</param>
+/// <param name="Evictions">The number of evicted blocks.</param>
 public readonly record struct KeyValueStatistics(
     long Limit, long Reserved, long Live, long Cached, long Hits, long Misses, long HitTokens, long Evictions);

@@ -2,7 +2,7 @@ using System.Diagnostics.Metrics;
 
 namespace ProxyTune.Decoding.Models;
 
-/// <summary>The <see cref="KeyValueStatistics"/> of a set of models, read when a listener asks.</summary>
+/// <summary>Publishes the <see cref="KeyValueStatistics"/> of a set of models as metrics.</summary>
 internal sealed class KeyValueMetrics : IDisposable
 {
     private readonly Meter meter = new(EngineMeter.Name);

@@ -3,25 +3,25 @@ using System.Runtime.InteropServices;
 namespace ProxyTune.Decoding.Models;
 
 /// <summary>
-/// Keys and values of one model's earlier texts, in blocks of tokens that form a tree: texts with a common beginning share the blocks of that
-/// beginning. A sequence copies the blocks that it finds, and whole blocks that it has computed are copied from it.
+/// The prefix cache of one model: keys and values of earlier texts in blocks of tokens. The blocks form a tree, in which texts with a common beginning
+/// share blocks. A sequence copies the blocks that it finds, and the cache copies complete blocks that the sequence has computed.
 /// </summary>
-/// <remarks>A text's later blocks are marked as used before its earlier ones, so the least recently used block never has another behind it.</remarks>
+/// <remarks>The later blocks of a text are marked as used before its earlier ones, so the least recently used block is always a leaf of the tree.</remarks>
 internal sealed class PrefixCache(KeyValueCache cache, KeyValueMemory memory) : IDisposable
 {
-    /// <summary>Tokens of a block.</summary>
+    /// <summary>The number of tokens of a block.</summary>
     public const int BlockLength = 16;
 
     private readonly Dictionary<PrefixKey, PrefixBlock> blocks = [];
     private long now;
 
-    /// <summary>The live sequences' keys and values.</summary>
+    /// <summary>The keys and values of the live sequences.</summary>
     public KeyValueCache Cache => cache;
 
     private long BlockBytes => BlockLength * cache.Size.TokenBytes;
 
-    /// <summary>Gives a sequence that has computed nothing the known beginning of its prompt.</summary>
-    /// <param name="maxLength">Positions at most.</param>
+    /// <summary>Copies the cached beginning of a prompt to a new sequence.</summary>
+    /// <param name="maxLength">The largest number of positions to copy.</param>
     public void Restore(OnnxSequence sequence, int maxLength)
     {
         if (sequence.Scope is null || maxLength < 1)
@@ -38,7 +38,7 @@ internal sealed class PrefixCache(KeyValueCache cache, KeyValueMemory memory) : 
             length = Math.Min(path.Count * BlockLength, maxLength);
             cache.Extend(sequence, length);
 
-            // The prefix itself may have had to make room for its copy.
+            // Making room for the copy may have evicted blocks of the prefix itself.
         }
         while (Find(sequence.Scope, sequence.Prompt.Span).Count < path.Count);
         for (int i = 0; i * BlockLength < length; i++)
@@ -52,7 +52,7 @@ internal sealed class PrefixCache(KeyValueCache cache, KeyValueMemory memory) : 
         Touch(path);
     }
 
-    /// <summary>Keeps a prompt for others that begin like it, as soon as it is complete.</summary>
+    /// <summary>Stores a prompt as soon as it is computed.</summary>
     public void StorePrompt(OnnxSequence sequence)
     {
         if (sequence is { Scope: not null, IsPromptStored: false })
@@ -63,7 +63,7 @@ internal sealed class PrefixCache(KeyValueCache cache, KeyValueMemory memory) : 
         }
     }
 
-    /// <summary>Keeps what a sequence has computed, but for a last incomplete block.</summary>
+    /// <summary>Stores all complete blocks of a sequence.</summary>
     public void Store(OnnxSequence sequence)
     {
         if (sequence.Scope is null)
@@ -75,7 +75,7 @@ internal sealed class PrefixCache(KeyValueCache cache, KeyValueMemory memory) : 
         ReadOnlySpan<int> tokens = CollectionsMarshal.AsSpan(sequence.Tokens);
         List<PrefixBlock> path = Find(sequence.Scope, tokens);
 
-        // First of all, so that they do not make room for what comes behind them.
+        // The existing blocks are marked as used first, so that storing the later ones does not evict them.
         Touch(path);
         while (tokens.Length - (path.Count * BlockLength) >= BlockLength && memory.TryCache(BlockBytes, now))
         {
@@ -85,7 +85,7 @@ internal sealed class PrefixCache(KeyValueCache cache, KeyValueMemory memory) : 
         Touch(path);
     }
 
-    /// <summary>The block gives way to others.</summary>
+    /// <summary>Removes an evicted block.</summary>
     public void Forget(PrefixBlock block) => blocks.Remove(block.Key);
 
     public void Dispose()
@@ -146,7 +146,7 @@ internal sealed class PrefixCache(KeyValueCache cache, KeyValueMemory memory) : 
     private delegate void HeadAction(Span<byte> block, int tensor, int head);
 }
 
-/// <summary>Keys and values of a few tokens that follow certain others: [tensor, head, token, head size].</summary>
+/// <summary>The keys and values of a few tokens after a given prefix: [tensor, head, token, head size].</summary>
 internal sealed class PrefixBlock : IDisposable
 {
     public PrefixBlock(PrefixCache owner, PrefixKey key, NativeTensor data, long bytes)
@@ -163,22 +163,22 @@ internal sealed class PrefixBlock : IDisposable
 
     public long Bytes { get; }
 
-    /// <summary>Its place in the order of use.</summary>
+    /// <summary>The place in the order of use.</summary>
     public LinkedListNode<PrefixBlock> Place { get; }
 
-    /// <summary>The number of the look-up or store that used it last.</summary>
+    /// <summary>The number of the last look-up or store that used the block.</summary>
     public long UsedAt { get; set; }
 
     public void Dispose() => Data.Dispose();
 }
 
-/// <summary>What texts must share to share keys and values, beside the model's weights and the tokens.</summary>
-/// <param name="Tenant">The tenant that asks. Another tenant must not learn from the time of an answer what was asked before.</param>
-/// <param name="Patch">Hash of what is added to the weights, with its scales; empty for nothing.</param>
+/// <summary>The scope of cached prefixes. Texts share keys and values only within a scope of the same model.</summary>
+/// <param name="Tenant">The tenant of the request. Tenants share no prefixes, since the time of an answer would reveal another tenant's texts.</param>
+/// <param name="Patch">The hash of the patch with its scales; empty without a patch.</param>
 internal sealed record PrefixScope(string Tenant, string Patch);
 
-/// <summary>Compared as a whole and not by a hash alone, so that no collision hands out another text's values.</summary>
-/// <param name="Before">The block before, or at the beginning of the text its <see cref="PrefixScope"/>.</param>
+/// <summary>The key of a block. Keys are compared completely, since equal hashes could return another text's values.</summary>
+/// <param name="Before">The previous block, or the <see cref="PrefixScope"/> at the beginning of a text.</param>
 internal readonly record struct PrefixKey(object Before, int[] Tokens)
 {
     public bool Equals(PrefixKey other) => Before.Equals(other.Before) && Tokens.AsSpan().SequenceEqual(other.Tokens);

@@ -8,8 +8,8 @@ namespace ProxyTune.Decoding.Models;
 /// run sees the rows of its sequences as one tensor.
 /// </summary>
 /// <remarks>
-/// All sequences share one width, so that any of them can decode together. Rows and width double when they are outgrown, within what the
-/// live sequences have reserved; what is used is copied then. An idle cache holds nothing.
+/// All sequences have one width, so that any of them can decode together. Rows and width double when they are too small, within the reservations of the
+/// live sequences; the used part is copied. An empty cache holds no memory.
 /// </remarks>
 internal sealed class SharedCache : KeyValueCache
 {
@@ -28,7 +28,7 @@ internal sealed class SharedCache : KeyValueCache
 
     public override bool Batches => true;
 
-    /// <summary>Rows and width of the buffers.</summary>
+    /// <summary>The numbers of rows and positions of the buffers.</summary>
     public (int Rows, int Width) Extent => (capacity, width);
 
     private int HeadSize => Decoder.Cache.HeadSize;
@@ -37,7 +37,7 @@ internal sealed class SharedCache : KeyValueCache
 
     public override void Bind(OrtIoBinding binding, List<OnnxSequence> batch, int positions)
     {
-        // First, since a row that was given out but never computed may lie beyond the buffers.
+        // This check comes first, since a row without computed positions may lie beyond the buffers.
         Reserve(batch.Max(s => s.Computed) + positions);
         Gather(batch);
         batch.Sort(static (a, b) => a.Row.CompareTo(b.Row));
@@ -56,8 +56,8 @@ internal sealed class SharedCache : KeyValueCache
         }
     }
 
-    /// <summary>Binds past and present of each sequence by itself; each has room for its <see cref="OnnxSequence.Input"/> then.</summary>
-    /// <param name="names">For one sequence after the other.</param>
+    /// <summary>Binds past and present of each sequence separately. Each then has room for its <see cref="OnnxSequence.Input"/>.</summary>
+    /// <param name="names">The names of the tensors, one sequence after the other.</param>
     public void BindEach(OrtIoBinding binding, IReadOnlyList<OnnxSequence> batch, IReadOnlyList<CacheName> names)
     {
         Reserve(batch.Max(s => s.Computed + s.Input.Length));
@@ -157,7 +157,7 @@ internal sealed class SharedCache : KeyValueCache
         }
     }
 
-    /// <summary>Makes the batch's rows neighbours.</summary>
+    /// <summary>Moves the rows of the batch next to each other.</summary>
     private void Gather(List<OnnxSequence> batch)
     {
         int first = batch.Min(s => s.Row);
@@ -195,7 +195,7 @@ internal sealed class SharedCache : KeyValueCache
         Number();
     }
 
-    /// <summary>Grows the buffers until every row has that width.</summary>
+    /// <summary>Grows the buffers to a width.</summary>
     private void Reserve(int neededWidth)
     {
         if (rows.Count <= capacity && neededWidth <= width)
@@ -209,7 +209,7 @@ internal sealed class SharedCache : KeyValueCache
         Resize((int)Math.Min(reservedRows, BitOperations.RoundUpToPowerOf2((uint)Sequences.Count)), newWidth);
     }
 
-    /// <summary>Copies what is used into buffers of that size, the rows without gaps.</summary>
+    /// <summary>Copies the used rows without gaps into buffers of a new size.</summary>
     private void Resize(int newCapacity, int newWidth)
     {
         long bytes = (long)newCapacity * newWidth * Size.TokenBytes;

@@ -16,8 +16,8 @@ internal sealed class DecoderRun : IDisposable
     private readonly DecoderRows batch;
     private (int Rows, int Positions, int First, int Start, int Version) given;
 
-    /// <param name="batch">Gets the logits.</param>
-    /// <param name="slots">Of a graph that has slots for patches.</param>
+    /// <param name="batch">The memory that receives the logits.</param>
+    /// <param name="slots">The slots of a graph with slots for patches, else null.</param>
     public DecoderRun(DecoderSession decoder, KeyValueCache cache, DecoderRows batch, PatchSlots? slots = null)
     {
         this.slots = slots;
@@ -29,11 +29,11 @@ internal sealed class DecoderRun : IDisposable
         logits = new(decoder, binding, batch);
     }
 
-    /// <summary>Time spent in the graph.</summary>
+    /// <summary>The time in the graph.</summary>
     public TimeSpan Time { get; private set; }
 
-    /// <summary>Appends each sequence's <see cref="OnnxSequence.Input"/>, equally many. Reorders the list to the order of the rows.</summary>
-    /// <param name="first">The first position of each input whose logits are wanted, and with it all later ones; their number for none.</param>
+    /// <summary>Appends each sequence's <see cref="OnnxSequence.Input"/>. All inputs have the same length. It reorders the list to the order of the rows.</summary>
+    /// <param name="first">The index of the first position of each input whose logits are requested; the logits of all later positions are requested too. The length of the input requests none.</param>
     public void Execute(List<OnnxSequence> rows, int first = 0)
     {
         int positions = rows[0].Input.Length;
@@ -46,7 +46,7 @@ internal sealed class DecoderRun : IDisposable
         {
             tokens.Write(rows[row], row * positions);
 
-            // A ragged batch is a mask padded on the right: GroupQueryAttention takes each row's length from its sum.
+            // Rows of different lengths have a mask that is padded on the right: GroupQueryAttention takes the length of a row from the sum of its mask.
             int length = rows[row].Computed + positions;
             for (int i = 0; i < total; i++)
             {
@@ -60,7 +60,7 @@ internal sealed class DecoderRun : IDisposable
         cache.Advance(rows);
     }
 
-    /// <summary>Makes the logits of one position of the last run, a wanted one, a row of the batch.</summary>
+    /// <summary>Makes the logits of a requested position of the last run a row of the batch.</summary>
     public void SetRow(int index, int row, int position) => logits.SetRow(index, (row * (given.Positions - given.First)) + position - given.First);
 
     public void Dispose()
@@ -74,7 +74,7 @@ internal sealed class DecoderRun : IDisposable
 
     private void BindLogits(int rows, int positions, int first)
     {
-        // What a graph gives that does not choose.
+        // A graph without chosen rows returns all positions.
         first = decoder.ChoosesRows ? first : decoder.GivesLastRowOnly ? positions - 1 : 0;
         if (given == (rows, positions, first, batch.Next, batch.Version))
         {
@@ -98,7 +98,7 @@ internal sealed class DecoderRun : IDisposable
     }
 }
 
-/// <summary>The inputs that a run has for its tokens: ids, positions and the mask, each bound where the graph asks for it.</summary>
+/// <summary>The inputs of a run for its tokens: ids, positions and the mask. An input is bound if the graph has it.</summary>
 internal sealed class DecoderTokens(DecoderSession decoder, OrtIoBinding binding) : IDisposable
 {
     private readonly NativeTensor ids = new(decoder.InputType);
@@ -107,7 +107,7 @@ internal sealed class DecoderTokens(DecoderSession decoder, OrtIoBinding binding
 
     public NativeTensor Mask { get; } = new(decoder.InputType);
 
-    /// <param name="total">Width of the mask.</param>
+    /// <param name="total">The width of the mask.</param>
     public void Bind(int rows, int positions, int total)
     {
         if ((rows, positions) != (bound.Rows, bound.Positions))
@@ -124,7 +124,7 @@ internal sealed class DecoderTokens(DecoderSession decoder, OrtIoBinding binding
     }
 
     /// <summary>Writes a sequence's input.</summary>
-    /// <param name="first">Where, counted through all rows.</param>
+    /// <param name="first">The index of the first element, counted over all rows.</param>
     public void Write(OnnxSequence sequence, int first)
     {
         ReadOnlySpan<int> tokens = sequence.Input.Span;

@@ -10,17 +10,17 @@ namespace ProxyTune.Decoding.Models;
 /// present) and past and present key/value pairs per layer, in float32, float16 or bfloat16.
 /// </summary>
 /// <remarks>
-/// Graphs with GroupQueryAttention keep keys and values in place and append one token to all sequences of a batch in one run, or blocks of a
-/// few tokens to up to 8; long prompts run per sequence. Other graphs run per sequence. A sequence may have a patch of its own
-/// (<see cref="FusionStream.Patch"/>); sequences with any patches, and without, are rows of one run.
+/// Graphs with GroupQueryAttention keep keys and values in place. One run appends one token to all sequences of a batch, or blocks of a
+/// few tokens to up to 8 sequences; long prompts run per sequence. Other graphs run per sequence. Each sequence can have a different patch
+/// (<see cref="FusionStream.Patch"/>). Sequences with different patches, and without patches, are rows of one run.
 /// </remarks>
 public sealed class OnnxLanguageModel : ILanguageModel
 {
-    // Bounds the buffer (to 64 MiB) and not the rows that may be asked for.
+    // Limits the buffer to 64 MiB. It does not limit the number of requested rows.
     private const int MaxRunLogits = 1 << 24;
     private const int LongestChunk = 512;
 
-    // Longer ones use the processor well by themselves.
+    // Longer blocks use the processor well in a separate run.
     private const int LongestBlock = 32;
 
     private readonly DecoderGraph graph;
@@ -65,23 +65,23 @@ public sealed class OnnxLanguageModel : ILanguageModel
 
     public ModelInfo Info { get; }
 
-    /// <summary>Sequences started and not disposed.</summary>
+    /// <summary>The number of sequences that are not disposed yet.</summary>
     public int LiveSequences => cache.Count;
 
-    /// <summary>Runs of the graph so far.</summary>
+    /// <summary>The number of runs of the graph.</summary>
     public long Runs { get; private set; }
 
-    /// <summary>Of these, runs of the graph with slots for patches.</summary>
+    /// <summary>The number of runs of the graph with slots for patches, included in <see cref="Runs"/>.</summary>
     public long PatchedRuns { get; private set; }
 
-    /// <summary>Time spent inside ONNX Runtime so far; the rest of a step is the engine's own.</summary>
+    /// <summary>The time inside ONNX Runtime. The rest of a step is the engine's own time.</summary>
     public TimeSpan RunTime => run.Time + patched.Time + (ragged?.Time ?? TimeSpan.Zero);
 
     /// <summary>Loads a folder.</summary>
-    /// <param name="name">What messages call the model; null for the folder's name.</param>
-    /// <param name="memory">The budget that it shares with other models; null for one of its own.</param>
+    /// <param name="name">The name in messages; null for the folder's name.</param>
+    /// <param name="memory">A budget that it shares with other models; null for a separate budget.</param>
     /// <exception cref="EngineException">
-    /// InvalidModelFolder, naming folder and file; InvalidValue for a missing execution provider, or a budget that is too small for one context.
+    /// InvalidModelFolder, naming folder and file; InvalidValue: the execution provider is missing, or the budget is too small for one context.
     /// </exception>
     public static OnnxLanguageModel Load(string folder, EngineOptions options, string? name = null, KeyValueMemory? memory = null)
     {
@@ -101,14 +101,14 @@ public sealed class OnnxLanguageModel : ILanguageModel
         }
     }
 
-    /// <summary>The first target of a patch that no node of the graph is known to hold: such a patch can only be merged. Null where sequences may have the patch.</summary>
+    /// <summary>The first target of a patch that no known node of the graph holds; such a patch can only be merged. Null if sequences can have the patch.</summary>
     public string? UnknownTarget(PatchSum patch) => patched.Unknown(patch);
 
-    /// <summary>Refuses a patch that sequences cannot have. Any thread may call it.</summary>
+    /// <summary>Refuses a patch that sequences cannot use. Any thread may call it.</summary>
     /// <exception cref="EngineException">InvalidModelFolder: the patch does not fit the model; InvalidValue: it overflows.</exception>
     public void Check(PatchSum patch) => patched.Fit(patch);
 
-    /// <summary>Prepares for sequences with that patch, so that the first of them starts at once. Any thread may call it.</summary>
+    /// <summary>Prepares a patch, so that its first sequence starts without a delay. Any thread may call it.</summary>
     /// <exception cref="EngineException">InvalidModelFolder: the patch does not fit the model; InvalidValue: it overflows.</exception>
     public void Prepare(PatchSum patch) => patched.Prepare(patch);
 
@@ -211,10 +211,10 @@ public sealed class OnnxLanguageModel : ILanguageModel
         graph.Dispose();
     }
 
-    /// <summary>A graph that cannot choose writes rows that are not wanted.</summary>
+    /// <summary>The number of rows that a graph without chosen rows writes beyond the requested ones.</summary>
     private int SpareRows => decoder.ChoosesRows ? 0 : Math.Max(rowsPerRun, maxSequences);
 
-    /// <summary>Takes a prompt's beginning from an earlier text, where nothing of it is computed yet.</summary>
+    /// <summary>Copies the beginning of a new sequence's prompt from the prefix cache.</summary>
     private void Restore(OnnxSequence sequence, int maxLength)
     {
         if (sequence.Computed == 0)
@@ -223,7 +223,7 @@ public sealed class OnnxLanguageModel : ILanguageModel
         }
     }
 
-    /// <summary>Blocks of several tokens, and where they leave places in the run, sequences that only append one.</summary>
+    /// <summary>Runs blocks of several tokens. Sequences that append one token fill the remaining places of the run.</summary>
     private void RunBlocks()
     {
         if (blocks.Count > 0 && blocks.Count + together.Count <= RaggedDecoder.MaxSequences && together.TrueForAll(sequence => sequence.Fitted is null))
@@ -265,7 +265,7 @@ public sealed class OnnxLanguageModel : ILanguageModel
         int firstWanted = tokens.Length - sequence.LogitsRows;
         for (int start = 0, end; start < tokens.Length; start = end)
         {
-            // Where the graph cannot choose, every position costs a row.
+            // In a graph without chosen rows, every position costs a row.
             end = Math.Min(tokens.Length, start + (decoder.ChoosesRows || decoder.GivesLastRowOnly ? LongestChunk : rowsPerRun));
             if (end > firstWanted)
             {
@@ -288,7 +288,7 @@ public sealed class OnnxLanguageModel : ILanguageModel
         }
     }
 
-    /// <returns>The run whose rows can be kept.</returns>
+    /// <returns>The run that has the rows.</returns>
     private DecoderRun Execute(List<OnnxSequence> sequences, int firstWanted = 0)
     {
         DecoderRun chosen = sequences.Exists(sequence => sequence.Fitted is not null) ? patched.TakeRun() : run;

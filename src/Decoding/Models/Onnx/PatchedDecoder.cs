@@ -7,15 +7,15 @@ using ProxyTune.Checkpoints.Patches;
 namespace ProxyTune.Decoding.Models;
 
 /// <summary>
-/// Runs sequences with patches, and others beside them, as rows of one pass: a session of the graph's variant with slots, over the same weights
-/// and the same cache as the session without.
+/// Runs sequences with and without patches as rows of one pass. Its session uses the graph's variant with slots, with the same weights
+/// and the same cache as the session without slots.
 /// </summary>
 /// <remarks>
-/// Any thread may prepare patches while sequences run. A session that gets more slots is made there, and taken over by the thread that runs the
-/// model when it next runs a patch. No patch runs that has not passed a <see cref="PatchProbe"/>.
+/// Any thread may prepare patches while sequences run. That thread makes a session with more slots, and the thread that runs the model uses it from
+/// its next run of a patch on. A patch runs only after it has passed a <see cref="PatchProbe"/>.
 /// </remarks>
-/// <param name="model">The variant that runs where no sequence has a patch.</param>
-/// <param name="layout">Of that variant.</param>
+/// <param name="model">The variant without slots.</param>
+/// <param name="layout">The layout of that variant.</param>
 internal sealed class PatchedDecoder(DecoderGraph graph, ModelProto model, LinearLayout layout, PatchProbe probe, KeyValueCache cache, DecoderRows rows) : IDisposable
 {
     private readonly ConditionalWeakTable<PatchSum, FittedPatch> fitted = [];
@@ -26,10 +26,10 @@ internal sealed class PatchedDecoder(DecoderGraph graph, ModelProto model, Linea
     private DecoderSession? newest;
     private TimeSpan earlier;
 
-    /// <summary>Time spent in the graph. For the thread that runs the model.</summary>
+    /// <summary>The time in the graph. Only the thread that runs the model reads it.</summary>
     public TimeSpan Time => earlier + (running?.Run.Time ?? TimeSpan.Zero);
 
-    /// <summary>The first target that no linear node of the graph is known to hold, or null when the patch can run as rows.</summary>
+    /// <summary>The first target that no known linear node of the graph holds; null if the patch can run as rows.</summary>
     public string? Unknown(PatchSum patch) => patch.Targets.Order(StringComparer.Ordinal).FirstOrDefault(target => layout.Refusal(target) is not null);
 
     /// <summary>Refuses a patch that cannot run as rows.</summary>
@@ -39,8 +39,8 @@ internal sealed class PatchedDecoder(DecoderGraph graph, ModelProto model, Linea
             graph.File, $"no linear node is known to be '{unknown}', which {patch.Name} changes: {layout.Refusal(unknown)}.", graph.Config.Graph)
         : FittedPatch.Of(patch, layout.Nodes);
 
-    /// <summary>Sees to it that the slots which a patch needs exist. Slots at other nodes would only cost time. Does not wait for others where the patch is prepared already.</summary>
-    /// <exception cref="EngineException">InvalidModelFolder: the patch does not fit the graph, or does not do in it what it should; InvalidValue: it overflows.</exception>
+    /// <summary>Makes the slots that a patch needs. There are no slots at other nodes, since they would cost time. A call for a prepared patch does not wait.</summary>
+    /// <exception cref="EngineException">InvalidModelFolder: the patch does not fit the graph, or fails its probe; InvalidValue: it overflows.</exception>
     public FittedPatch Prepare(PatchSum patch)
     {
         if (fitted.TryGetValue(patch, out FittedPatch? known))
@@ -59,13 +59,13 @@ internal sealed class PatchedDecoder(DecoderGraph graph, ModelProto model, Linea
                 withSlots.UnionWith(all);
             }
 
-            // Only one that is newer could take its place and end it, and that is made here.
+            // Only a newer session could replace and dispose this one, and newer sessions are made in this method only.
             probe.Check(newest!, patch, fit);
             return fitted.GetValue(patch, _ => fit);
         }
     }
 
-    /// <summary>The run with slots for every patch that was prepared; there must be one. For the thread that runs the model.</summary>
+    /// <summary>The run with slots for every prepared patch. At least one patch must be prepared. Only the thread that runs the model calls it.</summary>
     public DecoderRun TakeRun()
     {
         if (Interlocked.Exchange(ref prepared, null) is { } next)
@@ -93,7 +93,7 @@ internal sealed class PatchedDecoder(DecoderGraph graph, ModelProto model, Linea
         return new(newest, cache, rows, new(indices.Select(i => (i, layout.Nodes[i]))));
     }
 
-    /// <summary>A session with slots, and what is bound to it.</summary>
+    /// <summary>A session with slots, and its bindings.</summary>
     private sealed class SlottedSession(DecoderSession session, KeyValueCache cache, DecoderRows rows, PatchSlots slots) : IDisposable
     {
         public DecoderRun Run { get; } = new(session, cache, rows, slots);

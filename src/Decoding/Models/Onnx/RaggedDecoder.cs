@@ -7,19 +7,19 @@ using ProxyTune.Checkpoints.Graphs;
 
 namespace ProxyTune.Decoding.Models;
 
-/// <summary>Appends several tokens to several sequences in one run: sessions of the graph's ragged variants, over the same weights and the same cache.</summary>
-/// <param name="model">The variant for one sequence, which chooses its rows.</param>
+/// <summary>Appends several tokens to several sequences in one run. Its sessions use the graph's ragged variants with the same weights and the same cache.</summary>
+/// <param name="model">The variant for one sequence, with chosen rows.</param>
 internal sealed class RaggedDecoder(DecoderGraph graph, ModelProto model, SharedCache cache, DecoderRows rows) : IDisposable
 {
-    /// <summary>Sequences of one run at most.</summary>
+    /// <summary>The largest number of sequences of one run.</summary>
     public const int MaxSequences = 8;
 
     private readonly Dictionary<int, RaggedRun> runs = [];
 
     public TimeSpan Time => runs.Values.Aggregate(TimeSpan.Zero, (sum, run) => sum + run.Time);
 
-    /// <summary>A run for as many of the sequences as possible, a power of two; opened when it is first needed.</summary>
-    /// <param name="sequences">At least 2.</param>
+    /// <summary>A run for as many of the sequences as possible, a power of two. Its session is opened at the first use.</summary>
+    /// <param name="sequences">The number of sequences, at least 2.</param>
     public RaggedRun For(int sequences)
     {
         int size = Math.Min(MaxSequences, 1 << BitOperations.Log2((uint)sequences));
@@ -63,7 +63,7 @@ internal sealed class RaggedRun : IDisposable
 
     public int Sequences { get; }
 
-    /// <summary>Time spent in the graph.</summary>
+    /// <summary>The time in the graph.</summary>
     public TimeSpan Time { get; private set; }
 
     /// <summary>Appends each sequence's <see cref="OnnxSequence.Input"/>, and computes the logits of its newest <see cref="OnnxSequence.LogitsRows"/> positions.</summary>
@@ -72,7 +72,7 @@ internal sealed class RaggedRun : IDisposable
         cache.BindEach(binding, batch, decoder.CacheNames);
         int all = batch.Sum(sequence => sequence.Input.Length);
 
-        // Nothing that counts depends on the mask any more, so its contents do not matter.
+        // The logits do not depend on the mask in this variant, so its contents do not matter.
         tokens.Bind(1, all, all);
         Span<long> wanted = logits.Choose(batch.Sum(sequence => sequence.LogitsRows));
         int position = 0, row = 0;
@@ -100,7 +100,7 @@ internal sealed class RaggedRun : IDisposable
         }
     }
 
-    /// <summary>Makes one of the wanted rows of the last run, counted through all sequences, a row of the batch.</summary>
+    /// <summary>Makes a requested row of the last run, counted over all sequences, a row of the batch.</summary>
     public void SetRow(int index, int row) => logits.SetRow(index, row);
 
     public void Dispose()
