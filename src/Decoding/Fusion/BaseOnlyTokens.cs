@@ -9,10 +9,10 @@ namespace ProxyTune.Decoding.Fusion;
 /// </summary>
 internal static class BaseOnlyTokens
 {
-    /// <param name="fused">Logits, after the mask; the entries of S are replaced, whether or not they are banned.</param>
+    /// <param name="fused">The fused logits after the mask. The entries of S are replaced, including banned ones.</param>
     /// <param name="base">The base's logits.</param>
-    /// <param name="ids">S. Ids beyond the row are passed over.</param>
-    /// <returns>How many tokens remain, banned ones not counted.</returns>
+    /// <param name="ids">The set S. Ids beyond the row are ignored.</param>
+    /// <returns>The number of tokens that are not banned.</returns>
     public static int Restore(Span<float> fused, ReadOnlySpan<float> @base, IReadOnlyCollection<int> ids)
     {
         int width = fused.Length;
@@ -23,7 +23,7 @@ internal static class BaseOnlyTokens
             others[id] = fused[id] = float.NegativeInfinity;
         }
 
-        // Without a candidate outside of S, or without a base that considers one, S has all of the mass.
+        // S has all of the mass if there is no candidate outside of S, or if the base bans them all.
         float rest = Normaliser(others.AsSpan(0, width)), left = Normaliser(fused);
         ArrayPool<float>.Shared.Return(others);
         bool isAlone = float.IsNegativeInfinity(rest) || float.IsNegativeInfinity(left);

@@ -8,13 +8,13 @@ public enum MaskKind
 {
     None,
 
-    /// <summary>Keeps what has at least a share of the base's largest probability (contrastive decoding, Li et al. 2022).</summary>
+    /// <summary>Keeps the tokens with at least a share of the base's largest probability (contrastive decoding, Li et al. 2022).</summary>
     Ratio,
 
-    /// <summary>Keeps the smallest set of likeliest tokens that reaches a probability, of the base (DExperts, Liu et al. 2021) or of an expert.</summary>
+    /// <summary>Keeps the smallest set of likeliest tokens that reaches a probability, in the base (DExperts, Liu et al. 2021) or in an expert.</summary>
     Nucleus,
 
-    /// <summary>Keeps what is among the k likeliest of the base or of any expert.</summary>
+    /// <summary>Keeps the k likeliest tokens of the base and of each expert.</summary>
     TopK,
 
     /// <summary>Bans the k tokens that the minus side of any delta raises most over its plus side (the rank variant of divergence decoding, arXiv 2605.31293).</summary>
@@ -25,23 +25,23 @@ public enum MaskOrigin
 {
     Base,
 
-    /// <summary>The plus side of the first delta; where all experts have the weight 0, none is run and nothing is masked.</summary>
+    /// <summary>The plus side of the first delta. If all experts have the weight 0, no expert runs and no token is masked.</summary>
     Expert,
 }
 
-/// <summary>Which tokens remain candidates. Looks at the members' rows, is applied to the fused row, and always leaves one token.</summary>
+/// <summary>A mask of candidates. It is computed from the members' rows and applied to the fused row. At least one token remains.</summary>
 /// <param name="Amount">Ratio: share of the maximum, above 0 to 1. Nucleus: probability, above 0 to 1. TopK, Rank: k, at least 1.</param>
-/// <param name="Of">Nucleus: the stream that gives the probability.</param>
+/// <param name="Of">Nucleus: the stream whose probabilities count.</param>
 public sealed record CandidateMask(MaskKind Kind, double Amount = 1, MaskOrigin Of = MaskOrigin.Base)
 {
     public static CandidateMask None { get; } = new(MaskKind.None);
 
-    /// <summary>Bans in <paramref name="fused"/> all that is no candidate.</summary>
-    /// <param name="fused">Logits; the likeliest of them stays where no candidate would.</param>
+    /// <summary>Bans all tokens of <paramref name="fused"/> that are not candidates.</summary>
+    /// <param name="fused">The fused logits. The likeliest token remains if there is no candidate.</param>
     /// <param name="base">The base's row.</param>
     /// <param name="experts">The plus sides of the deltas.</param>
     /// <param name="deltas">Both sides of the deltas.</param>
-    /// <returns>How many tokens remain, banned ones not counted.</returns>
+    /// <returns>The number of tokens that are not banned.</returns>
     internal int Apply(Span<float> fused, ReadOnlySpan<float> @base, ReadOnlySpan<ReadOnlyMemory<float>> experts, ReadOnlySpan<DeltaRows> deltas = default)
     {
         if (Kind == MaskKind.None || (Kind == MaskKind.Nucleus && Of == MaskOrigin.Expert && experts.IsEmpty))
@@ -69,7 +69,7 @@ public sealed record CandidateMask(MaskKind Kind, double Amount = 1, MaskOrigin 
             return remaining;
         }
 
-        // Some member bans every candidate: the best of the other tokens stands in.
+        // A member bans every candidate, so the likeliest of the other tokens remains.
         fused[best] = bestScore;
         return 1;
     }
@@ -159,14 +159,14 @@ public sealed record CandidateMask(MaskKind Kind, double Amount = 1, MaskOrigin 
 }
 
 /// <summary>
-/// EFT's filter (Mitchell et al. 2023): outside the expert's nucleus the large model has no say and the row stays log p+. Both parts of
-/// the row are normalised, z = sum of w_k log p_k inside and log p+ outside, since they meet in one softmax.
+/// EFT's filter (Mitchell et al. 2023). Outside the expert's nucleus the large model has no effect, and the row stays log p+. Both parts of
+/// the row are normalised, z = sum of w_k log p_k inside and log p+ outside, since one softmax covers both.
 /// </summary>
 /// <param name="Probability">Mass of the nucleus, above 0 to 1. 1 masks nothing.</param>
 public sealed record DeltaMask(double Probability)
 {
     /// <param name="fused">The weighted sum of logits; receives the row.</param>
-    /// <param name="normaliser">What the weighted sum must be lowered by to be one of log-probabilities: sum of w_k log sum exp s_k.</param>
+    /// <param name="normaliser">The difference between the weighted sum of logits and that of log-probabilities: sum of w_k log sum exp s_k.</param>
     /// <param name="expert">s+, the plus side of the first delta.</param>
     internal void Apply(Span<float> fused, double normaliser, ReadOnlySpan<float> expert)
     {
@@ -174,7 +174,7 @@ public sealed record DeltaMask(double Probability)
         float ofExpert = Logprobs.Normaliser(expert);
         for (int id = 0; id < fused.Length; id++)
         {
-            // A token that some member bans stays banned.
+            // A token that a member bans stays banned.
             if (nucleus.Keeps(expert[id], id) || float.IsNegativeInfinity(fused[id]))
             {
                 fused[id] -= (float)normaliser;

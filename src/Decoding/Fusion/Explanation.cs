@@ -3,10 +3,10 @@ using ProxyTune.Decoding.Sampling;
 
 namespace ProxyTune.Decoding.Fusion;
 
-/// <summary>Writes the trace of a token while the members' rows of its step are still there.</summary>
+/// <summary>Writes the trace of a token. The members' rows of its step must still be valid.</summary>
 internal static class Explanation
 {
-    /// <param name="index">Which of the rows that were asked for.</param>
+    /// <param name="index">The index of the row among the requested rows.</param>
     /// <param name="row">The fused row.</param>
     public static TokenTrace Of(FusedSequence sequence, Weighing weighing, int index, ReadOnlySpan<float> row, int token)
     {
@@ -43,10 +43,10 @@ internal static class Explanation
 /// <summary>Kullback-Leibler divergence of two rows of logits.</summary>
 internal static class Divergence
 {
-    /// <summary>Stands for plus infinity, which JSON cannot say and no mean survives.</summary>
+    /// <summary>Replaces plus infinity, which JSON cannot represent and which would make every mean infinite.</summary>
     public const double Largest = 9999;
 
-    /// <summary>KL(softmax p, softmax q) in nats, from 0; tokens that p bans add nothing; <see cref="Largest"/> where q alone bans one.</summary>
+    /// <summary>KL(softmax p, softmax q) in nats, at least 0. Tokens that p bans add nothing. It is <see cref="Largest"/> if only q bans a token.</summary>
     public static double Of(ReadOnlySpan<float> p, ReadOnlySpan<float> q)
     {
         double ofP = Logprobs.Normaliser(p), ofQ = Logprobs.Normaliser(q), sum = 0;

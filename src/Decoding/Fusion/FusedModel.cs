@@ -6,11 +6,11 @@ using ProxyTune.Decoding.Models;
 namespace ProxyTune.Decoding.Fusion;
 
 /// <summary>
-/// All members as one model. Each step runs every member once over all sequences that use it, for all their plans, and fuses the
-/// rows per sequence. Owns the members.
+/// All members as one model. Each step runs every member once over all sequences that use it, for all plans, and fuses the
+/// rows of each sequence. It owns the members.
 /// </summary>
 /// <remarks>
-/// Rows are as wide as the widest member's; a sequence's row holds minus infinity beyond the vocabulary that its streams share.
+/// Rows have the width of the widest member. A sequence's row has minus infinity beyond the vocabulary that its streams share.
 /// A member that throws, or that returns NaN or plus infinity, fails the sequences concerned (<see cref="Sequence.Fault"/>) and no other.
 /// </remarks>
 public sealed class FusedModel : ILanguageModel
@@ -21,8 +21,8 @@ public sealed class FusedModel : ILanguageModel
     private float[] padded = [];
     private volatile ModelInfo info;
 
-    /// <param name="name">What the ensemble is called in messages.</param>
-    /// <param name="models">At least one. Plans may only name these.</param>
+    /// <param name="name">The name of the ensemble in messages.</param>
+    /// <param name="models">At least one model. Plans may name only these.</param>
     public FusedModel(string name, IReadOnlyList<ILanguageModel> models)
     {
         if (models is [])
@@ -36,14 +36,14 @@ public sealed class FusedModel : ILanguageModel
 
     public ModelInfo Info => info;
 
-    /// <summary>Makes a model a member. Called as <see cref="Start"/> is, between steps: rows may be wider from now on.</summary>
+    /// <summary>Adds a member. It is called between steps on the thread of <see cref="Start"/>, since rows may become wider.</summary>
     public void Add(ILanguageModel model)
     {
         members.Add(model, new(model));
         info = InfoOf(info.Name, members.Keys);
     }
 
-    /// <summary>Disposes of a member that has no sequences; there must be others. Called as <see cref="Start"/> is, between steps.</summary>
+    /// <summary>Disposes a member that has no sequences. At least one other member must remain. It is called between steps on the thread of <see cref="Start"/>.</summary>
     public void Remove(ILanguageModel model)
     {
         members.Remove(model);
@@ -51,9 +51,9 @@ public sealed class FusedModel : ILanguageModel
         model.Dispose();
     }
 
-    /// <summary>Begins one sequence per stream. Streams of the same model, patch and prompt are one; what nothing uses is not run.</summary>
-    /// <exception cref="ArgumentException">The plan does not fit the prompt or names a model that is no member.</exception>
-    /// <exception cref="EngineException">InvalidValue when all weights are 0; any that a member's Start throws.</exception>
+    /// <summary>Starts one sequence per stream. Streams of the same model, patch and prompt share a sequence. Unused streams are not run.</summary>
+    /// <exception cref="ArgumentException">The plan does not fit the prompt, or names a model that is not a member.</exception>
+    /// <exception cref="EngineException">InvalidValue: all weights are 0; or any exception of a member's Start.</exception>
     public Sequence Start(Prompt prompt)
     {
         List<FusedStream> started = [];
@@ -131,8 +131,8 @@ public sealed class FusedModel : ILanguageModel
     }
 
     /// <summary>
-    /// The expert drafts: it runs anyway, so drafting spares passes of the other streams. Its rows stay, and the Forward that follows runs the
-    /// other streams alone.
+    /// Lets the expert draft. The expert runs in any case, so a draft saves passes of the other streams. Its rows stay valid, and the next Forward runs
+    /// only the other streams.
     /// </summary>
     public void Draft(IReadOnlyList<IDraft> batch)
     {
@@ -187,7 +187,7 @@ public sealed class FusedModel : ILanguageModel
         }
     }
 
-    /// <returns>Whether the drafter must run again.</returns>
+    /// <returns>True if the drafter must run again.</returns>
     private bool TryDraft(IDraft draft)
     {
         FusedSequence sequence = (FusedSequence)draft.Sequence;

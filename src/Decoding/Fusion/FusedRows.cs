@@ -4,8 +4,8 @@ using ProxyTune.Decoding.Models;
 namespace ProxyTune.Decoding.Fusion;
 
 /// <summary>
-/// The fused rows of one batch. A row is fused when it is first read, by the thread that reads it: rows after wrong guesses are never fused,
-/// and a row is drawn from while it is still in the cache.
+/// The fused rows of one batch. The thread that first reads a row fuses it. Thus rows after rejected draft tokens are never fused, and a row is still in
+/// the processor's cache when a token is drawn from it.
 /// </summary>
 internal sealed class FusedRows : RowBatch
 {
@@ -20,7 +20,7 @@ internal sealed class FusedRows : RowBatch
 
     public override int Width => width;
 
-    /// <summary>Starts a batch; rows of the one before are invalid.</summary>
+    /// <summary>Starts a batch. The rows of the previous batch become invalid.</summary>
     public void Begin(int newWidth)
     {
         width = newWidth;
@@ -39,7 +39,7 @@ internal sealed class FusedRows : RowBatch
         segments.Add((sequence, Count - count, count));
     }
 
-    /// <summary>All segments are added.</summary>
+    /// <summary>Called after the last segment of a batch.</summary>
     public void End()
     {
         Array.Resize(ref rows, Math.Max(rows.Length, Count));
@@ -63,7 +63,7 @@ internal sealed class FusedRows : RowBatch
     }
 }
 
-/// <summary>One model of the ensemble and its rows of the current step, of one run, or of several where it drafts.</summary>
+/// <summary>One model of the ensemble with its rows of the current step. A step has one run, or several if the model drafts.</summary>
 internal sealed class Member(ILanguageModel model)
 {
     private readonly List<Segment> batch = [];
@@ -74,10 +74,10 @@ internal sealed class Member(ILanguageModel model)
 
     public ILanguageModel Model { get; } = model;
 
-    /// <summary>Why the member's last run failed.</summary>
+    /// <summary>The error of the member's last run, or null.</summary>
     public EngineException? Failure { get; private set; }
 
-    /// <summary>Says that the step has no more runs. Its rows can be read until a segment of the next step is added.</summary>
+    /// <summary>Ends the step. Its rows can be read until a segment of the next step is added.</summary>
     public void EndStep() => isOver = true;
 
     /// <summary>Adds a segment and returns the index of its first row.</summary>
@@ -110,7 +110,7 @@ internal sealed class Member(ILanguageModel model)
         }
         catch (Exception e)
         {
-            // A failure costs only the sequences that use this model, whatever it throws.
+            // Any exception of the model fails only the sequences that use it.
             Failure = ModelFailure.Of(Model, e);
         }
 
@@ -119,7 +119,7 @@ internal sealed class Member(ILanguageModel model)
 
     public ReadOnlyMemory<float> Row(int index) => index < earlier.Count ? earlier.Row(index) : newest!.Row(index - earlier.Count);
 
-    /// <summary>The model's next call makes the rows of its last one invalid.</summary>
+    /// <summary>Copies the rows of the last run, since the model's next call makes them invalid.</summary>
     private void KeepNewest()
     {
         if (newest is not null)
@@ -137,8 +137,8 @@ internal sealed class Member(ILanguageModel model)
 }
 
 /// <summary>
-/// Objects that keep large buffers, as many as threads work with one at the same time. The one that was returned last is rented first, since
-/// its buffers are most likely still in a cache.
+/// A pool of objects with large buffers. It has as many objects as threads that use one at the same time. The object that was returned last is rented
+/// first, since its buffers are most likely still in the processor's cache.
 /// </summary>
 internal sealed class ScratchPool<T>
     where T : class, new()

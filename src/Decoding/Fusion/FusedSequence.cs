@@ -4,7 +4,7 @@ using ProxyTune.Decoding.Sampling;
 
 namespace ProxyTune.Decoding.Fusion;
 
-/// <summary>One sequence per stream, moved in step. Prompts differ per stream, appended tokens do not.</summary>
+/// <summary>One sequence per stream. The streams have different prompts and the same appended tokens.</summary>
 internal sealed class FusedSequence : Sequence
 {
     private readonly int promptLength;
@@ -30,10 +30,10 @@ internal sealed class FusedSequence : Sequence
     /// <summary>Whether the base's rows hold only the likeliest tokens.</summary>
     public bool IsBasePartial => Running.Base is { } i && Streams[i].Sequence.MaxMissing is not null;
 
-    /// <summary>The stream that guesses, or null.</summary>
+    /// <summary>The stream that drafts, or null.</summary>
     public FusedStream? Drafter => Running.Drafter is { } i ? Streams[i] : null;
 
-    /// <summary>Width of the shared vocabulary.</summary>
+    /// <summary>The size of the shared vocabulary.</summary>
     public int VocabularySize { get; }
 
     public override int Length => Streams[0].Sequence.Length;
@@ -46,17 +46,17 @@ internal sealed class FusedSequence : Sequence
 
     public override IReadOnlyList<int> EndOfTextIds { get; }
 
-    /// <summary>Index within the answer of the token that row <paramref name="index"/> of <paramref name="rows"/> newest ones predicts.</summary>
+    /// <summary>The index within the answer of the token that row <paramref name="index"/> of the <paramref name="rows"/> newest rows predicts.</summary>
     public int Position(int index, int rows) => Length - promptLength - (rows - 1 - index);
 
     public Weighing? WeighingAt(int position) => position >= 0 && position < weighings.Count ? weighings[position] : null;
 
-    /// <summary>Keeps what was chosen for a position; a rule may look at the one before.</summary>
+    /// <summary>Stores the weights of a position. A rule may read those of the previous position.</summary>
     public void Record(int position, Weighing weighing)
     {
         while (weighings.Count < position)
         {
-            // Positions of rows that were not wanted.
+            // Positions without requested rows have no weights.
             weighings.Add(Weighing.Unasked);
         }
 
@@ -100,19 +100,19 @@ internal sealed class FusedSequence : Sequence
     }
 }
 
-/// <summary>The weights that were chosen for one position.</summary>
-/// <param name="Factors">The factor that the rule gave each delta.</param>
-/// <param name="Weights">The factor that multiplied each delta in the end.</param>
+/// <summary>The weights of one position.</summary>
+/// <param name="Factors">The rule's factor for each delta.</param>
+/// <param name="Weights">The final factor of each delta.</param>
 internal sealed record Weighing(float[] Factors, float[] Weights, int Kept, bool Saturated, GateTrace? Gated)
 {
-    /// <summary>For a remote base.</summary>
+    /// <summary>The bound of a remote base; null for other bases.</summary>
     public MissingBound? Missing { get; init; }
 
     public static Weighing Unasked { get; } = new([], [], 0, false, null);
 }
 
-/// <summary>A stream of one fused sequence: its member's sequence and where the member put its rows in the current step.</summary>
-/// <param name="name">Of the model with its patch, for messages.</param>
+/// <summary>A stream of one fused sequence: its member's sequence, and the place of its rows in the current step.</summary>
+/// <param name="name">The name of the model with its patch, for messages.</param>
 internal sealed class FusedStream(Member member, Sequence sequence, string name)
 {
     private readonly List<int> rows = [];
@@ -123,12 +123,12 @@ internal sealed class FusedStream(Member member, Sequence sequence, string name)
 
     public Sequence Sequence { get; } = sequence;
 
-    /// <summary>It has appended what the next Forward will append, and has the rows.</summary>
+    /// <summary>Whether the draft has appended the tokens of the next Forward, so that the stream already has the rows.</summary>
     public bool IsAhead { get; set; }
 
     public ReadOnlyMemory<float> Row(int index) => Member.Row(rows[index]);
 
-    /// <summary>Where the rows of this step will lie; those of a draft come one by one.</summary>
+    /// <summary>The places of the rows of this step. The rows of a draft are added one by one.</summary>
     public void Place(int first, int count)
     {
         for (int i = 0; i < count; i++)
@@ -139,6 +139,6 @@ internal sealed class FusedStream(Member member, Sequence sequence, string name)
 
     public void Clear() => rows.Clear();
 
-    /// <summary>What to subtract from a row to have log-probabilities; a row that knows the likeliest tokens only has them already.</summary>
+    /// <summary>The value to subtract from a row to get log-probabilities. It is 0 for a row of likeliest tokens, which already has log-probabilities.</summary>
     public float Normaliser(ReadOnlySpan<float> row) => Sequence.MaxMissing is null ? Logprobs.Normaliser(row) : 0;
 }

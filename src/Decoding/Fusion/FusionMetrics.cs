@@ -3,7 +3,7 @@ using ProxyTune.Decoding.Models;
 
 namespace ProxyTune.Decoding.Fusion;
 
-/// <summary>Counts of fused rows, traced or not.</summary>
+/// <summary>Counts of fused rows, with and without traces.</summary>
 internal static class FusionMetrics
 {
     private static readonly Counter<long> Gated =
@@ -40,7 +40,7 @@ internal static class FusionMetrics
     }
 }
 
-/// <summary>The numbers of traces, over all tokens that were traced.</summary>
+/// <summary>Metrics of traces, over all traced tokens.</summary>
 internal static class TraceMetrics
 {
     private static readonly Counter<long> Tokens = Count("proxytune.trace.tokens", "Tokens that a trace explained.");

@@ -3,39 +3,39 @@ using ProxyTune.Decoding.Models;
 
 namespace ProxyTune.Decoding.Fusion;
 
-/// <summary>A direction in which the row is moved: d = s_plus - s_minus.</summary>
-/// <param name="Name">Its name in a trace.</param>
-/// <param name="Plus">Index of a stream, or null for 0.</param>
-/// <param name="Minus">Index of a stream, or null for 0.</param>
-/// <param name="Weight">Its factor, before schedule and rule.</param>
+/// <summary>A delta: d = s_plus - s_minus.</summary>
+/// <param name="Name">The name in a trace.</param>
+/// <param name="Plus">The index of a stream; null for a row of zeros.</param>
+/// <param name="Minus">The index of a stream; null for a row of zeros.</param>
+/// <param name="Weight">The factor before schedule and rule.</param>
 public sealed record FusionDelta(string Name, int? Plus, int? Minus, float Weight);
 
 /// <summary>
-/// How one sequence is fused: z = sum of w_k s_k + sum of a_i d_i, then the mask. The plan belongs to the sequence and not to the ensemble,
-/// so different requests share batches.
+/// The fusion of one sequence: z = sum of w_k s_k + sum of a_i d_i, then the mask. The plan belongs to the sequence instead of the ensemble,
+/// so that different requests share batches.
 /// </summary>
-/// <param name="Streams">The base comes first.</param>
+/// <param name="Streams">The streams, the base first.</param>
 /// <param name="VocabularySize"><inheritdoc cref="StreamPlan" path="/param[@name='VocabularySize']"/></param>
 public sealed record FusionPlan(IReadOnlyList<FusionStream> Streams, int? VocabularySize = null) : StreamPlan(Streams, VocabularySize)
 {
-    /// <summary>Deltas of weight 0 are left out, and streams that nothing uses are not run.</summary>
+    /// <summary>The deltas. Deltas of weight 0 are left out, and unused streams are not run.</summary>
     public IReadOnlyList<FusionDelta> Deltas { get; init; } = [];
 
-    /// <summary>Multiplies the deltas' weights, token by token.</summary>
+    /// <summary>The schedule, which multiplies the weights of the deltas at each token.</summary>
     public AlphaSchedule Schedule { get; init; } = AlphaSchedule.Constant;
 
-    /// <summary>Chooses further factors from the rows; null leaves weight times schedule.</summary>
+    /// <summary>The rule that chooses another factor from the rows; null uses weight times schedule.</summary>
     public IFusionRule? Rule { get; init; }
 
     public CandidateMask Mask { get; init; } = CandidateMask.None;
 
-    /// <summary>Ids of tokens that keep the base's own probability, whatever deltas and masks do. Ids beyond the shared vocabulary do nothing.</summary>
+    /// <summary>The ids of tokens that always keep the base's probability, regardless of deltas and masks. Ids beyond the shared vocabulary have no effect.</summary>
     public IReadOnlyCollection<int> BaseOnlyIds { get; init; } = [];
 
     /// <summary>EFT's mask of the size delta, or null.</summary>
     public DeltaMask? DeltaMask { get; init; }
 
-    /// <summary>The plan of a prompt; one without deltas is a weighted sum.</summary>
+    /// <summary>The plan of a prompt. A plan without deltas is a weighted sum.</summary>
     internal static FusionPlan Of(Prompt prompt) =>
         prompt.Plan as FusionPlan ?? new FusionPlan(prompt.Plan.Streams, prompt.Plan.VocabularySize) { Trace = prompt.Plan.Trace };
 }
@@ -44,25 +44,25 @@ public enum ScheduleKind
 {
     Constant,
 
-    /// <summary>0 for the first tokens, then the whole weight.</summary>
+    /// <summary>The weight is 0 for the first tokens, then complete.</summary>
     WarmUp,
 
-    /// <summary>From a first share of the weight to the whole of it, in equal steps.</summary>
+    /// <summary>The weight grows from a first share to the complete weight in equal steps.</summary>
     Linear,
 
-    /// <summary>0 where base and experts agree on the likeliest token and the base is sure of it.</summary>
+    /// <summary>The weight is 0 at tokens where base and experts have the same likeliest token and the base is sure of it.</summary>
     Gated,
 }
 
-/// <summary>How the weight of all deltas moves along the answer.</summary>
-/// <param name="Tokens">WarmUp: how many tokens are not fused. Linear: after how many the whole weight is reached.</param>
-/// <param name="From">Linear: the share of the weight at the first token; 0 to 1.</param>
-/// <param name="Threshold">Gated: the base's probability from which it counts as sure; 0 to 1.</param>
+/// <summary>The schedule of the weight of all deltas along the answer.</summary>
+/// <param name="Tokens">WarmUp: the number of tokens that are not fused. Linear: the number of tokens before the complete weight.</param>
+/// <param name="From">Linear: the share of the weight at the first token, 0 to 1.</param>
+/// <param name="Threshold">Gated: the probability from which on the base is sure, 0 to 1.</param>
 public sealed record AlphaSchedule(ScheduleKind Kind, int Tokens = 0, float From = 0, float Threshold = 1)
 {
     public static AlphaSchedule Constant { get; } = new(ScheduleKind.Constant);
 
-    /// <param name="position">Index of the token within the answer, from 0.</param>
+    /// <param name="position">The index of the token within the answer, from 0.</param>
     public float Factor(int position) => Kind switch
     {
         ScheduleKind.WarmUp => position < Tokens ? 0 : 1,
@@ -71,23 +71,23 @@ public sealed record AlphaSchedule(ScheduleKind Kind, int Tokens = 0, float From
     };
 }
 
-/// <summary>A plan reduced to the streams that will run: streams of the same model, patch and prompt are one, and unused ones are left out.</summary>
-/// <param name="Experts">The streams that masks look at as experts: the plus sides, other than the base, of deltas with a weight, also where the two sides cancel.</param>
+/// <summary>A plan with only the streams that run. Streams of the same model, patch and prompt are merged, and unused ones are left out.</summary>
+/// <param name="Experts">The streams that masks treat as experts: the plus sides, other than the base, of deltas with a weight, even if the two sides cancel.</param>
 internal sealed record RunningPlan(IReadOnlyList<PlannedStream> Streams, IReadOnlyList<FusionDelta> Deltas, int? Base, IReadOnlyList<int> Experts)
 {
     /// <summary>
-    /// The stream that may draft for the others: the plus side, other than the base, of the delta with the largest weight. Null where there is
-    /// none, where a stream is remote (it gives one row per call), or where no other stream is left to be spared.
+    /// The stream that may draft for the others: the plus side, other than the base, of the delta with the largest weight. Null if there is no such
+    /// stream, if a stream is remote (it returns one row per call), or if there is no other stream whose passes a draft would save.
     /// </summary>
     public int? Drafter { get; } = Streams.Count < 2 || Streams.Any(stream => stream.Model.Info.IsRemote)
         ? null
         : Deltas.Where(delta => delta.Weight > 0 && delta.Plus is not null && delta.Plus != Base).MaxBy(delta => delta.Weight)?.Plus;
 
-    /// <summary>The most tokens that will be appended: all streams stop when the context of one is full.</summary>
+    /// <summary>The largest number of tokens to append. All streams stop when the context of one is full.</summary>
     public int MaxAppended(int asked) => Math.Max(0, Math.Min(asked, Streams.Min(stream => stream.Model.Info.ContextLength - stream.Tokens.Length)));
 
     /// <exception cref="ArgumentException">Plan and prompt differ in their number of streams.</exception>
-    /// <exception cref="EngineException">InvalidValue when nothing is left.</exception>
+    /// <exception cref="EngineException">InvalidValue: no stream is left.</exception>
     public static RunningPlan Of(Prompt prompt)
     {
         FusionPlan plan = FusionPlan.Of(prompt);
@@ -108,7 +108,7 @@ internal sealed record RunningPlan(IReadOnlyList<PlannedStream> Streams, IReadOn
             .. plan.Deltas.Select(delta => delta with { Plus = Place(delta.Plus), Minus = Place(delta.Minus) }).Where(delta => (delta.Weight != 0 || plan.Mask.Kind == MaskKind.Rank) && delta.Plus != delta.Minus),
         ];
 
-        // These look at the base even where its weight is 0.
+        // These need the base's row even if its weight is 0.
         bool looksAtBase = plan.BaseOnlyIds.Count > 0 || plan.Rule is not null || plan.Trace || plan.Mask.Kind != MaskKind.None || plan.Schedule.Kind == ScheduleKind.Gated;
         bool looksAtExperts = plan.DeltaMask is not null || plan.Mask.Kind == MaskKind.TopK || plan.Mask.Of == MaskOrigin.Expert;
         int[] experts = looksAtExperts ? [.. plan.Deltas.Where(delta => delta.Weight != 0 && delta.Plus is > 0).Select(delta => Place(delta.Plus)).OfType<int>().Distinct()] : [];
@@ -145,8 +145,8 @@ internal sealed record RunningPlan(IReadOnlyList<PlannedStream> Streams, IReadOn
     }
 }
 
-/// <param name="Stream">The first of those that are computed by this one: they have its model and patch.</param>
-/// <param name="Names">What a trace calls the streams that are computed by this one.</param>
+/// <param name="Stream">The first of the merged streams. All have its model and patch.</param>
+/// <param name="Names">The names of the merged streams in a trace.</param>
 internal sealed record PlannedStream(FusionStream Stream, ReadOnlyMemory<int> Tokens, float Weight, IReadOnlyList<string> Names)
 {
     public ILanguageModel Model => Stream.Model;

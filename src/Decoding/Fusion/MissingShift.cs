@@ -6,15 +6,15 @@ using ProxyTune.Decoding.Sampling;
 
 namespace ProxyTune.Decoding.Fusion;
 
-/// <summary>Applies <see cref="MissingTokens"/> to a position of a running plan whose base is remote. Keeps buffers, so one thread at a time.</summary>
+/// <summary>Applies <see cref="MissingTokens"/> to a position of a running plan with a remote base. It has buffers, so only one thread at a time may use it.</summary>
 internal sealed class MissingShift
 {
     private readonly List<ReadOnlyMemory<float>> summands = [];
     private readonly List<float> coefficients = [];
     private float[] shift = [];
 
-    /// <param name="fused">The row as it was made of these members' rows.</param>
-    /// <returns>Null where the base's row is whole or takes no part.</returns>
+    /// <param name="fused">The fused row of these members' rows.</param>
+    /// <returns>The bound; null if the base's row is complete or the base does not run.</returns>
     public MissingBound? Bound(FusedSequence sequence, int index, Weighing weighing, ReadOnlySpan<float> fused)
     {
         if (sequence.Running.Base is not { } ofBase || sequence.Streams[ofBase].Sequence.MaxMissing is not { } maxMissing)
@@ -29,16 +29,16 @@ internal sealed class MissingShift
             : MissingTokens.Bound(known, maxMissing, weight, Shift(sequence, index, weighing, ofBase, fused.Length), fused);
     }
 
-    /// <summary>A mask for a base of which only some tokens are known: a nucleus is one of the whole probability, not of the known ones' share.</summary>
+    /// <summary>A mask for a base with only some known tokens. A nucleus refers to the whole probability instead of the known share.</summary>
     public static CandidateMask Of(CandidateMask mask, FusedStream baseStream, ReadOnlySpan<float> known) =>
         baseStream.Sequence.MaxMissing is not null && mask.Kind == MaskKind.Nucleus && mask.Of == MaskOrigin.Base
             ? mask with { Amount = Math.Min(1, mask.Amount / (1 - MissingTokens.Mass(known))) }
             : mask;
 
-    /// <summary>A mask may exclude all that is missing, or it may be unsure what it should exclude.</summary>
+    /// <summary>Computes the bound from the mask if the mask bans all missing tokens, or if it depends on them. Null if the mask does not decide.</summary>
     private static MissingBound? ByMask(CandidateMask mask, int kept, ReadOnlySpan<float> known, float maxMissing, ReadOnlySpan<float> fused)
     {
-        // The rank mask looks at no base. It bans missing tokens too, so the bound is an upper one.
+        // The rank mask does not depend on the base. It bans missing tokens too, so the bound stays an upper bound.
         if (mask.Kind is MaskKind.None or MaskKind.Rank)
         {
             return null;
@@ -47,7 +47,7 @@ internal sealed class MissingShift
         double mass = MissingTokens.Mass(known);
         if (mask.Of == MaskOrigin.Expert)
         {
-            // The one may stand in for candidates that are all missing.
+            // The only remaining token may replace candidates that are all missing.
             return kept > 1 ? null : MissingBound.Unknown(mass);
         }
 
@@ -86,7 +86,7 @@ internal sealed class MissingShift
         }
         else
         {
-            // The fused row was made of the same rows, so they are sound.
+            // The fused row was computed from the same rows, so they are valid.
             WeightedSum.Fuse(CollectionsMarshal.AsSpan(summands), CollectionsMarshal.AsSpan(coefficients), sum);
         }
 
@@ -106,20 +106,20 @@ internal sealed class MissingShift
 }
 
 /// <summary>
-/// Bounds the error of fusing over the tokens that a remote base named. The fused weight of a token is f(x) = p(x)^w exp(g(x)), with p the
-/// base, w at least 1, and g what the deltas add. Known tokens have Z = sum of f. The missing ones share m = 1 - sum of known p, and none
-/// has more than some p_max. So their weight B is at most that of the fractional knapsack which gives p_max to the largest g, one after
-/// the other, until m is used up (f grows at least linearly in p, so no other division is heavier). The whole distribution would have
-/// given B / (Z + B) to missing tokens and scaled the known ones down alike: that is the total variation between the two, up to the rounding
+/// Bounds the error of fusion over the tokens that a remote base returned. The fused weight of a token is f(x) = p(x)^w exp(g(x)), with p the
+/// base, w at least 1, and g the sum of the deltas. Known tokens have Z = sum of f. The missing tokens share m = 1 - sum of known p, and each
+/// has at most p_max. So their weight B is at most that of the fractional knapsack that gives p_max to the largest g, one after
+/// the other, until m is used up (f grows at least linearly in p, so no other division is heavier). The complete distribution
+/// gives B / (Z + B) to missing tokens and scales the known ones down equally. This is the total variation between the two, up to the rounding
 /// of the numbers that the remote returned.
 /// </summary>
 public static class MissingTokens
 {
-    /// <param name="known">log p of the base, minus infinity where it is not known.</param>
+    /// <param name="known">log p of the base; minus infinity for missing tokens.</param>
     /// <param name="maxMissing">log p_max.</param>
     /// <param name="weight">w, at least 1.</param>
     /// <param name="shift">g; minus infinity bans.</param>
-    /// <param name="fused">The fused row over the known tokens, masked or not, minus infinity elsewhere; at least one token is finite.</param>
+    /// <param name="fused">The fused row over the known tokens, with or without a mask; minus infinity for missing tokens. At least one token is finite.</param>
     public static MissingBound Bound(
         ReadOnlySpan<float> known, float maxMissing, float weight, ReadOnlySpan<float> shift, ReadOnlySpan<float> fused)
     {
@@ -158,7 +158,7 @@ public static class MissingTokens
         return new(mass, missing / (sum + missing), bestMissing < likeliest);
     }
 
-    /// <summary>m: what the known tokens leave of 1.</summary>
+    /// <summary>m = 1 - the sum of the known probabilities.</summary>
     internal static double Mass(ReadOnlySpan<float> known)
     {
         double sum = 0;
@@ -170,7 +170,7 @@ public static class MissingTokens
         return Math.Max(0, 1 - sum);
     }
 
-    /// <summary>As many missing tokens as can hold the mass, those of the largest shift; the least of them last, so that it takes the rest.</summary>
+    /// <summary>The missing tokens with the largest shifts, as many as are needed for the mass. The one with the smallest shift is last and takes the rest.</summary>
     private static Span<Candidate> Heaviest(ReadOnlySpan<float> known, ReadOnlySpan<float> shift, double shares, Candidate[] candidates)
     {
         float[] rented = ArrayPool<float>.Shared.Rent(shift.Length);

@@ -5,7 +5,7 @@ using ProxyTune.Decoding.Sampling;
 
 namespace ProxyTune.Decoding.Fusion;
 
-/// <summary>Makes one fused row of the members' rows: weigh, sum, mask. It keeps buffers, so each thread has its own.</summary>
+/// <summary>Computes one fused row from the members' rows: weights, sum, mask. It has buffers, so each thread uses a separate instance.</summary>
 internal sealed class RowFusion
 {
     private readonly MissingShift missing = new();
@@ -17,10 +17,10 @@ internal sealed class RowFusion
     private DeltaRows[] deltas = [];
     private float[] ungated = [];
 
-    /// <summary>Writes a row, or fails the sequence where a member failed or its row cannot be used.</summary>
-    /// <param name="index">Index of the row among those of its segment.</param>
-    /// <param name="count">Number of those rows.</param>
-    /// <param name="fused">As wide as the widest member's rows; receives minus infinity beyond the vocabulary that the streams share.</param>
+    /// <summary>Writes a row, or fails the sequence if a member failed or its row cannot be used.</summary>
+    /// <param name="index">The index of the row among the rows of its segment.</param>
+    /// <param name="count">The number of these rows.</param>
+    /// <param name="fused">The fused row, as wide as the widest member's rows. It receives minus infinity beyond the vocabulary that the streams share.</param>
     public void Fuse(FusedSequence sequence, int index, int count, Span<float> fused)
     {
         foreach (FusedStream stream in sequence.Streams)
@@ -44,7 +44,7 @@ internal sealed class RowFusion
         fused[shared.Length..].Fill(float.NegativeInfinity);
     }
 
-    /// <returns>Null, and the sequence failed, when a member's row cannot be used.</returns>
+    /// <returns>The weights; null after a failure of the sequence if a member's row cannot be used.</returns>
     private Weighing? Weigh(FusedSequence sequence, int index, int position, Span<float> fused)
     {
         Collect(sequence, index);
@@ -142,7 +142,7 @@ internal sealed class RowFusion
 
             if (weight == 0)
             {
-                // The sum shows an unsound row that is part of it; the other rows must be checked.
+                // The sum reveals NaN or infinity in its rows. The other rows must be checked separately.
                 if (WeightedSum.IsUnsound(rows[k].Span))
                 {
                     Fail(sequence, k);
@@ -160,7 +160,7 @@ internal sealed class RowFusion
 
         if (used.Count == 0)
         {
-            // All weights of this token cancel, as those of an expert without a base do under a warm-up: every token is as likely.
+            // All weights of this token are 0, for example with an expert without a base during a warm-up. All tokens are equally likely then.
             fused.Clear();
             return true;
         }
@@ -173,7 +173,7 @@ internal sealed class RowFusion
             return false;
         }
 
-        // Where schedule or gate leave the token to the base, the row is the base's throughout.
+        // If the schedule or the gate leaves the token to the base, the row already is the base's row.
         if (sequence.Plan.DeltaMask is { } mask && weights.ContainsAnyExcept(0))
         {
             mask.Apply(fused, normaliser, experts[0].Span);
@@ -190,7 +190,7 @@ internal sealed class RowFusion
 
     private int KeepCandidates(FusedSequence sequence, Span<float> fused)
     {
-        // Counting what is left is for traces; without a mask it would cost a pass over the row.
+        // The count of remaining tokens is for traces only. Without a mask it would cost a pass over the row.
         CandidateMask mask = sequence.Plan.Mask;
         if (mask.Kind == MaskKind.None && !sequence.Plan.Trace)
         {
@@ -225,7 +225,7 @@ internal sealed class RowFusion
         return Math.Exp(ofBase[choice] - sequence.Streams[running.Base.Value].Normaliser(ofBase)) >= plan.Schedule.Threshold;
     }
 
-    /// <summary>What fusion would have done where the gate shuts it out.</summary>
+    /// <summary>Computes the effect that fusion would have had at a token that the gate leaves to the base.</summary>
     private GateTrace Compare(FusedSequence sequence, ReadOnlySpan<float> weights, Span<float> fused)
     {
         Array.Resize(ref ungated, Math.Max(ungated.Length, fused.Length));

@@ -3,21 +3,21 @@ using System.Numerics.Tensors;
 namespace ProxyTune.Decoding.Fusion;
 
 /// <summary>
-/// z = sum of w_k s_k: proxy-tuning (Liu et al. 2024), EFT (Mitchell et al. 2023), contrastive and context-aware decoding differ in streams
-/// and weights only.
+/// The weighted sum z = sum of w_k s_k. Proxy-tuning (Liu et al. 2024), EFT (Mitchell et al. 2023), contrastive and context-aware decoding differ only
+/// in streams and weights.
 /// </summary>
 public static class WeightedSum
 {
     private const int Block = 2048;
 
     /// <summary>Fuses rows of one position.</summary>
-    /// <param name="rows">One row for each stream, at least as wide as <paramref name="fused"/>; what is wider is cut off.</param>
-    /// <param name="weights">One for each row.</param>
-    /// <param name="fused">Receives the sum. A token that any stream bans (minus infinity) is banned, whatever the weights.</param>
-    /// <returns>Index of the first row that holds NaN or plus infinity, the number of rows when the sum itself overflows, or -1 when all is well.</returns>
+    /// <param name="rows">One row for each stream, at least as wide as <paramref name="fused"/>. Wider rows are cut.</param>
+    /// <param name="weights">One weight for each row.</param>
+    /// <param name="fused">Receives the sum. A token that any stream bans (minus infinity) is banned at any weights.</param>
+    /// <returns>The index of the first row with NaN or plus infinity; the number of rows if the sum itself overflows; -1 without an error.</returns>
     public static int Fuse(ReadOnlySpan<ReadOnlyMemory<float>> rows, ReadOnlySpan<float> weights, Span<float> fused)
     {
-        // In blocks, so that the sum stays in the nearest cache until all rows are added.
+        // The sum is computed in blocks that stay in the first-level cache until all rows are added.
         float total = 0;
         for (int start = 0; start < fused.Length; start += Block)
         {
@@ -31,7 +31,7 @@ public static class WeightedSum
             total += TensorPrimitives.Sum<float>(sum);
         }
 
-        // Every infinity and NaN of a row reaches the sum (0 times infinity is NaN), so one check covers all rows of a sound step.
+        // Every infinity and NaN of a row reaches the sum (0 times infinity is NaN), so one check of the sum covers all rows.
         return float.IsFinite(total) ? -1 : Inspect(rows, fused);
     }
 

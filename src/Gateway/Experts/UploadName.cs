@@ -56,8 +56,8 @@ internal static partial class UploadName
         new(EngineError.InvalidExpert, $"'{Printable(name)}' {what}", Printable(name), inner);
 
     /// <summary>Makes a name from an upload safe for a message: escapes control characters and cuts it to a line.</summary>
-    public static string Printable(string name, int most = 128) =>
-        string.Concat(name.Take(most).Select(letter => char.IsControl(letter) || char.IsSurrogate(letter) ? $"\\u{(int)letter:x4}" : $"{letter}")) + (name.Length > most ? "..." : "");
+    public static string Printable(string name, int maxLength = 128) =>
+        string.Concat(name.Take(maxLength).Select(letter => char.IsControl(letter) || char.IsSurrogate(letter) ? $"\\u{(int)letter:x4}" : $"{letter}")) + (name.Length > maxLength ? "..." : "");
 
     [GeneratedRegex(@"^[A-Za-z0-9][A-Za-z0-9._-]{0,126}[A-Za-z0-9_-]\z|^[A-Za-z0-9]\z")]
     private static partial Regex Plain();

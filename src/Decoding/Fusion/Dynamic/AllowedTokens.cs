@@ -2,14 +2,14 @@ using System.Numerics.Tensors;
 
 namespace ProxyTune.Decoding.Fusion;
 
-/// <summary>Leaves out the tokens that any row bans, so that what is computed of a position is finite throughout.</summary>
+/// <summary>Removes the tokens that any row bans, so that all computations of a position are finite.</summary>
 internal sealed class AllowedTokens
 {
     private readonly List<float[]> copies = [];
     private DeltaRows[] deltas = [];
     private int[] ids = [];
 
-    /// <returns>The same rows where nothing is banned, else shorter copies, good until the next call.</returns>
+    /// <returns>The same rows if no token is banned, else shorter copies that are valid until the next call.</returns>
     public FusionStep Of(in FusionStep step)
     {
         bool whole = IsFinite(step.Base);

@@ -1,6 +1,6 @@
 namespace ProxyTune.Decoding.Fusion;
 
-/// <summary>The Newton step that respects a box: argmin of g.x + x H x / 2 with minimum ≤ a + x ≤ maximum, by coordinate descent (a few experts, so a tiny H).</summary>
+/// <summary>The Newton step inside a box: argmin of g.x + x H x / 2 with minimum ≤ a + x ≤ maximum, by coordinate descent (a few experts, so a tiny H).</summary>
 internal static class BoxedQuadratic
 {
     private const int MaxSweeps = 500;
@@ -8,8 +8,8 @@ internal static class BoxedQuadratic
 
     /// <param name="gradient">g.</param>
     /// <param name="hessian">H by rows, positive definite.</param>
-    /// <param name="a">Where the step starts, inside the box.</param>
-    /// <param name="change">Receives x. Sweeps begin at 0 and never raise the value, so x is a direction of descent even if they stop early.</param>
+    /// <param name="a">The start of the step, inside the box.</param>
+    /// <param name="change">Receives x. The sweeps begin at 0 and never increase the objective, so x is a direction of descent even after an early stop.</param>
     public static void Minimise(ReadOnlySpan<double> gradient, ReadOnlySpan<double> hessian, ReadOnlySpan<double> a, Interval interval, Span<double> change)
     {
         change.Clear();

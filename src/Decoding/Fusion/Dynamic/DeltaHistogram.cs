@@ -4,10 +4,10 @@ using System.Runtime.Intrinsics;
 namespace ProxyTune.Decoding.Fusion;
 
 /// <summary>
-/// The distribution of a delta under the base: all that Z(a) = E_P[exp(a d)] depends on. Tokens are put into bins of equal width by their d,
-/// and a bin remembers its mass and the first three cumulants of d within it, so that sum of p exp(a d) over the bin is
-/// mass * exp(a mean + a^2/2 variance + a^3/6 third) up to (a width)^4 / 192 of itself, below 1e-7 at the largest a. A row is read once, and any
-/// number of evaluations of Z costs a few hundred exponentials each, whatever the vocabulary.
+/// The distribution of a delta under the base, which determines Z(a) = E_P[exp(a d)]. Tokens are sorted into bins of equal width by their d.
+/// A bin stores its mass and the first three cumulants of d within it, so that sum of p exp(a d) over the bin is
+/// mass * exp(a mean + a^2/2 variance + a^3/6 third) up to (a width)^4 / 192 of itself, below 1e-7 at the largest a. A row is read once. Each
+/// evaluation of Z then costs a few hundred exponentials for a vocabulary of any size.
 /// </summary>
 internal sealed class DeltaHistogram
 {
@@ -16,17 +16,17 @@ internal sealed class DeltaHistogram
     private const int FewestBins = 256;
     private const int MaxBins = 8192;
 
-    // Sums over a bin of p, p x, p x^2, p x^3, x being the distance from the bin's middle.
+    // The sums over a bin of p, p x, p x^2, p x^3, with x the distance from the bin's middle.
     private readonly Vector256<double>[] sums = new Vector256<double>[MaxBins];
     private readonly double[][] bins = [.. Enumerable.Range(0, 4).Select(_ => new double[MaxBins])];
     private int binCount;
     private double low;
     private double width;
 
-    /// <summary>Bins that hold any mass.</summary>
+    /// <summary>The number of bins with mass.</summary>
     public int Count { get; private set; }
 
-    /// <summary>Logarithm of each bin's share of all mass.</summary>
+    /// <summary>The logarithm of each bin's share of all mass.</summary>
     public ReadOnlySpan<double> LogMass => bins[0].AsSpan(0, Count);
 
     /// <summary>E[d] within each bin, after <see cref="Centre"/> is subtracted.</summary>
@@ -34,16 +34,16 @@ internal sealed class DeltaHistogram
 
     public ReadOnlySpan<double> Variance => bins[2].AsSpan(0, Count);
 
-    /// <summary>Third central moment within each bin.</summary>
+    /// <summary>The third central moment within each bin.</summary>
     public ReadOnlySpan<double> Third => bins[3].AsSpan(0, Count);
 
     /// <summary>E_P[d].</summary>
     public double Centre { get; private set; }
 
-    /// <summary>Forgets everything.</summary>
-    /// <param name="low">Lower bound of the d to come.</param>
-    /// <param name="high">Upper bound of the d to come, above <paramref name="low"/>.</param>
-    /// <param name="maximum">Largest a that will be asked for.</param>
+    /// <summary>Empties the histogram and sets its range.</summary>
+    /// <param name="low">A lower bound of d.</param>
+    /// <param name="high">An upper bound of d, above <paramref name="low"/>.</param>
+    /// <param name="maximum">The largest a.</param>
     public void Begin(double low, double high, double maximum)
     {
         binCount = (int)Math.Clamp(Math.Ceiling((high - low) * maximum * Fineness), FewestBins, MaxBins);
@@ -52,8 +52,8 @@ internal sealed class DeltaHistogram
         sums.AsSpan(0, binCount).Clear();
     }
 
-    /// <param name="mass">p of some tokens; need not sum to 1.</param>
-    /// <param name="deltas">d of the same tokens.</param>
+    /// <param name="mass">The p of some tokens. Their sum need not be 1.</param>
+    /// <param name="deltas">The d of the same tokens.</param>
     public void Add(ReadOnlySpan<double> mass, ReadOnlySpan<double> deltas)
     {
         double perUnit = 1 / width, half = width / 2;
@@ -67,7 +67,7 @@ internal sealed class DeltaHistogram
         }
     }
 
-    /// <summary>Makes cumulants of the sums.</summary>
+    /// <summary>Computes the cumulants from the sums.</summary>
     public void End()
     {
         Count = 0;

@@ -4,23 +4,23 @@ using ProxyTune.Checkpoints;
 namespace ProxyTune.Decoding.Fusion;
 
 /// <summary>
-/// Dynamic logit fusion (Fan et al. 2024, arXiv 2406.15480): per token, the large model is moved as far as tuning moved the small one. With
+/// Dynamic logit fusion (Fan et al. 2024, arXiv 2406.15480). At each token it moves the large model as far as tuning moved the small one. With
 /// d_t = s_plus - s_minus of expert t, P = softmax(s_M), Q_t = softmax(s_minus), Q_t+ = softmax(s_plus), F_a = softmax(s_M + sum of a_t d_t):
 ///
 ///     loss(a) = sum over t of (KL(F_a || P) - KL(Q_t+ || Q_t))^2 + (KL(P || F_a) - KL(Q_t || Q_t+))^2
 ///
-/// <see cref="DynamicMode.Single"/> lets one a_t at a time be other than 0, each at the minimum of the loss over [minimum, maximum], and takes the
-/// expert with the least loss. <see cref="DynamicMode.Joint"/>, ours, finds each expert's factor as if it were the only one (its own targets
-/// alone), and then all factors together by moment matching: <see cref="MomentMatching"/> states the objective.
+/// <see cref="DynamicMode.Single"/> minimises the loss over [minimum, maximum] for each expert alone, with all other factors 0, and takes the
+/// expert with the smallest loss. <see cref="DynamicMode.Joint"/>, which is not in the paper, first finds the factor of each expert alone (with its own
+/// targets), and then all factors together by moment matching. <see cref="MomentMatching"/> states the objective.
 /// </summary>
 /// <remarks>
-/// Ties within the noise of single precision go to the smaller change from the position before; at the first, from 1. A delta that is the
-/// same for all tokens changes nothing and has the factor 1. A token that any row bans takes part in no distribution. An absent side of a
+/// Of factors that are equal within the noise of single precision, the one with the smaller change from the previous position wins; at the first position the
+/// change is from 1. A delta that is the same for all tokens has no effect, and its factor is 1. A token that any row bans is in no distribution. An absent side of a
 /// delta stands for a row of zeros, so its distribution is uniform.
 /// </remarks>
 public sealed class DynamicFusion : IFusionRule
 {
-    // A thread's buffers serve all rules, so that they stay in its cache from one request's row to the next one's.
+    // All rules of a thread share buffers, which therefore stay in the cache between rows of different requests.
     private static readonly ScratchPool<Scratch> Buffers = new();
 
     private readonly DynamicOptions options;
@@ -70,7 +70,7 @@ public sealed class DynamicFusion : IFusionRule
 
     private bool ChooseOne(in FusionStep rows, ReadOnlySpan<TiltedFamily> families, Span<float> factors)
     {
-        // The sum over experts of squared distances is, up to a constant and a factor, the squared distance to the targets' mean.
+        // The sum over experts of squared distances equals the squared distance to the mean of the targets, up to a constant and a factor.
         double forward = 0, backward = 0;
         for (int t = 0; t < factors.Length; t++)
         {

@@ -2,11 +2,11 @@ namespace ProxyTune.Decoding.Fusion;
 
 /// <summary>
 /// a* = argmin over a in [minimum, maximum] of (KL(F_a || P) - forward)^2 + (KL(P || F_a) - backward)^2 (Fan et al. 2024, arXiv 2406.15480,
-/// equation of one expert). Both divergences rise with a, so the minimum lies between the two a at which one of them is met exactly.
+/// equation of one expert). Both divergences increase with a, so the minimum is between the two a at which one of them equals its target.
 /// </summary>
 /// <remarks>
-/// About one random row in 80 has two minima, so the bracket is scanned, and every interval in which the loss turns from falling to rising is
-/// refined. Minima that differ by less than what rounding of the logits does to them are a tie, and the one nearer to the factor before wins.
+/// About one random row in 80 has two minima. The search therefore scans the bracket and refines every interval in which the loss changes from falling to
+/// rising. If two minima differ by less than the rounding of the logits, the one nearer to the previous factor wins.
 /// </remarks>
 internal sealed class FactorSearch(DynamicSearch search, Interval interval)
 {
@@ -14,12 +14,12 @@ internal sealed class FactorSearch(DynamicSearch search, Interval interval)
     private const double Precision = 1e-9;
     private const double GridStep = 0.1;
 
-    // Nats. A base so sure, and a tuning so slight, that the loss is flat at all scales that matter.
+    // In nats. Below this the base is so sure, or tuning changed so little, that the loss is flat at all relevant scales.
     private const double Negligible = 1e-12;
 
-    /// <param name="family">F_a.</param>
-    /// <param name="target">The two divergences to come close to.</param>
-    /// <param name="previous">The factor before, which decides ties.</param>
+    /// <param name="family">The family F_a.</param>
+    /// <param name="target">The two target divergences.</param>
+    /// <param name="previous">The previous factor, which decides ties.</param>
     public Factor Solve(TiltedFamily family, Divergences target, double previous)
     {
         previous = interval.Nearest(previous);
@@ -75,7 +75,7 @@ internal sealed class FactorSearch(DynamicSearch search, Interval interval)
         return best.Factor;
     }
 
-    /// <summary>The least misfit met so far, and among equals the least change.</summary>
+    /// <summary>The factor with the smallest misfit so far; of equal ones the factor with the smallest change.</summary>
     private struct Best(Divergences target, double previous)
     {
         public Factor Factor { get; private set; } = new(0, double.PositiveInfinity, false);
@@ -93,7 +93,7 @@ internal sealed class FactorSearch(DynamicSearch search, Interval interval)
     {
         public Misfit At(double a) => new(family.At(a), target);
 
-        /// <summary>Where a part of the misfit turns from below 0 to above (Ridders 1979); an end where it does not.</summary>
+        /// <summary>The root of one part of the misfit (Ridders 1979); an end of the interval if there is none.</summary>
         public double Root(Func<Misfit, double> part, double low, double high)
         {
             double atLow = part(At(low)), atHigh = part(At(high));
@@ -135,30 +135,30 @@ internal sealed class FactorSearch(DynamicSearch search, Interval interval)
     }
 }
 
-/// <summary>A factor, and how well it does.</summary>
-/// <param name="Value">a.</param>
-/// <param name="Misfit">Square root of the loss at a.</param>
-/// <param name="Saturated">Whether a stands at the interval's upper end and the loss still falls there.</param>
+/// <summary>A factor with its misfit.</summary>
+/// <param name="Value">The factor a.</param>
+/// <param name="Misfit">The square root of the loss at a.</param>
+/// <param name="Saturated">Whether a is the interval's upper end and the loss still falls there.</param>
 internal readonly record struct Factor(double Value, double Misfit, bool Saturated)
 {
-    // Of the target: about what single precision logits leave certain.
+    // Relative to the target: about the precision that logits in single precision allow.
     private const double Noise = 1e-6;
 
-    /// <summary>The lesser misfit is better; where the two differ by less than rounding of the logits does, the lesser change.</summary>
-    /// <param name="moreChange">By how much this factor changes more than the other against the position before.</param>
+    /// <summary>The smaller misfit is better. If the two differ by less than the rounding of the logits, the smaller change is better.</summary>
+    /// <param name="moreChange">The change of this factor from the previous position, minus the change of the other factor.</param>
     public bool IsBetter(Factor other, Divergences target, double moreChange) =>
         Math.Abs(Misfit - other.Misfit) <= Noise * double.Hypot(target.Forward, target.Backward) ? moreChange < 0 : Misfit < other.Misfit;
 }
 
-/// <summary>What is left at one a between the divergences reached and those aimed at.</summary>
+/// <summary>The differences between the divergences at one a and their targets.</summary>
 internal readonly record struct Misfit(Tilt Tilt, Divergences Target)
 {
-    // Square roots, because the divergences begin as squares of a and their roots as lines.
+    // Square roots, since the divergences are quadratic in a near 0 and their roots are linear.
     public double Forward => Math.Sqrt(Tilt.Moved.Forward) - Math.Sqrt(Target.Forward);
 
     public double Backward => Math.Sqrt(Tilt.Moved.Backward) - Math.Sqrt(Target.Backward);
 
-    /// <summary>Half the loss's derivative: dKL(F_a || P)/da = a Var_a[d], dKL(P || F_a)/da = E_a[d].</summary>
+    /// <summary>Half of the derivative of the loss: dKL(F_a || P)/da = a Var_a[d], dKL(P || F_a)/da = E_a[d].</summary>
     public double Slope =>
         ((Tilt.Moved.Forward - Target.Forward) * Tilt.Factor * Tilt.Variance) + ((Tilt.Moved.Backward - Target.Backward) * Tilt.Mean);
 

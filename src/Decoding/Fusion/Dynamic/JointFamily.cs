@@ -15,7 +15,7 @@ internal sealed class JointFamily
     public int Count { get; private set; }
 
     /// <param name="step">Rows without banned tokens.</param>
-    /// <param name="families">One for each delta: its centre is subtracted from d_t, so that E_P[d_t] = 0.</param>
+    /// <param name="families">The family of each delta. Its centre is subtracted from d_t, so that E_P[d_t] = 0.</param>
     public void Load(in FusionStep step, ReadOnlySpan<TiltedFamily> families)
     {
         (width, Count) = (step.Base.Length, step.Deltas.Length);

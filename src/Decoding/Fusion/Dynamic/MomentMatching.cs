@@ -3,33 +3,33 @@ using System.Numerics.Tensors;
 namespace ProxyTune.Decoding.Fusion;
 
 /// <summary>
-/// The objective of <see cref="DynamicMode.Joint"/>. With F_a = softmax(s_M + sum of a_t d_t) and a_t* the factor that expert t alone would
-/// get, the factors are
+/// The objective of <see cref="DynamicMode.Joint"/>. With F_a = softmax(s_M + sum of a_t d_t) and a_t* the factor of expert t alone, the factors
+/// are
 ///
 ///     argmin over minimum ≤ a_t ≤ maximum of   log Z(a) - sum of a_t m_t + sum of r_t / 2 (a_t - a_t*)^2,
 ///     m_t = E_{F(a_t*)}[d_t],   r_t = 1/100 Var_{F(a_t*)}[d_t].
 /// </summary>
 /// <remarks>
-/// The gradient of log Z is E_F[d_t]: without the ridge r, the minimum inside the box is where every expert's mean of d_t under the fused
-/// distribution is what it would be had it been alone. So what two experts want in common is given once and not twice (of two equal experts
-/// each gets half of a*), what one takes away from another is given back, experts whose deltas do not correlate get their own a_t*, and one
-/// expert alone gets exactly a*. log Z is convex and the ridge strictly so, hence one minimiser, which moves continuously with the rows. The
-/// ridge decides only where the deltas leave the factors open, is a hundredth of the curvature that the expert's own problem has, and scales
-/// with it, so that the factors do not depend on the unit of d.
+/// The gradient of log Z is E_F[d_t]. Without the ridge r, at the minimum inside the box the mean of each d_t under the fused distribution equals
+/// its mean for that expert alone. Thus a change that two experts share is applied once (two equal experts get half of a* each), a change that one
+/// expert cancels for another is restored, experts with uncorrelated deltas get their own a_t*, and a single expert gets exactly a*. log Z is
+/// convex and the ridge is strictly convex, so there is one minimiser, which is continuous in the rows. The ridge matters only if the deltas
+/// do not determine the factors. It is a hundredth of the curvature of the expert's own problem, so that the factors do not depend on the unit
+/// of d.
 /// </remarks>
 internal sealed class MomentMatching(Interval interval)
 {
     private const double Ridge = 0.01;
 
-    // Times the size of d, a variance that is nothing: keeps the minimiser unique where a delta is constant.
+    // A negligible variance relative to the size of d. It keeps the minimiser unique for a constant delta.
     private const double Floor = 1e-12;
 
-    // Newton's method squares the error: a change this small leaves one far below single precision.
+    // Newton's method squares the error, so after a change of this size the error is far below single precision.
     private const double LastChange = 1e-4;
     private const int MaxSteps = 50;
 
-    /// <param name="family">F_a over vectors.</param>
-    /// <param name="alone">At a_t* for each delta t, F with the others at 0.</param>
+    /// <param name="family">The family F_a over vectors a.</param>
+    /// <param name="alone">For each delta t, F at a_t* with all other factors 0.</param>
     /// <param name="factors">Receives the minimiser.</param>
     /// <returns>Whether a factor stopped at the maximum although the objective still falls there.</returns>
     public bool Solve(JointFamily family, ReadOnlySpan<Tilt> alone, Span<double> factors)
@@ -59,7 +59,7 @@ internal sealed class MomentMatching(Interval interval)
                 break;
             }
 
-            // The box is convex, so a part of the change stays inside.
+            // The box is convex, so any part of the change stays inside.
             double part = 2, next;
             do
             {

@@ -3,14 +3,14 @@ using System.Numerics.Tensors;
 namespace ProxyTune.Decoding.Fusion;
 
 /// <summary>
-/// F_a = softmax(s_M + a d) of one delta, for every a from 0 to a maximum, and how far tuning moved the small model. Sums are in double
-/// throughout: a divergence of nearly equal rows is far below single precision.
+/// The family F_a = softmax(s_M + a d) of one delta, for every a from 0 to a maximum, and the divergences of tuning in the small model. All sums
+/// are in double precision, since a divergence of nearly equal rows is far below single precision.
 /// </summary>
 internal sealed class TiltedFamily
 {
     private const int Block = 512;
 
-    // Logits; a factor cannot change a row by more than about this then.
+    // In logits. It limits the change of a row by a factor.
     private const float Negligible = 1e-5f;
 
     private readonly DeltaHistogram histogram = new();
@@ -26,9 +26,9 @@ internal sealed class TiltedFamily
     /// <summary>E_P[d].</summary>
     public double Centre { get; private set; }
 
-    /// <param name="base">s_M, finite.</param>
-    /// <param name="delta">Sides of d, finite; not both absent.</param>
-    /// <param name="maximum">Largest a that will be asked for.</param>
+    /// <param name="base">The row s_M; all values are finite.</param>
+    /// <param name="delta">The sides of d; all values are finite, and at least one side is present.</param>
+    /// <param name="maximum">The largest a.</param>
     public void Load(ReadOnlySpan<float> @base, DeltaRows delta, double maximum)
     {
         ReadOnlySpan<float> plus = delta.Plus.Span, minus = delta.Minus.Span;
@@ -77,7 +77,7 @@ internal sealed class TiltedFamily
         Tuning = new(Math.Max(0, tuned.Mean - logZ), Math.Max(0, logZ - untuned.Mean));
     }
 
-    /// <param name="a">0 to the maximum.</param>
+    /// <param name="a">The factor, from 0 to the maximum.</param>
     public Tilt At(double a)
     {
         if (IsConstant)
@@ -148,7 +148,7 @@ internal sealed class TiltedFamily
         TensorPrimitives.Exp(block, block);
     }
 
-    /// <summary>Of one side of d.</summary>
+    /// <summary>The sums over the tokens for one side of d.</summary>
     private struct SideSums
     {
         private double weighted;
@@ -166,10 +166,10 @@ internal sealed class TiltedFamily
 }
 
 /// <summary>
-/// F_a = P exp(a d) / Z(a) at one a. d is centred, E_P[d] = 0, so that neither divergence is a difference of large numbers:
-/// KL(F_a || P) = a E_a[d] - log Z(a) and KL(P || F_a) = log Z(a). Both rise with a.
+/// The distribution F_a = P exp(a d) / Z(a) at one a. d is centred, E_P[d] = 0, so that no divergence is a difference of large numbers:
+/// KL(F_a || P) = a E_a[d] - log Z(a) and KL(P || F_a) = log Z(a). Both increase with a.
 /// </summary>
-/// <param name="Factor">a.</param>
+/// <param name="Factor">The factor a.</param>
 /// <param name="LogZ">log E_P[exp(a d)].</param>
 /// <param name="Mean">E_a[d].</param>
 /// <param name="Variance">Var_a[d].</param>
@@ -178,7 +178,7 @@ internal readonly record struct Tilt(double Factor, double LogZ, double Mean, do
     public Divergences Moved => new(Math.Max(0, (Factor * Mean) - LogZ), Math.Max(0, LogZ));
 }
 
-/// <summary>How far a distribution moved, both ways, in nats.</summary>
+/// <summary>The divergences between two distributions in both directions, in nats.</summary>
 /// <param name="Forward">KL(new || old).</param>
 /// <param name="Backward">KL(old || new).</param>
 internal readonly record struct Divergences(double Forward, double Backward);

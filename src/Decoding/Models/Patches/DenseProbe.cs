@@ -6,13 +6,13 @@ using ProxyTune.Checkpoints.Patches;
 
 namespace ProxyTune.Decoding.Models;
 
-/// <summary>A prompt through a session of its own, to which a patch's update is given as dense matrices.</summary>
-/// <param name="nodes">All that the patch changes.</param>
+/// <summary>Runs a prompt in a separate session with a patch's update as dense matrices.</summary>
+/// <param name="nodes">All nodes that the patch changes.</param>
 internal sealed class DenseProbe(DecoderGraph graph, ModelProto model, IReadOnlyList<LinearNode> nodes, PatchSum patch, IReadOnlyList<int> tokens) : IDisposable
 {
     private readonly DecoderSession session = graph.Open(DenseUpdates.Of(model, nodes), isAlone: true);
 
-    /// <param name="filled">Which nodes get the update; to the others zero is added.</param>
+    /// <param name="filled">The nodes that get the update; the others get zeros.</param>
     public float[] LastRow(ICollection<LinearNode> filled)
     {
         // Never written, so never real.

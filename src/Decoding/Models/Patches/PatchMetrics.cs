@@ -2,7 +2,7 @@ using System.Diagnostics.Metrics;
 
 namespace ProxyTune.Decoding.Models;
 
-/// <summary>The <see cref="ResidentPatchStatistics"/>, read when a listener asks.</summary>
+/// <summary>Publishes the <see cref="ResidentPatchStatistics"/> as metrics.</summary>
 internal sealed class PatchMetrics : IDisposable
 {
     private readonly Meter meter = new(EngineMeter.Name);

@@ -9,26 +9,26 @@ using ProxyTune.Checkpoints.Patches;
 namespace ProxyTune.Decoding.Models;
 
 /// <summary>
-/// Checks on one prompt that a patch in a graph's slots does what the same update does as dense matrices, before any request uses it.
+/// Checks a patch before any request uses it: on one prompt, the patch in a graph's slots must give the same logits as the update in dense matrices.
 /// </summary>
 /// <remarks>
 /// <para>
-/// The first time, the reference is a variant of the graph with D = w (alpha / r) (B A)^T added at its nodes, in a session of its own with one
-/// thread; where all D take more than a limit, layer after layer in groups that fit, each group alone in the slots and in the reference. A
-/// patch that carries a row which its trainer recorded (<see cref="PatchManifest.Probe"/>) must give that row too, on the weights that it was
-/// trained on and in float32. Later times, the row of the first time is the reference, and one run is all.
+/// The reference of the first check is a variant of the graph with D = w (alpha / r) (B A)^T added at its nodes, in a separate session with one
+/// thread. If all D together exceed a limit, groups of nodes that fit are checked one after the other, in the slots and in the reference. A
+/// patch with a row that its trainer recorded (<see cref="PatchManifest.Probe"/>) must also give that row, on the weights that it was
+/// trained on and in float32. Later checks compare one run with the row of the first check.
 /// </para>
 /// <para>May be called from any thread, while the session runs sequences.</para>
 /// </remarks>
-/// <param name="model">The variant that the sessions with slots are made of.</param>
+/// <param name="model">The variant from which the sessions with slots are made.</param>
 /// <param name="baseHash"><see cref="ModelInfo.Hash"/>.</param>
-/// <param name="memory">Bytes of the dense matrices at a time, or of one where that is larger.</param>
+/// <param name="memory">The largest number of bytes of dense matrices at a time. A single matrix may exceed it.</param>
 internal sealed class PatchProbe(DecoderGraph graph, ModelProto model, IReadOnlyList<LinearNode> nodes, string baseHash, long memory = PatchProbe.Memory)
 {
     public const long Memory = 256 << 20;
     private const int PromptLength = 12;
 
-    // The uploader chose this prompt; it must not make a check take too long.
+    // The uploader chooses the probe's prompt. The limit bounds the time of a check.
     private const int LongestPrompt = 256;
     private const int MaxRecords = 4096;
 
@@ -38,10 +38,10 @@ internal sealed class PatchProbe(DecoderGraph graph, ModelProto model, IReadOnly
     private readonly double tolerance = ProbeTolerance.Of(model);
     private readonly bool rounds = ProbeTolerance.RoundsActivations(model);
 
-    /// <summary>The record of a patch that was found to be right, to be kept beyond this process; null for another patch.</summary>
+    /// <summary>The record of a patch that passed its check, to be stored beyond this process; null for other patches.</summary>
     public ProbeRecord? Record(PatchSum patch) => records.GetValueOrDefault(patch.Hash);
 
-    /// <summary>Takes a record of an earlier process, unless it is of another base.</summary>
+    /// <summary>Adds a record of an earlier process, unless it belongs to another base.</summary>
     public void Add(ProbeRecord record)
     {
         if (records.Count >= MaxRecords)
@@ -56,7 +56,7 @@ internal sealed class PatchProbe(DecoderGraph graph, ModelProto model, IReadOnly
     }
 
     /// <param name="slots">A session with slots at all nodes that the patch changes.</param>
-    /// <exception cref="EngineException">InvalidModelFolder: the logits differ, or the patch cannot run; names patch and base, and the first time the target that differs most alone.</exception>
+    /// <exception cref="EngineException">InvalidModelFolder: the logits differ, or the patch cannot run. The message names patch and base, and in the first check the target with the largest difference.</exception>
     public void Check(DecoderSession slots, PatchSum patch, FittedPatch fit)
     {
         try
@@ -102,7 +102,7 @@ internal sealed class PatchProbe(DecoderGraph graph, ModelProto model, IReadOnly
     {
         LinearNode[] changed = [.. touched.Select(i => nodes[i])];
 
-        // What rounds activations to 8 bits would hide all but gross errors: slots and dense sums are compared where nothing does, and then that with what runs.
+        // Rounding of activations to 8 bits would hide small errors. Slots and dense sums are compared without rounding, and then the slots with and without rounding.
         using DecoderSession? exact = rounds ? graph.Open(LoraSlots.Of(model, changed), isAlone: true) : null;
         using DenseProbe dense = new(graph, model, changed, patch, tokens);
         SlotProbe inSlots = new(exact ?? slots, nodes, fit, tokens);
@@ -127,7 +127,7 @@ internal sealed class PatchProbe(DecoderGraph graph, ModelProto model, IReadOnly
         double Alone(int[] group, float[] own) => Difference(dense.LastRow([.. group.Select(i => nodes[i])]), own);
     }
 
-    /// <summary>In the graph's order, each within the memory that dense matrices may take, or of one node.</summary>
+    /// <summary>Groups of nodes in the graph's order. The dense matrices of a group fit into the memory limit, or the group has one node.</summary>
     private List<int[]> Groups(int[] touched)
     {
         List<int[]> groups = [];
@@ -147,7 +147,7 @@ internal sealed class PatchProbe(DecoderGraph graph, ModelProto model, IReadOnly
             FormattableString.Invariant($"{patch.Name} on {graph.File}: the logits after the probe's prompt differ by {difference:g2} of the largest; accepted is {accepted:g2}. Reference: {reference}."),
             graph.Config.Graph);
 
-    /// <returns>Infinity where a logit is not a number.</returns>
+    /// <returns>The difference; infinity if a logit is not a number.</returns>
     private static double Difference(IReadOnlyList<float> reference, float[] row)
     {
         double largest = 1, difference = 0;
@@ -161,6 +161,6 @@ internal sealed class PatchProbe(DecoderGraph graph, ModelProto model, IReadOnly
         return double.IsFinite(largest) ? difference / largest : double.PositiveInfinity;
     }
 
-    /// <summary>The same prompt for every patch, with words from the whole vocabulary.</summary>
+    /// <summary>A prompt with tokens from the whole vocabulary, the same for every patch.</summary>
     private static int[] Prompt(int length, int vocabularySize) => [.. Enumerable.Range(1, length).Select(i => (int)(i * 2654435761L % vocabularySize))];
 }

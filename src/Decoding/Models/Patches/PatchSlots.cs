@@ -6,21 +6,21 @@ using ProxyTune.Checkpoints.Patches;
 namespace ProxyTune.Decoding.Models;
 
 /// <summary>
-/// Binds to each row of a run the patch of its sequence. A row is written when its patch changes, as when a sequence comes or moves, and not
-/// else; a run takes the rank that its rows need.
+/// Binds the patch of each sequence to its row of a run. A row is written only if its patch changes, for example when a sequence starts or moves. A run has
+/// the rank that its rows need.
 /// </summary>
-/// <param name="nodes">That have slots, with their indices in a <see cref="FittedPatch"/>.</param>
+/// <param name="nodes">The nodes that have slots, with their indices in a <see cref="FittedPatch"/>.</param>
 internal sealed class PatchSlots(IEnumerable<(int Index, LinearNode Node)> nodes) : IDisposable
 {
-    // Ranks in between share buffers, so that a mix of them does not fill memory.
+    // Ranks between these values share buffers, so that many different ranks do not fill the memory.
     private const int RankUnit = 8;
 
     private readonly Slot[] slots = [.. nodes.Select(node => new Slot(node.Index, node.Node))];
 
-    // By number, so that no patch is kept in memory for having been bound.
+    // The numbers of patches instead of references, so that a binding does not keep a patch in memory.
     private (int First, long[] Patches) bound = (0, []);
 
-    /// <param name="rows">In the order of the run's rows, neighbours in their cache.</param>
+    /// <param name="rows">The sequences in the order of the run's rows, next to each other in their cache.</param>
     public void Bind(OrtIoBinding binding, List<OnnxSequence> rows)
     {
         int first = Math.Max(0, rows[0].Row);
@@ -72,16 +72,16 @@ internal sealed class PatchSlots(IEnumerable<(int Index, LinearNode Node)> nodes
     }
 }
 
-/// <summary>One slot's A [rows, inputs, rank] and B [rows, rank, outputs], for ranks up to <paramref name="rank"/>: what is of a smaller rank is filled up with zeros.</summary>
+/// <summary>The matrices A [rows, inputs, rank] and B [rows, rank, outputs] of one slot. Pairs of a smaller rank than <paramref name="rank"/> are padded with zeros.</summary>
 internal sealed class SlotRows(LinearNode node, int rank) : IDisposable
 {
     private readonly NativeTensor a = new(TensorElementType.Float);
     private readonly NativeTensor b = new(TensorElementType.Float);
 
-    // Numbers of pairs, which are not kept in memory for it; 0 for none.
+    // The numbers of pairs instead of references, so that a slot does not keep a pair in memory; 0 for none.
     private long[] held = [];
 
-    /// <summary>Makes room; when it has to grow, all rows are empty and earlier views invalid.</summary>
+    /// <summary>Makes room for rows. After growth all rows are empty and earlier views are invalid.</summary>
     public void Reserve(int rows)
     {
         if (rows <= held.Length)
@@ -94,7 +94,7 @@ internal sealed class SlotRows(LinearNode node, int rank) : IDisposable
         b.Reserve((long)held.Length * rank * node.Outputs);
     }
 
-    /// <summary>Does nothing where the row has that pair already; null for a row without an update.</summary>
+    /// <summary>Writes a pair to a row; null writes a row without an update. Nothing happens if the row already has the pair.</summary>
     public void Write(int row, SlotPair? pair)
     {
         long number = pair?.Number ?? 0;
@@ -103,7 +103,7 @@ internal sealed class SlotRows(LinearNode node, int rank) : IDisposable
             return;
         }
 
-        // Where B is zero, whatever A has left over counts for nothing.
+        // Old values of A have no effect, since B is zero there.
         Span<float> rowOfB = b.Span<float>((long)row * rank * node.Outputs, rank * node.Outputs);
         int used = pair?.B.Length ?? 0;
         pair?.B.CopyTo(rowOfB);

@@ -2,12 +2,12 @@ using ProxyTune.Checkpoints.Patches;
 
 namespace ProxyTune.Decoding.Models;
 
-/// <summary>That a patch was found to be right on a base, and what the base said with it, so that later loads need no reference.</summary>
+/// <summary>The record of a passed check of a patch on a base, with the logits. Later checks use it as their reference.</summary>
 /// <param name="Patch"><see cref="PatchSum.Hash"/>.</param>
 /// <param name="Base"><see cref="Models.ModelInfo.Hash"/> of the model.</param>
-/// <param name="Tokens">The prompt.</param>
-/// <param name="Logits">Of the last position with the patch, at most <see cref="MaxLogits"/> of them, evenly spaced over the vocabulary.</param>
-/// <param name="Difference">From the reference, at most, over max(1, the largest logit's magnitude).</param>
+/// <param name="Tokens">The token ids of the prompt.</param>
+/// <param name="Logits">The logits of the last position with the patch. At most <see cref="MaxLogits"/> of them are stored, evenly spaced over the vocabulary.</param>
+/// <param name="Difference">The largest difference from the reference, divided by max(1, the largest logit's magnitude).</param>
 internal sealed record ProbeRecord(string Patch, string Base, IReadOnlyList<int> Tokens, float[] Logits, double Difference)
 {
     /// <summary>An error in any layer moves every logit; a sample keeps thousands of records small.</summary>

@@ -2,11 +2,11 @@ using Microsoft.ML.OnnxRuntime;
 
 namespace ProxyTune.Decoding.Models;
 
-/// <summary>Runs of a decoder over one prompt with nothing before it, beside other runs of the session: no cache is used or written.</summary>
+/// <summary>Runs a decoder over one prompt with an empty past. It uses no cache, so the session can run sequences at the same time.</summary>
 internal static class ProbeRun
 {
-    /// <param name="more">Inputs that the variant has besides a decoder's; disposed of.</param>
-    /// <returns>Logits of the last position.</returns>
+    /// <param name="more">The variant's additional inputs. They are disposed after the run.</param>
+    /// <returns>The logits of the last position.</returns>
     public static float[] LastRow(DecoderSession session, IReadOnlyList<int> tokens, IReadOnlyDictionary<string, OrtValue> more)
     {
         try
@@ -15,7 +15,7 @@ internal static class ProbeRun
         }
         finally
         {
-            // Not before the run has ended: they hold managed memory in its place.
+            // The inputs pin managed memory, so they are disposed only after the run.
             foreach (OrtValue value in more.Values)
             {
                 value.Dispose();

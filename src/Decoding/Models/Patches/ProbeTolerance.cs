@@ -3,22 +3,22 @@ using static Onnx.TensorProto.Types;
 
 namespace ProxyTune.Decoding.Models;
 
-/// <summary>How much a probe's logits may differ from their reference, over max(1, the largest logit's magnitude).</summary>
+/// <summary>The largest accepted differences of a probe's logits from their reference, divided by max(1, the largest logit's magnitude).</summary>
 internal static class ProbeTolerance
 {
-    /// <summary>Sums in another order.</summary>
+    /// <summary>For float32 sums in another order.</summary>
     public const double Float = 1e-4;
 
-    /// <summary>Sums in another order, rounded to float16 or bfloat16 at every node.</summary>
+    /// <summary>For sums in another order that are rounded to float16 or bfloat16 at every node.</summary>
     public const double Half = 2e-2;
 
-    /// <summary>Between two runs that both round activations to 8 bits in front of every linear node.</summary>
+    /// <summary>For two runs that both round activations to 8 bits before every linear node.</summary>
     public const double Rounded = 5e-2;
 
-    /// <summary>Between a run that rounds activations to 8 bits and one that does not: what is beyond is no rounding.</summary>
+    /// <summary>For a run that rounds activations to 8 bits against one that does not. Rounding alone stays below it.</summary>
     public const double Rounding = 0.2;
 
-    /// <summary>Between sessions that do not round activations to 8 bits.</summary>
+    /// <summary>The tolerance for sessions that do not round activations to 8 bits.</summary>
     public static double Of(ModelProto model) =>
         model.Graph.Initializer.Any(weight => weight.DataType is (int)DataType.Float16 or (int)DataType.Bfloat16) ? Half : Float;
 

@@ -3,8 +3,8 @@ using ProxyTune.Checkpoints.Patches;
 namespace ProxyTune.Decoding.Models;
 
 /// <summary>
-/// The patches that are in memory: each loaded when it is first asked for, and the least recently used forgotten when all together take more
-/// than a limit. A caller may use the patch that it got for as long as it needs, forgotten or not. Thread-safe.
+/// The patches in memory. A patch is loaded at its first use. If all patches together exceed a limit, the least recently used ones are
+/// removed. A caller may use a patch after its removal. Thread-safe.
 /// </summary>
 public sealed class ResidentPatches : IDisposable
 {
@@ -16,14 +16,14 @@ public sealed class ResidentPatches : IDisposable
     private long loads;
     private long evictions;
 
-    /// <param name="limit">Bytes; null takes a sixteenth of the memory that this process may use. The last one used stays whatever its size.</param>
+    /// <param name="limit">The limit in bytes. Null takes a sixteenth of the memory that this process may use. The most recently used patch stays at any size.</param>
     public ResidentPatches(long? limit)
     {
         Limit = limit ?? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 16;
         metrics = new(this);
     }
 
-    /// <summary>Bytes.</summary>
+    /// <summary>The limit in bytes.</summary>
     public long Limit { get; }
 
     public ResidentPatchStatistics Statistics
@@ -37,8 +37,8 @@ public sealed class ResidentPatches : IDisposable
         }
     }
 
-    /// <summary>The patch of that key. A caller waits for the patch that it asks for while it is being loaded, and for no other.</summary>
-    /// <param name="load">Called at most once at a time for a key. All callers that wait get its failure, which is not kept.</param>
+    /// <summary>Returns the patch of a key and loads it if necessary. A caller waits only for the load of its own patch.</summary>
+    /// <param name="load">Loads the patch. There is one call at a time for a key. All waiting callers get its exception. The next call tries again.</param>
     internal PatchSum Get(object key, Func<PatchSum> load)
     {
         LinkedListNode<Entry>? node;
@@ -70,7 +70,7 @@ public sealed class ResidentPatches : IDisposable
         }
     }
 
-    /// <summary>Drops what the condition holds for.</summary>
+    /// <summary>Removes the patches whose keys satisfy a condition.</summary>
     internal void Forget(Func<object, bool> condition)
     {
         lock (gate)
@@ -121,13 +121,13 @@ public sealed class ResidentPatches : IDisposable
 
         public Lazy<PatchSum> Patch => patch;
 
-        /// <summary>0 while it is being loaded.</summary>
+        /// <summary>The size in bytes; 0 during the load.</summary>
         public long Bytes { get; set; }
     }
 }
 
-/// <summary>What is resident now, and what was done for it.</summary>
-/// <param name="Limit">Bytes.</param>
-/// <param name="Loads">Patches that were asked for and not there.</param>
-/// <param name="Evictions">Patches that had to go for others.</param>
+/// <summary>Statistics of the patches in memory. Counts are since the start.</summary>
+/// <param name="Limit">The limit in bytes.</param>
+/// <param name="Loads">The number of loads.</param>
+/// <param name="Evictions">The number of patches that were removed to make room.</param>
 public sealed record ResidentPatchStatistics(long Limit, int Count, long Bytes, long Loads, long Evictions);

@@ -5,10 +5,10 @@ using ProxyTune.Checkpoints.Patches;
 
 namespace ProxyTune.Decoding.Models;
 
-/// <summary>A prompt through a session with slots.</summary>
+/// <summary>Runs a prompt in a session with slots.</summary>
 internal sealed class SlotProbe(DecoderSession session, IReadOnlyList<LinearNode> nodes, FittedPatch fit, IReadOnlyList<int> tokens)
 {
-    /// <param name="filled">Which nodes get the patch; the other slots stay empty.</param>
+    /// <param name="filled">The nodes that get the patch; the other slots stay empty.</param>
     public float[] LastRow(ICollection<int> filled)
     {
         using NativeTensor zeros = new(TensorElementType.Float);

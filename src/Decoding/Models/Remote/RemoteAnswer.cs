@@ -5,10 +5,10 @@ namespace ProxyTune.Decoding.Models;
 /// <summary>Reads the likeliest tokens out of an answer, in OpenAI's completion shape or in its chat shape, which llama.cpp uses for both.</summary>
 internal static class RemoteAnswer
 {
-    /// <summary>Rounding may put a probability of 1 a little above 0.</summary>
+    /// <summary>The largest accepted log-probability. Rounding can put the logarithm of 1 slightly above 0.</summary>
     private const double MaxLogprob = 1e-3;
 
-    /// <exception cref="FormatException">Says what is wrong with the answer, without a subject.</exception>
+    /// <exception cref="FormatException">The answer is wrong. The message is a predicate without its subject.</exception>
     public static IReadOnlyList<RemoteToken> Read(ReadOnlyMemory<byte> body)
     {
         try
@@ -22,7 +22,7 @@ internal static class RemoteAnswer
         }
         catch (Exception e) when (e is InvalidOperationException or KeyNotFoundException)
         {
-            // What JsonElement throws for another type than expected and for a missing member.
+            // JsonElement throws these for a wrong type and for a missing member.
             throw new FormatException("answered with JSON of another shape than OpenAI's completions");
         }
     }

@@ -7,12 +7,12 @@ using ProxyTune.Checkpoints;
 
 namespace ProxyTune.Decoding.Models;
 
-/// <summary>Asks a remote for the likeliest next tokens. Thread-safe.</summary>
+/// <summary>Requests the likeliest next tokens from a remote. Thread-safe.</summary>
 internal sealed class RemoteClient : IDisposable
 {
     private const int LongestAnswer = 1 << 20;
 
-    // Of probabilities that a remote rounds.
+    // The tolerance for probabilities that a remote rounds.
     private const double MaxProbability = 1.01;
     private const int LongestQuote = 200;
 
@@ -51,7 +51,7 @@ internal sealed class RemoteClient : IDisposable
         Interlocked.Read(ref calls), Interlocked.Read(ref retries), Interlocked.Read(ref failures), Interlocked.Read(ref named), Interlocked.Read(ref dropped));
 
     /// <exception cref="EngineException">RemoteFailure or RemoteUnavailable, naming model, address and cause.</exception>
-    /// <exception cref="OperationCanceledException">The row is not wanted any more.</exception>
+    /// <exception cref="OperationCanceledException">The row is no longer needed.</exception>
     public async Task<RemoteRow> FetchAsync(int[] tokens, CancellationToken cancellation)
     {
         Interlocked.Increment(ref calls);
@@ -137,7 +137,7 @@ internal sealed class RemoteClient : IDisposable
 
     private string Quote(byte[] body) => body.Length == 0 ? "" : $": {Line(Encoding.UTF8.GetString(body))}";
 
-    /// <summary>Foreign text on one line, not too long, and without the key.</summary>
+    /// <summary>Makes a remote's text safe for messages: one line, limited length, without the key.</summary>
     private string Line(string text)
     {
         string redacted = options.Key?.Redact(text) ?? text;

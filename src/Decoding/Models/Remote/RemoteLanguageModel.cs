@@ -6,8 +6,8 @@ using ProxyTune.Decoding.Text;
 namespace ProxyTune.Decoding.Models;
 
 /// <summary>
-/// A model behind an OpenAI-compatible completions endpoint that gives the log-probabilities of its likeliest next tokens. A row holds
-/// these and minus infinity for all others, which fusion reads as banned; <see cref="Fusion.MissingTokens"/> bounds what that costs.
+/// A model behind an OpenAI-compatible completions endpoint that returns the log-probabilities of its likeliest next tokens. A row has
+/// these, and minus infinity for all other tokens, which fusion treats as banned. <see cref="Fusion.MissingTokens"/> bounds the error.
 /// </summary>
 /// <remarks>One row per call. <see cref="Sequence.Expect"/> sends the request; Forward takes the answer, and waits only if no request was sent before.</remarks>
 public sealed class RemoteLanguageModel : ILanguageModel
@@ -15,9 +15,9 @@ public sealed class RemoteLanguageModel : ILanguageModel
     private readonly HostRows rows = new();
     private int liveSequences;
 
-    /// <param name="tokenizer">The remote's own, read from a local folder; stays the caller's.</param>
-    /// <param name="contextLength">The remote's, in tokens.</param>
-    /// <param name="endOfTextIds">What ends its texts.</param>
+    /// <param name="tokenizer">The remote's tokenizer, read from a local folder. The caller disposes it.</param>
+    /// <param name="contextLength">The remote's context length in tokens.</param>
+    /// <param name="endOfTextIds">The ids that end its texts.</param>
     public RemoteLanguageModel(RemoteOptions options, Tokenizer tokenizer, int contextLength, IReadOnlyList<int> endOfTextIds)
     {
         Options = options;
@@ -29,7 +29,7 @@ public sealed class RemoteLanguageModel : ILanguageModel
             ContextLength = contextLength,
             EndOfTextIds = endOfTextIds,
 
-            // The weights are not visible here; address and name tell remotes apart.
+            // The weights are unknown here, so address and name identify a remote.
             Hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{options.Endpoint}\n{options.Model}"))),
             IsRemote = true,
         };
@@ -41,7 +41,7 @@ public sealed class RemoteLanguageModel : ILanguageModel
 
     public RemoteStatistics Statistics => Client.Statistics;
 
-    /// <summary>Sequences started and not disposed.</summary>
+    /// <summary>The number of sequences that are not disposed yet.</summary>
     public int LiveSequences => Volatile.Read(ref liveSequences);
 
     internal RemoteClient Client { get; }

@@ -2,7 +2,7 @@ using System.Diagnostics.Metrics;
 
 namespace ProxyTune.Decoding.Models;
 
-/// <summary>What one remote model was asked and answered.</summary>
+/// <summary>Counts the calls of one remote model.</summary>
 /// <param name="model">Entries of the same model at the same address are counted together.</param>
 internal sealed class RemoteMetrics(string model)
 {

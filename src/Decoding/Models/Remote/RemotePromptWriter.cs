@@ -4,13 +4,13 @@ using ProxyTune.Decoding.Text;
 
 namespace ProxyTune.Decoding.Models;
 
-/// <summary>The body of a request for one row. Thread-safe.</summary>
+/// <summary>Writes the body of a request for one row. Thread-safe.</summary>
 internal sealed class RemotePromptWriter(RemoteOptions options, Tokenizer tokenizer)
 {
     /// <summary>Fields that only this class writes.</summary>
     public static readonly IReadOnlyList<string> Own = ["model", "prompt", "max_tokens", "temperature", "logprobs"];
 
-    // What the remote's tokenizer will put in front of a text by itself.
+    // The tokens that the remote's tokenizer puts before a text.
     private readonly int[] added = options.Prompt == RemotePrompt.Text ? tokenizer.Encode("") : [];
 
     public byte[] Write(ReadOnlySpan<int> tokens)
@@ -23,7 +23,7 @@ internal sealed class RemotePromptWriter(RemoteOptions options, Tokenizer tokeni
             WritePrompt(json, tokens);
             json.WriteNumber("max_tokens", 1);
 
-            // Greedy: then no server's list needs the drawn token as an extra, and none rescales the log-probabilities.
+            // With greedy decoding no server adds the drawn token to the list, and none rescales the log-probabilities.
             json.WriteNumber("temperature", 0);
             json.WriteNumber("logprobs", options.TopLogprobs);
             foreach ((string name, JsonElement value) in options.Body)

@@ -5,7 +5,7 @@ using Polly.Timeout;
 
 namespace ProxyTune.Decoding.Models;
 
-/// <summary>Retries around a circuit breaker around a timeout for each attempt.</summary>
+/// <summary>Builds the pipeline of retries, circuit breaker and timeout. The timeout applies to each attempt.</summary>
 internal static class RemoteResilience
 {
     /// <param name="onRetry">Called for each attempt after the first.</param>

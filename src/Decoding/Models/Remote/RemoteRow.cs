@@ -1,16 +1,16 @@
 namespace ProxyTune.Decoding.Models;
 
-/// <summary>The log-probabilities that a remote gave for one position.</summary>
-/// <param name="Ids">The tokens that are known, each once.</param>
-/// <param name="Logprobs">One for each.</param>
-/// <param name="MaxMissing">The largest log-probability that any other token may have.</param>
-/// <param name="Dropped">How many named tokens have no id here.</param>
+/// <summary>The log-probabilities that a remote returned for one position.</summary>
+/// <param name="Ids">The ids of the returned tokens, each once.</param>
+/// <param name="Logprobs">The log-probability of each of these tokens.</param>
+/// <param name="MaxMissing">An upper bound of the log-probabilities of all other tokens.</param>
+/// <param name="Dropped">The number of returned tokens without an id here.</param>
 internal sealed record RemoteRow(IReadOnlyList<int> Ids, IReadOnlyList<float> Logprobs, float MaxMissing, int Dropped)
 {
-    // A probability of 0, which JSON cannot say as a logarithm: -9999 at OpenAI and here, the lowest float at llama.cpp.
+    // Log-probabilities below this stand for a probability of 0, since JSON has no minus infinity: OpenAI and this server send -9999, llama.cpp the lowest float.
     private const double Impossible = -1000;
 
-    /// <param name="asked">How many of the likeliest were asked for. A remote may add the token that it drew, which says nothing of the others.</param>
+    /// <param name="asked">The number of requested likeliest tokens. A remote may add the token that it drew, which does not bound the others.</param>
     public static RemoteRow Of(IReadOnlyList<RemoteToken> named, int asked, RemoteVocabulary vocabulary)
     {
         double maxMissing = named.Select(token => token.Logprob).OrderDescending().Take(asked).Last();
@@ -20,7 +20,7 @@ internal sealed record RemoteRow(IReadOnlyList<int> Ids, IReadOnlyList<float> Lo
         {
             if (vocabulary.Find(token) is not { } id)
             {
-                // It is one of the tokens without an id, and so are those that share its name and that the remote left out for it.
+                // The missing tokens include this one, and tokens of the same name that the remote merged with it.
                 maxMissing = Math.Max(maxMissing, token.Logprob);
                 dropped++;
             }

@@ -2,7 +2,7 @@ using ProxyTune.Checkpoints;
 
 namespace ProxyTune.Decoding.Models;
 
-/// <summary>A conversation with a remote, which is sent whole each time; remotes keep what they have computed.</summary>
+/// <summary>A sequence of a remote model. Every request has the complete text; remotes have prefix caches of their own.</summary>
 internal sealed class RemoteSequence(RemoteLanguageModel model, ReadOnlyMemory<int> prompt) : Sequence
 {
     private readonly List<int> tokens = [.. prompt.Span];
@@ -18,10 +18,10 @@ internal sealed class RemoteSequence(RemoteLanguageModel model, ReadOnlyMemory<i
 
     public override IReadOnlyList<int> EndOfTextIds => model.Info.EndOfTextIds;
 
-    // A task that completes even where the fetch fails; Append reports the failure.
+    // This task completes even if the fetch fails; Append reports the failure.
     public override Task Expect(ReadOnlyMemory<int> tokens) => Task.WhenAny(Ask([.. this.tokens, .. tokens.Span]));
 
-    /// <summary>Appends tokens and writes the row that follows; waits for the row where it was not requested before.</summary>
+    /// <summary>Appends tokens and writes the next row. It waits for the row if it was not requested before.</summary>
     public void Append(ReadOnlySpan<int> appended, Span<float> row)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(appended.Length, Room, nameof(appended));
@@ -67,7 +67,7 @@ internal sealed class RemoteSequence(RemoteLanguageModel model, ReadOnlyMemory<i
         CancellationTokenSource source = new();
         (asked, cancellation) = (wanted, source);
 
-        // On another thread: the caller's thread has other requests to serve.
+        // The fetch runs on another thread, since the caller's thread serves other requests.
         return fetch = Task.Run(() => model.Client.FetchAsync(wanted, source.Token));
     }
 

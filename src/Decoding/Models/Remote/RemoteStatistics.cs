@@ -1,9 +1,9 @@
 namespace ProxyTune.Decoding.Models;
 
-/// <summary>Counts since the start.</summary>
-/// <param name="Calls">Rows asked for.</param>
-/// <param name="Retries">Attempts beyond the first of a call.</param>
-/// <param name="Failures">Calls that ended without a row.</param>
-/// <param name="Named">Tokens that the remote named.</param>
-/// <param name="Dropped">Of these, those without one id in the tokenizer here.</param>
+/// <summary>Counts of a remote model since the start.</summary>
+/// <param name="Calls">The number of requested rows.</param>
+/// <param name="Retries">The number of attempts after the first attempt of a call.</param>
+/// <param name="Failures">The number of calls without a row.</param>
+/// <param name="Named">The number of tokens that the remote returned.</param>
+/// <param name="Dropped">The number of returned tokens without a unique id in the local tokenizer.</param>
 public readonly record struct RemoteStatistics(long Calls, long Retries, long Failures, long Named, long Dropped);

@@ -6,22 +6,22 @@ using ProxyTune.Decoding.Text;
 namespace ProxyTune.Decoding.Models;
 
 /// <summary>
-/// From what a remote calls a token to its id, through the tokenizer that both share. A name that fits no token, or several, gives no id:
-/// a wrong one would be worse than none.
+/// Maps a remote's names of tokens to ids, with the tokenizer that both share. A name that matches no token, or several tokens, has no id, since
+/// a wrong id would be worse than a missing one.
 /// </summary>
 internal sealed partial class RemoteVocabulary
 {
     private const int Several = -1;
     private const string IdPrefix = "token_id:";
 
-    // By the token's bytes, each as one character.
+    // The keys are the bytes of tokens, each byte as one character.
     private readonly Dictionary<string, int> ids = [];
     private readonly bool[] isUsable;
 
-    // Of others a server may show the same text for a word with its space and without: then only ids and bytes tell.
+    // With other tokenizers a server may show the same text for a word with and without a space. Then only ids and bytes are exact.
     private readonly bool textsAreExact;
 
-    /// <param name="wholeCharactersOnly">Leave out tokens that are no text by themselves, which a prompt in text could not hold.</param>
+    /// <param name="wholeCharactersOnly">True leaves out tokens with incomplete characters, since a prompt in text cannot contain them.</param>
     public RemoteVocabulary(Tokenizer tokenizer, bool wholeCharactersOnly)
     {
         textsAreExact = tokenizer.IsByteLevel;
@@ -42,11 +42,11 @@ internal sealed partial class RemoteVocabulary
 
     private int? ByBytes(byte[] bytes) => ids.TryGetValue(Encoding.Latin1.GetString(bytes), out int id) ? id : null;
 
-    // U+FFFD stands for bytes that are no character; which bytes is unknown.
+    // U+FFFD stands for unknown bytes.
     private int? ByText(string text) =>
         !textsAreExact || text.Contains('\uFFFD', StringComparison.Ordinal) ? null : ByBytes(Encoding.UTF8.GetBytes(text));
 
-    /// <summary>vLLM's and this server's form where return_tokens_as_token_ids is asked for.</summary>
+    /// <summary>The form of vLLM and this server for return_tokens_as_token_ids.</summary>
     private static int? ById(string text) =>
         text.StartsWith(IdPrefix, StringComparison.Ordinal) && int.TryParse(text.AsSpan(IdPrefix.Length), NumberStyles.None, CultureInfo.InvariantCulture, out int id) ? id : null;
 

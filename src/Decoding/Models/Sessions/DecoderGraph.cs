@@ -8,8 +8,8 @@ using ProxyTune.Checkpoints.Graphs;
 namespace ProxyTune.Decoding.Models;
 
 /// <summary>
-/// A decoder as its folder has it: the structure of its graph, and its weights, which exist once. Sessions are made of it and of its
-/// variants, and must be disposed before it.
+/// The graph of a decoder's folder: its structure, and one copy of its weights. Sessions of the graph and of its variants share the weights and must be
+/// disposed before it.
 /// </summary>
 internal sealed class DecoderGraph : IDisposable
 {
@@ -21,18 +21,18 @@ internal sealed class DecoderGraph : IDisposable
     {
         (this.folder, this.options, Config, Model, Contents) = (folder, options, config, model, contents);
 
-        // Weights that are lent lie in the processor's memory; another device loads its own.
+        // Shared weights are in the memory of the processor. Other devices load their own copies.
         weights = options.ExecutionProvider == EngineOptions.Cpu ? new(folder, contents) : null;
     }
 
     public GenAiConfig Config { get; }
 
-    /// <summary>As in the folder, without the weights; not to be changed.</summary>
+    /// <summary>The graph of the folder without the weights. It must not be changed.</summary>
     public ModelProto Model { get; }
 
     public GraphContents Contents { get; }
 
-    /// <summary>For messages.</summary>
+    /// <summary>The path of the graph, for messages.</summary>
     public string File => Path.Combine(folder, Config.Graph);
 
     /// <exception cref="EngineException">InvalidModelFolder, naming the file.</exception>
@@ -49,10 +49,10 @@ internal sealed class DecoderGraph : IDisposable
         });
     }
 
-    /// <param name="model">This graph, or a variant over the same weights.</param>
-    /// <param name="blocks">Of a <see cref="RaggedGraph"/>: how many sequences it runs over.</param>
-    /// <param name="isAlone">For a few runs on the caller's thread, which take none from other sessions. Weights are not packed, so those of MatMulNBits are multiplied in floating point whatever its accuracy_level.</param>
-    /// <exception cref="EngineException">InvalidModelFolder, naming the file; InvalidValue for a missing execution provider.</exception>
+    /// <param name="model">This graph, or a variant with the same weights.</param>
+    /// <param name="blocks">The number of sequences of a <see cref="RaggedGraph"/>.</param>
+    /// <param name="isAlone">True for a few runs on the caller's thread that use no threads of other sessions. Weights are not packed, so MatMulNBits multiplies in floating point at any accuracy_level.</param>
+    /// <exception cref="EngineException">InvalidModelFolder, naming the file; InvalidValue: the execution provider is missing.</exception>
     public DecoderSession Open(ModelProto model, int? blocks = null, bool isAlone = false) => Guard(File, Config, () =>
     {
         using SessionOptions session = OnnxEnvironment.CreateSessionOptions(options, isAlone);

@@ -8,8 +8,8 @@ using ProxyTune.Checkpoints.Graphs;
 namespace ProxyTune.Decoding.Models;
 
 /// <summary>
-/// The logits of one batch in memory that ONNX Runtime writes into. Each run writes behind the rows of the runs before it, so that float32 rows
-/// are handed out without a copy; float16 and bfloat16 rows are widened when they are first read.
+/// The logits of one batch, in memory that ONNX Runtime writes to. Each run writes after the rows of the earlier runs, so that float32 rows
+/// need no copy. Rows of float16 and bfloat16 are widened when they are first read.
 /// </summary>
 internal sealed class DecoderRows(DecoderSession decoder) : RowBatch, IDisposable
 {
@@ -23,15 +23,15 @@ internal sealed class DecoderRows(DecoderSession decoder) : RowBatch, IDisposabl
 
     public override int Width { get; } = decoder.VocabularySize;
 
-    /// <summary>Rows that hold wanted logits: the next run writes behind them.</summary>
+    /// <summary>The number of rows with requested logits. The next run writes after them.</summary>
     public int Next { get; private set; }
 
-    /// <summary>Changes whenever the memory does; earlier views are invalid then.</summary>
+    /// <summary>A number that changes with the memory. Earlier views are then invalid.</summary>
     public int Version { get; private set; }
 
     /// <summary>Starts a batch.</summary>
-    /// <param name="rows">Rows that will be kept.</param>
-    /// <param name="spare">The most unwanted rows that one run writes.</param>
+    /// <param name="rows">The number of requested rows.</param>
+    /// <param name="spare">The largest number of other rows that one run writes.</param>
     public void Begin(int rows, int spare)
     {
         (count, Next) = (rows, 0);
@@ -46,13 +46,13 @@ internal sealed class DecoderRows(DecoderSession decoder) : RowBatch, IDisposabl
         Array.Clear(isWidened);
     }
 
-    /// <summary>Memory behind the wanted rows, for a run's output [rows, positions, Width].</summary>
+    /// <summary>The memory after the requested rows, for a run's output [rows, positions, Width].</summary>
     public OrtValue View(int rows, int positions) => logits.View((long)Next * Width, rows, positions, Width);
 
-    /// <summary>Makes a row that the last run wrote a row of the batch. Rows of one run are kept in the order in which they lie.</summary>
-    /// <param name="index">In the batch.</param>
-    /// <param name="written">In the run's output, counted through.</param>
-    /// <param name="start"><see cref="Next"/> as it was when the run began.</param>
+    /// <summary>Makes a row of the last run a row of the batch. Rows of one run must be set in the order of the output.</summary>
+    /// <param name="index">The index in the batch.</param>
+    /// <param name="written">The index in the run's output.</param>
+    /// <param name="start">The value of <see cref="Next"/> when the run began.</param>
     public void SetRow(int index, int written, int start)
     {
         if (start + written != Next)
@@ -98,13 +98,13 @@ internal sealed class DecoderRows(DecoderSession decoder) : RowBatch, IDisposabl
     }
 }
 
-/// <summary>Binds the logits of a run: of the positions that are chosen where the graph can choose, else of all.</summary>
+/// <summary>Binds the logits of a run: those of the chosen positions if the graph supports it, else those of all positions.</summary>
 internal sealed class DecoderLogits(DecoderSession decoder, OrtIoBinding binding, DecoderRows rows) : IDisposable
 {
     private readonly NativeTensor chosen = new(TensorElementType.Int64);
     private int start;
 
-    /// <summary>For a graph that chooses: binds room for that many rows, and gives the place to write their positions to.</summary>
+    /// <summary>Binds room for the chosen rows of a graph, and returns the memory for their positions.</summary>
     public Span<long> Choose(int count)
     {
         TakeAll(1, count);
@@ -114,8 +114,8 @@ internal sealed class DecoderLogits(DecoderSession decoder, OrtIoBinding binding
         return chosen.Span<long>(0, count);
     }
 
-    /// <summary>For other graphs.</summary>
-    /// <param name="positions">How many the graph gives of each row.</param>
+    /// <summary>Binds room for all positions.</summary>
+    /// <param name="positions">The number of positions of each row.</param>
     public void TakeAll(int count, int positions)
     {
         start = rows.Next;
@@ -123,13 +123,13 @@ internal sealed class DecoderLogits(DecoderSession decoder, OrtIoBinding binding
         binding.BindOutput(decoder.Config.Logits, view);
     }
 
-    /// <summary>Makes a row of the last run, counted through, a row of the batch.</summary>
+    /// <summary>Makes a row of the last run a row of the batch.</summary>
     public void SetRow(int index, int written) => rows.SetRow(index, written, start);
 
     public void Dispose() => chosen.Dispose();
 }
 
-/// <summary>Native memory of one element type that ONNX Runtime reads and writes in place, through views of any shape.</summary>
+/// <summary>Native memory of one element type. ONNX Runtime reads and writes it in place, through views of any shape.</summary>
 internal sealed unsafe class NativeTensor(TensorElementType type) : IDisposable
 {
     private byte* data;
@@ -140,7 +140,7 @@ internal sealed unsafe class NativeTensor(TensorElementType type) : IDisposable
 
     public int ElementSize { get; } = SizeOf(type);
 
-    /// <summary>Bytes of an element.</summary>
+    /// <summary>The size of an element in bytes.</summary>
     public static int SizeOf(TensorElementType type) => type switch
     {
         TensorElementType.Float or TensorElementType.Int32 => 4,
@@ -149,8 +149,8 @@ internal sealed unsafe class NativeTensor(TensorElementType type) : IDisposable
         _ => throw new NotSupportedException($"Tensors of type {type} are not supported."),
     };
 
-    /// <summary>Makes room for that many elements; when it has to grow, the contents are lost and earlier views are invalid.</summary>
-    /// <returns>Whether it grew.</returns>
+    /// <summary>Makes room for a number of elements. Growth loses the contents and invalidates earlier views.</summary>
+    /// <returns>Whether the memory grew.</returns>
     public bool Reserve(long elements)
     {
         if (elements <= capacity)
@@ -158,10 +158,10 @@ internal sealed unsafe class NativeTensor(TensorElementType type) : IDisposable
             return false;
         }
 
-        // Nothing is left to free twice when there is no memory for more.
+        // The old memory is released first, so that a failed allocation does not free it twice.
         Dispose();
 
-        // Zeroed: nothing undefined can reach a sum, and large zeroed memory is not real before it is written.
+        // Zeros keep undefined values out of sums. Large zeroed memory takes no physical pages before it is written.
         data = (byte*)NativeMemory.AllocZeroed((nuint)elements, (nuint)ElementSize);
         capacity = elements;
         floats = null;
@@ -179,10 +179,10 @@ internal sealed unsafe class NativeTensor(TensorElementType type) : IDisposable
     public Span<T> Span<T>(long firstElement, int length)
         where T : unmanaged => new(data + (firstElement * ElementSize), length);
 
-    /// <summary>All of a tensor of float32.</summary>
+    /// <summary>All elements of a float32 tensor.</summary>
     public Memory<float> Floats => (floats ??= new((float*)data, checked((int)capacity))).Memory;
 
-    /// <summary>Of a tensor of integers, 32 or 64 bits wide.</summary>
+    /// <summary>Writes an element of a tensor of 32-bit or 64-bit integers.</summary>
     public void Write(int index, int value)
     {
         if (Type == TensorElementType.Int64)

@@ -9,16 +9,16 @@ namespace ProxyTune.Decoding.Models;
 /// <summary>Names of one layer's key or value tensors.</summary>
 internal readonly record struct CacheName(string Past, string Present);
 
-/// <summary>Shape of a past or present tensor: [batch, Heads, width, HeadSize].</summary>
-/// <param name="FixedWidth">The width where the graph prescribes one.</param>
+/// <summary>The shape of a past or present tensor: [batch, Heads, width, HeadSize].</summary>
+/// <param name="FixedWidth">The width if the graph prescribes one.</param>
 internal readonly record struct CacheShape(int Heads, int HeadSize, int? FixedWidth, TensorElementType Type);
 
-/// <summary>A session over a decoder's graph or a variant of it, checked: its inputs and outputs are those of a decoder with past and present key/value pairs.</summary>
+/// <summary>A session of a decoder's graph or of a variant. It checks that inputs and outputs are those of a decoder with past and present key-value pairs.</summary>
 internal sealed class DecoderSession : IDisposable
 {
     private readonly DecoderGraph graph;
 
-    /// <param name="blocks">Of a <see cref="RaggedGraph"/>: how many sequences it runs over; else null.</param>
+    /// <param name="blocks">The number of sequences of a <see cref="RaggedGraph"/>; null for other graphs.</param>
     public DecoderSession(DecoderGraph graph, InferenceSession session, int? blocks)
     {
         this.graph = graph;
@@ -54,15 +54,15 @@ internal sealed class DecoderSession : IDisposable
 
     public int VocabularySize { get; private set; }
 
-    /// <summary>The graph computes logits of the last position only.</summary>
+    /// <summary>Whether the graph computes logits of the last position only.</summary>
     public bool GivesLastRowOnly => !ChoosesRows && Logits.Dimensions[1] == 1;
 
-    /// <summary>The graph computes logits of the positions that are chosen (<see cref="LogitsRows"/>).</summary>
+    /// <summary>Whether the graph computes logits of chosen positions (<see cref="LogitsRows"/>).</summary>
     public bool ChoosesRows => Has(LogitsRows.Input);
 
     /// <summary>
-    /// Past and present may be one buffer wider than the text: so in GroupQueryAttention, which takes each row's length from the mask. Other
-    /// attention reads its past as long as the tensor is.
+    /// Whether past and present can be one buffer that is wider than the text. GroupQueryAttention supports this, since it takes each row's length from
+    /// the mask. Other attention reads the whole past tensor.
     /// </summary>
     public bool SharesCache => graph.Contents.Operators.GetValueOrDefault("GroupQueryAttention") == Config.Layers;
 

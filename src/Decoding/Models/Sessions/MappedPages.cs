@@ -4,8 +4,8 @@ using Microsoft.Win32.SafeHandles;
 namespace ProxyTune.Decoding.Models;
 
 /// <summary>
-/// Gives the pages of a mapped file back to the system's page cache. Most weights are read once, when kernels pack their own copy; what is
-/// read again, such as embeddings, comes back page by page.
+/// Returns the pages of a mapped file to the system's page cache. Most weights are read once, when kernels pack their own copy. Weights that are
+/// read again, such as embeddings, return page by page.
 /// </summary>
 internal static partial class MappedPages
 {
@@ -15,7 +15,7 @@ internal static partial class MappedPages
     {
         if (OperatingSystem.IsLinux())
         {
-            // It is advice: where it fails, nothing is lost.
+            // The call is only advice, so its failure does no harm.
             _ = Advise(view.DangerousGetHandle(), (nuint)view.ByteLength, DontNeed);
         }
     }

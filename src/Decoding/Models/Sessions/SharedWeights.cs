@@ -6,8 +6,8 @@ using ProxyTune.Checkpoints.Graphs;
 namespace ProxyTune.Decoding.Models;
 
 /// <summary>
-/// The weights beside a graph, mapped from their files once, and what the kernels pack of them, packed once: lent to every session over them.
-/// Outlives the sessions.
+/// The weights beside a graph, mapped from their files once, and the copies that kernels pack, packed once. All sessions of the graph share
+/// them. It must be disposed after the sessions.
 /// </summary>
 internal sealed unsafe class SharedWeights : IDisposable
 {
@@ -33,7 +33,7 @@ internal sealed unsafe class SharedWeights : IDisposable
         }
     }
 
-    /// <summary>A session of that graph, whose weights have the names of the graph that this was made of.</summary>
+    /// <summary>Opens a session of a graph whose weights have the names of the original graph.</summary>
     public InferenceSession Open(byte[] graph, SessionOptions options)
     {
         foreach ((string name, OrtValue value) in weights)
@@ -62,8 +62,8 @@ internal sealed unsafe class SharedWeights : IDisposable
     }
 
     /// <summary>
-    /// Kernels of some graphs, such as some for float16, pack weights for their own session only and refuse the container. Whether that is the
-    /// fault shows when the graph loads without it; any other fault is thrown there again.
+    /// Opens a session with the container of packed weights, or without it if that fails. Some kernels, such as some for float16, pack weights for their
+    /// own session only and refuse the container. For any other cause the second attempt throws the exception again.
     /// </summary>
     private InferenceSession OpenSession(byte[] graph, SessionOptions options)
     {
@@ -111,7 +111,7 @@ internal sealed unsafe class SharedWeights : IDisposable
         }
     }
 
-    /// <summary>Null for types that are left to ONNX Runtime to load, once for each session.</summary>
+    /// <summary>The weight as a shared tensor; null for types that ONNX Runtime loads once for each session.</summary>
     private static int? SizeOf(TensorElementType type) => type switch
     {
         TensorElementType.UInt8 or TensorElementType.Int8 => 1,

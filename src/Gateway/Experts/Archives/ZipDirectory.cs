@@ -20,16 +20,16 @@ internal sealed class ZipDirectory
     private ZipDirectory(FileStream file, string archive) => (this.file, this.archive) = (file, archive);
 
     /// <param name="archive">Name of the archive, for messages.</param>
-    /// <param name="most">Largest number of entries.</param>
+    /// <param name="maxEntries">Largest number of entries.</param>
     /// <exception cref="EngineException">InvalidExpert, naming the archive or the entry; UploadTooLarge: too many entries.</exception>
-    public static IReadOnlyList<ZipEntry> Read(FileStream file, string archive, int most) => new ZipDirectory(file, archive).Read(most);
+    public static IReadOnlyList<ZipEntry> Read(FileStream file, string archive, int maxEntries) => new ZipDirectory(file, archive).Read(maxEntries);
 
-    private ZipEntry[] Read(int most)
+    private ZipEntry[] Read(int maxEntries)
     {
         (int count, long start, byte[] central) = End();
-        if (count > most)
+        if (count > maxEntries)
         {
-            throw new EngineException(EngineError.UploadTooLarge, $"'{archive}' has {count} entries; accepted are at most {most} (Experts:MaxFiles).", "Experts:MaxFiles");
+            throw new EngineException(EngineError.UploadTooLarge, $"'{archive}' has {count} entries; accepted are at most {maxEntries} (Experts:MaxFiles).", "Experts:MaxFiles");
         }
 
         List<ZipEntry> entries = [];

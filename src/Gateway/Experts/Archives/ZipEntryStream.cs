@@ -12,14 +12,14 @@ internal sealed class ZipEntryStream : Stream
 
     private readonly ZipEntry entry;
     private readonly Stream inflated;
-    private readonly long most;
+    private readonly long maxLength;
     private readonly Crc32 crc = new();
     private long count;
 
     public ZipEntryStream(FileStream archive, ZipEntry entry, int maxRatio)
     {
         this.entry = entry;
-        most = Harmless + (entry.Packed * maxRatio);
+        maxLength = Harmless + (entry.Packed * maxRatio);
         FileSection section = new(archive.SafeFileHandle, entry.Data, entry.Packed);
         inflated = entry.IsDeflated ? new DeflateStream(section, CompressionMode.Decompress) : section;
     }
@@ -45,10 +45,10 @@ internal sealed class ZipEntryStream : Stream
             throw UploadName.Refused(entry.Name, $"is not what its header says: {entry.Length} bytes with the checksum {entry.Crc:x8}.");
         }
 
-        return count <= most
+        return count <= maxLength
             ? read
             : throw new EngineException(
-                EngineError.UploadTooLarge, $"'{entry.Name}' becomes more than {most} bytes of {entry.Packed} in the archive; that ratio is too high (Experts:MaxRatio).", "Experts:MaxRatio");
+                EngineError.UploadTooLarge, $"'{entry.Name}' becomes more than {maxLength} bytes of {entry.Packed} in the archive; that ratio is too high (Experts:MaxRatio).", "Experts:MaxRatio");
     }
 
     public override int Read(byte[] buffer, int offset, int count) => Read(buffer.AsSpan(offset, count));

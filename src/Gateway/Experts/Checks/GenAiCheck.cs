@@ -58,11 +58,11 @@ internal static class GenAiCheck
 
     private static bool IsGraph(string name) => name.EndsWith(".onnx", StringComparison.Ordinal) && !name.Contains('/') && !name.Contains('\\') && UploadName.IsKept(name);
 
-    private static void AtMost(int most, int value, string name)
+    private static void AtMost(int max, int value, string name)
     {
-        if (value > most)
+        if (value > max)
         {
-            throw Wrong($"has {name} {value}; accepted are at most {most}.");
+            throw Wrong($"has {name} {value}; accepted are at most {max}.");
         }
     }
 

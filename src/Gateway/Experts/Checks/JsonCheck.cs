@@ -6,9 +6,9 @@ namespace ProxyTune.Gateway.Experts;
 /// <summary>Reads JSON of an upload strictly: duplicate names and deep nesting are refused.</summary>
 internal static class JsonCheck
 {
-    private const int Deepest = 32;
+    private const int MaxDepth = 32;
 
-    private static readonly JsonDocumentOptions Strict = new() { MaxDepth = Deepest, AllowDuplicateProperties = false };
+    private static readonly JsonDocumentOptions Strict = new() { MaxDepth = MaxDepth, AllowDuplicateProperties = false };
 
     /// <exception cref="EngineException">InvalidExpert, naming the file and the place.</exception>
     public static JsonDocument Read(string folder, string name)
@@ -19,7 +19,7 @@ internal static class JsonCheck
         }
         catch (JsonException error)
         {
-            throw UploadName.Refused(name, $"cannot be read (JSON of at most {Deepest} levels, no name twice): {error.Message}", error);
+            throw UploadName.Refused(name, $"cannot be read (JSON of at most {MaxDepth} levels, no name twice): {error.Message}", error);
         }
     }
 

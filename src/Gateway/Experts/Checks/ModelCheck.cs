@@ -7,7 +7,7 @@ namespace ProxyTune.Gateway.Experts;
 /// <summary>Checks the folder of a model without running it. Runs in a child process, because the folder decides how much memory and time it takes.</summary>
 internal static class ModelCheck
 {
-    private const long LongestTemplate = 1 << 18;
+    private const long MaxTemplateLength = 1 << 18;
 
     /// <exception cref="EngineException">InvalidExpert or InvalidModelFolder, naming the file and the place.</exception>
     public static void Check(string folder)
@@ -32,17 +32,17 @@ internal static class ModelCheck
     {
         const string File = FileNames.ChatTemplate, Config = FileNames.TokenizerConfig;
         FileInfo template = new(Path.Combine(folder, File));
-        if (template.Exists && template.Length > LongestTemplate)
+        if (template.Exists && template.Length > MaxTemplateLength)
         {
-            throw UploadName.Refused(File, $"has {template.Length} bytes; accepted are at most {LongestTemplate}.");
+            throw UploadName.Refused(File, $"has {template.Length} bytes; accepted are at most {MaxTemplateLength}.");
         }
 
         if (System.IO.File.Exists(Path.Combine(folder, Config)))
         {
             using JsonDocument json = JsonCheck.Read(folder, Config);
-            if (json.RootElement.TryGetProperty("chat_template", out JsonElement inConfig) && inConfig.GetRawText().Length > LongestTemplate)
+            if (json.RootElement.TryGetProperty("chat_template", out JsonElement inConfig) && inConfig.GetRawText().Length > MaxTemplateLength)
             {
-                throw UploadName.Refused(Config, $"has a chat_template of {inConfig.GetRawText().Length} characters; accepted are at most {LongestTemplate}.");
+                throw UploadName.Refused(Config, $"has a chat_template of {inConfig.GetRawText().Length} characters; accepted are at most {MaxTemplateLength}.");
             }
         }
     }

@@ -12,7 +12,7 @@ namespace ProxyTune.Gateway.Experts;
 internal static partial class PatchCheck
 {
     private const string Weights = FileNames.AdapterWeights;
-    private const int LongestName = 256, MaxPatterns = 1024;
+    private const int MaxNameLength = 256, MaxPatterns = 1024;
 
     // Far more than thousands of layers take, and little memory.
     private const long LongestConfig = 1 << 20, LongestHeader = 8 << 20;
@@ -61,9 +61,9 @@ internal static partial class PatchCheck
         foreach (string name in (string[])["base_model_name_or_path", "revision"])
         {
             if (config.TryGetProperty(name, out JsonElement value) && value.ValueKind != JsonValueKind.Null
-                && (value.ValueKind != JsonValueKind.String || value.GetString() is not { Length: <= LongestName } text || text.Any(char.IsControl)))
+                && (value.ValueKind != JsonValueKind.String || value.GetString() is not { Length: <= MaxNameLength } text || text.Any(char.IsControl)))
             {
-                throw Wrong($"{name} is {UploadName.Printable(value.ToString())}; accepted is a text of at most {LongestName} characters.");
+                throw Wrong($"{name} is {UploadName.Printable(value.ToString())}; accepted is a text of at most {MaxNameLength} characters.");
             }
         }
 
@@ -73,7 +73,7 @@ internal static partial class PatchCheck
                 && (patterns.GetPropertyCount() > MaxPatterns || patterns.EnumerateObject().Any(pattern => !Pattern().IsMatch(pattern.Name))))
             {
                 // A repetition of a repetition makes an automaton of any size.
-                throw Wrong($"{name} has too many expressions, or one that is too much; accepted are {MaxPatterns} of at most {LongestName} characters, without braces.");
+                throw Wrong($"{name} has too many expressions, or one that is too much; accepted are {MaxPatterns} of at most {MaxNameLength} characters, without braces.");
             }
         }
     }
@@ -113,11 +113,11 @@ internal static partial class PatchCheck
         }
     }
 
-    private static void AtMost(long most, long value, string name, string what)
+    private static void AtMost(long max, long value, string name, string what)
     {
-        if (value > most)
+        if (value > max)
         {
-            throw UploadName.Refused(name, $"has {value} {what}; accepted are at most {most}.");
+            throw UploadName.Refused(name, $"has {value} {what}; accepted are at most {max}.");
         }
     }
 

@@ -17,7 +17,7 @@ internal sealed class LimitedChild : IDisposable
     /// <summary>Environment variable with the memory limit that the child sets for itself, see <see cref="ResourceLimits"/>.</summary>
     public const string BytesVariable = "PROXYTUNE_CHILD_BYTES";
 
-    private const int LongestAnswer = 64 << 20, KeptErrors = 2000;
+    private const int MaxAnswerLength = 64 << 20, KeptErrors = 2000;
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(20);
     private static readonly string[] Inherited = ["PATH", "LD_LIBRARY_PATH", "DOTNET_ROOT", "SystemRoot"];
 
@@ -33,7 +33,7 @@ internal sealed class LimitedChild : IDisposable
         this.limits = limits;
         this.temporary = Directory.CreateDirectory(temporary);
         process = new() { StartInfo = StartInfo(program, limits, temporary, arguments) };
-        process.ErrorDataReceived += (_, line) => Keep(line.Data);
+        process.ErrorDataReceived += (_, line) => AddError(line.Data);
         process.Start();
         process.BeginErrorReadLine();
     }
@@ -112,9 +112,9 @@ internal sealed class LimitedChild : IDisposable
                 return null;
             }
 
-            if (line.Length == LongestAnswer)
+            if (line.Length == MaxAnswerLength)
             {
-                Kill($"answered more than {LongestAnswer} characters");
+                Kill($"answered more than {MaxAnswerLength} characters");
                 return null;
             }
 
@@ -174,7 +174,7 @@ internal sealed class LimitedChild : IDisposable
         }
     }
 
-    private void Keep(string? line)
+    private void AddError(string? line)
     {
         lock (errors)
         {

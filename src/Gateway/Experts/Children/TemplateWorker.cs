@@ -34,7 +34,7 @@ public sealed class TemplateWorker(ChildProgram program, ChildLimits limits) : I
         lock (childLock)
         {
             isDisposed = true;
-            Drop();
+            EndChild();
         }
     }
 
@@ -51,7 +51,7 @@ public sealed class TemplateWorker(ChildProgram program, ChildLimits limits) : I
             }
             catch (ChildException error)
             {
-                Drop();
+                EndChild();
                 throw new EngineException(EngineError.InvalidValue, $"The chat template cannot be rendered, since it {error.Message}.", "messages", error);
             }
         }
@@ -85,7 +85,7 @@ public sealed class TemplateWorker(ChildProgram program, ChildLimits limits) : I
         ObjectDisposedException.ThrowIf(isDisposed, this);
         if (child is not { HasEnded: false })
         {
-            Drop();
+            EndChild();
             child = new(program, limits, Path.Combine(Path.GetTempPath(), $"proxytune-templates-{Guid.NewGuid():N}"), ChildCommand.Templates);
             child.Ask(null, Patience);
         }
@@ -93,7 +93,7 @@ public sealed class TemplateWorker(ChildProgram program, ChildLimits limits) : I
         return child;
     }
 
-    private void Drop()
+    private void EndChild()
     {
         child?.Dispose();
         child = null;

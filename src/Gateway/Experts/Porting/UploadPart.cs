@@ -12,7 +12,7 @@ namespace ProxyTune.Gateway.Experts;
 internal sealed record UploadPart(string Name, string FileName, Stream Content)
 {
     private const string Form = "multipart/form-data with a boundary";
-    private const int LongestText = 4096, LongestBoundary = 200;
+    private const int MaxTextBytes = 4096, LongestBoundary = 200;
 
     /// <exception cref="EngineException">InvalidValue: the body is no form, or the form is broken.</exception>
     public static async IAsyncEnumerable<UploadPart> ReadAsync(HttpRequest request)
@@ -38,11 +38,11 @@ internal sealed record UploadPart(string Name, string FileName, Stream Content)
     /// <summary>The value of a field.</summary>
     public async Task<string> TextAsync(CancellationToken cancellation)
     {
-        byte[] bytes = new byte[LongestText + 1];
+        byte[] bytes = new byte[MaxTextBytes + 1];
         int read = await Guard(() => Content.ReadAtLeastAsync(bytes, bytes.Length, throwOnEndOfStream: false, cancellation).AsTask());
-        return read <= LongestText
+        return read <= MaxTextBytes
             ? Encoding.UTF8.GetString(bytes, 0, read)
-            : throw new EngineException(EngineError.InvalidValue, $"{Name} is longer than {LongestText} bytes.", Name);
+            : throw new EngineException(EngineError.InvalidValue, $"{Name} is longer than {MaxTextBytes} bytes.", Name);
     }
 
     // The form is broken. A broken connection throws a type of its own.

@@ -110,7 +110,7 @@ public sealed class ExpertRegistry : IDisposable
             if (served.Previous is { } previous)
             {
                 RequireWeights(previous);
-                await hot.ServeAsync(previous.Entry, replaces: true, _ => Keep(previous));
+                await hot.ServeAsync(previous.Entry, replaces: true, _ => Add(previous));
             }
             else
             {
@@ -133,11 +133,11 @@ public sealed class ExpertRegistry : IDisposable
         {
             if (failures.TryRemove(each, out _))
             {
-                Drop(each);
+                Remove(each);
             }
             else
             {
-                await hot.RetireAsync(each, () => Drop(each));
+                await hot.RetireAsync(each, () => Remove(each));
             }
         }
 
@@ -206,7 +206,7 @@ public sealed class ExpertRegistry : IDisposable
 
             // Loads the patches now: their errors reach the operator, and the first request need not wait.
             _ = model.Plan(AskedFusion.Nothing).LoadPatches();
-            Keep(new ServedRecord(id, entry, DateTimeOffset.UtcNow, weights, ungated) { Previous = replaced });
+            Add(new ServedRecord(id, entry, DateTimeOffset.UtcNow, weights, ungated) { Previous = replaced });
         });
     }
 
@@ -248,9 +248,9 @@ public sealed class ExpertRegistry : IDisposable
     private ServedRecord Served(string id, string name) => store.Registry.Served.FirstOrDefault(served => served.Expert == id && served.Name == name)
         ?? throw new EngineException(EngineError.UnknownModel, $"'{id}' is not served as '{name}'.", "name");
 
-    private void Keep(ServedRecord served) => store.Update(file => file with { Served = [.. file.Served.Where(other => other.Name != served.Name), served] });
+    private void Add(ServedRecord served) => store.Update(file => file with { Served = [.. file.Served.Where(other => other.Name != served.Name), served] });
 
-    private void Drop(string name) => store.Update(file => file with { Served = [.. file.Served.Where(served => served.Name != name)] });
+    private void Remove(string name) => store.Update(file => file with { Served = [.. file.Served.Where(served => served.Name != name)] });
 
     private static IEnumerable<(string Patch, string Folder)> PatchesOf(ServedModelEntry entry) =>
         (entry.Experts ?? []).Select(expert => (expert.Model, expert.Patches)).Prepend((Model: entry.Base?.Folder, entry.Patches))

@@ -176,7 +176,7 @@ public sealed partial class ExpertStore : IDisposable
 
             if (isNew)
             {
-                accounting.Keep(record.Bytes);
+                accounting.Commit(record.Bytes);
             }
             else if (same is not null)
             {

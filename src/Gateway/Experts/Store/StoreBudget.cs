@@ -3,7 +3,7 @@ using ProxyTune.Checkpoints;
 namespace ProxyTune.Gateway.Experts;
 
 /// <summary>Counts the bytes in the store's folder. Thread-safe.</summary>
-internal sealed class StoreBudget(long most)
+internal sealed class StoreBudget(long maxBytes)
 {
     private long used;
 
@@ -12,11 +12,11 @@ internal sealed class StoreBudget(long most)
     /// <exception cref="EngineException">StoreFull.</exception>
     public void Take(long bytes)
     {
-        if (Interlocked.Add(ref used, bytes) > most)
+        if (Interlocked.Add(ref used, bytes) > maxBytes)
         {
             Interlocked.Add(ref used, -bytes);
             throw new EngineException(
-                EngineError.StoreFull, $"The experts' folder holds {Used} of at most {most} bytes (Experts:MaxBytes), so {bytes} more do not fit; delete an expert.", "Experts:MaxBytes");
+                EngineError.StoreFull, $"The experts' folder holds {Used} of at most {maxBytes} bytes (Experts:MaxBytes), so {bytes} more do not fit; delete an expert.", "Experts:MaxBytes");
         }
     }
 
