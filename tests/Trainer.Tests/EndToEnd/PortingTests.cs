@@ -113,7 +113,7 @@ public sealed class PortingTests : IAsyncLifetime
     }
 
     [Theory]
-    [InlineData("{}", null, HttpStatusCode.BadRequest, "task, line 1, is no example")]
+    [InlineData("{}", null, HttpStatusCode.BadRequest, "task, line 1, is not an example")]
     [InlineData("", null, HttpStatusCode.BadRequest, "The file task is missing or empty")]
     [InlineData("a role that the trainer refuses", null, HttpStatusCode.BadGateway, "role 'tool'")]
     [InlineData("fine", "nobody", HttpStatusCode.NotFound, "not served as 'nobody'")]

@@ -96,7 +96,7 @@ internal sealed class ZipDirectory
                 : (count, start, Bytes(start, (int)size));
         }
 
-        throw Broken("it is no zip archive, or has been cut off: there is no end record.");
+        throw Broken("it is not a zip archive, or it is truncated: it has no end record.");
     }
 
     private byte[] Bytes(long offset, int count)

@@ -20,7 +20,7 @@ internal static class ZipNames
         string top = files.Length > 0 ? Folder(files[0].Name) : "";
         return files.Select(entry => Folder(entry.Name) == top && top.IndexOf('/') == top.LastIndexOf('/')
             ? (entry.Name[top.Length..], entry)
-            : throw UploadName.Refused(entry.Name, "lies deeper than others; accepted are files side by side, or all in one folder."));
+            : throw UploadName.Refused(entry.Name, "is deeper than other files; accepted are files without a folder, or all files in one folder."));
     }
 
     private static void CheckPath(string name)

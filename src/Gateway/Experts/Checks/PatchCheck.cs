@@ -73,7 +73,7 @@ internal static partial class PatchCheck
                 && (patterns.GetPropertyCount() > MaxPatterns || patterns.EnumerateObject().Any(pattern => !Pattern().IsMatch(pattern.Name))))
             {
                 // A repetition of a repetition makes an automaton of any size.
-                throw Wrong($"{name} has too many expressions, or one that is too much; accepted are {MaxPatterns} of at most {MaxNameLength} characters, without braces.");
+                throw Wrong($"{name} has too many expressions, or an expression that is not accepted; accepted are {MaxPatterns} of at most {MaxNameLength} characters, without braces.");
             }
         }
     }

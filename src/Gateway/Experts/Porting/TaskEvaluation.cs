@@ -76,7 +76,7 @@ internal sealed class TaskEvaluation(EvaluationOptions options, IServer server, 
     private string OwnAddress()
     {
         string address = server.Features.Get<IServerAddressesFeature>()?.Addresses.FirstOrDefault(address => address.StartsWith("http:", StringComparison.Ordinal))
-            ?? throw Failed("the server listens on no http address.");
+            ?? throw Failed("the server has no http address.");
         return address.Replace("//[::]", "//127.0.0.1", StringComparison.Ordinal).Replace("//0.0.0.0", "//127.0.0.1", StringComparison.Ordinal)
             .Replace("//+", "//127.0.0.1", StringComparison.Ordinal).Replace("//*", "//127.0.0.1", StringComparison.Ordinal).TrimEnd('/');
     }

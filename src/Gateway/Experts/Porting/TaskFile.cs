@@ -20,7 +20,7 @@ internal static class TaskFile
                 examples++;
                 if (!IsExample(line))
                 {
-                    throw new EngineException(EngineError.InvalidValue, $"task, line {number}, is no example; {Accepted}.", "task");
+                    throw new EngineException(EngineError.InvalidValue, $"task, line {number}, is not an example; {Accepted}.", "task");
                 }
             }
         }

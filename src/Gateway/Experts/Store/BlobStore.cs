@@ -144,7 +144,7 @@ internal sealed class BlobStore(string folder, ExpertStoreOptions options, Store
 
     private string PathOf(string sha256) => ContentHash.IsHash(sha256)
         ? Path.Combine(folder, sha256)
-        : throw new EngineException(EngineError.InvalidValue, $"'{UploadName.Printable(sha256)}' is no SHA-256; accepted are {ContentHash.Length} lower-case hex digits.", "sha256");
+        : throw new EngineException(EngineError.InvalidValue, $"'{UploadName.Printable(sha256)}' is not a SHA-256; accepted are {ContentHash.Length} lower-case hex digits.", "sha256");
 
     private static FileStream Claim(string sha256, string path)
     {
@@ -162,7 +162,7 @@ internal sealed class BlobStore(string folder, ExpertStoreOptions options, Store
     {
         if (offset != there)
         {
-            throw new EngineException(EngineError.Conflict, $"Upload-Offset is {offset}; blob {sha256} goes on at {there}.", "Upload-Offset");
+            throw new EngineException(EngineError.Conflict, $"Upload-Offset is {offset}; blob {sha256} continues at {there}.", "Upload-Offset");
         }
     }
 

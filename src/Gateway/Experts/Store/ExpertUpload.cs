@@ -108,7 +108,7 @@ public sealed class ExpertUpload : IDisposable
         }
 
         return UploadName.IsKept(name)
-            && (files.TryAdd(name, "") ? true : throw UploadName.Refused(name, "is there twice, or differs from another file in upper and lower case alone."));
+            && (files.TryAdd(name, "") ? true : throw UploadName.Refused(name, "occurs twice, or differs from another file in upper and lower case alone."));
     }
 
     private async Task UnpackAsync(string name, Stream content, CancellationToken cancellation)
@@ -139,7 +139,7 @@ public sealed class ExpertUpload : IDisposable
         {
             if (!UploadName.IsText(name))
             {
-                throw UploadName.Refused(name, "is no file of a patch; accepted are adapter_config.json, adapter_model.safetensors and manifest.json.");
+                throw UploadName.Refused(name, "is not a file of a patch; accepted are adapter_config.json, adapter_model.safetensors and manifest.json.");
             }
 
             File.Delete(Path.Combine(folder, name));

@@ -50,7 +50,7 @@ internal sealed class PatchFitting(ExpertStore store, ModelHost host)
 
     private static string WhyNotNative(PatchManifest? manifest, string? lineage) =>
         manifest?.Base?.Weights is null ? "does not say on which weights it was trained"
-        : lineage is null ? "nothing tells which weights these were made of"
+        : lineage is null ? "the origin of these weights is unknown"
         : "trained on other weights";
 
     private LoadedModel Member(string folder) => host.LoadedFolders.GetValueOrDefault(folder)
@@ -60,7 +60,7 @@ internal sealed class PatchFitting(ExpertStore store, ModelHost host)
     {
         if (manifest?.Base?.Tokenizer is { } tokenizer && tokenizer != member.Tokenizer.VocabularyHash)
         {
-            return "trained with another tokenizer: token ids would not mean the same";
+            return "trained with another tokenizer, so its token ids have other meanings";
         }
 
         try

@@ -55,7 +55,7 @@ public sealed record RegistryFile
             ExpertStore.CheckId(expert.Id);
             if (!ids.Add(expert.Id) || ContentHash.Of(expert.Files) != expert.Content)
             {
-                throw new JsonException($"expert '{expert.Id}' is there twice, or its content is not the hash of its files.");
+                throw new JsonException($"expert '{expert.Id}' occurs twice, or its content is not the hash of its files.");
             }
         }
     }

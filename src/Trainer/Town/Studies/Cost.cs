@@ -37,7 +37,7 @@ internal sealed record Costs(Cost Retraining, Cost Porting)
         {
             Port => PortingOf(plan.Base(1), plan.In(PortabilityPlan.PatchName("qa", PatchProfile.All, 0, 1)), origin),
             Retrain => RetrainingOf(plan),
-            _ => throw new TrainingException($"'{what}' is no cost; accepted is {Port} or {Retrain}."),
+            _ => throw new TrainingException($"what is '{what}'; accepted is {Port} or {Retrain}."),
         };
         File.WriteAllText(output, JsonSerializer.Serialize(cost, Quality.Json));
     }

@@ -43,7 +43,7 @@ public sealed class BlobTests : IDisposable
         await Append(store, 0, Weights[..10]);
         EngineException error = await Assert.ThrowsAsync<EngineException>(() => Append(store, 5, Weights[5..]));
         Assert.Equal((EngineError.Conflict, "Upload-Offset"), (error.Error, error.Field));
-        Assert.Contains("goes on at 10", error.Message, StringComparison.Ordinal);
+        Assert.Contains("continues at 10", error.Message, StringComparison.Ordinal);
         Assert.Equal(10, store.Bytes);
     }
 
