@@ -74,13 +74,13 @@ internal static class HostileArchives
 
     private static IEnumerable<HostileUpload> Forms =>
     [
-        HostileUpload.Archive("no archive", "no zip archive", () => Noise(1000)),
-        HostileUpload.Archive("empty file", "no zip archive", () => []),
+        HostileUpload.Archive("no archive", "not a zip archive", () => Noise(1000)),
+        HostileUpload.Archive("empty file", "not a zip archive", () => []),
         HostileUpload.Archive("empty archive", "no entries", () => new RawZip().Finish()),
-        HostileUpload.Archive("cut off", "no zip archive", () => RawZip.Of(StoreFolder.Patch)[..^30]),
+        HostileUpload.Archive("cut off", "not a zip archive", () => RawZip.Of(StoreFolder.Patch)[..^30]),
         HostileUpload.Archive("beginning cut off", "central directory", () => RawZip.Of(StoreFolder.Patch)[10..]),
         HostileUpload.Archive("program before the archive", "central directory", () => [0x7F, (byte)'E', (byte)'L', (byte)'F', .. RawZip.Of(StoreFolder.Patch)]),
-        HostileUpload.Archive("bytes behind the archive", "no zip archive", () => [.. RawZip.Of(StoreFolder.Patch), 1, 2, 3]),
+        HostileUpload.Archive("bytes behind the archive", "not a zip archive", () => [.. RawZip.Of(StoreFolder.Patch), 1, 2, 3]),
         HostileUpload.Archive("hidden bytes", "belong to no entry", () => new RawZip().Add(Good).Gap(Noise(50)).Add(new RawZip.Entry("manifest.json", Json)).Finish()),
         HostileUpload.Archive("hidden entry", "the end record begins", () => Hidden()),
         HostileUpload.Archive("overlapping entries", "overlaps", () => new RawZip().Add([.. Good, Good[0] with { Header = 0 }]).Finish()),
