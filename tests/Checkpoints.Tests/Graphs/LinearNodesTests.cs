@@ -87,7 +87,7 @@ public sealed class LinearNodesTests : IDisposable
         { "adapter", model => Rename(model, "q_proj/MatMul", "/model/layers.0/attn/q_proj/lora_A/MatMul"), Query, "no linear node" },
         { "another operator", model => Node(model, "q_proj/MatMul").OpType = "MatMulInteger", Query, "'/model/layers.0/attn/q_proj/MatMul' is MatMulInteger; MatMul, FusedMatMul, Gemm and MatMulNBits" },
         { "another type", model => Weight(model, "q_proj").DataType = (int)DataType.Double, Query, "weights of type Double; Float, Float16 and Bfloat16" },
-        { "not a matrix", model => Weight(model, "q_proj").Dims.Add(1), Query, "no constant weight of two dimensions" },
+        { "not a matrix", model => Weight(model, "q_proj").Dims.Add(1), Query, "is not a constant of two dimensions" },
         { "not constant", model => Node(model, "q_proj/MatMul").Input[1] = "attention_mask", Query, "'attention_mask' is not a constant" },
         { "scaled", model => Node(model, "q_proj/MatMul").Attribute.Add(GraphWriter.Attribute("alpha", 2f)), Query, "has alpha 2" },
         { "turned", model => Node(model, "q_proj/MatMul").Attribute.Add(GraphWriter.Attribute("transA", 1L)), Query, "has transA 1" },
@@ -95,7 +95,7 @@ public sealed class LinearNodesTests : IDisposable
         { "no attention", model => model.Graph.Node.Where(node => node.OpType == "GroupQueryAttention").ToList().ForEach(node => node.OpType = "Attention"), Query, "attention without GroupQueryAttention" },
         { "attention of two kinds", model => Set(Attention(model), "num_heads", 8), Query, "several kinds: '/model/layers.0/attn/GroupQueryAttention' has 8 heads" },
         { "open head size", model => model.Graph.Input.Where(input => input.Name.StartsWith("past", StringComparison.Ordinal)).ToList().ForEach(input => input.Type.TensorType.Shape.Dim[3].DimParam = "size"), Query, "of size 0" },
-        { "padded heads", model => model.Graph.Node.SelectMany(node => node.Attribute).Where(attribute => attribute.Name == "scale").ToList().ForEach(attribute => attribute.F = 1 / MathF.Sqrt(12)), Query, "scale is that of heads of 12 while they have 16: how 'onnxruntime-genai' pads" },
+        { "padded heads", model => model.Graph.Node.SelectMany(node => node.Attribute).Where(attribute => attribute.Name == "scale").ToList().ForEach(attribute => attribute.F = 1 / MathF.Sqrt(12)), Query, "scale belongs to heads of size 12, but they have size 16: the padding of 'onnxruntime-genai'" },
     };
 
     [Theory]

@@ -44,7 +44,7 @@ public sealed class WaitingQueueTests : IDisposable
         Array.ForEach([Add(), Add(), Add()], _ => { });
         EngineException e = Assert.Throws<EngineException>(Add);
         Assert.Equal(EngineError.QueueFull, e.Error);
-        Assert.StartsWith("3 requests are waiting already", e.Message, StringComparison.Ordinal);
+        Assert.StartsWith("3 requests are waiting", e.Message, StringComparison.Ordinal);
         queue.Take();
         Add();
     }
