@@ -73,11 +73,13 @@ public sealed class CandidateMaskTests
         float[] row = [.. Enumerable.Range(0, 50_000).Select(i => i % 97 / 10f)], fused = [.. row];
         CandidateMask mask = new(kind, amount);
         long least = long.MaxValue;
-        for (int i = 0; i < 5; i++)
+
+        // Arrays that other tests returned to the pool are used up by the first calls.
+        for (int i = 0; i < 100; i++)
         {
             long before = GC.GetAllocatedBytesForCurrentThread();
             mask.Apply(fused, row, []);
-            least = Math.Min(least, GC.GetAllocatedBytesForCurrentThread() - before);
+            least = i < 95 ? least : Math.Min(least, GC.GetAllocatedBytesForCurrentThread() - before);
         }
 
         Assert.InRange(least, 0, 10_000);

@@ -111,11 +111,13 @@ public sealed class MissingTokensTests
         Array.Fill(known, float.NegativeInfinity);
         known[0] = MathF.Log(0.9f);
         long least = long.MaxValue;
-        for (int i = 0; i < 5; i++)
+
+        // Arrays that other tests returned to the pool are used up by the first calls.
+        for (int i = 0; i < 100; i++)
         {
             long before = GC.GetAllocatedBytesForCurrentThread();
             MissingTokens.Bound(known, -9, 1, shift, known);
-            least = Math.Min(least, GC.GetAllocatedBytesForCurrentThread() - before);
+            least = i < 95 ? least : Math.Min(least, GC.GetAllocatedBytesForCurrentThread() - before);
         }
 
         Assert.InRange(least, 0, 10_000);

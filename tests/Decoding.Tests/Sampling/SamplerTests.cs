@@ -115,6 +115,16 @@ public sealed class SamplerTests
     }
 
     [Fact]
+    public void Next_WidthIsAMultipleOfABlock_DrawsTheOnlyToken()
+    {
+        float[] row = new float[1024];
+        Array.Fill(row, float.NegativeInfinity);
+        row[1023] = 1;
+        Assert.Equal([1023], Drawn(row, new()));
+        Assert.Equal([1023], Drawn(row, new() { TopP = 0.5f }));
+    }
+
+    [Fact]
     public void Next_MinP_KeepsTokensAtTheBound()
     {
         float half = MathF.Log(0.5f);
