@@ -6,7 +6,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Bench;
 
-/// <summary>Runs this benchmark and that of an earlier commit in turns, and prints the ratio of each figure that both print under the same title.</summary>
+/// <summary>Runs this benchmark and that of an earlier commit in turns, and prints the ratio of each figure that both print at the same place.</summary>
 internal static partial class CompareCommand
 {
     private const int DefaultRounds = 3;
@@ -20,53 +20,66 @@ internal static partial class CompareCommand
         command.SetAction(async (arguments, cancellation) =>
         {
             string[] passed = arguments.GetValue(rest) ?? [];
-            List<(Dictionary<string, double> Old, Dictionary<string, double> New)> runs = [];
+            List<(List<Table> Old, List<Table> New)> runs = [];
             for (int round = 0; round < arguments.GetValue(rounds); round++)
             {
                 // The two commits take turns in running first.
                 bool isOldFirst = round % 2 == 0;
-                Dictionary<string, double> first = await RunAsync(isOldFirst ? arguments.GetValue(old)! : Repository.Root, passed, cancellation);
-                Dictionary<string, double> second = await RunAsync(isOldFirst ? Repository.Root : arguments.GetValue(old)!, passed, cancellation);
+                List<Table> first = await RunAsync(isOldFirst ? arguments.GetValue(old)! : Repository.Root, passed, cancellation);
+                List<Table> second = await RunAsync(isOldFirst ? Repository.Root : arguments.GetValue(old)!, passed, cancellation);
                 runs.Add(isOldFirst ? (first, second) : (second, first));
             }
 
             Report report = new();
             Machine.Describe(report, $"dotnet run --project bench/Engine -c Release -- compare --old FOLDER --rounds {runs.Count} -- {string.Join(' ', passed)}".TrimEnd(' ', '-'), "as described in the output of each run");
-            IEnumerable<string> figures = runs[0].New.Keys.Where(figure => runs.All(run => run.Old.ContainsKey(figure) && run.New.ContainsKey(figure)));
-            report.Table("This commit against the earlier one", ["figure", "earlier", "this", "this / earlier"], [.. figures.Select(figure => Row(figure, runs))]);
+            report.Table("This commit against the earlier one", ["figure", "earlier", "this", "this / earlier"], [.. Rows(runs)]);
         });
         return command;
     }
 
-    private static string[] Row(string figure, List<(Dictionary<string, double> Old, Dictionary<string, double> New)> runs)
+    /// <summary>Places are compared and not titles, which may be worded anew. A table whose shape differs between the commits is left out.</summary>
+    private static IEnumerable<string[]> Rows(List<(List<Table> Old, List<Table> New)> runs)
     {
-        Samples before = new([.. runs.Select(run => run.Old[figure])]), now = new([.. runs.Select(run => run.New[figure])]);
-        return [figure, before.Median.ToString("0.###", CultureInfo.InvariantCulture), now.Median.ToString("0.###", CultureInfo.InvariantCulture), now.Over(before).Show("0.00")];
+        for (int table = 0; table < runs.Min(run => Math.Min(run.Old.Count, run.New.Count)); table++)
+        {
+            Table shape = runs[0].New[table];
+            if (!runs.TrueForAll(run => run.Old[table].HasShapeOf(shape) && run.New[table].HasShapeOf(shape)))
+            {
+                continue;
+            }
+
+            for (int cell = 0; cell < shape.Figures.Count; cell++)
+            {
+                Samples before = new([.. runs.Select(run => run.Old[table].Figures[cell])]), now = new([.. runs.Select(run => run.New[table].Figures[cell])]);
+                yield return [$"{shape.Title}: {shape.Names[cell]}", Written(before), Written(now), now.Over(before).Show("0.00")];
+            }
+        }
+
+        static string Written(Samples samples) => samples.Median.ToString("0.###", CultureInfo.InvariantCulture);
     }
 
-    /// <returns>The figures in the tables of the run, by table, row and column.</returns>
-    private static async Task<Dictionary<string, double>> RunAsync(string checkout, string[] arguments, CancellationToken cancellation)
+    private static async Task<List<Table>> RunAsync(string checkout, string[] arguments, CancellationToken cancellation)
     {
         string program = Path.Combine(checkout, "artifacts", "bin", "Bench", "release", "ProxyTune.Bench.dll");
         using Process process = Process.Start(new ProcessStartInfo("dotnet", [program, .. arguments]) { RedirectStandardOutput = true, WorkingDirectory = checkout })
             ?? throw new InvalidOperationException($"{program} could not be started.");
         string text = await process.StandardOutput.ReadToEndAsync(cancellation);
         await process.WaitForExitAsync(cancellation);
-        return process.ExitCode == 0 ? Figures(text) : throw new InvalidOperationException($"{program} exited with code {process.ExitCode}.");
+        return process.ExitCode == 0 ? Tables(text) : throw new InvalidOperationException($"{program} exited with code {process.ExitCode}.");
     }
 
-    private static Dictionary<string, double> Figures(string text)
+    private static List<Table> Tables(string text)
     {
-        Dictionary<string, double> figures = [];
-        string title = "";
+        List<Table> tables = [];
         string[] header = [];
         foreach (string line in text.Split('\n'))
         {
             if (line.StartsWith("### ", StringComparison.Ordinal))
             {
-                (title, header) = (line[4..], []);
+                tables.Add(new(line[4..], [], []));
+                header = [];
             }
-            else if (line.StartsWith("| ", StringComparison.Ordinal))
+            else if (line.StartsWith("| ", StringComparison.Ordinal) && tables.Count > 0)
             {
                 string[] cells = line.Trim('|', ' ', '\r').Split(" | ");
                 if (header.Length == 0)
@@ -79,13 +92,19 @@ internal static partial class CompareCommand
                 {
                     if (Number().Match(cells[column]) is { Success: true } number)
                     {
-                        figures.TryAdd($"{title}: {cells[0]}, {header[column]}", double.Parse(number.Value, CultureInfo.InvariantCulture));
+                        tables[^1].Names.Add($"{cells[0]}, {header[column]}");
+                        tables[^1].Figures.Add(double.Parse(number.Value, CultureInfo.InvariantCulture));
                     }
                 }
             }
         }
 
-        return figures;
+        return tables;
+    }
+
+    private sealed record Table(string Title, List<string> Names, List<double> Figures)
+    {
+        public bool HasShapeOf(Table other) => Figures.Count == other.Figures.Count;
     }
 
     [GeneratedRegex(@"^[0-9]+(\.[0-9]+)?")]
