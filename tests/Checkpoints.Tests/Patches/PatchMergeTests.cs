@@ -152,7 +152,7 @@ public sealed class PatchMergeTests : IDisposable
         TinyPatch.Write(In("of deep"), In("deep"), 1, "q_proj");
 
         Refused(() => Merge(Patch(In("of wide"), 1)), "shape", ["of wide", "mlp.down_proj.weight' is changed as [48, 48]", "[32, 48]"]);
-        Refused(() => Merge(Patch(In("of deep"), 1)), "layer", ["of deep", "no 'model.layers.2.self_attn.q_proj.weight'"]);
+        Refused(() => Merge(Patch(In("of deep"), 1)), "layer", ["of deep", "'model.layers.2.self_attn.q_proj.weight' is changed, but the model has no such weight"]);
         Refused(() => Merge(Patch(first, double.NaN)), "weight", ["'first'", "NaN", "finite"]);
         Refused(() => Merge(Patch(first, 1e300)), "overflow", ["first 1E+300", "overflow"]);
         Refused(() => Merge(Patch(first, 1), Patch(first, 2)), "twice", ["first", "2 times"]);

@@ -32,7 +32,7 @@ internal static class HostilePatches
         File("source code", "no file of an expert", "modeling_llama.py", HostileUpload.Text("import os")),
         File("hidden file", "no plain name", ".bashrc", HostileUpload.Text("x")),
         File("path in a file name", "no plain name", "../adapter_config.json", HostileUpload.Text("{}")),
-        File("weights that are not read", "no file of a patch", "model.safetensors", StoreFolder.Patch["adapter_model.safetensors"]),
+        File("weights that are not read", "not a file of a patch", "model.safetensors", StoreFolder.Patch["adapter_model.safetensors"]),
         new("nothing", "neither", () => []),
         new("no weights", "adapter_model.safetensors", () => [("adapter_config.json", StoreFolder.Patch["adapter_config.json"])]),
         new("no config", "neither", () => [("adapter_model.safetensors", StoreFolder.Patch["adapter_model.safetensors"])]),
