@@ -101,4 +101,22 @@ public sealed class DynamicJointTests
         (float[]?, float[]?)[] deltas = [(RandomDeltaRows.Row(new(9), 50, 1), null), (RandomDeltaRows.Row(new(10), 50, 1), null)];
         Assert.True(new RandomDeltaRows(sure, deltas).Choose(joint).Saturated);
     }
+
+    [Fact]
+    public void Choose_RandomRows_IsSaturatedWhereAFactorIsTheMaximum()
+    {
+        Random random = new(11);
+        int inside = 0;
+        for (int i = 0; i < 50; i++)
+        {
+            // The base is the anti-expert, so that each expert alone has the factor 1; together they may have more or less.
+            float[] @base = RandomDeltaRows.Row(random, 50, 1), first = RandomDeltaRows.Row(random, 50, 0.3), second = RandomDeltaRows.Row(random, 50, 0.3);
+            RandomDeltaRows rows = new(@base, ([.. @base.Zip(first, (x, y) => x + y)], @base), ([.. @base.Zip(second, (x, y) => x + y)], @base));
+            (double[] factors, bool saturated) = rows.Choose(joint);
+            Assert.Equal(factors.Contains(2), saturated);
+            inside += saturated ? 0 : 1;
+        }
+
+        Assert.InRange(inside, 10, 49);
+    }
 }
