@@ -50,7 +50,7 @@ public sealed record PortScores(TaskScore Unpatched, TaskScore Ported, TaskScore
         string counts = $"{Ported.Right} of {Ported.Total} right, {Unpatched.Right} without the patch";
         return Kept is { } kept
             ? FormattableString.Invariant($"{counts}, {Donor!.Right} on the donor: {kept:P1} of the gain is kept, {AtLeast:P0} had to be")
-            : Donor is null ? $"{counts}; the donor is not served here" : $"{counts}, {Donor.Right} on the donor: the patch gains nothing in this task";
+            : Donor is null ? $"{counts}; the donor is not served here" : $"{counts}, {Donor.Right} on the donor: the task does not show a gain of the patch";
     }
 
     /// <summary>Whether enough of the donor's gain is kept. Without a donor, the patch must make the base better. A task in which the donor gains nothing shows nothing, and the patch does not pass.</summary>
