@@ -1,5 +1,5 @@
-using ProxyTune.Checkpoints.Architectures;
 using System.Text.Json;
+using ProxyTune.Checkpoints.Architectures;
 using ProxyTune.Decoding.Text;
 using ProxyTune.Trainer.Data;
 using ProxyTune.Trainer.Town;

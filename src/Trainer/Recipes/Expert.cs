@@ -1,6 +1,6 @@
-using ProxyTune.Checkpoints.Architectures;
 using System.Globalization;
 using System.Text.Json.Nodes;
+using ProxyTune.Checkpoints.Architectures;
 using ProxyTune.Decoding.Text;
 using ProxyTune.Trainer.Data;
 using ProxyTune.Trainer.Settings;

@@ -1,5 +1,5 @@
-using ProxyTune.Checkpoints.Architectures;
 using ProxyTune.Checkpoints;
+using ProxyTune.Checkpoints.Architectures;
 using ProxyTune.Checkpoints.Formats;
 using ProxyTune.Trainer.Settings;
 

@@ -155,7 +155,8 @@ public sealed class ExpertRegistry : IDisposable
         }
 
         store.Remove(id);
-        store.Update(file => file with { Ports = [.. file.Ports.Where(port => port.Expert != id)] });    }
+        store.Update(file => file with { Ports = [.. file.Ports.Where(port => port.Expert != id)] });
+    }
 
     /// <summary>Stores the result of a port. It replaces an earlier result of the same patch on the same base.</summary>
     public void Record(PortRecord port) =>

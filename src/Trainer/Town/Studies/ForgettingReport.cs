@@ -1,6 +1,6 @@
 using System.Text;
-using static System.FormattableString;
 using ProxyTune.Trainer.Evaluation;
+using static System.FormattableString;
 using static ProxyTune.Trainer.Town.QualityReport;
 
 namespace ProxyTune.Trainer.Town;
