@@ -32,7 +32,7 @@ internal static partial class CompareCommand
 
             Report report = new();
             Machine.Describe(report, $"dotnet run --project bench/Engine -c Release -- compare --old FOLDER --rounds {runs.Count} -- {string.Join(' ', passed)}".TrimEnd(' ', '-'), "as described in the output of each run");
-            report.Table("This commit against the earlier one", ["figure", "earlier", "this", "this / earlier"], [.. Rows(runs)]);
+            report.Table("This commit against the earlier one", ["figure", "earlier", "this", "this / earlier", "lowest / lowest", "highest / highest"], [.. Rows(runs)]);
         });
         return command;
     }
@@ -51,9 +51,12 @@ internal static partial class CompareCommand
             for (int cell = 0; cell < shape.Figures.Count; cell++)
             {
                 Samples before = new([.. runs.Select(run => run.Old[table].Figures[cell])]), now = new([.. runs.Select(run => run.New[table].Figures[cell])]);
-                yield return [$"{shape.Title}: {shape.Names[cell]}", Written(before), Written(now), now.Over(before).Show("0.00")];
+                // A machine that changes its clock between two runs falsifies the ratio of a round, but not the ratio of the best runs.
+                yield return [$"{shape.Title}: {shape.Names[cell]}", Written(before), Written(now), now.Over(before).Show("0.00"), Ratio(now.Values.Min(), before.Values.Min()), Ratio(now.Values.Max(), before.Values.Max())];
             }
         }
+
+        static string Ratio(double now, double before) => (now / before).ToString("0.00", CultureInfo.InvariantCulture);
 
         static string Written(Samples samples) => samples.Median.ToString("0.###", CultureInfo.InvariantCulture);
     }
