@@ -14,5 +14,7 @@ public static class CopiedRows
         {
             rows.Row(i).Span.CopyTo(logits[(i * rows.Width)..]);
         }
+
+        rows.Release();
     }
 }

@@ -7,7 +7,6 @@ namespace ProxyTune.Testing;
 public sealed class FakeLanguageModel(string name, int vocabularySize = 32, int contextLength = 64, params int[] endOfTextIds) : ILanguageModel
 {
     private readonly Func<IReadOnlyList<int>, Task>? expect;
-    private readonly HostRows rows = new();
     private int liveSequences;
     private int forwards;
 
@@ -93,7 +92,7 @@ public sealed class FakeLanguageModel(string name, int vocabularySize = 32, int 
     {
         Interlocked.Increment(ref forwards);
         OnForward?.Invoke(batch);
-        rows.Resize(batch.Sum(segment => segment.Rows), Info.VocabularySize);
+        HostRows rows = new HostRows().Resize(batch.Sum(segment => segment.Rows), Info.VocabularySize);
         int next = 0;
         foreach (Segment segment in batch)
         {

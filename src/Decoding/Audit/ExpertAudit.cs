@@ -46,11 +46,12 @@ public sealed class ExpertAudit
     {
         AuditMetrics.Started();
         Novelty novelty = new(settings.Diversity);
+        RequestOrigin origin = new("audit");
         ulong seed = settings.Seed;
         for (int i = 0; i < settings.Texts; i++)
         {
-            string prompt = prompts is null ? await AskAsync(scheduler, Next(), cancellation) : prompts[i % prompts.Count];
-            GenerationRequest request = new() { Prompt = pair.Answer(prompt), MaxTokens = settings.MaxTokens, Measured = false };
+            string prompt = prompts is null ? await AskAsync(scheduler, origin, Next(), cancellation) : prompts[i % prompts.Count];
+            GenerationRequest request = new() { Prompt = pair.Answer(prompt), MaxTokens = settings.MaxTokens, Measured = false, Origin = origin };
             GenerationRequest[] requests = [.. Enumerable.Range(0, settings.Candidates).Select(_ => request with { Sampling = new() { Seed = Next() } })];
             List<Draw> draws = [];
 
@@ -69,9 +70,9 @@ public sealed class ExpertAudit
         ulong Next() => seed = unchecked(seed + SeedStride);
     }
 
-    private async Task<string> AskAsync(DecodeScheduler scheduler, ulong seed, CancellationToken cancellation)
+    private async Task<string> AskAsync(DecodeScheduler scheduler, RequestOrigin origin, ulong seed, CancellationToken cancellation)
     {
-        GenerationRequest question = new() { Prompt = pair.Question(), MaxTokens = LongestQuestion, Sampling = new() { Seed = seed }, Measured = false };
+        GenerationRequest question = new() { Prompt = pair.Question(), MaxTokens = LongestQuestion, Sampling = new() { Seed = seed }, Measured = false, Origin = origin };
         IReadOnlyList<GeneratedToken> tokens = (await CollectAsync(scheduler, [question], cancellation))[0];
 
         // A special token of the template ends the user's turn, even if it does not end a text. Templates accept any character but U+0000.

@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+using System.Runtime.CompilerServices;
 using System.Security.Cryptography;
 using System.Text;
 using ProxyTune.Checkpoints;
@@ -12,14 +14,15 @@ namespace ProxyTune.Decoding.Fusion;
 /// <remarks>
 /// Rows have the width of the widest member. A sequence's row has minus infinity beyond the vocabulary that its streams share.
 /// A member that throws, or that returns NaN or plus infinity, fails the sequences concerned (<see cref="Sequence.Fault"/>) and no other.
+/// <see cref="Part"/> gives the sequences of each base a model of their own with the same members, so that several threads can run them.
 /// </remarks>
 public sealed class FusedModel : ILanguageModel
 {
-    private readonly Dictionary<ILanguageModel, Member> members;
+    private readonly Ensemble ensemble;
     private readonly FusedRows rows = new();
     private readonly List<IDraft> drafting = [];
+    private volatile Member[] members = [];
     private float[] padded = [];
-    private volatile ModelInfo info;
 
     /// <param name="name">The name of the ensemble in messages.</param>
     /// <param name="models">At least one model. Plans may name only these.</param>
@@ -30,25 +33,34 @@ public sealed class FusedModel : ILanguageModel
             throw new ArgumentException("An ensemble has at least one model.", nameof(models));
         }
 
-        members = models.ToDictionary(m => m, m => new Member(m), ReferenceEqualityComparer.Instance as IEqualityComparer<ILanguageModel>);
-        info = InfoOf(name, models);
+        ensemble = new(name, models);
     }
 
-    public ModelInfo Info => info;
+    private FusedModel(Ensemble ensemble) => this.ensemble = ensemble;
 
-    /// <summary>Adds a member. It is called between steps on the thread of <see cref="Start"/>, since rows may become wider.</summary>
-    public void Add(ILanguageModel model)
-    {
-        members.Add(model, new(model));
-        info = InfoOf(info.Name, members.Keys);
-    }
+    public ModelInfo Info => ensemble.Info;
 
-    /// <summary>Disposes a member that has no sequences. At least one other member must remain. It is called between steps on the thread of <see cref="Start"/>.</summary>
+    /// <summary>The part of the ensemble that runs the sequences of the prompt's base. It has the same members. Thread-safe.</summary>
+    public ILanguageModel Part(Prompt prompt) => ensemble.Parts.GetValue(prompt.Plan.Streams[0].Model, _ => new FusedModel(ensemble));
+
+    /// <summary>Adds a member. Thread-safe.</summary>
+    public void Add(ILanguageModel model) => ensemble.Add(model);
+
+    /// <summary>Disposes a member that has no sequences. At least one other member must remain. Thread-safe.</summary>
     public void Remove(ILanguageModel model)
     {
-        members.Remove(model);
-        info = InfoOf(info.Name, members.Keys);
-        model.Dispose();
+        Lock gate = ensemble.Remove(model);
+        Leave(model);
+        foreach ((_, FusedModel part) in ensemble.Parts)
+        {
+            part.Leave(model);
+        }
+
+        ensemble.Parts.Remove(model);
+        lock (gate)
+        {
+            model.Dispose();
+        }
     }
 
     /// <summary>Starts one sequence per stream. Streams of the same model, patch and prompt share a sequence. Unused streams are not run.</summary>
@@ -63,21 +75,19 @@ public sealed class FusedModel : ILanguageModel
             int appended = running.MaxAppended(prompt.MaxAppended);
             foreach (PlannedStream stream in running.Streams)
             {
-                if (!members.TryGetValue(stream.Model, out Member? member))
-                {
-                    throw new ArgumentException($"Model '{stream.Model.Info.Name}' is no member of '{Info.Name}'.", nameof(prompt));
-                }
-
+                Member member = MemberOf(stream.Model);
                 Prompt own = Prompt.For(stream.Model, stream.Tokens, stream.Stream.Patch) with { Tenant = prompt.Tenant, MaxAppended = appended };
-                Sequence sequence = stream.Model.Start(own);
-                started.Add(new(member, sequence, stream.Stream.ModelName));
+                lock (member.Gate)
+                {
+                    started.Add(new(member, stream.Model.Start(own), stream.Stream.ModelName));
+                }
             }
 
             return new FusedSequence(FusionPlan.Of(prompt), running, started);
         }
         catch
         {
-            started.ForEach(s => s.Sequence.Dispose());
+            started.ForEach(s => s.Dispose());
             throw;
         }
     }
@@ -90,7 +100,10 @@ public sealed class FusedModel : ILanguageModel
             ILanguageModel model = stream.Member.Model;
             try
             {
-                longest = Math.Max(longest, model.Prefill(stream.Sequence, positions));
+                lock (stream.Member.Gate)
+                {
+                    longest = Math.Max(longest, model.Prefill(stream.Sequence, positions));
+                }
             }
             catch (Exception e)
             {
@@ -121,7 +134,7 @@ public sealed class FusedModel : ILanguageModel
         }
 
         Run();
-        foreach (Member member in members.Values)
+        foreach (Member member in members)
         {
             member.EndStep();
         }
@@ -162,26 +175,42 @@ public sealed class FusedModel : ILanguageModel
 
     public void Dispose()
     {
-        foreach (ILanguageModel model in members.Keys)
+        foreach (ILanguageModel model in ensemble.Models)
         {
             model.Dispose();
         }
     }
 
-    private static ModelInfo InfoOf(string name, IReadOnlyCollection<ILanguageModel> models) => new()
-    {
-        Name = name,
-        VocabularySize = models.Max(m => m.Info.VocabularySize),
-        ContextLength = models.Max(m => m.Info.ContextLength),
-        EndOfTextIds = [.. models.SelectMany(m => m.Info.EndOfTextIds).Distinct().Order()],
-        Hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(string.Join('\n', models.Select(m => m.Info.Hash))))),
-    };
-
     private static FusedStream? DrafterOf(IDraft draft) => ((FusedSequence)draft.Sequence).Drafter;
+
+    private Member MemberOf(ILanguageModel model)
+    {
+        foreach (Member known in members)
+        {
+            if (known.Model == model)
+            {
+                return known;
+            }
+        }
+
+        Member member = new(model, ensemble.GateOf(model));
+        Change(all => [.. all, member]);
+        return member;
+    }
+
+    private void Leave(ILanguageModel model) => Change(all => [.. all.Where(member => member.Model != model)]);
+
+    private void Change(Func<Member[], Member[]> change)
+    {
+        lock (drafting)
+        {
+            members = change(members);
+        }
+    }
 
     private void Run()
     {
-        foreach (Member member in members.Values)
+        foreach (Member member in members)
         {
             member.Run();
         }
@@ -209,4 +238,60 @@ public sealed class FusedModel : ILanguageModel
 
         return draft.TryDraft(row);
     }
+}
+
+/// <summary>The members of a <see cref="FusedModel"/> and of its parts. Thread-safe.</summary>
+internal sealed class Ensemble
+{
+    private readonly Lock gate = new();
+    private volatile ImmutableList<(ILanguageModel Model, Lock Gate)> members;
+    private volatile ModelInfo info;
+
+    public Ensemble(string name, IReadOnlyList<ILanguageModel> models)
+    {
+        members = [.. models.Select(model => (model, new Lock()))];
+        info = InfoOf(name);
+    }
+
+    public ModelInfo Info => info;
+
+    public IEnumerable<ILanguageModel> Models => members.Select(member => member.Model);
+
+    /// <summary>The parts by their bases. A part ends with its base.</summary>
+    public ConditionalWeakTable<ILanguageModel, FusedModel> Parts { get; } = [];
+
+    /// <summary>The lock that each caller of the model holds during its call.</summary>
+    /// <exception cref="ArgumentException">The model is no member.</exception>
+    public Lock GateOf(ILanguageModel model) => members.Find(member => member.Model == model).Gate
+        ?? throw new ArgumentException($"Model '{model.Info.Name}' is no member of '{info.Name}'.", nameof(model));
+
+    public void Add(ILanguageModel model)
+    {
+        lock (gate)
+        {
+            members = members.Add((model, new()));
+            info = InfoOf(info.Name);
+        }
+    }
+
+    /// <returns>The lock of the removed member.</returns>
+    public Lock Remove(ILanguageModel model)
+    {
+        lock (gate)
+        {
+            Lock own = GateOf(model);
+            members = members.Remove((model, own));
+            info = InfoOf(info.Name);
+            return own;
+        }
+    }
+
+    private ModelInfo InfoOf(string name) => new()
+    {
+        Name = name,
+        VocabularySize = Models.Max(model => model.Info.VocabularySize),
+        ContextLength = Models.Max(model => model.Info.ContextLength),
+        EndOfTextIds = [.. Models.SelectMany(model => model.Info.EndOfTextIds).Distinct().Order()],
+        Hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(string.Join('\n', Models.Select(model => model.Info.Hash))))),
+    };
 }

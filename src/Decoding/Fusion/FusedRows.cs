@@ -64,7 +64,7 @@ internal sealed class FusedRows : RowBatch
 }
 
 /// <summary>One model of the ensemble with its rows of the current step. A step has one run, or several if the model drafts.</summary>
-internal sealed class Member(ILanguageModel model)
+internal sealed class Member(ILanguageModel model, Lock gate)
 {
     private readonly List<Segment> batch = [];
     private readonly HostRows earlier = new();
@@ -73,6 +73,9 @@ internal sealed class Member(ILanguageModel model)
     private bool isOver;
 
     public ILanguageModel Model { get; } = model;
+
+    /// <summary>Held during each call of the model and of its sequences, since loops of several bases can share a member.</summary>
+    public Lock Gate => gate;
 
     /// <summary>The error of the member's last run, or null.</summary>
     public EngineException? Failure { get; private set; }
@@ -86,6 +89,7 @@ internal sealed class Member(ILanguageModel model)
         if (isOver)
         {
             earlier.Resize(0, Model.Info.VocabularySize);
+            newest?.Release();
             (newest, rows, isOver) = (null, 0, false);
         }
 
@@ -106,7 +110,10 @@ internal sealed class Member(ILanguageModel model)
         try
         {
             KeepNewest();
-            newest = Model.Forward(batch);
+            lock (gate)
+            {
+                newest = Model.Forward(batch);
+            }
         }
         catch (Exception e)
         {
@@ -119,7 +126,7 @@ internal sealed class Member(ILanguageModel model)
 
     public ReadOnlyMemory<float> Row(int index) => index < earlier.Count ? earlier.Row(index) : newest!.Row(index - earlier.Count);
 
-    /// <summary>Copies the rows of the last run, since the model's next call makes them invalid.</summary>
+    /// <summary>Copies the rows of the last run, which must be released before the next one.</summary>
     private void KeepNewest()
     {
         if (newest is not null)
@@ -131,6 +138,7 @@ internal sealed class Member(ILanguageModel model)
                 newest.Row(i).Span.CopyTo(earlier.Write(kept + i));
             }
 
+            newest.Release();
             newest = null;
         }
     }

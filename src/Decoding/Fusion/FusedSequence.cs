@@ -87,7 +87,10 @@ internal sealed class FusedSequence : Sequence
     {
         foreach (FusedStream stream in Streams)
         {
-            stream.Sequence.Rewind(count);
+            lock (stream.Member.Gate)
+            {
+                stream.Sequence.Rewind(count);
+            }
         }
     }
 
@@ -95,7 +98,7 @@ internal sealed class FusedSequence : Sequence
     {
         foreach (FusedStream stream in Streams)
         {
-            stream.Sequence.Dispose();
+            stream.Dispose();
         }
     }
 }
@@ -113,7 +116,7 @@ internal sealed record Weighing(float[] Factors, float[] Weights, int Kept, bool
 
 /// <summary>A stream of one fused sequence: its member's sequence, and the place of its rows in the current step.</summary>
 /// <param name="name">The name of the model with its patch, for messages.</param>
-internal sealed class FusedStream(Member member, Sequence sequence, string name)
+internal sealed class FusedStream(Member member, Sequence sequence, string name) : IDisposable
 {
     private readonly List<int> rows = [];
 
@@ -138,6 +141,14 @@ internal sealed class FusedStream(Member member, Sequence sequence, string name)
     }
 
     public void Clear() => rows.Clear();
+
+    public void Dispose()
+    {
+        lock (Member.Gate)
+        {
+            Sequence.Dispose();
+        }
+    }
 
     /// <summary>The value to subtract from a row to get log-probabilities. It is 0 for a row of likeliest tokens, which already has log-probabilities.</summary>
     public float Normaliser(ReadOnlySpan<float> row) => Sequence.MaxMissing is null ? Logprobs.Normaliser(row) : 0;

@@ -19,6 +19,7 @@ internal sealed class DecodingStep(ILanguageModel model, SchedulerOptions option
     private readonly List<DraftRecord> records = [];
     private readonly List<IDraft> drafts = [];
     private readonly List<Segment> batch = [];
+    private readonly Turns turns = new();
     private RowBatch? rows;
     private bool isMeasured;
 
@@ -59,19 +60,29 @@ internal sealed class DecodingStep(ILanguageModel model, SchedulerOptions option
     }
 
     /// <summary>
-    /// Schedules one row for each request that draws, and the allowed number of rows for scored prompts, the oldest request first. A long piece of one
-    /// prompt is faster than short pieces of many prompts. No request that draws has to wait.
+    /// Schedules one row for each request that draws, and shares the allowed number of rows among scored prompts. No request that draws has to wait.
     /// </summary>
     private void Gather(IReadOnlyList<LiveRequest> live, int spare)
     {
         scheduled.Clear();
+        int scored = 0;
         foreach (LiveRequest request in live)
         {
-            int rows = Math.Min(request.Rows, request.IsScoring ? spare : 1);
+            scored += request.IsScoring ? 1 : 0;
+        }
+
+        int share = PrefillStep.Share(spare, scored);
+        foreach (LiveRequest request in turns.Order(live))
+        {
+            int rows = Math.Min(request.Rows, request.IsScoring ? Math.Min(share, spare) : 1);
             if (rows > 0)
             {
                 spare -= request.IsScoring ? rows : 0;
                 scheduled.Add((request, rows));
+            }
+            else if (request.Rows > 0)
+            {
+                turns.Missed(request);
             }
         }
     }
@@ -168,6 +179,7 @@ internal sealed class DecodingStep(ILanguageModel model, SchedulerOptions option
         }
 
         long start = options.Clock.GetTimestamp();
+        rows?.Release();
         rows = model.Forward(batch);
         if (isMeasured)
         {
@@ -191,32 +203,81 @@ internal readonly record struct StepCount(int Tokens, int Blocks, int Drafted, i
 }
 
 /// <summary>Prefill between two steps. It computes prompts that are too long for one step in pieces.</summary>
-internal static class PrefillStep
+/// <param name="budget">The largest number of prompt tokens between two steps, including those that the next step itself computes.</param>
+internal sealed class PrefillStep(int budget)
 {
-    /// <summary>Spends the budget on prompts, the oldest request first, and finds the requests of the next step.</summary>
-    /// <param name="budget">The largest number of prompt tokens to compute, including those that the step itself computes.</param>
+    // Shorter pieces would use the processor badly.
+    private const int ShortestPiece = 64;
+
+    private readonly Turns turns = new();
+
+    /// <summary>Shares the budget among prompts, and finds the requests of the next step.</summary>
     /// <param name="ready">Receives the requests of the next step. They do not wait for a remote, and the step can compute the rest of their prompts.</param>
     /// <returns>The rest of the budget, and whether anything was computed.</returns>
-    public static (int Left, bool HasRun) Run(IReadOnlyList<LiveRequest> live, int budget, List<LiveRequest> ready)
+    public (int Left, bool HasRun) Run(IReadOnlyList<LiveRequest> live, List<LiveRequest> ready)
     {
         ready.Clear();
-        bool hasRun = false;
+        int prompts = 0;
         foreach (LiveRequest request in live)
         {
-            if (request.Pending > budget && budget > 0)
+            prompts += request.Pending > 0 || request.IsScoring ? 1 : 0;
+        }
+
+        int share = Share(budget, prompts), left = budget;
+        bool hasRun = false;
+        foreach (LiveRequest request in turns.Order(live))
+        {
+            int piece = Math.Min(share, left);
+            if (piece == 0 && request.Pending > 0)
             {
-                budget -= request.Prefill(budget);
+                turns.Missed(request);
+                continue;
+            }
+
+            if (request.Pending > piece)
+            {
+                int computed = request.Prefill(piece);
+                left -= computed;
+                piece -= computed;
                 hasRun = true;
             }
 
             int pending = request.Pending;
-            if (pending <= budget && request.IsReady)
+            if (pending <= piece && request.IsReady)
             {
-                budget -= pending;
+                left -= pending;
                 ready.Add(request);
             }
         }
 
-        return (budget, hasRun);
+        return (left, hasRun);
     }
+
+    /// <summary>The number of tokens of each of several prompts in one step.</summary>
+    public static int Share(int budget, int prompts) => Math.Min(budget, Math.Max(ShortestPiece, budget / Math.Max(1, prompts)));
+}
+
+/// <summary>The order in which requests share what does not suffice for all of them: a request that got nothing is the first of the next step.</summary>
+internal sealed class Turns
+{
+    private readonly List<LiveRequest> order = [];
+    private LiveRequest? next;
+
+    public List<LiveRequest> Order(IReadOnlyList<LiveRequest> all)
+    {
+        order.Clear();
+        order.AddRange(all);
+        int first = next is null ? 0 : order.IndexOf(next);
+        next = null;
+        if (first > 0)
+        {
+            order.AddRange(order[..first]);
+            order.RemoveRange(0, first);
+        }
+
+        return order;
+    }
+
+    /// <summary>Called for a request that got nothing.</summary>
+    public void Missed(LiveRequest request) => next ??= request;
 }

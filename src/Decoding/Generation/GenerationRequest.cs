@@ -31,6 +31,9 @@ public sealed record GenerationRequest
     /// <summary>Counts the answer and its traces in the metrics. Audits turn it off, since their draws are not answers.</summary>
     public bool Measured { get; init; } = true;
 
+    /// <summary>The request of a client that this is a part of. Places go round the callers and their requests. Null makes it a request of its own.</summary>
+    public RequestOrigin? Origin { get; init; }
+
     /// <summary>Continues after an end-of-text id; for benchmarks.</summary>
     public bool IgnoreEndOfText { get; init; }
 

@@ -19,6 +19,7 @@ public sealed class GenerationStream : IDisposable
     {
         Request = request;
         AdmissionQueue = queue;
+        Origin = request.Origin ?? new("");
     }
 
     /// <summary>The tokens in the order of the draws. The channel completes with the last one, or with an <see cref="EngineException"/>.</summary>
@@ -33,6 +34,8 @@ public sealed class GenerationStream : IDisposable
 
     internal GenerationRequest Request { get; }
 
+    internal RequestOrigin Origin { get; }
+
     internal AdmissionQueue AdmissionQueue { get; }
 
     internal bool IsCancelled => isCancelled;
@@ -46,7 +49,7 @@ public sealed class GenerationStream : IDisposable
             RequestMetrics.Cancelled();
         }
 
-        AdmissionQueue.Waiting.Remove(this);
+        AdmissionQueue.Remove(this);
     }
 
     internal void Publish(GeneratedToken token)

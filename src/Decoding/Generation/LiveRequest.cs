@@ -48,6 +48,8 @@ internal sealed class LiveRequest : IDisposable
         }
     }
 
+    public GenerationStream Generation => generation;
+
     public AdmissionQueue AdmissionQueue => generation.AdmissionQueue;
 
     /// <summary>Whether a step can run this request without waiting for a remote.</summary>

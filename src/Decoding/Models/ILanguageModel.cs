@@ -6,12 +6,16 @@ namespace ProxyTune.Decoding.Models;
 /// A model that continues token sequences. Its calls are synchronous and take batches. The same call serves prefill, decoding and verification.
 /// </summary>
 /// <remarks>
-/// Not thread-safe. The decode scheduler's thread is the only caller of <see cref="Start"/>, <see cref="Prefill"/>, <see cref="Forward"/>,
-/// <see cref="Sequence.Rewind"/> and <see cref="Sequence.Dispose()"/>. <see cref="Info"/> may be read by any thread.
+/// Not thread-safe. Calls of <see cref="Start"/>, <see cref="Prefill"/>, <see cref="Forward"/>, <see cref="Sequence.Rewind"/> and
+/// <see cref="Sequence.Dispose()"/> follow one another; the fused model takes care of that for its members. <see cref="Info"/> and
+/// <see cref="Part"/> may be read by any thread.
 /// </remarks>
 public interface ILanguageModel : IDisposable
 {
     ModelInfo Info { get; }
+
+    /// <summary>The model that runs the sequences of such a prompt. Different parts may be called by different threads at the same time. The default has one part, itself.</summary>
+    ILanguageModel Part(Prompt prompt) => this;
 
     /// <summary>Begins a sequence. The first <see cref="Forward"/> that names it computes its prompt, except for the part that <see cref="Prefill"/> computed before.</summary>
     /// <exception cref="EngineException">QueueFull when the model holds as many sequences as it can; PromptTooLong.</exception>
@@ -33,7 +37,7 @@ public interface ILanguageModel : IDisposable
     /// <param name="batch">At most one segment per sequence.</param>
     /// <returns>
     /// The logits of the last <see cref="Segment.Rows"/> positions of each segment, one segment after the other: [sum of Rows,
-    /// VocabularySize]. They are valid until the next call of the model. A row that is never read, such as the row after a rejected draft token, costs
+    /// VocabularySize]. The caller releases them before its next call. A row that is never read, such as the row after a rejected draft token, costs
     /// nothing beyond the pass and has no effect.
     /// </returns>
     RowBatch Forward(IReadOnlyList<Segment> batch);
@@ -139,8 +143,8 @@ public abstract class Sequence : IDisposable
 public readonly record struct Segment(Sequence Sequence, ReadOnlyMemory<int> Tokens, int Rows = 1);
 
 /// <summary>
-/// The rows of logits that one <see cref="ILanguageModel.Forward"/> gave, in host memory or on a device. They are valid until the next call
-/// of the model.
+/// The rows of logits that one <see cref="ILanguageModel.Forward"/> gave, in host memory or on a device. They are valid until they are released,
+/// also if other callers of the model call it meanwhile.
 /// </summary>
 /// <remarks>
 /// Rows of different segments may be read by different threads at the same time; rows of one segment by one thread at a time, in order.
@@ -158,9 +162,14 @@ public abstract class RowBatch
     /// <see cref="Sequence.Fault"/> of its sequence says whether that failed.
     /// </summary>
     public abstract ReadOnlyMemory<float> Row(int index);
+
+    /// <summary>Called when the rows are not read any more. The model uses their memory again.</summary>
+    public virtual void Release()
+    {
+    }
 }
 
-/// <summary>Rows in managed memory, which is kept for the next batch.</summary>
+/// <summary>Rows in managed memory.</summary>
 public sealed class HostRows : RowBatch
 {
     private float[] logits = [];

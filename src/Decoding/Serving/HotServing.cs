@@ -41,10 +41,7 @@ internal sealed class HotServing(ModelHost host, DecodeScheduler scheduler) : ID
                 throw;
             }
 
-            foreach (LoadedModel member in arrived)
-            {
-                await scheduler.ChangeAsync(() => host.Join(member));
-            }
+            arrived.ToList().ForEach(host.Join);
 
             alive.Add(model);
             host.Publish(host.Served.With(model, old));
@@ -108,8 +105,10 @@ internal sealed class HotServing(ModelHost host, DecodeScheduler scheduler) : ID
             IEnumerable<LoadedModel> members = model.Streams.Select(stream => stream.Member).Distinct();
             foreach (LoadedModel member in members.Where(member => host.HasArrived(member) && !alive.Any(other => other.Streams.Any(stream => stream.Member == member))))
             {
-                await scheduler.ChangeAsync(() => host.Leave(member));
+                host.Leave(member);
             }
+
+            scheduler.EndIdleLoops();
         }
         finally
         {

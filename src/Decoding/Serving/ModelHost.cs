@@ -114,7 +114,7 @@ public sealed class ModelHost : IDisposable
         member.Tokenizer.Dispose();
     }
 
-    /// <summary>Adds a loaded member to the ensemble. Called between steps.</summary>
+    /// <summary>Adds a loaded member to the ensemble.</summary>
     internal void Join(LoadedModel member)
     {
         arrived = arrived.Add(member);
@@ -127,7 +127,7 @@ public sealed class ModelHost : IDisposable
     /// <summary>Whether a member was loaded at run time.</summary>
     internal bool HasArrived(LoadedModel member) => arrived.Contains(member);
 
-    /// <summary>Disposes of a member that was loaded at run time and is not used any more. Called between steps.</summary>
+    /// <summary>Disposes of a member that was loaded at run time and is not used any more.</summary>
     internal void Leave(LoadedModel member)
     {
         arrived = arrived.Remove(member);

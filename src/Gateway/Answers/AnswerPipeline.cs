@@ -41,7 +41,7 @@ internal sealed class AnswerPipeline(ServedModels served, Caller caller, DecodeS
     {
         try
         {
-            return new AnswerSet(scheduler, call, prompts(call), fields, new GenerationRequestTemplate(fields, call.Model.VocabularySize, options));
+            return new AnswerSet(scheduler, call, new(caller.Tenant), prompts(call), fields, new GenerationRequestTemplate(fields, call.Model.VocabularySize, options));
         }
         catch (EngineException error) when (error.Field == EngineField && promptField != EngineField)
         {

@@ -19,6 +19,7 @@ internal sealed class AnswerSet : IDisposable
     public AnswerSet(
         DecodeScheduler scheduler,
         ModelCall call,
+        RequestOrigin origin,
         AskedPrompts asked,
         RequestFields fields,
         GenerationRequestTemplate template)
@@ -42,7 +43,7 @@ internal sealed class AnswerSet : IDisposable
             for (int i = 0; i < prompts.Count * choices; i++)
             {
                 int prompt = i / choices;
-                GenerationStream generation = scheduler.Submit(template.For(prompts[prompt] with { Tenant = call.Tenant }, i % choices));
+                GenerationStream generation = scheduler.Submit(template.For(prompts[prompt] with { Tenant = call.Tenant }, i % choices) with { Origin = origin });
                 answers.Add(new Answer(i, generation, call.Model.Tokenizer, fields.Stop ?? [], asked.Echoes?[prompt]));
             }
         }

@@ -71,6 +71,39 @@ public sealed class PrefillStepTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
+    public async Task Submit_SeveralLongPrompts_ShareEachStepAndTakeTurns()
+    {
+        FakeLanguageModel wide = new("w", 32, 1000) { ComputesPromptsInPieces = true };
+        using FusedModel fused = new("one", [wide]);
+        await using DecodeScheduler own = new(fused, new() { PromptTokensPerStep = 128 });
+        List<(int Prompt, int Positions)> pieces = [];
+        using ManualResetEventSlim all = new();
+        wide.OnForward = _ => all.Wait();
+        wide.OnPrefill = (prompt, positions) =>
+        {
+            pieces.Add((prompt[0], positions));
+        };
+        Task<List<GeneratedToken>> first = Answers.Collect(own, Answers.Greedy(wide, [9], 40));
+        while (wide.Forwards == 0)
+        {
+            await Task.Yield();
+        }
+
+        Task<List<GeneratedToken>>[] others = [.. Enumerable.Range(0, 3).Select(i => Answers.Collect(own, Answers.Greedy(wide, [i, .. new int[320]], 1)))];
+        while (own.Statistics.Waiting < 3)
+        {
+            await Task.Yield();
+        }
+
+        all.Set();
+        await Task.WhenAll([first, .. others]);
+
+        // Two of the three prompts advance in each step.
+        Assert.Equal([0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2], pieces[..12].Select(piece => piece.Prompt));
+        Assert.All(pieces[..12], piece => Assert.Equal(64, piece.Positions));
+    }
+
+    [Fact]
     public async Task Dispose_DuringPrefill_FreesTheSequenceWithoutForward()
     {
         using SemaphoreSlim inside = new(0), goOn = new(0);

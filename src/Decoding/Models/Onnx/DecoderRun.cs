@@ -13,12 +13,12 @@ internal sealed class DecoderRun : IDisposable
     private readonly RunOptions options = new();
     private readonly DecoderTokens tokens;
     private readonly DecoderLogits logits;
-    private readonly DecoderRows batch;
+    private readonly RowMemory batch;
     private (int Rows, int Positions, int First, int Start, int Version) given;
 
     /// <param name="batch">The memory that receives the logits.</param>
     /// <param name="slots">The slots of a graph with slots for patches, else null.</param>
-    public DecoderRun(DecoderSession decoder, KeyValueCache cache, DecoderRows batch, PatchSlots? slots = null)
+    public DecoderRun(DecoderSession decoder, KeyValueCache cache, RowMemory batch, PatchSlots? slots = null)
     {
         this.slots = slots;
         this.decoder = decoder;
@@ -76,12 +76,12 @@ internal sealed class DecoderRun : IDisposable
     {
         // A graph without chosen rows returns all positions.
         first = decoder.ChoosesRows ? first : decoder.GivesLastRowOnly ? positions - 1 : 0;
-        if (given == (rows, positions, first, batch.Next, batch.Version))
+        if (given == (rows, positions, first, batch.Current.Next, batch.Current.Version))
         {
             return;
         }
 
-        given = (rows, positions, first, batch.Next, batch.Version);
+        given = (rows, positions, first, batch.Current.Next, batch.Current.Version);
         int wanted = positions - first, count = rows * wanted;
         if (decoder.ChoosesRows)
         {

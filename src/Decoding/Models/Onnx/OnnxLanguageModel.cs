@@ -28,7 +28,7 @@ public sealed class OnnxLanguageModel : ILanguageModel
     private readonly KeyValueCache cache;
     private readonly PrefixCache prefixes;
     private readonly KeyValueMemory? ownMemory;
-    private readonly DecoderRows rows;
+    private readonly RowMemory rows;
     private readonly DecoderRun run;
     private readonly PatchedDecoder patched;
     private readonly RaggedDecoder? ragged;
@@ -152,16 +152,54 @@ public sealed class OnnxLanguageModel : ILanguageModel
         }
 
         (own.Input, own.LogitsRow, own.LogitsRows) = (own.PromptLeft[..positions], 0, 0);
-        rows.Begin(0, SpareRows);
-        RunAlone(own);
+        DecoderRows unread = rows.Begin(0, SpareRows);
+        try
+        {
+            RunAlone(own);
+        }
+        finally
+        {
+            unread.Release();
+        }
+
         return positions;
     }
 
     public RowBatch Forward(IReadOnlyList<Segment> batch)
     {
+        DecoderRows begun = rows.Begin(batch.Sum(static segment => segment.Rows), SpareRows);
+        try
+        {
+            Run(batch);
+            return begun;
+        }
+        catch
+        {
+            begun.Release();
+            throw;
+        }
+    }
+
+    public void Dispose()
+    {
+        ragged?.Dispose();
+        patched.Dispose();
+        run.Dispose();
+        rows.Dispose();
+        prefixes.Dispose();
+        cache.Dispose();
+        ownMemory?.Dispose();
+        decoder.Dispose();
+        graph.Dispose();
+    }
+
+    /// <summary>The number of rows that a graph without chosen rows writes beyond the requested ones.</summary>
+    private int SpareRows => decoder.ChoosesRows ? 0 : Math.Max(rowsPerRun, maxSequences);
+
+    private void Run(IReadOnlyList<Segment> batch)
+    {
         together.Clear();
         blocks.Clear();
-        rows.Begin(batch.Sum(static segment => segment.Rows), SpareRows);
         int row = 0;
         foreach (Segment segment in batch)
         {
@@ -194,25 +232,7 @@ public sealed class OnnxLanguageModel : ILanguageModel
                 prefixes.StorePrompt(together[i]);
             }
         }
-
-        return rows;
     }
-
-    public void Dispose()
-    {
-        ragged?.Dispose();
-        patched.Dispose();
-        run.Dispose();
-        rows.Dispose();
-        prefixes.Dispose();
-        cache.Dispose();
-        ownMemory?.Dispose();
-        decoder.Dispose();
-        graph.Dispose();
-    }
-
-    /// <summary>The number of rows that a graph without chosen rows writes beyond the requested ones.</summary>
-    private int SpareRows => decoder.ChoosesRows ? 0 : Math.Max(rowsPerRun, maxSequences);
 
     /// <summary>Copies the beginning of a new sequence's prompt from the prefix cache.</summary>
     private void Restore(OnnxSequence sequence, int maxLength)

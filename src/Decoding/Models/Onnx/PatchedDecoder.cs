@@ -16,7 +16,7 @@ namespace ProxyTune.Decoding.Models;
 /// </remarks>
 /// <param name="model">The variant without slots.</param>
 /// <param name="layout">The layout of that variant.</param>
-internal sealed class PatchedDecoder(DecoderGraph graph, ModelProto model, LinearLayout layout, PatchProbe probe, KeyValueCache cache, DecoderRows rows) : IDisposable
+internal sealed class PatchedDecoder(DecoderGraph graph, ModelProto model, LinearLayout layout, PatchProbe probe, KeyValueCache cache, RowMemory rows) : IDisposable
 {
     private readonly ConditionalWeakTable<PatchSum, FittedPatch> fitted = [];
     private readonly SortedSet<int> withSlots = [];
@@ -94,7 +94,7 @@ internal sealed class PatchedDecoder(DecoderGraph graph, ModelProto model, Linea
     }
 
     /// <summary>A session with slots, and its bindings.</summary>
-    private sealed class SlottedSession(DecoderSession session, KeyValueCache cache, DecoderRows rows, PatchSlots slots) : IDisposable
+    private sealed class SlottedSession(DecoderSession session, KeyValueCache cache, RowMemory rows, PatchSlots slots) : IDisposable
     {
         public DecoderRun Run { get; } = new(session, cache, rows, slots);
 

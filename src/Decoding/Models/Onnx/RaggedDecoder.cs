@@ -9,7 +9,7 @@ namespace ProxyTune.Decoding.Models;
 
 /// <summary>Appends several tokens to several sequences in one run. Its sessions use the graph's ragged variants with the same weights and the same cache.</summary>
 /// <param name="model">The variant for one sequence, with chosen rows.</param>
-internal sealed class RaggedDecoder(DecoderGraph graph, ModelProto model, SharedCache cache, DecoderRows rows) : IDisposable
+internal sealed class RaggedDecoder(DecoderGraph graph, ModelProto model, SharedCache cache, RowMemory rows) : IDisposable
 {
     /// <summary>The largest number of sequences of one run.</summary>
     public const int MaxSequences = 8;
@@ -52,7 +52,7 @@ internal sealed class RaggedRun : IDisposable
     private readonly NativeTensor lengths = new(TensorElementType.Int32);
     private readonly DecoderLogits logits;
 
-    public RaggedRun(DecoderSession decoder, SharedCache cache, DecoderRows rows, int sequences)
+    public RaggedRun(DecoderSession decoder, SharedCache cache, RowMemory rows, int sequences)
     {
         (this.decoder, this.cache, Sequences) = (decoder, cache, sequences);
         binding = decoder.Session.CreateIoBinding();

@@ -26,8 +26,8 @@ internal static class ProbeRun
     private static float[] Run(DecoderSession session, IReadOnlyList<int> tokens, IReadOnlyDictionary<string, OrtValue> more)
     {
         using OrtIoBinding binding = session.Session.CreateIoBinding();
-        using DecoderRows rows = new(session);
-        using DecoderLogits logits = new(session, binding, rows);
+        using RowMemory memory = new(session);
+        using DecoderLogits logits = new(session, binding, memory);
         using RunOptions options = new();
         using NativeTensor ids = Integers(session, tokens), positions = Integers(session, [.. Enumerable.Range(0, tokens.Count)]), mask = Integers(session, [.. tokens.Select(_ => 1)]), past = new(session.Cache.Type);
         Bind(session.Config.InputIds, ids, 1, tokens.Count);
@@ -46,7 +46,7 @@ internal static class ProbeRun
             binding.BindInput(name, value);
         }
 
-        rows.Begin(1, tokens.Count);
+        DecoderRows rows = memory.Begin(1, tokens.Count);
         bool isOneRow = session.ChoosesRows || session.GivesLastRowOnly;
         if (session.ChoosesRows)
         {

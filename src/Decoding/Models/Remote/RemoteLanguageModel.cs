@@ -12,6 +12,7 @@ namespace ProxyTune.Decoding.Models;
 /// <remarks>One row per call. <see cref="Sequence.Expect"/> sends the request; Forward takes the answer, and waits only if no request was sent before.</remarks>
 public sealed class RemoteLanguageModel : ILanguageModel
 {
+    // A remote is always the base, so a single loop calls it and one batch is enough.
     private readonly HostRows rows = new();
     private int liveSequences;
 

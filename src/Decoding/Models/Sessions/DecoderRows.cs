@@ -7,13 +7,59 @@ using ProxyTune.Checkpoints.Graphs;
 
 namespace ProxyTune.Decoding.Models;
 
+/// <summary>The memory for the logits of a model. Each batch has separate memory until it is released; a later batch takes the memory of a released one.</summary>
+internal sealed class RowMemory(DecoderSession decoder) : IDisposable
+{
+    private readonly Lock gate = new();
+    private readonly List<DecoderRows> all = [];
+    private readonly Stack<DecoderRows> free = [];
+    private int versions;
+
+    /// <summary>The batch that the next run writes to.</summary>
+    public DecoderRows Current { get; private set; } = null!;
+
+    /// <summary>Starts a batch, which becomes <see cref="Current"/>.</summary>
+    /// <param name="rows">The number of requested rows.</param>
+    /// <param name="spare">The largest number of other rows that one run writes.</param>
+    public DecoderRows Begin(int rows, int spare)
+    {
+        lock (gate)
+        {
+            if (!free.TryPop(out DecoderRows? batch))
+            {
+                all.Add(batch = new(this, decoder));
+            }
+
+            Current = batch;
+        }
+
+        Current.Begin(rows, spare);
+        return Current;
+    }
+
+    /// <summary>A number that no other memory of a batch has.</summary>
+    public int NextVersion() => ++versions;
+
+    /// <summary>Called when a batch is released. Thread-safe.</summary>
+    public void Return(DecoderRows batch)
+    {
+        lock (gate)
+        {
+            free.Push(batch);
+        }
+    }
+
+    public void Dispose() => all.ForEach(static batch => batch.Dispose());
+}
+
 /// <summary>
 /// The logits of one batch, in memory that ONNX Runtime writes to. Each run writes after the rows of the earlier runs, so that float32 rows
 /// need no copy. Rows of float16 and bfloat16 are widened when they are first read.
 /// </summary>
-internal sealed class DecoderRows(DecoderSession decoder) : RowBatch, IDisposable
+internal sealed class DecoderRows(RowMemory memory, DecoderSession decoder) : RowBatch, IDisposable
 {
     private readonly NativeTensor logits = new(decoder.Logits.ElementDataType);
+    private bool isReturned;
     private int[] places = [];
     private float[][] widened = [];
     private bool[] isWidened = [];
@@ -26,16 +72,18 @@ internal sealed class DecoderRows(DecoderSession decoder) : RowBatch, IDisposabl
     /// <summary>The number of rows with requested logits. The next run writes after them.</summary>
     public int Next { get; private set; }
 
-    /// <summary>A number that changes with the memory. Earlier views are then invalid.</summary>
+    /// <summary>A number that changes with the memory, and differs from those of other batches. Earlier views are then invalid.</summary>
     public int Version { get; private set; }
 
-    /// <summary>Starts a batch.</summary>
-    /// <param name="rows">The number of requested rows.</param>
-    /// <param name="spare">The largest number of other rows that one run writes.</param>
+    /// <summary>Starts a batch, as <see cref="RowMemory.Begin"/> says.</summary>
     public void Begin(int rows, int spare)
     {
-        (count, Next) = (rows, 0);
-        Version += logits.Reserve(Math.Max(1, (long)(rows + spare) * Width)) ? 1 : 0;
+        (count, Next, isReturned) = (rows, 0, false);
+        if (logits.Reserve(Math.Max(1, (long)(rows + spare) * Width)))
+        {
+            Version = memory.NextVersion();
+        }
+
         if (places.Length < rows)
         {
             Array.Resize(ref places, rows);
@@ -82,6 +130,15 @@ internal sealed class DecoderRows(DecoderSession decoder) : RowBatch, IDisposabl
 
     public void Dispose() => logits.Dispose();
 
+    public override void Release()
+    {
+        if (!isReturned)
+        {
+            isReturned = true;
+            memory.Return(this);
+        }
+    }
+
     private void Widen(int place, Span<float> row)
     {
         if (logits.Type == TensorElementType.Float16)
@@ -99,7 +156,7 @@ internal sealed class DecoderRows(DecoderSession decoder) : RowBatch, IDisposabl
 }
 
 /// <summary>Binds the logits of a run: those of the chosen positions if the graph supports it, else those of all positions.</summary>
-internal sealed class DecoderLogits(DecoderSession decoder, OrtIoBinding binding, DecoderRows rows) : IDisposable
+internal sealed class DecoderLogits(DecoderSession decoder, OrtIoBinding binding, RowMemory memory) : IDisposable
 {
     private readonly NativeTensor chosen = new(TensorElementType.Int64);
     private int start;
@@ -118,13 +175,13 @@ internal sealed class DecoderLogits(DecoderSession decoder, OrtIoBinding binding
     /// <param name="positions">The number of positions of each row.</param>
     public void TakeAll(int count, int positions)
     {
-        start = rows.Next;
-        using OrtValue view = rows.View(count, positions);
+        start = memory.Current.Next;
+        using OrtValue view = memory.Current.View(count, positions);
         binding.BindOutput(decoder.Config.Logits, view);
     }
 
     /// <summary>Makes a row of the last run a row of the batch.</summary>
-    public void SetRow(int index, int written) => rows.SetRow(index, written, start);
+    public void SetRow(int index, int written) => memory.Current.SetRow(index, written, start);
 
     public void Dispose() => chosen.Dispose();
 }
