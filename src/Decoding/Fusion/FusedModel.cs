@@ -49,7 +49,7 @@ public sealed class FusedModel : ILanguageModel
     /// <summary>Disposes a member that has no sequences. At least one other member must remain. Thread-safe.</summary>
     public void Remove(ILanguageModel model)
     {
-        Lock gate = ensemble.Remove(model);
+        ensemble.Remove(model);
         Leave(model);
         foreach ((_, FusedModel part) in ensemble.Parts)
         {
@@ -57,10 +57,7 @@ public sealed class FusedModel : ILanguageModel
         }
 
         ensemble.Parts.Remove(model);
-        lock (gate)
-        {
-            model.Dispose();
-        }
+        model.Dispose();
     }
 
     /// <summary>Starts one sequence per stream. Streams of the same model, patch and prompt share a sequence. Unused streams are not run.</summary>
@@ -77,17 +74,14 @@ public sealed class FusedModel : ILanguageModel
             {
                 Member member = MemberOf(stream.Model);
                 Prompt own = Prompt.For(stream.Model, stream.Tokens, stream.Stream.Patch) with { Tenant = prompt.Tenant, MaxAppended = appended };
-                lock (member.Gate)
-                {
-                    started.Add(new(member, stream.Model.Start(own), stream.Stream.ModelName));
-                }
+                started.Add(new(member, stream.Model.Start(own), stream.Stream.ModelName));
             }
 
             return new FusedSequence(FusionPlan.Of(prompt), running, started);
         }
         catch
         {
-            started.ForEach(s => s.Dispose());
+            started.ForEach(s => s.Sequence.Dispose());
             throw;
         }
     }
@@ -100,10 +94,7 @@ public sealed class FusedModel : ILanguageModel
             ILanguageModel model = stream.Member.Model;
             try
             {
-                lock (stream.Member.Gate)
-                {
-                    longest = Math.Max(longest, model.Prefill(stream.Sequence, positions));
-                }
+                longest = Math.Max(longest, model.Prefill(stream.Sequence, positions));
             }
             catch (Exception e)
             {
@@ -193,7 +184,8 @@ public sealed class FusedModel : ILanguageModel
             }
         }
 
-        Member member = new(model, ensemble.GateOf(model));
+        ensemble.Require(model);
+        Member member = new(model);
         Change(all => [.. all, member]);
         return member;
     }
@@ -244,45 +236,46 @@ public sealed class FusedModel : ILanguageModel
 internal sealed class Ensemble
 {
     private readonly Lock gate = new();
-    private volatile ImmutableList<(ILanguageModel Model, Lock Gate)> members;
+    private volatile ImmutableList<ILanguageModel> members;
     private volatile ModelInfo info;
 
     public Ensemble(string name, IReadOnlyList<ILanguageModel> models)
     {
-        members = [.. models.Select(model => (model, new Lock()))];
+        members = [.. models];
         info = InfoOf(name);
     }
 
     public ModelInfo Info => info;
 
-    public IEnumerable<ILanguageModel> Models => members.Select(member => member.Model);
+    public IReadOnlyList<ILanguageModel> Models => members;
 
     /// <summary>The parts by their bases. A part ends with its base.</summary>
     public ConditionalWeakTable<ILanguageModel, FusedModel> Parts { get; } = [];
 
-    /// <summary>The lock that each caller of the model holds during its call.</summary>
     /// <exception cref="ArgumentException">The model is no member.</exception>
-    public Lock GateOf(ILanguageModel model) => members.Find(member => member.Model == model).Gate
-        ?? throw new ArgumentException($"Model '{model.Info.Name}' is no member of '{info.Name}'.", nameof(model));
+    public void Require(ILanguageModel model)
+    {
+        if (!members.Contains(model))
+        {
+            throw new ArgumentException($"Model '{model.Info.Name}' is no member of '{info.Name}'.", nameof(model));
+        }
+    }
 
     public void Add(ILanguageModel model)
     {
         lock (gate)
         {
-            members = members.Add((model, new()));
+            members = members.Add(model);
             info = InfoOf(info.Name);
         }
     }
 
-    /// <returns>The lock of the removed member.</returns>
-    public Lock Remove(ILanguageModel model)
+    public void Remove(ILanguageModel model)
     {
         lock (gate)
         {
-            Lock own = GateOf(model);
-            members = members.Remove((model, own));
+            members = members.Remove(model);
             info = InfoOf(info.Name);
-            return own;
         }
     }
 

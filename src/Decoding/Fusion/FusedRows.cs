@@ -64,7 +64,7 @@ internal sealed class FusedRows : RowBatch
 }
 
 /// <summary>One model of the ensemble with its rows of the current step. A step has one run, or several if the model drafts.</summary>
-internal sealed class Member(ILanguageModel model, Lock gate)
+internal sealed class Member(ILanguageModel model)
 {
     private readonly List<Segment> batch = [];
     private readonly HostRows earlier = new();
@@ -73,9 +73,6 @@ internal sealed class Member(ILanguageModel model, Lock gate)
     private bool isOver;
 
     public ILanguageModel Model { get; } = model;
-
-    /// <summary>Held during each call of the model and of its sequences, since loops of several bases can share a member.</summary>
-    public Lock Gate => gate;
 
     /// <summary>The error of the member's last run, or null.</summary>
     public EngineException? Failure { get; private set; }
@@ -110,10 +107,7 @@ internal sealed class Member(ILanguageModel model, Lock gate)
         try
         {
             KeepNewest();
-            lock (gate)
-            {
-                newest = Model.Forward(batch);
-            }
+            newest = Model.Forward(batch);
         }
         catch (Exception e)
         {

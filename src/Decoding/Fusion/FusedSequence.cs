@@ -87,10 +87,7 @@ internal sealed class FusedSequence : Sequence
     {
         foreach (FusedStream stream in Streams)
         {
-            lock (stream.Member.Gate)
-            {
-                stream.Sequence.Rewind(count);
-            }
+            stream.Sequence.Rewind(count);
         }
     }
 
@@ -98,7 +95,7 @@ internal sealed class FusedSequence : Sequence
     {
         foreach (FusedStream stream in Streams)
         {
-            stream.Dispose();
+            stream.Sequence.Dispose();
         }
     }
 }
@@ -116,7 +113,7 @@ internal sealed record Weighing(float[] Factors, float[] Weights, int Kept, bool
 
 /// <summary>A stream of one fused sequence: its member's sequence, and the place of its rows in the current step.</summary>
 /// <param name="name">The name of the model with its patch, for messages.</param>
-internal sealed class FusedStream(Member member, Sequence sequence, string name) : IDisposable
+internal sealed class FusedStream(Member member, Sequence sequence, string name)
 {
     private readonly List<int> rows = [];
 
@@ -141,14 +138,6 @@ internal sealed class FusedStream(Member member, Sequence sequence, string name)
     }
 
     public void Clear() => rows.Clear();
-
-    public void Dispose()
-    {
-        lock (Member.Gate)
-        {
-            Sequence.Dispose();
-        }
-    }
 
     /// <summary>The value to subtract from a row to get log-probabilities. It is 0 for a row of likeliest tokens, which already has log-probabilities.</summary>
     public float Normaliser(ReadOnlySpan<float> row) => Sequence.MaxMissing is null ? Logprobs.Normaliser(row) : 0;

@@ -6,9 +6,8 @@ namespace ProxyTune.Decoding.Models;
 /// A model that continues token sequences. Its calls are synchronous and take batches. The same call serves prefill, decoding and verification.
 /// </summary>
 /// <remarks>
-/// Not thread-safe. Calls of <see cref="Start"/>, <see cref="Prefill"/>, <see cref="Forward"/>, <see cref="Sequence.Rewind"/> and
-/// <see cref="Sequence.Dispose()"/> follow one another; the fused model takes care of that for its members. <see cref="Info"/> and
-/// <see cref="Part"/> may be read by any thread.
+/// The decode loops of several bases can share a model: any thread may call it at any time, but only one at a time for each sequence. A model may run
+/// one call after another.
 /// </remarks>
 public interface ILanguageModel : IDisposable
 {
@@ -170,7 +169,8 @@ public abstract class RowBatch
 }
 
 /// <summary>Rows in managed memory.</summary>
-public sealed class HostRows : RowBatch
+/// <param name="release">Called when the rows are not read any more; null for nothing.</param>
+public sealed class HostRows(Action<HostRows>? release = null) : RowBatch
 {
     private float[] logits = [];
     private int count;
@@ -196,6 +196,8 @@ public sealed class HostRows : RowBatch
     }
 
     public override ReadOnlyMemory<float> Row(int index) => logits.AsMemory(index * width, width);
+
+    public override void Release() => release?.Invoke(this);
 
     /// <summary>The same row to write into.</summary>
     public Span<float> Write(int index) => logits.AsSpan(index * width, width);

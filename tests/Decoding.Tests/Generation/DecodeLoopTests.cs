@@ -26,12 +26,15 @@ public sealed class DecodeLoopTests
         Assert.Equal(3, (await waiting).Count);
     }
 
-    [Fact]
-    public async Task Submit_TwoBasesShareExperts_EachTextEqualsTheOneAlone()
+    /// <param name="tokens">The memory for keys and values, in tokens of all models: ample, or so tight that loops wait for it and evict each other's prefixes.</param>
+    [Theory]
+    [InlineData(100_000)]
+    [InlineData(700)]
+    public async Task Submit_TwoBasesShareExperts_EachTextEqualsTheOneAlone(int tokens)
     {
         using TinyModel firstFolder = TinyModel.Create(new() { Hidden = 48, Layers = 3, Seed = 2 }), secondFolder = TinyModel.Create(new() { Hidden = 48, Seed = 5 });
         using TinyModel tunedFolder = TinyModel.Create(new() { Seed = 3 }), smallFolder = TinyModel.Create(new() { Seed = 4 });
-        using KeyValueMemory memory = new(1L << 30);
+        using KeyValueMemory memory = new(tokens * 2L * 4 * 4 * 8 * 4);
         OnnxLanguageModel[] models = [.. new[] { firstFolder, secondFolder, tunedFolder, smallFolder }.Select(folder => OnnxLanguageModel.Load(folder.Folder, new(), memory: memory))];
         using FusedModel fused = new("town", models);
         GenerationRequest[] requests = [.. Enumerable.Range(0, 24).Select(i => Request(models[i % 2], models[2], models[3], i))];
@@ -53,6 +56,9 @@ public sealed class DecodeLoopTests
         }
 
         Assert.All(models, model => Assert.Equal(0, model.LiveSequences));
+        Assert.Equal((0, 0), (memory.Statistics.Reserved, memory.Statistics.Live));
+        Assert.InRange(memory.Statistics.Cached, 1, memory.Limit);
+        Assert.Equal(tokens < 1000, memory.Statistics.Evictions > 0);
 
         static async Task<int[]> IdsAsync(DecodeScheduler scheduler, GenerationRequest request) =>
             [.. (await Answers.Collect(scheduler, request)).Select(token => token.Id)];

@@ -14,8 +14,11 @@ internal abstract class KeyValueCache : IDisposable
     {
         Decoder = decoder;
         Size = SizeOf(decoder, memory.Limit);
-        Account = memory.Open(Trim);
+        Account = memory.Open(Gate, Trim);
     }
+
+    /// <summary>Held during every call of the model.</summary>
+    public Lock Gate { get; } = new();
 
     public TensorElementType Type => Decoder.Cache.Type;
 
@@ -158,7 +161,10 @@ internal sealed class OnnxSequence(PrefixCache prefixes, ReadOnlyMemory<int> pro
         ArgumentOutOfRangeException.ThrowIfGreaterThan(count, Length - prompt.Length);
         if (count > 0)
         {
-            prefixes.Cache.Truncate(this, Computed - count);
+            lock (prefixes.Cache.Gate)
+            {
+                prefixes.Cache.Truncate(this, Computed - count);
+            }
         }
     }
 
@@ -197,7 +203,12 @@ internal sealed class OnnxSequence(PrefixCache prefixes, ReadOnlyMemory<int> pro
 
     protected override void Dispose(bool disposing)
     {
-        if (disposing && !IsDisposed)
+        if (!disposing || IsDisposed)
+        {
+            return;
+        }
+
+        lock (prefixes.Cache.Gate)
         {
             IsDisposed = true;
             prefixes.Store(this);

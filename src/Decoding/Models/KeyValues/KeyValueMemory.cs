@@ -7,12 +7,16 @@ namespace ProxyTune.Decoding.Models;
 /// The budget for the keys and values of all models together. Live sequences reserve memory for their maximal length. The prefix cache uses the rest, and
 /// the part of the reservations that is not allocated yet. When sequences need it, the least recently used blocks are evicted.
 /// </summary>
-/// <remarks>Only the thread that runs the models uses it, except that any thread may load another model and read <see cref="Statistics"/>.</remarks>
+/// <remarks>
+/// Thread-safe. <see cref="Gate"/> guards all counts and the blocks of all prefix caches. It is held for no copy of keys and values: a block is pinned
+/// meanwhile. A thread may hold the gate of its own model when it takes this one, but not the other way round.
+/// </remarks>
 public sealed class KeyValueMemory : IDisposable
 {
     private readonly LinkedList<PrefixBlock> blocks = [];
     private readonly KeyValueMetrics metrics;
     private ImmutableList<KeyValueAccount> accounts = [];
+    private long committed;
     private long reserved;
     private long used;
     private long cached;
@@ -32,143 +36,212 @@ public sealed class KeyValueMemory : IDisposable
     /// <summary>The budget in bytes.</summary>
     public long Limit { get; }
 
-    public KeyValueStatistics Statistics => new(
-        Limit,
-        Interlocked.Read(ref reserved),
-        Interlocked.Read(ref used),
-        Interlocked.Read(ref cached),
-        Interlocked.Read(ref hits),
-        Interlocked.Read(ref misses),
-        Interlocked.Read(ref hitTokens),
-        Interlocked.Read(ref evictions));
-
-    internal KeyValueAccount Open(Action trim)
+    public KeyValueStatistics Statistics
     {
-        KeyValueAccount account = new(this, trim);
+        get
+        {
+            lock (Gate)
+            {
+                return new(Limit, reserved, used, cached, hits, misses, hitTokens, evictions);
+            }
+        }
+    }
+
+    internal Lock Gate { get; } = new();
+
+    /// <param name="gate">Held by the model during each call.</param>
+    /// <param name="trim">Frees memory at once that is allocated beyond the reservation. Called with the gate held.</param>
+    internal KeyValueAccount Open(Lock gate, Action trim)
+    {
+        KeyValueAccount account = new(this, gate, trim);
         ImmutableInterlocked.Update(ref accounts, others => others.Add(account));
         return account;
     }
 
     internal void Close(KeyValueAccount account) => ImmutableInterlocked.Update(ref accounts, others => others.Remove(account));
 
-    internal bool TryReserve(long more)
+    /// <returns>Whether there is room beside what the other models have reserved or still hold. If not, nothing changes.</returns>
+    internal bool TryReserve(KeyValueAccount account, long bytes)
     {
-        if (more > Limit - reserved)
+        if (TryCommit())
         {
-            return false;
+            return true;
         }
 
-        Interlocked.Add(ref reserved, more);
-        return true;
-    }
-
-    internal void Use(KeyValueAccount account, long more)
-    {
-        // The block is within the reservation, so eviction always makes enough room.
         foreach (KeyValueAccount other in accounts)
         {
-            if (more > Limit - used - cached && other != account && other.HasSlack)
+            if (other != account)
             {
                 other.Trim();
             }
         }
 
-        while (more > Limit - used - cached && blocks.Last is { } oldest)
-        {
-            Evict(oldest.Value);
-        }
+        return TryCommit();
 
-        Interlocked.Add(ref used, more);
+        bool TryCommit()
+        {
+            lock (Gate)
+            {
+                long more = Math.Max(bytes, account.Used) - account.Committed;
+                if (more > 0 && more > Limit - committed)
+                {
+                    return false;
+                }
+
+                committed += more;
+                reserved += bytes - account.Reserved;
+                account.Reserved = bytes;
+                return true;
+            }
+        }
+    }
+
+    /// <summary>Sets the number of allocated bytes of an account. They are within what is committed, so eviction makes enough room, except for blocks that are being copied.</summary>
+    internal void Use(KeyValueAccount account, long bytes)
+    {
+        lock (Gate)
+        {
+            long more = bytes - account.Used;
+            MakeRoom(more, long.MaxValue);
+            committed += Math.Max(bytes, account.Reserved) - account.Committed;
+            used += more;
+            account.Used = bytes;
+        }
     }
 
     /// <summary>A number for one look-up or store, larger than all earlier ones.</summary>
-    internal long NextUse() => ++uses;
+    internal long NextUse() => Interlocked.Increment(ref uses);
 
-    /// <summary>Makes room for a block, unless that would evict a block that was used at the same time or later.</summary>
+    /// <summary>Takes room for a block, unless that would evict a block that was used at the same time or later. <see cref="Add"/> or <see cref="GiveBack"/> follows.</summary>
     internal bool TryCache(long bytes, long since)
     {
-        while (bytes > Limit - used - cached)
+        lock (Gate)
         {
-            if (blocks.Last is not { } oldest || oldest.Value.UsedAt >= since)
+            if (!MakeRoom(bytes, since))
             {
                 return false;
             }
 
-            Evict(oldest.Value);
+            cached += bytes;
+            return true;
         }
-
-        return true;
     }
 
-    internal void Add(PrefixBlock block)
+    /// <summary>Gives back the room of a block that could not be made.</summary>
+    internal void GiveBack(long bytes)
     {
-        blocks.AddFirst(block.Place);
-        Interlocked.Add(ref cached, block.Bytes);
+        lock (Gate)
+        {
+            cached -= bytes;
+        }
     }
 
-    /// <summary>Marks a block as the most recently used one.</summary>
+    /// <summary>Adds a block for which there is room. The gate is held.</summary>
+    internal void Add(PrefixBlock block) => blocks.AddFirst(block.Place);
+
+    /// <summary>Marks a block as the most recently used one, unless it was evicted. The gate is held.</summary>
     internal void Touch(PrefixBlock block)
     {
-        blocks.Remove(block.Place);
-        blocks.AddFirst(block.Place);
+        if (block.Place.List is not null)
+        {
+            blocks.Remove(block.Place);
+            blocks.AddFirst(block.Place);
+        }
     }
 
+    /// <summary>Removes a block. The gate is held.</summary>
     internal void Remove(PrefixBlock block)
     {
         blocks.Remove(block.Place);
-        Interlocked.Add(ref cached, -block.Bytes);
+        cached -= block.Bytes;
         block.Dispose();
     }
 
     /// <param name="tokens">The number of tokens that were found; 0 is a miss.</param>
     internal void CountLookUp(int tokens)
     {
-        Interlocked.Increment(ref tokens > 0 ? ref hits : ref misses);
-        Interlocked.Add(ref hitTokens, tokens);
+        lock (Gate)
+        {
+            (hits, misses, hitTokens) = (hits + (tokens > 0 ? 1 : 0), misses + (tokens > 0 ? 0 : 1), hitTokens + tokens);
+        }
     }
 
     public void Dispose() => metrics.Dispose();
 
-    private void Evict(PrefixBlock block)
+    /// <summary>Evicts blocks that were last used before a given use, the oldest first, until there is room.</summary>
+    private bool MakeRoom(long bytes, long since)
     {
-        block.Owner.Forget(block);
-        Remove(block);
-        Interlocked.Increment(ref evictions);
+        for (LinkedListNode<PrefixBlock>? next = blocks.Last; bytes > Limit - used - cached && next is { Value: var block } && block.UsedAt < since;)
+        {
+            next = next.Previous;
+            if (block.Pins == 0)
+            {
+                block.Owner.Forget(block);
+                Remove(block);
+                evictions++;
+            }
+        }
+
+        return bytes <= Limit - used - cached;
     }
 }
 
 /// <summary>The account of one model in the memory for keys and values.</summary>
+/// <param name="gate">Held by the model during each call.</param>
 /// <param name="trim">Frees memory at once that is allocated beyond the reservation.</param>
-internal sealed class KeyValueAccount(KeyValueMemory memory, Action trim)
+internal sealed class KeyValueAccount(KeyValueMemory memory, Lock gate, Action trim)
 {
+    private volatile bool isTrimWanted;
+
     /// <summary>The bytes that are reserved for the maximal lengths of the live sequences.</summary>
-    public long Reserved { get; private set; }
+    public long Reserved { get; set; }
 
     /// <summary>The allocated bytes.</summary>
-    public long Used { get; private set; }
+    public long Used { get; set; }
 
-    public bool HasSlack => Used > Reserved;
+    /// <summary>What other models cannot have: the reservation, or what is still allocated beyond it.</summary>
+    public long Committed => Math.Max(Reserved, Used);
 
     /// <returns>Whether there is room beside the reservations of other models. If not, nothing changes.</returns>
-    public bool TryReserve(long bytes)
-    {
-        if (!memory.TryReserve(bytes - Reserved))
-        {
-            return false;
-        }
-
-        Reserved = bytes;
-        return true;
-    }
+    public bool TryReserve(long bytes) => memory.TryReserve(this, bytes);
 
     /// <summary>Sets the number of allocated bytes, after making room for them.</summary>
-    public void Use(long bytes)
+    public void Use(long bytes) => memory.Use(this, bytes);
+
+    /// <summary>Frees what is allocated beyond the reservation. If the model is running, it does so itself before its next run. Any thread may call it.</summary>
+    public void Trim()
     {
-        memory.Use(this, bytes - Used);
-        Used = bytes;
+        if (Used <= Reserved)
+        {
+            return;
+        }
+
+        isTrimWanted = true;
+        if (gate.TryEnter())
+        {
+            try
+            {
+                TrimIfWanted();
+            }
+            finally
+            {
+                gate.Exit();
+            }
+        }
     }
 
-    public void Trim() => trim();
+    /// <summary>Called by the model's own thread before a run.</summary>
+    public void TrimIfWanted()
+    {
+        if (isTrimWanted)
+        {
+            isTrimWanted = false;
+            if (Used > Reserved)
+            {
+                trim();
+            }
+        }
+    }
 
     /// <summary>Called when all memory of the account is freed.</summary>
     public void Close()

@@ -30,26 +30,26 @@ internal sealed class PrefixCache(KeyValueCache cache, KeyValueMemory memory) : 
         }
 
         now = memory.NextUse();
-        List<PrefixBlock> path;
-        int length;
-        do
+        (List<PrefixBlock> path, int length) = Pin(sequence, maxLength);
+        try
         {
-            path = Find(sequence.Scope, sequence.Prompt.Span);
-            length = Math.Min(path.Count * BlockLength, maxLength);
-            cache.Extend(sequence, length);
+            for (int i = 0; i * BlockLength < length; i++)
+            {
+                int tokens = Math.Min(BlockLength, length - (i * BlockLength));
+                ForEachHead(path[i], (block, tensor, head) =>
+                    block[..(block.Length / BlockLength * tokens)].CopyTo(cache.Bytes(sequence, tensor, head, i * BlockLength, tokens)));
+            }
 
-            // Making room for the copy may have evicted blocks of the prefix itself.
+            sequence.Restored(length);
         }
-        while (Find(sequence.Scope, sequence.Prompt.Span).Count < path.Count);
-        for (int i = 0; i * BlockLength < length; i++)
+        finally
         {
-            int tokens = Math.Min(BlockLength, length - (i * BlockLength));
-            ForEachHead(path[i], (block, tensor, head) =>
-                block[..(block.Length / BlockLength * tokens)].CopyTo(cache.Bytes(sequence, tensor, head, i * BlockLength, tokens)));
+            lock (memory.Gate)
+            {
+                path.ForEach(static block => block.Pins--);
+                Touch(path);
+            }
         }
-
-        sequence.Restored(length);
-        Touch(path);
     }
 
     /// <summary>Stores a prompt as soon as it is computed.</summary>
@@ -73,33 +73,66 @@ internal sealed class PrefixCache(KeyValueCache cache, KeyValueMemory memory) : 
 
         now = memory.NextUse();
         ReadOnlySpan<int> tokens = CollectionsMarshal.AsSpan(sequence.Tokens);
-        List<PrefixBlock> path = Find(sequence.Scope, tokens);
+        List<PrefixBlock> path;
+        lock (memory.Gate)
+        {
+            // The existing blocks are marked as used first, so that storing the later ones does not evict them.
+            path = Find(sequence.Scope, tokens);
+            Touch(path);
+        }
 
-        // The existing blocks are marked as used first, so that storing the later ones does not evict them.
-        Touch(path);
         while (tokens.Length - (path.Count * BlockLength) >= BlockLength && memory.TryCache(BlockBytes, now))
         {
             path.Add(Copy(sequence, Key(sequence.Scope, path, tokens), path.Count * BlockLength));
         }
 
-        Touch(path);
+        lock (memory.Gate)
+        {
+            Touch(path);
+        }
     }
 
-    /// <summary>Removes an evicted block.</summary>
+    /// <summary>Removes an evicted block. The memory's gate is held.</summary>
     public void Forget(PrefixBlock block) => blocks.Remove(block.Key);
 
     public void Dispose()
     {
-        foreach (PrefixBlock block in blocks.Values)
+        lock (memory.Gate)
         {
-            memory.Remove(block);
-        }
+            foreach (PrefixBlock block in blocks.Values)
+            {
+                memory.Remove(block);
+            }
 
-        blocks.Clear();
+            blocks.Clear();
+        }
     }
 
     private static PrefixKey Key(PrefixScope scope, List<PrefixBlock> path, ReadOnlySpan<int> tokens) =>
         new(path.Count == 0 ? scope : path[^1], tokens.Slice(path.Count * BlockLength, BlockLength).ToArray());
+
+    /// <summary>Makes room for the cached beginning of a prompt, and pins its blocks.</summary>
+    private (List<PrefixBlock> Path, int Length) Pin(OnnxSequence sequence, int maxLength)
+    {
+        int most = int.MaxValue;
+        while (true)
+        {
+            lock (memory.Gate)
+            {
+                List<PrefixBlock> path = Find(sequence.Scope!, sequence.Prompt.Span);
+                if (path.Count >= most)
+                {
+                    path.ForEach(static block => block.Pins++);
+                    return (path, Math.Min(path.Count * BlockLength, maxLength));
+                }
+
+                most = path.Count;
+            }
+
+            // Making room for the copy may evict blocks of the prefix itself, so they are looked up again.
+            cache.Extend(sequence, Math.Min(most * BlockLength, maxLength));
+        }
+    }
 
     private List<PrefixBlock> Find(PrefixScope scope, ReadOnlySpan<int> tokens)
     {
@@ -115,11 +148,23 @@ internal sealed class PrefixCache(KeyValueCache cache, KeyValueMemory memory) : 
     private PrefixBlock Copy(OnnxSequence sequence, PrefixKey key, int position)
     {
         NativeTensor data = new(cache.Type);
-        data.Reserve(BlockBytes / data.ElementSize);
-        PrefixBlock block = new(this, key, data, BlockBytes) { UsedAt = now };
-        ForEachHead(block, (copy, tensor, head) => cache.Bytes(sequence, tensor, head, position, BlockLength).CopyTo(copy));
-        memory.Add(block);
-        return blocks[key] = block;
+        try
+        {
+            data.Reserve(BlockBytes / data.ElementSize);
+            PrefixBlock block = new(this, key, data, BlockBytes) { UsedAt = now };
+            ForEachHead(block, (copy, tensor, head) => cache.Bytes(sequence, tensor, head, position, BlockLength).CopyTo(copy));
+            lock (memory.Gate)
+            {
+                memory.Add(block);
+                return blocks[key] = block;
+            }
+        }
+        catch
+        {
+            data.Dispose();
+            memory.GiveBack(BlockBytes);
+            throw;
+        }
     }
 
     private void Touch(List<PrefixBlock> path)
@@ -168,6 +213,9 @@ internal sealed class PrefixBlock : IDisposable
 
     /// <summary>The number of the last look-up or store that used the block.</summary>
     public long UsedAt { get; set; }
+
+    /// <summary>The number of copies that are being made of it. Only a block without any is evicted.</summary>
+    public int Pins { get; set; }
 
     public void Dispose() => Data.Dispose();
 }

@@ -37,6 +37,8 @@ internal sealed class SharedCache : KeyValueCache
 
     public override void Bind(OrtIoBinding binding, List<OnnxSequence> batch, int positions)
     {
+        Account.TrimIfWanted();
+
         // This check comes first, since a row without computed positions may lie beyond the buffers.
         Reserve(batch.Max(s => s.Computed) + positions);
         Gather(batch);

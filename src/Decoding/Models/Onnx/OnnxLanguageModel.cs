@@ -12,7 +12,8 @@ namespace ProxyTune.Decoding.Models;
 /// <remarks>
 /// Graphs with GroupQueryAttention keep keys and values in place. One run appends one token to all sequences of a batch, or blocks of a
 /// few tokens to up to 8 sequences; long prompts run per sequence. Other graphs run per sequence. Each sequence can have a different patch
-/// (<see cref="FusionStream.Patch"/>). Sequences with different patches, and without patches, are rows of one run.
+/// (<see cref="FusionStream.Patch"/>). Sequences with different patches, and without patches, are rows of one run. Calls of several threads run
+/// one after another.
 /// </remarks>
 public sealed class OnnxLanguageModel : ILanguageModel
 {
@@ -121,11 +122,6 @@ public sealed class OnnxLanguageModel : ILanguageModel
             throw new EngineException(EngineError.PromptTooLong, $"The prompt has {length} tokens; '{Info.Name}' holds {Info.ContextLength}.", "prompt");
         }
 
-        if (LiveSequences >= maxSequences)
-        {
-            throw new EngineException(EngineError.QueueFull, $"'{Info.Name}' holds {LiveSequences} sequences, which is the maximum.");
-        }
-
         PatchSum? patch = prompt.Plan.Streams[0].Patch;
         OnnxSequence sequence = new(prefixes, prompt.Streams[0], (int)Math.Min(Info.ContextLength, (long)length + prompt.MaxAppended), Info.EndOfTextIds)
         {
@@ -133,33 +129,44 @@ public sealed class OnnxLanguageModel : ILanguageModel
             Fitted = patch is null ? null : patched.Prepare(patch),
             Scope = prompt.Tenant is null ? null : new(prompt.Tenant, patch?.Hash ?? ""),
         };
-        if (!cache.TryAdd(sequence))
+        lock (cache.Gate)
         {
-            throw new EngineException(EngineError.QueueFull, $"The memory for keys and values has no room for {sequence.MaxLength} more tokens of '{Info.Name}' now.");
+            if (LiveSequences >= maxSequences)
+            {
+                throw new EngineException(EngineError.QueueFull, $"'{Info.Name}' holds {LiveSequences} sequences, which is the maximum.");
+            }
+
+            if (cache.TryAdd(sequence))
+            {
+                return sequence;
+            }
         }
 
-        return sequence;
+        throw new EngineException(EngineError.QueueFull, $"The memory for keys and values has no room for {sequence.MaxLength} more tokens of '{Info.Name}' now.");
     }
 
     public int Prefill(Sequence sequence, int positions)
     {
         OnnxSequence own = (OnnxSequence)sequence;
-        ObjectDisposedException.ThrowIf(own.IsDisposed, own);
-        Restore(own, own.Prompt.Length - 1);
-        if (own.Pending <= positions)
+        lock (cache.Gate)
         {
-            return 0;
-        }
+            ObjectDisposedException.ThrowIf(own.IsDisposed, own);
+            Restore(own, own.Prompt.Length - 1);
+            if (own.Pending <= positions)
+            {
+                return 0;
+            }
 
-        (own.Input, own.LogitsRow, own.LogitsRows) = (own.PromptLeft[..positions], 0, 0);
-        DecoderRows unread = rows.Begin(0, SpareRows);
-        try
-        {
-            RunAlone(own);
-        }
-        finally
-        {
-            unread.Release();
+            (own.Input, own.LogitsRow, own.LogitsRows) = (own.PromptLeft[..positions], 0, 0);
+            DecoderRows unread = rows.Begin(0, SpareRows);
+            try
+            {
+                RunAlone(own);
+            }
+            finally
+            {
+                unread.Release();
+            }
         }
 
         return positions;
@@ -167,16 +174,19 @@ public sealed class OnnxLanguageModel : ILanguageModel
 
     public RowBatch Forward(IReadOnlyList<Segment> batch)
     {
-        DecoderRows begun = rows.Begin(batch.Sum(static segment => segment.Rows), SpareRows);
-        try
+        lock (cache.Gate)
         {
-            Run(batch);
-            return begun;
-        }
-        catch
-        {
-            begun.Release();
-            throw;
+            DecoderRows begun = rows.Begin(batch.Sum(static segment => segment.Rows), SpareRows);
+            try
+            {
+                Run(batch);
+                return begun;
+            }
+            catch
+            {
+                begun.Release();
+                throw;
+            }
         }
     }
 
@@ -186,8 +196,12 @@ public sealed class OnnxLanguageModel : ILanguageModel
         patched.Dispose();
         run.Dispose();
         rows.Dispose();
-        prefixes.Dispose();
-        cache.Dispose();
+        lock (cache.Gate)
+        {
+            prefixes.Dispose();
+            cache.Dispose();
+        }
+
         ownMemory?.Dispose();
         decoder.Dispose();
         graph.Dispose();

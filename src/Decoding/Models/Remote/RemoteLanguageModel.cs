@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using System.Text;
 using ProxyTune.Checkpoints;
@@ -12,8 +13,7 @@ namespace ProxyTune.Decoding.Models;
 /// <remarks>One row per call. <see cref="Sequence.Expect"/> sends the request; Forward takes the answer, and waits only if no request was sent before.</remarks>
 public sealed class RemoteLanguageModel : ILanguageModel
 {
-    // A remote is always the base, so a single loop calls it and one batch is enough.
-    private readonly HostRows rows = new();
+    private readonly ConcurrentBag<HostRows> free = [];
     private int liveSequences;
 
     /// <param name="tokenizer">The remote's tokenizer, read from a local folder. The caller disposes it.</param>
@@ -66,6 +66,7 @@ public sealed class RemoteLanguageModel : ILanguageModel
 
     public RowBatch Forward(IReadOnlyList<Segment> batch)
     {
+        HostRows rows = free.TryTake(out HostRows? known) ? known : new(free.Add);
         rows.Resize(batch.Count, Info.VocabularySize);
         for (int i = 0; i < batch.Count; i++)
         {
