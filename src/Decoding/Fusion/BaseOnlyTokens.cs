@@ -18,9 +18,12 @@ internal static class BaseOnlyTokens
         int width = fused.Length;
         float[] others = ArrayPool<float>.Shared.Rent(width);
         @base.CopyTo(others);
-        foreach (int id in ids.Where(id => id < width))
+        foreach (int id in ids)
         {
-            others[id] = fused[id] = float.NegativeInfinity;
+            if (id < width)
+            {
+                others[id] = fused[id] = float.NegativeInfinity;
+            }
         }
 
         // S has all of the mass if there is no candidate outside of S, or if the base bans them all.
@@ -32,9 +35,12 @@ internal static class BaseOnlyTokens
             fused.Fill(float.NegativeInfinity);
         }
 
-        foreach (int id in ids.Where(id => id < width))
+        foreach (int id in ids)
         {
-            fused[id] = isAlone ? @base[id] : @base[id] - rest + left;
+            if (id < width)
+            {
+                fused[id] = isAlone ? @base[id] : @base[id] - rest + left;
+            }
         }
 
         return fused.Length - fused.Count(float.NegativeInfinity);

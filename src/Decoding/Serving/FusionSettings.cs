@@ -248,7 +248,7 @@ internal sealed class FusionSettling(ServedModel model, FusionMethod method, Ask
     {
         MaskSettings mask = asked.Mask ?? (method == Defaults.Method ? Defaults.Own.Mask : null) ?? method.DefaultMask;
         mask.CheckFits(Problem, method);
-        return model.IsRemote && mask.IsDelta ? throw Problem.At("mask.kind", mask.Kind, $"another mask: this one {NeedsWholeRows}") : mask;
+        return model.IsRemote && mask.IsDelta ? throw Problem.At("mask.kind", mask.Kind, $"another mask: this one {NeedsWholeRows}") : mask.WithDefaults();
     }
 
     /// <summary>Only what the request asks for. The streams have read the catalogue's prompts when they were loaded.</summary>

@@ -123,7 +123,7 @@ internal static class FusionTable
             Default = "kind constant",
             Meaning = "how the strength changes along the answer",
             Check = (value, problem) => ((ScheduleSettings)value).Check(problem),
-            Settle = (_, given) => given ?? ScheduleSettings.Constant,
+            Settle = (_, given) => ((ScheduleSettings?)given ?? ScheduleSettings.Constant).WithDefaults(),
         },
         new("prompts", settings => settings.Prompts, (asked, value) => asked with { Prompts = (IReadOnlyDictionary<string, PromptSettings>?)value })
         {

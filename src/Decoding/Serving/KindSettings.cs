@@ -78,6 +78,14 @@ public sealed record MaskSettings
         }
     }
 
+    /// <summary>The same mask with the defaults of fields that are not given.</summary>
+    internal MaskSettings WithDefaults() => Kind switch
+    {
+        NucleusKind => this with { Of = Of ?? OfBase },
+        RankKind => this with { K = K ?? UsualRank },
+        _ => this,
+    };
+
     /// <summary>The mask of candidates.</summary>
     internal CandidateMask ToCandidateMask() => Table.Build(this, Kind);
 
@@ -93,6 +101,7 @@ public sealed record ScheduleSettings
     private const string LinearKind = "linear";
     private const string GatedKind = "gated";
     private const int MaxTokens = 1_000_000;
+    private const double UsualThreshold = 0.9;
 
     public static ScheduleSettings Constant { get; } = new() { Kind = ConstantKind };
 
@@ -122,7 +131,7 @@ public sealed record ScheduleSettings
             new(ConstantKind, _ => AlphaSchedule.Constant, [], []),
             new(WarmUpKind, schedule => new(ScheduleKind.WarmUp, schedule.Tokens!.Value), ["tokens"], []),
             new(LinearKind, schedule => new(ScheduleKind.Linear, schedule.Tokens!.Value, (float)(schedule.From ?? 0)), ["tokens"], ["from"]),
-            new(GatedKind, schedule => new(ScheduleKind.Gated, Threshold: (float)(schedule.Threshold ?? 0.9)), [], ["threshold"]),
+            new(GatedKind, schedule => new(ScheduleKind.Gated, Threshold: (float)(schedule.Threshold ?? UsualThreshold)), [], ["threshold"]),
         ]);
 
     /// <summary>The smallest share of the strength along an answer.</summary>
@@ -134,6 +143,14 @@ public sealed record ScheduleSettings
     };
 
     internal void Check(SettingsProblem problem) => Table.Check(this, Kind, problem);
+
+    /// <summary>The same schedule with the defaults of fields that are not given.</summary>
+    internal ScheduleSettings WithDefaults() => Kind switch
+    {
+        LinearKind => this with { From = From ?? 0 },
+        GatedKind => this with { Threshold = Threshold ?? UsualThreshold },
+        _ => this,
+    };
 
     internal AlphaSchedule ToSchedule() => Table.Build(this, Kind);
 }

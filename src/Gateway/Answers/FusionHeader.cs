@@ -32,11 +32,20 @@ internal static class FusionHeader
         }
         catch (Exception error) when (error is JsonException or FormatException)
         {
-            throw new EngineException(
-                EngineError.InvalidValue,
-                $"The header {Name} is '{header}'; accepted is FIELD=VALUE, EXPERT=NUMBER, ... with the fields {string.Join(", ", FusionTable.ShortNames)}, or the JSON object of the body's fusion.",
-                Name,
-                error);
+            throw Refused(header, "", error);
+        }
+    }
+
+    /// <summary>Adds the fields of the header to the error of an expert that only the header names, since it may be a field that is spelt wrong.</summary>
+    public static ServedPlan Explained(AskedFusion header, Func<ServedPlan> plan)
+    {
+        try
+        {
+            return plan();
+        }
+        catch (EngineException error) when (error.Error == EngineError.UnknownExpert && header.Experts?.Keys.Any(name => error.Field == $"fusion.experts.{name}") == true)
+        {
+            throw new EngineException(error.Error, $"{error.Message} The header {Name} has the fields {string.Join(", ", FusionTable.ShortNames)}.", error.Field, error);
         }
     }
 
@@ -60,6 +69,12 @@ internal static class FusionHeader
         static object? Text(object? value) => value is bool truth ? truth ? "true" : "false" : value;
     }
 
+    private static EngineException Refused(string header, string reason, Exception? inner = null) => new(
+        EngineError.InvalidValue,
+        $"The header {Name} is '{header}'{reason}; accepted is FIELD=VALUE, EXPERT=NUMBER, ... with the fields {string.Join(", ", FusionTable.ShortNames)}, or the JSON object of the body's fusion.",
+        Name,
+        inner);
+
     private static AskedFusion ReadPairs(string header)
     {
         AskedFusion asked = AskedFusion.Nothing;
@@ -72,7 +87,13 @@ internal static class FusionHeader
             }
 
             FusionField? field = FusionTable.Fields.FirstOrDefault(field => field.Name == name && field.Parse is not null);
-            object value = (field?.Parse ?? FusionTable.Number)(text) ?? throw new FormatException();
+            if (field?.Get(asked) is not null || experts.ContainsKey(name))
+            {
+                throw Refused(header, $": {name} stands there twice");
+            }
+
+            object value = (field?.Parse ?? FusionTable.Number)(text)
+                ?? throw Refused(header, $": {name} is '{text}' and takes {field?.Accepts ?? "a number, if it is an expert"}");
             if (field is null)
             {
                 experts[name] = (double)value;

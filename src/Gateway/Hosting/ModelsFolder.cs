@@ -2,7 +2,7 @@ using ProxyTune.Checkpoints;
 
 namespace ProxyTune.Gateway.Hosting;
 
-/// <summary>Where the models are when nobody says: <c>models/</c> of the checkout.</summary>
+/// <summary>Where the models are without a setting: <c>models/</c> of the checkout.</summary>
 internal static class ModelsFolder
 {
     private const string Name = "models";

@@ -48,12 +48,14 @@ internal static class AcceptedValues
             return description.Description;
         }
 
-        string kind = Kind(Plain(field.PropertyType));
+        Type type = Plain(field.PropertyType);
         return field.GetCustomAttribute<RangeAttribute>() switch
         {
-            null => kind,
-            { Maximum: int.MaxValue } range => FormattableString.Invariant($"{kind} of at least {range.Minimum}"),
-            { } range => FormattableString.Invariant($"{kind} from {range.Minimum} to {range.Maximum}"),
+            null when type == typeof(int) => FormattableString.Invariant($"an integer from {int.MinValue} to {int.MaxValue}"),
+            null when type == typeof(long) => FormattableString.Invariant($"an integer from {long.MinValue} to {long.MaxValue}"),
+            null => Kind(type),
+            { Maximum: int.MaxValue } range => FormattableString.Invariant($"{Kind(type)} of at least {range.Minimum}, and at most {range.Maximum}"),
+            { } range => FormattableString.Invariant($"{Kind(type)} from {range.Minimum} to {range.Maximum}"),
         };
     }
 

@@ -1,5 +1,6 @@
 using System.ComponentModel.DataAnnotations;
 using System.Reflection;
+using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using System.Text.RegularExpressions;
@@ -16,25 +17,26 @@ internal static partial class RequestBody
     public static async Task<T> ReadAsync<T>(HttpRequest request, JsonTypeInfo<T> type)
     {
         using JsonDocument document = await ParseAsync(request);
-        JsonElement root = document.RootElement;
-        if (root.ValueKind != JsonValueKind.Object)
-        {
-            throw new EngineException(EngineError.InvalidValue, $"The body is {Quote(root)}; accepted is a JSON object.");
-        }
-
         try
         {
-            return Read(root, type);
+            return Read(document.RootElement, type);
         }
-        catch (InvalidOperationException error)
+        catch (Exception error) when (error is InvalidOperationException or DecoderFallbackException)
         {
-            // JsonElement throws this for bytes that are not UTF-8 and for halves of surrogate pairs, in values and in names.
-            throw new EngineException(EngineError.InvalidValue, "The body holds text that is not valid Unicode; accepted is JSON in UTF-8.", inner: error);
+            // JsonElement throws these for bytes that are not UTF-8 and for halves of surrogate pairs, in values and in names.
+            throw new EngineException(
+                EngineError.InvalidValue, "The body holds text that is not valid Unicode: bytes that are not UTF-8, or half of a surrogate pair such as \\ud800; accepted is JSON in UTF-8.", inner: error);
         }
     }
 
     private static T Read<T>(JsonElement root, JsonTypeInfo<T> type)
     {
+        if (root.ValueKind != JsonValueKind.Object)
+        {
+            throw new EngineException(EngineError.InvalidValue, $"The body is {Quote(root)}; accepted is a JSON object.");
+        }
+
+        RefuseDuplicates(root, "");
         UnsupportedFeatures.Check(root, FieldsOf<T>.All.Select(field => field.Name));
         T body = Deserialize(root, type);
         foreach ((string name, PropertyInfo field) in FieldsOf<T>.All)
@@ -43,6 +45,33 @@ internal static partial class RequestBody
         }
 
         return body;
+    }
+
+    /// <summary>Refuses an object that gives a field twice, since clients and servers differ in which of the two counts.</summary>
+    private static void RefuseDuplicates(JsonElement value, string path)
+    {
+        if (value.ValueKind == JsonValueKind.Array)
+        {
+            int index = 0;
+            foreach (JsonElement item in value.EnumerateArray())
+            {
+                RefuseDuplicates(item, $"{path}[{index++}]");
+            }
+        }
+        else if (value.ValueKind == JsonValueKind.Object)
+        {
+            HashSet<string> names = [];
+            foreach (JsonProperty field in value.EnumerateObject())
+            {
+                string name = path.Length == 0 ? field.Name : $"{path}.{field.Name}";
+                if (!names.Add(field.Name))
+                {
+                    throw new EngineException(EngineError.InvalidValue, $"{name} stands in its object twice, the second time as {Quote(field.Value)}; accepted is each field once.", name);
+                }
+
+                RefuseDuplicates(field.Value, name);
+            }
+        }
     }
 
     private static async Task<JsonDocument> ParseAsync(HttpRequest request)

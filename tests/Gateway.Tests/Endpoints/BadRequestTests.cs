@@ -34,6 +34,11 @@ public class BadRequestTests(RunningGateway gateway)
         { Chat, "", 400, null, "invalid_value", ["not valid JSON"] },
         { Chat, $$"""{"model":"plain","metadata":{{new string('[', 99)}}{{new string(']', 99)}},MESSAGES}""", 400, null, "invalid_value", ["JSON", "line 1"] },
         { Chat, """{"\ud800":1,"model":"plain",MESSAGES}""", 400, null, "invalid_value", ["Unicode", "UTF-8"] },
+        { Chat, """{"model":"plain","temperature":0,"temperature":2,MESSAGES}""", 400, "temperature", "invalid_value", ["twice", "2"] },
+        { Chat, """{"model":"town-qa","fusion":{"alpha":1,"experts":{"qa":1,"qa":0.5}},MESSAGES}""", 400, "fusion.experts.qa", "invalid_value", ["twice", "0.5"] },
+        { Chat, """{"model":"plain","messages":[{"role":"user","role":"system","content":"x"}]}""", 400, "messages[0].role", "invalid_value", ["twice", "system"] },
+        { Chat, """{"model":"town-qa@ 1",MESSAGES}""", 400, "model", "invalid_value", ["'town-qa@ 1'", "@1.2"] },
+        { Chat, """{"model":"plain","max_tokens":99999999999,MESSAGES}""", 400, "max_tokens", "invalid_value", ["99999999999", "at most 2147483647"] },
         { Chat, "[1]", 400, null, "invalid_value", ["[1]", "JSON object"] },
         { Chat, """{"model":"plain"}""", 400, "messages", "invalid_value", ["messages is missing"] },
         { Chat, """{"model":"plain","messages":[]}""", 400, "messages", "invalid_value", ["messages is []", "at least one"] },
@@ -93,6 +98,20 @@ public class BadRequestTests(RunningGateway gateway)
 
         await AssertErrorAsync(response, status, param, code, words);
         await gateway.AnswerAsync(Text, new { model = "plain", prompt = "a", max_tokens = 1 });
+    }
+
+    /// <summary>Bytes that are not UTF-8, in bodies that are objects and in others.</summary>
+    [Theory]
+    [InlineData("\"é\"")]
+    [InlineData("[\"é\"]")]
+    [InlineData("{\"é\":1,\"model\":\"plain\"}")]
+    [InlineData("{\"model\":\"é\"}")]
+    public async Task Post_BytesThatAreNotUtf8_AreRefused(string latin)
+    {
+        using ByteArrayContent content = new(Encoding.Latin1.GetBytes(latin)) { Headers = { ContentType = new("application/json") } };
+        using HttpResponseMessage response = await gateway.Http.PostAsync(Chat, content);
+
+        await AssertErrorAsync(response, 400, null, "invalid_value", ["UTF-8"]);
     }
 
     [Theory]

@@ -49,6 +49,9 @@ public class HeaderTests(MethodsGateway gateway)
     [InlineData("amplification=more")]
     [InlineData("floor=low")]
     [InlineData("method=proxy, qa")]
+    [InlineData("alpha=1, alpha=0.5")]
+    [InlineData("qa=1, qa=1")]
+    [InlineData("qa=much")]
     [InlineData("""{"mask":{"kind":"ratio","share":0.1}}""")]
     [InlineData("""{"method":"\ud800"}""")]
     public async Task Chat_BrokenHeader_IsRefused(string header)
@@ -56,6 +59,38 @@ public class HeaderTests(MethodsGateway gateway)
         using HttpResponseMessage response = await SendAsync(header, null);
 
         await BadRequestTests.AssertErrorAsync(response, 400, "X-Fusion", "invalid_value", [header, "method, alpha, amplification, normalise, mode, search, floor, special_tokens, trace"]);
+    }
+
+    [Theory]
+    [InlineData("alpha=1, alpha=1", "alpha stands there twice")]
+    [InlineData("qa=0.5, qa=1", "qa stands there twice")]
+    [InlineData("trace=1", "trace is '1' and takes true or false")]
+    [InlineData("qa=much", "qa is 'much' and takes a number")]
+    public async Task Chat_BrokenHeader_NamesTheField(string header, string words)
+    {
+        using HttpResponseMessage response = await SendAsync(header, null);
+
+        await BadRequestTests.AssertErrorAsync(response, 400, "X-Fusion", "invalid_value", [words]);
+    }
+
+    [Fact]
+    public async Task Chat_HeaderWithAFieldThatDoesNotExist_ListsExpertsAndFields()
+    {
+        using HttpResponseMessage response = await SendAsync("alhpa=1", null);
+
+        await BadRequestTests.AssertErrorAsync(response, 404, "fusion.experts.alhpa", "expert_not_found", ["'alhpa'", "qa", "X-Fusion has the fields method, alpha"]);
+    }
+
+    [Theory]
+    [InlineData("""{"method":"divergence","mask":{"kind":"rank"}}""", """ "mask":{"kind":"rank","k":20} """)]
+    [InlineData("""{"mask":{"kind":"nucleus","p":0.5}}""", """ "mask":{"kind":"nucleus","p":0.5,"of":"base"} """)]
+    [InlineData("""{"schedule":{"kind":"linear","tokens":4}}""", """ "schedule":{"kind":"linear","tokens":4,"from":0} """)]
+    [InlineData("""{"schedule":{"kind":"gated"}}""", """ "schedule":{"kind":"gated","threshold":0.9} """)]
+    public async Task Chat_KindWithDefaults_AppliedNamesThem(string asked, string applied)
+    {
+        (JsonElement answer, _) = await AskAsync(asked, null);
+
+        Assert.Contains(applied.Trim(), answer.GetProperty("fusion").GetRawText(), StringComparison.Ordinal);
     }
 
     [Theory]
