@@ -50,6 +50,12 @@ public sealed class FakeLanguageModel(string name, int vocabularySize = 32, int 
     /// <summary>Runs in each Prefill that computes positions. It gets the tokens and the number of positions.</summary>
     public Action<IReadOnlyList<int>, int>? OnPrefill { get; set; }
 
+    /// <summary>Runs at the end of a sequence, which it gets the tokens of. A test uses it to throw.</summary>
+    public Action<IReadOnlyList<int>>? OnDispose { get; set; }
+
+    /// <summary>Runs when the pending prompt tokens of a sequence are asked for. It gets the tokens.</summary>
+    public Action<IReadOnlyList<int>>? OnPending { get; set; }
+
     /// <summary>Number of calls of Prefill that computed positions.</summary>
     public int Prefills { get; private set; }
 
@@ -145,7 +151,14 @@ public sealed class FakeLanguageModel(string name, int vocabularySize = 32, int 
 
         public override int Length => Tokens.Count;
 
-        public override int Pending => model.ComputesPromptsInPieces ? prompt.Length - computed : 0;
+        public override int Pending
+        {
+            get
+            {
+                model.OnPending?.Invoke(Tokens);
+                return model.ComputesPromptsInPieces ? prompt.Length - computed : 0;
+            }
+        }
 
         public override int Room => model.Info.ContextLength - Tokens.Count;
 
@@ -195,6 +208,7 @@ public sealed class FakeLanguageModel(string name, int vocabularySize = 32, int 
             {
                 isDisposed = true;
                 Interlocked.Decrement(ref model.liveSequences);
+                model.OnDispose?.Invoke(Tokens);
             }
         }
     }

@@ -19,12 +19,13 @@ public sealed class ExpertAudit
 
     private readonly ContrastedPair pair;
     private readonly AuditSettings settings;
+    private readonly Func<IDisposable> use;
 
     /// <exception cref="EngineException">UnknownExpert or InvalidValue, naming the field.</exception>
     public ExpertAudit(ServedModel model, string expert, AuditSettings settings)
     {
         settings.Check();
-        this.settings = settings;
+        (this.settings, use) = (settings, model.Use);
         ServedExpert found = model.Experts.FirstOrDefault(known => known.Name == expert) ?? throw new EngineException(
             EngineError.UnknownExpert,
             $"expert is '{expert}'; '{model.Name}' has {(model.Experts.Count == 0 ? "no experts" : string.Join(", ", model.Experts.Select(known => known.Name)))}.",
@@ -51,7 +52,7 @@ public sealed class ExpertAudit
         for (int i = 0; i < settings.Texts; i++)
         {
             string prompt = prompts is null ? await AskAsync(scheduler, origin, Next(), cancellation) : prompts[i % prompts.Count];
-            GenerationRequest request = new() { Prompt = pair.Answer(prompt), MaxTokens = settings.MaxTokens, Measured = false, Origin = origin };
+            GenerationRequest request = new() { Prompt = pair.Answer(prompt), MaxTokens = settings.MaxTokens, Measured = false, Origin = origin, Use = use };
             GenerationRequest[] requests = [.. Enumerable.Range(0, settings.Candidates).Select(_ => request with { Sampling = new() { Seed = Next() } })];
             List<Draw> draws = [];
 
@@ -72,7 +73,7 @@ public sealed class ExpertAudit
 
     private async Task<string> AskAsync(DecodeScheduler scheduler, RequestOrigin origin, ulong seed, CancellationToken cancellation)
     {
-        GenerationRequest question = new() { Prompt = pair.Question(), MaxTokens = LongestQuestion, Sampling = new() { Seed = seed }, Measured = false, Origin = origin };
+        GenerationRequest question = new() { Prompt = pair.Question(), MaxTokens = LongestQuestion, Sampling = new() { Seed = seed }, Measured = false, Origin = origin, Use = use };
         IReadOnlyList<GeneratedToken> tokens = (await CollectAsync(scheduler, [question], cancellation))[0];
 
         // A special token of the template ends the user's turn, even if it does not end a text. Templates accept any character but U+0000.

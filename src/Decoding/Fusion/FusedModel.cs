@@ -81,7 +81,7 @@ public sealed class FusedModel : ILanguageModel
         }
         catch
         {
-            started.ForEach(s => s.Sequence.Dispose());
+            FusedSequence.Dispose(started);
             throw;
         }
     }
@@ -228,7 +228,15 @@ public sealed class FusedModel : ILanguageModel
             row = padded;
         }
 
-        return draft.TryDraft(row);
+        try
+        {
+            return draft.TryDraft(row);
+        }
+        catch (Exception e)
+        {
+            sequence.Fail(ModelFailure.Of(drafter.Member.Model, e));
+            return false;
+        }
     }
 }
 

@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Models;
 using ProxyTune.Decoding.Sampling;
@@ -93,10 +94,29 @@ internal sealed class FusedSequence : Sequence
 
     protected override void Dispose(bool disposing)
     {
-        foreach (FusedStream stream in Streams)
+        if (disposing)
         {
-            stream.Sequence.Dispose();
+            Dispose(Streams);
         }
+    }
+
+    /// <summary>Disposes every stream, also if one throws. The first exception is thrown at the end.</summary>
+    public static void Dispose(IEnumerable<FusedStream> streams)
+    {
+        ExceptionDispatchInfo? first = null;
+        foreach (FusedStream stream in streams)
+        {
+            try
+            {
+                stream.Sequence.Dispose();
+            }
+            catch (Exception e)
+            {
+                first ??= ExceptionDispatchInfo.Capture(e);
+            }
+        }
+
+        first?.Throw();
     }
 }
 

@@ -51,14 +51,10 @@ internal sealed class AdmissionQueue(int places, int capacity, WakeEvent wake)
     {
         lock (gate)
         {
-            if (isClosed)
+            if (isClosed || count >= capacity)
             {
-                throw Stopping();
-            }
-
-            if (count >= capacity)
-            {
-                throw new EngineException(EngineError.QueueFull, $"{count} requests are waiting, which is the maximum. Try again later.");
+                generation.EndUse();
+                throw isClosed ? Stopping() : new(EngineError.QueueFull, $"{count} requests are waiting, which is the maximum. Try again later.");
             }
 
             if (!lines.TryGetValue(generation.Origin, out Line? line))
@@ -82,6 +78,7 @@ internal sealed class AdmissionQueue(int places, int capacity, WakeEvent wake)
             {
                 count--;
                 Forget(generation.Origin, line);
+                generation.EndUse();
             }
         }
 
@@ -155,7 +152,7 @@ internal sealed class AdmissionQueue(int places, int capacity, WakeEvent wake)
         }
     }
 
-    /// <summary>Ends the place of a request that was taken.</summary>
+    /// <summary>Ends the place of a request that was taken, and its use of models. Its sequence is disposed.</summary>
     public void Leave(GenerationStream generation)
     {
         lock (gate)
@@ -164,6 +161,8 @@ internal sealed class AdmissionQueue(int places, int capacity, WakeEvent wake)
             Run(generation, line, -1);
             Forget(generation.Origin, line);
         }
+
+        generation.EndUse();
     }
 
     /// <summary>Refuses new requests and fails all waiting ones.</summary>
@@ -177,6 +176,7 @@ internal sealed class AdmissionQueue(int places, int capacity, WakeEvent wake)
                 foreach (GenerationStream generation in line.Waiting)
                 {
                     generation.Fail(Stopping());
+                    generation.EndUse();
                 }
 
                 line.Waiting.Clear();

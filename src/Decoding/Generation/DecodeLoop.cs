@@ -36,6 +36,9 @@ internal sealed class DecodeLoop
         new Thread(Loop) { Name = "decode", IsBackground = true }.Start();
     }
 
+    /// <summary>What the last step threw, though nothing in it may throw; null after a step that computed something.</summary>
+    public Exception? Failure { get; private set; }
+
     /// <summary>The number of requests that wait for a place.</summary>
     public int Waiting => local.Count + remote.Count;
 
@@ -68,40 +71,62 @@ internal sealed class DecodeLoop
     {
         while (!isStopping)
         {
-            Retire();
-            if (totals.RoomVersion is var version && version != roomSeen)
+            try
             {
-                roomSeen = version;
-                local.Unblock();
-                remote.Unblock();
-            }
-
-            Admit(local);
-            if (!local.IsBlocked)
-            {
-                Admit(remote);
-            }
-
-            (int promptBudget, bool hasRun) = prefill.Run(live, ready);
-            if (ready.Count > 0)
-            {
-                totals.Count(step.Run(ready, promptBudget));
-            }
-            else if (!hasRun)
-            {
-                if (endsWhenIdle && live.Count == 0 && tryEnd(this))
+                if (Step())
                 {
-                    break;
+                    Failure = null;
+                    continue;
                 }
-
-                wake.Wait();
             }
+            catch (Exception e)
+            {
+                // Every call that a request, a model or a rule can make fail is guarded, so this is a fault of the loop itself.
+                totals.Fault(e);
+                Failure = e;
+                EngineException failure = new(EngineError.ModelFailure, $"The decode loop failed: {e.Message}", inner: e);
+                live.ForEach(request => request.Fail(failure));
+                continue;
+            }
+
+            if (endsWhenIdle && live.Count == 0 && tryEnd(this))
+            {
+                break;
+            }
+
+            wake.Wait();
         }
 
         Close();
         live.ForEach(request => request.Fail(AdmissionQueue.Stopping()));
         Retire();
         ended.SetResult();
+    }
+
+    /// <returns>Whether anything was computed.</returns>
+    private bool Step()
+    {
+        Retire();
+        if (totals.RoomVersion is var version && version != roomSeen)
+        {
+            roomSeen = version;
+            local.Unblock();
+            remote.Unblock();
+        }
+
+        Admit(local);
+        if (!local.IsBlocked)
+        {
+            Admit(remote);
+        }
+
+        (int promptBudget, bool hasRun) = prefill.Run(live, ready);
+        if (ready.Count > 0)
+        {
+            totals.Count(step.Run(ready, promptBudget));
+        }
+
+        return hasRun || ready.Count > 0;
     }
 
     /// <summary>Starts the waiting requests that find a place and memory.</summary>
@@ -117,7 +142,7 @@ internal sealed class DecodeLoop
 
             try
             {
-                live.Add(new(next, model, model.Start(next.Request.Start), wake, step.StartRecord()));
+                live.Add(Start(next));
                 totals.Started(next.Request.Prompt.TokenCount);
             }
             catch (EngineException e) when (e.Error == EngineError.QueueFull && (totals.Running > 0 || totals.RoomVersion != roomSeen))
@@ -133,18 +158,46 @@ internal sealed class DecodeLoop
         }
     }
 
+    private LiveRequest Start(GenerationStream generation)
+    {
+        Sequence sequence = model.Start(generation.Request.Start);
+        try
+        {
+            return new(generation, model, sequence, wake, step.StartRecord());
+        }
+        catch
+        {
+            sequence.Dispose();
+            throw;
+        }
+    }
+
     private void Retire()
     {
         for (int i = live.Count - 1; i >= 0; i--)
         {
             if (live[i].IsOver)
             {
-                live[i].Dispose();
-                live[i].AdmissionQueue.Leave(live[i].Generation);
+                Retire(live[i]);
                 live.RemoveAt(i);
-                totals.Ended();
             }
         }
+    }
+
+    private void Retire(LiveRequest request)
+    {
+        try
+        {
+            request.Dispose();
+        }
+        catch (Exception e)
+        {
+            // The answer is complete, so there is no request to fail.
+            totals.Fault(e);
+        }
+
+        request.AdmissionQueue.Leave(request.Generation);
+        totals.Ended();
     }
 
     private void Close()
@@ -158,6 +211,7 @@ internal sealed class DecodeLoop
 internal sealed class LoopTotals
 {
     private int running;
+    private long faults;
     private long roomVersion;
     private long steps;
     private long tokens;
@@ -189,6 +243,13 @@ internal sealed class LoopTotals
         RoomFreed?.Invoke();
     }
 
+    /// <summary>Counts an exception for which no request can fail. It is written to the error stream, since the engine has no other log.</summary>
+    public void Fault(Exception cause)
+    {
+        Interlocked.Increment(ref faults);
+        Console.Error.WriteLine($"A decode loop met a fault and goes on: {cause}");
+    }
+
     public void Count(StepCount count)
     {
         Interlocked.Add(ref tokens, count.Tokens);
@@ -201,6 +262,7 @@ internal sealed class LoopTotals
     public SchedulerStatistics Statistics(int waiting) =>
         new(Running, waiting, Interlocked.Read(ref steps), Interlocked.Read(ref tokens), Interlocked.Read(ref promptTokens))
         {
+            Faults = Interlocked.Read(ref faults),
             Drafts = new(Interlocked.Read(ref blocks), Interlocked.Read(ref tokens), Interlocked.Read(ref drafted), Interlocked.Read(ref accepted)),
         };
 }

@@ -34,6 +34,9 @@ public sealed class DecodeScheduler : IAsyncDisposable
 
     public SchedulerStatistics Statistics => totals.Statistics(loops.Values.Sum(loop => loop.Waiting));
 
+    /// <summary>What the last step of a loop threw, if a loop is broken; else null.</summary>
+    public Exception? Failure => loops.Values.Select(loop => loop.Failure).FirstOrDefault(failure => failure is not null);
+
     /// <summary>Queues a request. Thread-safe.</summary>
     /// <exception cref="EngineException">QueueFull, PromptTooLong, InvalidValue; Stopping after <see cref="DisposeAsync"/>.</exception>
     public GenerationStream Submit(GenerationRequest request)

@@ -34,6 +34,12 @@ public sealed record GenerationRequest
     /// <summary>The request of a client that this is a part of. Places go round the callers and their requests. Null makes it a request of its own.</summary>
     public RequestOrigin? Origin { get; init; }
 
+    /// <summary>
+    /// Called at <see cref="DecodeScheduler.Submit"/>. What it returns is disposed when the request has no sequence any more, which can be after the end of
+    /// the answer. It keeps models in memory that may be retired. Null for models that stay.
+    /// </summary>
+    public Func<IDisposable>? Use { get; init; }
+
     /// <summary>Continues after an end-of-text id; for benchmarks.</summary>
     public bool IgnoreEndOfText { get; init; }
 

@@ -12,6 +12,7 @@ public sealed class GenerationStream : IDisposable
     private readonly Channel<GeneratedToken> channel =
         Channel.CreateUnbounded<GeneratedToken>(new() { SingleReader = true, SingleWriter = false });
 
+    private readonly IDisposable? use;
     private volatile bool isCancelled;
     private volatile int cachedTokens;
 
@@ -20,6 +21,7 @@ public sealed class GenerationStream : IDisposable
         Request = request;
         AdmissionQueue = queue;
         Origin = request.Origin ?? new("");
+        use = request.Use?.Invoke();
     }
 
     /// <summary>The tokens in the order of the draws. The channel completes with the last one, or with an <see cref="EngineException"/>.</summary>
@@ -51,6 +53,9 @@ public sealed class GenerationStream : IDisposable
 
         AdmissionQueue.Remove(this);
     }
+
+    /// <summary>Called once when the request has no sequence and will get none.</summary>
+    internal void EndUse() => use?.Dispose();
 
     internal void Publish(GeneratedToken token)
     {

@@ -64,7 +64,21 @@ internal sealed class LiveRequest : IDisposable
     public int Rows => isFinished ? 0 : text.Count - seen - (limit == 0 ? 1 : 0);
 
     /// <summary>The number of prompt tokens that are computed before the step of the first row, or in that step.</summary>
-    public int Pending => isFinished ? 0 : sequence.Pending;
+    public int Pending
+    {
+        get
+        {
+            try
+            {
+                return isFinished ? 0 : sequence.Pending;
+            }
+            catch (Exception e)
+            {
+                Fail(ModelFailure.Of(model, e));
+                return 0;
+            }
+        }
+    }
 
     private FinishReason? EndOfPrompt => limit == 0 ? FinishReason.Length : null;
 

@@ -10,6 +10,9 @@ namespace ProxyTune.Decoding.Generation;
 /// <param name="PromptTokens">The number of tokens of the base's prompts since the start, including those from the prefix cache.</param>
 public readonly record struct SchedulerStatistics(int Running, int Waiting, long Steps, long Tokens, long PromptTokens)
 {
+    /// <summary>The number of exceptions since the start for which no request could fail, such as of a disposal. 0 in a sound server.</summary>
+    public long Faults { get; init; }
+
     public DraftStatistics Drafts { get; init; }
 }
 
@@ -41,6 +44,7 @@ internal sealed class SchedulerMetrics : IDisposable
         meter.CreateObservableCounter("proxytune.steps", () => scheduler.Statistics.Steps, description: "Steps; each runs every model that is needed once.");
         meter.CreateObservableCounter("proxytune.tokens", () => scheduler.Statistics.Tokens, description: "Tokens drawn.");
         meter.CreateObservableCounter("proxytune.prompt_tokens", () => scheduler.Statistics.PromptTokens, description: "Prompt tokens of the base.");
+        meter.CreateObservableCounter("proxytune.faults", () => scheduler.Statistics.Faults, description: "Exceptions of the decode loops for which no request could fail; 0 in a sound server.");
         meter.CreateObservableCounter("proxytune.blocks", () => scheduler.Statistics.Drafts.Blocks, description: "Passes of a base over positions of one answer; tokens / blocks is the gain of speculation.");
         meter.CreateObservableCounter("proxytune.guesses", () => scheduler.Statistics.Drafts.Drafted, description: "Tokens that an expert drafted and the base scored.");
         meter.CreateObservableCounter("proxytune.right_guesses", () => scheduler.Statistics.Drafts.Accepted, description: "Draft tokens that were accepted.");

@@ -43,7 +43,7 @@ internal sealed class AnswerSet : IDisposable
             for (int i = 0; i < prompts.Count * choices; i++)
             {
                 int prompt = i / choices;
-                GenerationStream generation = scheduler.Submit(template.For(prompts[prompt] with { Tenant = call.Tenant }, i % choices) with { Origin = origin });
+                GenerationStream generation = scheduler.Submit(template.For(prompts[prompt] with { Tenant = call.Tenant }, i % choices) with { Origin = origin, Use = call.Model.Use });
                 answers.Add(new Answer(i, generation, call.Model.Tokenizer, fields.Stop ?? [], asked.Echoes?[prompt]));
             }
         }

@@ -1,5 +1,7 @@
 using ProxyTune.Checkpoints;
+using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Generation;
+using ProxyTune.Decoding.Models;
 using ProxyTune.Testing;
 
 namespace ProxyTune.Decoding.Tests.Generation;
@@ -203,6 +205,85 @@ public sealed class DecodeSchedulerTests : IAsyncLifetime, IDisposable
         Assert.Equal(0, model.LiveSequences);
     }
 
+    [Fact]
+    public async Task Submit_WithAUse_EndsItOnlyWhenTheSequenceIsDisposed()
+    {
+        using Gate gate = new(model);
+        CountedUse use = new(() => Assert.Equal(0, model.LiveSequences));
+        GenerationStream generation = scheduler.Submit(Answers.Greedy(model, [1], 20) with { Use = use.Begin });
+        await gate.Entered();
+        generation.Dispose();
+        Assert.Equal((1, 0), (use.Begun, use.Ended));
+        gate.Open();
+        await Idle();
+        await use.AllEnded();
+    }
+
+    [Fact]
+    public async Task Submit_NeverRuns_EndsItsUse()
+    {
+        using Gate gate = new(model);
+        DecodeScheduler own = new(model, new() { MaxRunning = 1, MaxWaiting = 2 });
+        CountedUse use = new(() => { });
+        GenerationStream running = own.Submit(Answers.Greedy(model, [1], 2) with { Use = use.Begin });
+        await gate.Entered();
+        GenerationStream cancelled = own.Submit(Answers.Greedy(model, [1], 2) with { Use = use.Begin }), waiting = own.Submit(Answers.Greedy(model, [1], 2) with { Use = use.Begin });
+        Assert.Throws<EngineException>(() => own.Submit(Answers.Greedy(model, [1], 2) with { Use = use.Begin }));
+        Assert.Equal((4, 1), (use.Begun, use.Ended));
+        cancelled.Dispose();
+        Assert.Equal(2, use.Ended);
+        ValueTask stopping = own.DisposeAsync();
+        Assert.Equal(3, use.Ended);
+        gate.Open();
+        await stopping;
+        await use.AllEnded();
+        Assert.True(waiting.Tokens.Completion.IsFaulted);
+        running.Dispose();
+    }
+
+    [Fact]
+    public async Task Submit_DisposalOfASequenceThrows_TheOthersGoOn()
+    {
+        using FakeLanguageModel other = new("other");
+        using FusedModel fused = new("town", [model, other]);
+        await using DecodeScheduler own = new(fused, new());
+        model.OnDispose = tokens => _ = tokens[0] == 7 ? throw new InvalidOperationException("a cache is broken") : 0;
+        FusionPlan plan = new([new(model, StreamRole.Base, 1), new(other, StreamRole.Expert, 1)]);
+        Task<List<GeneratedToken>> longer = Answers.Collect(own, Answers.Greedy(model, [1], 40));
+        Assert.Equal(2, (await Answers.Collect(own, new() { Prompt = new(plan, [new[] { 7 }, new[] { 7 }]), MaxTokens = 2 })).Count);
+        Assert.Equal(Answers.GreedyOracle(model, [1], 40), (await longer).Select(token => token.Id));
+        Assert.Equal(2, (await Answers.Collect(own, Answers.Greedy(model, [2], 2))).Count);
+        while (own.Statistics.Running > 0)
+        {
+            await Task.Yield();
+        }
+
+        // The sequence of the other member is disposed too.
+        Assert.Equal((0, 0, 1), (model.LiveSequences, other.LiveSequences, own.Statistics.Faults));
+        Assert.Null(own.Failure);
+    }
+
+    [Fact]
+    public async Task Submit_SequenceThrowsBetweenSteps_FailsOnlyItsRequest()
+    {
+        model.OnPending = tokens => _ = tokens[0] == 7 ? throw new InvalidOperationException("a sequence is broken") : 0;
+        Task<List<GeneratedToken>> good = Answers.Collect(scheduler, Answers.Greedy(model, [1], 30));
+        EngineException e = await Assert.ThrowsAsync<EngineException>(() => Answers.Collect(scheduler, Answers.Greedy(model, [7], 5)));
+        Assert.Contains("a sequence is broken", e.Message, StringComparison.Ordinal);
+        Assert.Equal(30, (await good).Count);
+        await Idle();
+        Assert.Equal(0, scheduler.Statistics.Faults);
+    }
+
+    [Fact]
+    public async Task Submit_AdmissionThrowsAfterTheStart_DisposesTheSequence()
+    {
+        using FakeLanguageModel strange = new("strange") { Expect = _ => throw new InvalidOperationException("no network") };
+        await using DecodeScheduler own = new(strange, new());
+        await Assert.ThrowsAsync<EngineException>(() => Answers.Collect(own, Answers.Greedy(strange, [1], 5)));
+        Assert.Equal(0, strange.LiveSequences);
+    }
+
     private string? Refused(GenerationRequest request)
     {
         EngineException e = Assert.Throws<EngineException>(() => scheduler.Submit(request));
@@ -220,6 +301,39 @@ public sealed class DecodeSchedulerTests : IAsyncLifetime, IDisposable
     }
 
     /// <summary>Holds the model inside its n-th Forward, and all later ones, until opened.</summary>
+    private sealed class CountedUse(Action atEnd) : IDisposable
+    {
+        private int begun;
+        private int ended;
+
+        public int Begun => Volatile.Read(ref begun);
+
+        public int Ended => Volatile.Read(ref ended);
+
+        public CountedUse Begin()
+        {
+            Interlocked.Increment(ref begun);
+            return this;
+        }
+
+        public void Dispose()
+        {
+            atEnd();
+            Interlocked.Increment(ref ended);
+        }
+
+        public async Task AllEnded()
+        {
+            using CancellationTokenSource patience = new(Patience);
+            while (Ended < Begun)
+            {
+                await Task.Delay(1, patience.Token);
+            }
+
+            Assert.Equal(Begun, Ended);
+        }
+    }
+
     private sealed class Gate : IDisposable
     {
         private readonly SemaphoreSlim entered = new(0);

@@ -211,8 +211,14 @@ internal sealed class OnnxSequence(PrefixCache prefixes, ReadOnlyMemory<int> pro
         lock (prefixes.Cache.Gate)
         {
             IsDisposed = true;
-            prefixes.Store(this);
-            prefixes.Cache.Remove(this);
+            try
+            {
+                prefixes.Store(this);
+            }
+            finally
+            {
+                prefixes.Cache.Remove(this);
+            }
         }
     }
 }
