@@ -25,6 +25,7 @@ internal sealed class PatchedDecoder(DecoderGraph graph, ModelProto model, Linea
     private SlottedSession? running;
     private DecoderSession? newest;
     private TimeSpan earlier;
+    private bool isDisposed;
 
     /// <summary>The time in the graph. Only the thread that runs the model reads it.</summary>
     public TimeSpan Time => earlier + (running?.Run.Time ?? TimeSpan.Zero);
@@ -52,6 +53,8 @@ internal sealed class PatchedDecoder(DecoderGraph graph, ModelProto model, Linea
         int[] needed = [.. Enumerable.Range(0, layout.Nodes.Count).Where(i => fit.Pairs[i] is not null)];
         lock (preparing)
         {
+            // A model may be retired while a patch is being prepared for it.
+            ObjectDisposedException.ThrowIf(isDisposed, this);
             if (withSlots.Count == 0 || !withSlots.IsSupersetOf(needed))
             {
                 int[] all = [.. withSlots.Union(needed).Order()];
@@ -82,6 +85,7 @@ internal sealed class PatchedDecoder(DecoderGraph graph, ModelProto model, Linea
     {
         lock (preparing)
         {
+            isDisposed = true;
             prepared?.Dispose();
             running?.Dispose();
         }
@@ -89,8 +93,18 @@ internal sealed class PatchedDecoder(DecoderGraph graph, ModelProto model, Linea
 
     private SlottedSession Open(int[] indices)
     {
-        newest = graph.Open(LoraSlots.Of(model, indices.Select(i => layout.Nodes[i])));
-        return new(newest, cache, rows, new(indices.Select(i => (i, layout.Nodes[i]))));
+        DecoderSession session = graph.Open(LoraSlots.Of(model, indices.Select(i => layout.Nodes[i])));
+        try
+        {
+            SlottedSession slotted = new(session, cache, rows, new(indices.Select(i => (i, layout.Nodes[i]))));
+            newest = session;
+            return slotted;
+        }
+        catch
+        {
+            session.Dispose();
+            throw;
+        }
     }
 
     /// <summary>A session with slots, and its bindings.</summary>

@@ -149,18 +149,16 @@ public sealed class ExpertRegistry : IDisposable
     public void Delete(string id)
     {
         _ = store.Get(id);
-        if (store.Registry.Served.FirstOrDefault(served => Names(served.Entry).Contains(id)) is { } user)
-        {
-            throw new EngineException(EngineError.Conflict, $"'{id}' is served as '{user.Name}'; retire that first.", "id");
-        }
-
-        store.Remove(id);
-        store.Update(file => file with { Ports = [.. file.Ports.Where(port => port.Expert != id)] });
+        store.Update(file => file.Served.FirstOrDefault(served => Names(served.Entry).Contains(id)) is { } user
+            ? throw new EngineException(EngineError.Conflict, $"'{id}' is served as '{user.Name}'; retire that first.", "id")
+            : file.Without(id) with { Ports = [.. file.Ports.Where(port => port.Expert != id)] });
     }
 
-    /// <summary>Stores the result of a port. It replaces an earlier result of the same patch on the same base.</summary>
+    /// <summary>Stores the result of a port. It replaces an earlier result of the same patch on the same base. Nothing is stored if the patch was deleted meanwhile.</summary>
     public void Record(PortRecord port) =>
-        store.Update(file => file with { Ports = [.. file.Ports.Where(other => (other.Expert, other.Base) != (port.Expert, port.Base)), port] });
+        store.Update(file => file.Experts.Any(expert => expert.Id == port.Expert)
+            ? file with { Ports = [.. file.Ports.Where(other => (other.Expert, other.Base) != (port.Expert, port.Base)), port] }
+            : file);
 
     /// <summary>What is known about a patch on a base before an evaluation: whether it fits, and how its update compares with the weights.</summary>
     /// <exception cref="EngineException">UnknownUpload; UnknownModel; InvalidValue: the expert is no patch.</exception>
@@ -196,6 +194,7 @@ public sealed class ExpertRegistry : IDisposable
         }
 
         RequireUnambiguous(entry);
+        ExpertRecord[] uploads = [.. Names(entry).Select(store.Find).OfType<ExpertRecord>().Distinct()];
         Dictionary<string, string> weights = [];
         return await hot.ServeAsync(entry, replaces: replaced is not null, model =>
         {
@@ -207,7 +206,7 @@ public sealed class ExpertRegistry : IDisposable
 
             // Loads the patches now: their errors reach the operator, and the first request need not wait.
             _ = model.Plan(AskedFusion.Nothing).LoadPatches();
-            Add(new ServedRecord(id, entry, DateTimeOffset.UtcNow, weights, ungated) { Previous = replaced });
+            Add(new ServedRecord(id, entry, DateTimeOffset.UtcNow, weights, ungated) { Previous = replaced }, uploads);
         });
     }
 
@@ -249,7 +248,10 @@ public sealed class ExpertRegistry : IDisposable
     private ServedRecord Served(string id, string name) => store.Registry.Served.FirstOrDefault(served => served.Expert == id && served.Name == name)
         ?? throw new EngineException(EngineError.UnknownModel, $"'{id}' is not served as '{name}'.", "name");
 
-    private void Add(ServedRecord served) => store.Update(file => file with { Served = [.. file.Served.Where(other => other.Name != served.Name), served] });
+    /// <param name="uploads">The uploads that it names. One may have been deleted since they were read.</param>
+    private void Add(ServedRecord served, params ExpertRecord[] uploads) => store.Update(file => uploads.FirstOrDefault(upload => !file.Experts.Any(expert => (expert.Id, expert.Content) == (upload.Id, upload.Content))) is { } gone
+        ? throw new EngineException(EngineError.UnknownUpload, $"The uploaded expert '{gone.Id}' has been deleted meanwhile.", "id")
+        : file with { Served = [.. file.Served.Where(other => other.Name != served.Name), served] });
 
     private void Remove(string name) => store.Update(file => file with { Served = [.. file.Served.Where(served => served.Name != name)] });
 

@@ -128,6 +128,44 @@ public sealed class PatchedRowsTests
         AssertClose(expected, Rows.Forward(family.Model, new Segment(sequence, default)));
     }
 
+    /// <summary>Patches of other targets make sessions with more slots while sequences run, and the model is disposed meanwhile.</summary>
+    [Fact]
+    public async Task Prepare_WhileSequencesRunAndTheModelIsDisposed_KeepsTheRowsAndRefusesTheRest()
+    {
+        using PatchedFamily family = new();
+        OnnxLanguageModel model = OnnxLanguageModel.Load(family.Checkpoint, new());
+        string[] targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
+        PatchSum[] patches = [.. targets.Select((target, i) => Sum((family.Patch(i + 1, 2, target), 1)))];
+        int[] text = Rows.Random(1, 9, TinyTokenizer.Size);
+        float[][][] expected = [.. patches.Select(patch => family.Expected(patch, text))];
+        int prepared = 0;
+        Task[] preparing =
+        [
+            .. patches.Select((patch, i) => Task.Run(() =>
+            {
+                for (int k = 0; k < 3; k++)
+                {
+                    using Sequence sequence = model.Start(Prompt.For(model, text, patch));
+                    AssertClose(expected[i], Rows.Forward(model, new Segment(sequence, default)));
+                }
+
+                Interlocked.Increment(ref prepared);
+            })),
+        ];
+        await Task.WhenAll(preparing);
+        Assert.Equal(patches.Length, prepared);
+
+        PatchSum[] late = [.. Enumerable.Range(0, 20).Select(i => Sum((family.Patch(i + 50, 2, "q_proj"), 1)))];
+        Task[] tries = [.. late.Select(patch => Task.Run(() => model.Prepare(patch)))];
+        model.Dispose();
+        foreach (Task one in tries)
+        {
+            await one.ContinueWith(done => Assert.True(done.Exception is null or { InnerException: ObjectDisposedException }, $"{done.Exception}"), TaskScheduler.Default);
+        }
+
+        Assert.Throws<ObjectDisposedException>(() => model.Prepare(Sum((family.Patch(99, 2, "k_proj"), 1))));
+    }
+
     [Theory]
     [InlineData(ForeignKind.SeparateProjections)]
     [InlineData(ForeignKind.PositionIds)]

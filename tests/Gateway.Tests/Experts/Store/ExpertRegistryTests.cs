@@ -127,6 +127,41 @@ public sealed class ExpertRegistryTests : IAsyncLifetime, IDisposable
         Assert.Empty(Directory.GetDirectories(Path.Combine(folder, "content")));
     }
 
+    /// <summary>Serves and deletes the same expert at the same time: the registry never names an expert that is gone.</summary>
+    [Fact]
+    public async Task Delete_WhileItIsBeingServed_OneOfTheTwoIsRefused()
+    {
+        int served = 0, deleted = 0;
+        for (int round = 0; round < 40; round++)
+        {
+            await UploadAsync("known", Lineage.Of(family.PathOf(TinyFamily.Base)));
+            Task serve = Task.Run(() => server.Registry.ServeAsync("known", new() { Name = "alice" }));
+            Task delete = Task.Run(async () =>
+            {
+                await Task.Delay(round % 8);
+                server.Registry.Delete("known");
+            });
+            await Task.WhenAll(serve, delete).ContinueWith(_ => { }, TaskScheduler.Default);
+
+            Assert.True(serve.IsCompletedSuccessfully != delete.IsCompletedSuccessfully, $"round {round}: {serve.Exception} {delete.Exception}");
+            Assert.Equal(serve.IsCompletedSuccessfully ? 1 : 0, server.Store.Experts.Count);
+            Assert.Equal(serve.IsCompletedSuccessfully ? 1 : 0, server.Store.Registry.Served.Count);
+            if (serve.IsCompletedSuccessfully)
+            {
+                served++;
+                await server.Registry.RetireAsync("known");
+                server.Registry.Delete("known");
+            }
+            else
+            {
+                deleted++;
+                Assert.IsType<EngineException>(serve.Exception!.InnerException);
+            }
+        }
+
+        Assert.True(served > 0 && deleted > 0, $"{served} times served, {deleted} times deleted");
+    }
+
     /// <summary>Checks that a name in an entry keeps its meaning when a folder of the same name is added after an upload.</summary>
     [Fact]
     public async Task OpenAsync_FolderOfTheSameName_IsNotServedInItsPlace()
