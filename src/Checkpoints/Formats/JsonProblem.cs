@@ -22,11 +22,13 @@ internal static class JsonProblem
             CommentHandling = type.Options.ReadCommentHandling,
             AllowTrailingCommas = type.Options.AllowTrailingCommas,
             MaxDepth = type.Options.MaxDepth,
-            AllowDuplicateProperties = type.Options.AllowDuplicateProperties,
         };
         try
         {
-            return Find(JsonElement.Parse(json, options), type, "$") ?? $"{error.Path}: this value is not accepted.";
+            JsonElement root = JsonElement.Parse(json, options);
+            return JsonFaults.BrokenText(root, "$") is { } broken ? $"{broken} holds text that is not valid Unicode, such as half of a surrogate pair."
+                : !type.Options.AllowDuplicateProperties && JsonFaults.RepeatedName(root, "$") is { } repeated ? $"{repeated.Place} is given twice; accepted is one value."
+                : Find(root, type, "$") ?? $"{error.Path}: this value is not accepted.";
         }
         catch (JsonException syntax)
         {

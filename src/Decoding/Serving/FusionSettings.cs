@@ -259,7 +259,7 @@ internal sealed class FusionSettling(ServedModel model, FusionMethod method, Ask
             string[] roles = [.. method.Roles.Select(ServedStream.NameOf)];
             if (!roles.Contains(name))
             {
-                throw Problem.At("prompts", name, $"an object with {string.Join(", ", roles)}, which are the roles of method {method.Name}");
+                throw Problem.UnknownName("prompts", name, $"the roles of method {method.Name}: {string.Join(", ", roles)}");
             }
 
             if (settings is null)

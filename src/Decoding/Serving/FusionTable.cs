@@ -44,6 +44,8 @@ internal sealed record FusionField(string Name, Func<FusionSettings, object?> Ge
 /// </summary>
 internal static class FusionTable
 {
+    private const NumberStyles WithoutSpaces = NumberStyles.AllowLeadingSign | NumberStyles.AllowDecimalPoint | NumberStyles.AllowExponent;
+
     public static IReadOnlyList<FusionField> Fields { get; } =
     [
         new("method", settings => settings.Method, (asked, value) => asked with { Method = (string?)value })
@@ -107,14 +109,8 @@ internal static class FusionTable
             Check = (value, problem) => ((MaskSettings)value).Check(problem),
             Settle = (settling, _) => settling.Mask(),
         },
-        new("special_tokens", settings => settings.SpecialTokens, (asked, value) => asked with { SpecialTokens = (string?)value })
+        Choice("special_tokens", settings => settings.SpecialTokens, (asked, value) => asked with { SpecialTokens = value }, method => method.Members != MethodMembers.None, [FusionDefaults.FusedSpecialTokens, FusionDefaults.BaseSpecialTokens], FusionDefaults.FusedSpecialTokens, "whether the tokenizer's special tokens are fused like all others or keep the base's own probability") with
         {
-            Accepts = $"{FusionDefaults.FusedSpecialTokens} or {FusionDefaults.BaseSpecialTokens}",
-            Default = FusionDefaults.FusedSpecialTokens,
-            Meaning = "whether the tokenizer's special tokens are fused like all others or keep the base's own probability",
-            Parse = text => text,
-            IsTakenBy = method => method.Members != MethodMembers.None,
-            Check = (value, problem) => _ = value is FusionDefaults.FusedSpecialTokens or FusionDefaults.BaseSpecialTokens ? 0 : throw problem.At("special_tokens", value, $"{FusionDefaults.FusedSpecialTokens} or {FusionDefaults.BaseSpecialTokens}"),
             NeedsWholeRows = value => value is FusionDefaults.BaseSpecialTokens,
         },
         new("schedule", settings => settings.Schedule, (asked, value) => asked with { Schedule = (ScheduleSettings?)value })
@@ -145,7 +141,7 @@ internal static class FusionTable
     public static IReadOnlyList<string> ShortNames { get; } = [.. Fields.Where(field => field.Parse is not null).Select(field => field.Name)];
 
     /// <summary>Reads a number, such as an expert's weight, from the short form.</summary>
-    public static Func<string, object?> Number => text => double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double number) ? number : null;
+    public static Func<string, object?> Number => text => double.TryParse(text, WithoutSpaces, CultureInfo.InvariantCulture, out double number) ? number : null;
 
     private static FusionField Choice(
         string name, Func<FusionSettings, string?> get, Func<AskedFusion, string?, AskedFusion> with, Func<FusionMethod, bool> isTakenBy, string[] accepted, string usual, string meaning)
@@ -163,5 +159,5 @@ internal static class FusionTable
         };
     }
 
-    private static Func<string, object?> Truth => text => bool.TryParse(text, out bool truth) ? truth : null;
+    private static Func<string, object?> Truth => text => text switch { "true" => true, "false" => false, _ => null };
 }

@@ -1,3 +1,4 @@
+using System.ComponentModel.DataAnnotations;
 using System.Text.Json.Serialization;
 using ProxyTune.Decoding.Fusion;
 
@@ -38,6 +39,7 @@ public sealed record MaskSettings
     /// top_k: how many of the base's and of each expert's likeliest tokens are candidates. At least 1.
     /// rank: how many tokens are banned, those that a forget model raises most over its retain model. At least 1; default 20.
     /// </summary>
+    [Range(1, int.MaxValue)]
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public int? K { get; init; }
 
@@ -47,16 +49,16 @@ public sealed record MaskSettings
         [
             new("ratio", mask => mask.Ratio, Share, value => value is > 0.0 and <= 1.0),
             new("p", mask => mask.P, Share, value => value is > 0.0 and <= 1.0),
-            new("k", mask => mask.K, "an integer of at least 1", value => value is >= 1),
+            new("k", mask => mask.K, $"an integer of at least 1, and at most {int.MaxValue}", value => value is >= 1),
             new("of", mask => mask.Of, $"{OfBase} or {OfExpert}", value => value is OfBase or OfExpert),
         ],
         [
             new(NoneKind, _ => CandidateMask.None, [], []),
             new(RatioKind, mask => new(MaskKind.Ratio, mask.Ratio!.Value), ["ratio"], []),
-            new(NucleusKind, mask => new(MaskKind.Nucleus, mask.P!.Value, mask.Of == OfExpert ? MaskOrigin.Expert : MaskOrigin.Base), ["p"], ["of"]),
+            new(NucleusKind, mask => new(MaskKind.Nucleus, mask.P!.Value, mask.Of == OfExpert ? MaskOrigin.Expert : MaskOrigin.Base), ["p"], ["of"]) { Fill = mask => mask with { Of = mask.Of ?? OfBase } },
             new(TopKKind, mask => new(MaskKind.TopK, mask.K!.Value), ["k"], []),
             new(DeltaKind, _ => CandidateMask.None, ["p"], []),
-            new(RankKind, mask => new(MaskKind.Rank, mask.K ?? UsualRank), [], ["k"]),
+            new(RankKind, mask => new(MaskKind.Rank, mask.K!.Value), [], ["k"]) { Fill = mask => mask with { K = mask.K ?? UsualRank } },
         ]);
 
     internal bool IsDelta => Kind == DeltaKind;
@@ -78,13 +80,8 @@ public sealed record MaskSettings
         }
     }
 
-    /// <summary>The same mask with the defaults of fields that are not given.</summary>
-    internal MaskSettings WithDefaults() => Kind switch
-    {
-        NucleusKind => this with { Of = Of ?? OfBase },
-        RankKind => this with { K = K ?? UsualRank },
-        _ => this,
-    };
+    /// <summary>This mask with its kind's defaults.</summary>
+    internal MaskSettings WithDefaults() => Table.WithDefaults(this, Kind);
 
     /// <summary>The mask of candidates.</summary>
     internal CandidateMask ToCandidateMask() => Table.Build(this, Kind);
@@ -109,6 +106,7 @@ public sealed record ScheduleSettings
     public string? Kind { get; init; }
 
     /// <summary>warm_up: tokens that are not fused. linear: tokens until the whole strength. At least 1.</summary>
+    [Range(1, MaxTokens)]
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public int? Tokens { get; init; }
 
@@ -130,8 +128,8 @@ public sealed record ScheduleSettings
         [
             new(ConstantKind, _ => AlphaSchedule.Constant, [], []),
             new(WarmUpKind, schedule => new(ScheduleKind.WarmUp, schedule.Tokens!.Value), ["tokens"], []),
-            new(LinearKind, schedule => new(ScheduleKind.Linear, schedule.Tokens!.Value, (float)(schedule.From ?? 0)), ["tokens"], ["from"]),
-            new(GatedKind, schedule => new(ScheduleKind.Gated, Threshold: (float)(schedule.Threshold ?? UsualThreshold)), [], ["threshold"]),
+            new(LinearKind, schedule => new(ScheduleKind.Linear, schedule.Tokens!.Value, (float)schedule.From!.Value), ["tokens"], ["from"]) { Fill = schedule => schedule with { From = schedule.From ?? 0 } },
+            new(GatedKind, schedule => new(ScheduleKind.Gated, Threshold: (float)schedule.Threshold!.Value), [], ["threshold"]) { Fill = schedule => schedule with { Threshold = schedule.Threshold ?? UsualThreshold } },
         ]);
 
     /// <summary>The smallest share of the strength along an answer.</summary>
@@ -144,13 +142,8 @@ public sealed record ScheduleSettings
 
     internal void Check(SettingsProblem problem) => Table.Check(this, Kind, problem);
 
-    /// <summary>The same schedule with the defaults of fields that are not given.</summary>
-    internal ScheduleSettings WithDefaults() => Kind switch
-    {
-        LinearKind => this with { From = From ?? 0 },
-        GatedKind => this with { Threshold = Threshold ?? UsualThreshold },
-        _ => this,
-    };
+    /// <summary>This schedule with its kind's defaults.</summary>
+    internal ScheduleSettings WithDefaults() => Table.WithDefaults(this, Kind);
 
     internal AlphaSchedule ToSchedule() => Table.Build(this, Kind);
 }
@@ -161,10 +154,14 @@ public sealed record ScheduleSettings
 internal sealed record KindField<T>(string Name, Func<T, object?> Get, string Accepts, Func<object, bool> IsValid);
 
 /// <summary>A row of a table of kinds.</summary>
-/// <param name="Build">Makes the engine's form of it.</param>
+/// <param name="Build">Makes the engine's form of it, with the defaults filled in.</param>
 /// <param name="Required">Names of the fields that must be given.</param>
 /// <param name="Optional">Names of the fields that may be given.</param>
-internal sealed record Kind<T, TEngine>(string Name, Func<T, TEngine> Build, string[] Required, string[] Optional);
+internal sealed record Kind<T, TEngine>(string Name, Func<T, TEngine> Build, string[] Required, string[] Optional)
+{
+    /// <summary>Gives optional fields their defaults.</summary>
+    public Func<T, T> Fill { get; init; } = settings => settings;
+}
 
 /// <summary>The kinds of an object and their fields: a new kind is one row.</summary>
 /// <param name="name">Of the object, such as mask.</param>
@@ -192,7 +189,12 @@ internal sealed class KindTable<T, TEngine>(string name, IReadOnlyList<KindField
         }
     }
 
-    public TEngine Build(T settings, string? kind) => kinds.First(row => row.Name == kind).Build(settings);
+    /// <summary>The settings with the kind's defaults.</summary>
+    public T WithDefaults(T settings, string? kind) => Row(kind).Fill(settings);
+
+    public TEngine Build(T settings, string? kind) => Row(kind).Build(WithDefaults(settings, kind));
+
+    private Kind<T, TEngine> Row(string? kind) => kinds.First(row => row.Name == kind);
 
     private string Words() => $"{string.Join(", ", kinds.SkipLast(1).Select(row => row.Name))} or {kinds[^1].Name}";
 }

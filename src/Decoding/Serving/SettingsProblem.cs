@@ -12,6 +12,10 @@ internal sealed class SettingsProblem(Func<string, string, EngineException> make
     public EngineException At(string field, object? value, string accepted) =>
         make(field, value is null ? $"is missing; accepted is {accepted}." : string.Create(CultureInfo.InvariantCulture, $"is {Written(value)}; accepted is {accepted}."));
 
+    /// <param name="field">An object from names to values.</param>
+    /// <param name="name">A name in it that is not accepted.</param>
+    public EngineException UnknownName(string field, string name, string accepted) => make($"{field}.{name}", $"has the name '{name}'; accepted are {accepted}.");
+
     private static object Written(object value) => value switch
     {
         string text => $"'{text}'",

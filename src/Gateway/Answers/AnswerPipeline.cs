@@ -1,4 +1,3 @@
-using System.Globalization;
 using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Decoding.Models;
@@ -77,9 +76,8 @@ internal sealed record ModelCall(ServedModel Model, ServedPlan Plan, SettledFusi
         ModelName name = ModelName.Parse(fields.Model!, served);
         http.Response.RegisterForDispose(name.Model.Use());
         // The body wins over the suffix of the model's name, and the suffix wins over the header. This holds for each field and each expert.
-        AskedFusion header = FusionHeader.Read(http.Request.Headers[FusionHeader.Name]);
-        AskedFusion asked = (fields.Fusion ?? AskedFusion.Nothing).Over(new() { Alpha = name.Alpha }).Over(header);
-        ServedPlan plan = FusionHeader.Explained(header, () => name.Model.Plan(asked, caller.Role));
+        AskedFusion asked = (fields.Fusion ?? AskedFusion.Nothing).Over(new() { Alpha = name.Alpha }).Over(FusionHeader.Read(http.Request.Headers[FusionHeader.Name], name.Model));
+        ServedPlan plan = name.Model.Plan(asked, caller.Role);
         SettledFusion? applied = null;
         if (plan.Settled.Method != FusionMethod.None || asked != AskedFusion.Nothing)
         {
@@ -104,7 +102,7 @@ internal readonly record struct ModelName(ServedModel Model, double? Alpha)
         }
 
         ServedModel model = served.Get(text[..at]);
-        return double.TryParse(text.AsSpan(at + 1), NumberStyles.Float & ~(NumberStyles.AllowLeadingWhite | NumberStyles.AllowTrailingWhite), CultureInfo.InvariantCulture, out double alpha)
+        return FusionTable.Number(text[(at + 1)..]) is double alpha
             ? new ModelName(model, alpha)
             : throw new EngineException(
                 EngineError.InvalidValue,

@@ -1,6 +1,8 @@
+using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using ProxyTune.Checkpoints;
+using ProxyTune.Checkpoints.Formats;
 using ProxyTune.Decoding.Serving;
 using ProxyTune.Gateway.Requests;
 
@@ -18,35 +20,16 @@ internal static class FusionHeader
     // Clients accept 8 to 64 KiB of headers. Only prompts with many examples are longer, and the response's body has them.
     private const int MaxLength = 4096;
 
-    /// <exception cref="EngineException">InvalidValue: the header cannot be read.</exception>
-    public static AskedFusion Read(string? header)
+    /// <param name="model">The model whose experts the header may name.</param>
+    /// <exception cref="EngineException">InvalidValue: the header cannot be read. UnknownExpert: it has a name that is neither a field nor an expert.</exception>
+    public static AskedFusion Read(string? header, ServedModel model)
     {
         if (string.IsNullOrWhiteSpace(header))
         {
             return AskedFusion.Nothing;
         }
 
-        try
-        {
-            return header.TrimStart().StartsWith('{') ? JsonSerializer.Deserialize(header, FusionWire.Json.AskedFusion)! : ReadPairs(header);
-        }
-        catch (Exception error) when (error is JsonException or FormatException)
-        {
-            throw Refused(header, "", error);
-        }
-    }
-
-    /// <summary>Adds the fields of the header to the error of an expert that only the header names, since it may be a field that is spelt wrong.</summary>
-    public static ServedPlan Explained(AskedFusion header, Func<ServedPlan> plan)
-    {
-        try
-        {
-            return plan();
-        }
-        catch (EngineException error) when (error.Error == EngineError.UnknownExpert && header.Experts?.Keys.Any(name => error.Field == $"fusion.experts.{name}") == true)
-        {
-            throw new EngineException(error.Error, $"{error.Message} The header {Name} has the fields {string.Join(", ", FusionTable.ShortNames)}.", error.Field, error);
-        }
+        return header.TrimStart().StartsWith('{') ? ReadJson(header) : ReadPairs(header, model);
     }
 
     /// <summary>Writes what applies, so that it asks for the same again: in the short form if that can say all that was asked, else as JSON.</summary>
@@ -69,31 +52,47 @@ internal static class FusionHeader
         static object? Text(object? value) => value is bool truth ? truth ? "true" : "false" : value;
     }
 
-    private static EngineException Refused(string header, string reason, Exception? inner = null) => new(
-        EngineError.InvalidValue,
-        $"The header {Name} is '{header}'{reason}; accepted is FIELD=VALUE, EXPERT=NUMBER, ... with the fields {string.Join(", ", FusionTable.ShortNames)}, or the JSON object of the body's fusion.",
-        Name,
-        inner);
+    private static AskedFusion ReadJson(string header)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize(header, FusionWire.Json.AskedFusion)!;
+        }
+        catch (JsonException error)
+        {
+            throw Refused(header, JsonProblem.Reason(error, Encoding.UTF8.GetBytes(header), FusionWire.Json.AskedFusion), error);
+        }
+    }
 
-    private static AskedFusion ReadPairs(string header)
+    private static AskedFusion ReadPairs(string header, ServedModel model)
     {
         AskedFusion asked = AskedFusion.Nothing;
         Dictionary<string, double> experts = [];
+        HashSet<string> names = [];
         foreach (string pair in header.Split(',', StringSplitOptions.TrimEntries))
         {
             if (pair.Split('=', StringSplitOptions.TrimEntries) is not [{ Length: > 0 } name, { Length: > 0 } text])
             {
-                throw new FormatException();
+                throw Refused(header, $"'{pair}' is not NAME=VALUE.");
             }
 
-            FusionField? field = FusionTable.Fields.FirstOrDefault(field => field.Name == name && field.Parse is not null);
-            if (field?.Get(asked) is not null || experts.ContainsKey(name))
+            if (!names.Add(name))
             {
-                throw Refused(header, $": {name} stands there twice");
+                throw Refused(header, $"{name} is given twice; accepted is one value.");
             }
 
-            object value = (field?.Parse ?? FusionTable.Number)(text)
-                ?? throw Refused(header, $": {name} is '{text}' and takes {field?.Accepts ?? "a number, if it is an expert"}");
+            FusionField? field = FusionTable.Fields.FirstOrDefault(field => field.Name == name);
+            if (field is { Parse: null })
+            {
+                throw Refused(header, $"{name} has no short form; accepted is the JSON object.");
+            }
+
+            if (field is null && model.Experts.All(expert => expert.Name != name))
+            {
+                throw UnknownName(header, name, model);
+            }
+
+            object value = (field?.Parse ?? FusionTable.Number)(text) ?? throw Refused(header, $"{name} is '{text}'; accepted is {field?.Accepts ?? "a number"}.");
             if (field is null)
             {
                 experts[name] = (double)value;
@@ -106,6 +105,17 @@ internal static class FusionHeader
 
         return experts.Count == 0 ? asked : asked with { Experts = experts };
     }
+
+    private static EngineException Refused(string header, string reason, Exception? inner = null) => new(
+        EngineError.InvalidValue,
+        $"The header {Name} is '{header}': {reason} The header takes FIELD=VALUE, EXPERT=NUMBER, ... with the fields {string.Join(", ", FusionTable.ShortNames)}, or the JSON object of the body's fusion.",
+        Name,
+        inner);
+
+    private static EngineException UnknownName(string header, string name, ServedModel model) => new(
+        EngineError.UnknownExpert,
+        $"The header {Name} is '{header}': {name} is neither a field nor an expert of {model.Name}; the fields are {string.Join(", ", FusionTable.ShortNames)}, and the experts are {(model.Experts.Count == 0 ? "none" : string.Join(", ", model.Experts.Select(expert => expert.Name)))}.",
+        $"fusion.experts.{name}");
 }
 
 /// <summary>JSON of this slice.</summary>
@@ -113,5 +123,5 @@ internal static class FusionHeader
 [JsonSerializable(typeof(AskedFusion))]
 internal sealed partial class FusionWire : JsonSerializerContext
 {
-    public static FusionWire Json { get; } = new(Wire.NewOptions());
+    public static FusionWire Json { get; } = new(new JsonSerializerOptions(Wire.NewOptions()) { AllowDuplicateProperties = false });
 }

@@ -40,7 +40,7 @@ internal abstract record RequestFields
     [Range(0.01, 100.0)]
     public double? RepetitionPenalty { get; init; }
 
-    [Description("an object from token id to a number from -100 to 100")]
+    [Description("an object from token id (an integer from 0 up to the size of the model's vocabulary) to a number from -100 to 100")]
     public IReadOnlyDictionary<int, double>? LogitBias { get; init; }
 
     /// <summary>Absent: a random one.</summary>

@@ -15,7 +15,7 @@ internal sealed record CompletionRequest : RequestFields
 
     [Required]
     [JsonConverter(typeof(PromptConverter))]
-    [Description("a string, an array of strings, an array of token ids, or an array of arrays of token ids, none of them empty")]
+    [Description("a string, an array of strings, an array of token ids, or an array of arrays of token ids, none of them empty; ids are integers from 0 up to the size of the model's vocabulary")]
     public IReadOnlyList<PromptItem>? Prompt { get; init; }
 
     /// <summary>0 needs echo.</summary>

@@ -5,6 +5,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using System.Text.RegularExpressions;
 using ProxyTune.Checkpoints;
+using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Gateway.Requests;
 
@@ -12,6 +13,7 @@ namespace ProxyTune.Gateway.Requests;
 internal static partial class RequestBody
 {
     private const int LongestQuote = 80;
+    private const string BrokenText = @"holds text that is not valid Unicode: half of a surrogate pair, such as \ud83d without \ude00 behind it, or bytes that are not UTF-8";
 
     /// <exception cref="EngineException">InvalidValue.</exception>
     public static async Task<T> ReadAsync<T>(HttpRequest request, JsonTypeInfo<T> type)
@@ -24,8 +26,8 @@ internal static partial class RequestBody
         catch (Exception error) when (error is InvalidOperationException or DecoderFallbackException)
         {
             // JsonElement throws these for bytes that are not UTF-8 and for halves of surrogate pairs, in values and in names.
-            throw new EngineException(
-                EngineError.InvalidValue, "The body holds text that is not valid Unicode: bytes that are not UTF-8, or half of a surrogate pair such as \\ud800; accepted is JSON in UTF-8.", inner: error);
+            string place = JsonFaults.BrokenText(document.RootElement, "") is { Length: > 0 } path ? path : "The body";
+            throw new EngineException(EngineError.InvalidValue, $"{place} {BrokenText}; accepted is JSON in UTF-8.", inner: error);
         }
     }
 
@@ -36,8 +38,14 @@ internal static partial class RequestBody
             throw new EngineException(EngineError.InvalidValue, $"The body is {Quote(root)}; accepted is a JSON object.");
         }
 
-        RefuseDuplicates(root, "");
-        UnsupportedFeatures.Check(root, FieldsOf<T>.All.Select(field => field.Name));
+        string[] names = [.. FieldsOf<T>.All.Select(field => field.Name)];
+        if (JsonFaults.RepeatedName(root, "", name => names.Contains(name) || UnsupportedFeatures.Has(name)) is { } repeated)
+        {
+            throw new EngineException(
+                EngineError.InvalidValue, $"{repeated.Place} is given twice, the second time as {Quote(repeated.Value)}; accepted is one value.", repeated.Place);
+        }
+
+        UnsupportedFeatures.Check(root, names);
         T body = Deserialize(root, type);
         foreach ((string name, PropertyInfo field) in FieldsOf<T>.All)
         {
@@ -45,33 +53,6 @@ internal static partial class RequestBody
         }
 
         return body;
-    }
-
-    /// <summary>Refuses an object that gives a field twice, since clients and servers differ in which of the two counts.</summary>
-    private static void RefuseDuplicates(JsonElement value, string path)
-    {
-        if (value.ValueKind == JsonValueKind.Array)
-        {
-            int index = 0;
-            foreach (JsonElement item in value.EnumerateArray())
-            {
-                RefuseDuplicates(item, $"{path}[{index++}]");
-            }
-        }
-        else if (value.ValueKind == JsonValueKind.Object)
-        {
-            HashSet<string> names = [];
-            foreach (JsonProperty field in value.EnumerateObject())
-            {
-                string name = path.Length == 0 ? field.Name : $"{path}.{field.Name}";
-                if (!names.Add(field.Name))
-                {
-                    throw new EngineException(EngineError.InvalidValue, $"{name} stands in its object twice, the second time as {Quote(field.Value)}; accepted is each field once.", name);
-                }
-
-                RefuseDuplicates(field.Value, name);
-            }
-        }
     }
 
     private static async Task<JsonDocument> ParseAsync(HttpRequest request)
@@ -98,7 +79,14 @@ internal static partial class RequestBody
         catch (JsonException error)
         {
             string[] path = [.. PathStep().Matches(error.Path ?? "").Select(step => step.Groups["step"].Value)];
-            throw Refused(error.Path?.TrimStart('$', '.') ?? "", Follow(root, path), AcceptedValues.At(typeof(T), path));
+            string name = error.Path?.TrimStart('$', '.') ?? "";
+            JsonElement value = Follow(root, path);
+            string accepted = AcceptedValues.At(typeof(T), path);
+            // Bytes that are not UTF-8 cannot be quoted, which ReadAsync tells. Half of a surrogate pair can.
+            EngineException refused = Refused(name, value, accepted);
+            throw JsonFaults.BrokenText(value, name) is { } broken
+                ? new EngineException(EngineError.InvalidValue, $"{broken} {BrokenText}; accepted is {accepted}.", name, error)
+                : refused;
         }
     }
 
@@ -172,6 +160,8 @@ internal static class UnsupportedFeatures
         ["suffix"] = value => value.ValueKind == JsonValueKind.String && value.ValueEquals(""),
         ["best_of"] = value => value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int count) && count == 1,
     };
+
+    public static bool Has(string name) => Harmless.ContainsKey(name);
 
     /// <param name="supported">Fields that this request has.</param>
     /// <exception cref="EngineException">InvalidValue, naming the field.</exception>

@@ -21,6 +21,7 @@ public class ModelHostTests
         { "no context", Config("context_length", "-1"), ["'town-qa'", "base", "genai_config.json", "context_length is -1"] },
         { "other tokenizer", family => family.WriteModel("small-qa", seed: 2, shift: 1), ["catalog.json", "'town-qa', expert 'qa'", "small-qa", "another tokenizer", "base"] },
         { "broken JSON", family => family.WriteCatalogText("{\"served_models\": ["), ["catalog.json", "line 1"] },
+        { "field twice", family => family.WriteCatalogText("""{"served_models":[{"name":"town-qa","name":"plain","base":"base"}]}"""), ["catalog.json", "line 1", "served_models[0].name is given twice"] },
         { "no such folder", Entry(("base", "nobody")), ["catalog.json", "'town-qa'", "'nobody'", "base, small, small-qa"] },
         { "no base", Entry(("base", null)), ["catalog.json", "'town-qa'", "base is missing"] },
         { "unknown field", Entry(("alhpa", 1)), ["catalog.json", "line 1", "served_models[0]", "'alhpa' is not a field"] },

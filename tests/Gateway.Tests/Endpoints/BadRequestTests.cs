@@ -37,8 +37,6 @@ public class BadRequestTests(RunningGateway gateway)
         { Chat, """{"model":"plain","temperature":0,"temperature":2,MESSAGES}""", 400, "temperature", "invalid_value", ["twice", "2"] },
         { Chat, """{"model":"town-qa","fusion":{"alpha":1,"experts":{"qa":1,"qa":0.5}},MESSAGES}""", 400, "fusion.experts.qa", "invalid_value", ["twice", "0.5"] },
         { Chat, """{"model":"plain","messages":[{"role":"user","role":"system","content":"x"}]}""", 400, "messages[0].role", "invalid_value", ["twice", "system"] },
-        { Chat, """{"model":"town-qa@ 1",MESSAGES}""", 400, "model", "invalid_value", ["'town-qa@ 1'", "@1.2"] },
-        { Chat, """{"model":"plain","max_tokens":99999999999,MESSAGES}""", 400, "max_tokens", "invalid_value", ["99999999999", "at most 2147483647"] },
         { Chat, "[1]", 400, null, "invalid_value", ["[1]", "JSON object"] },
         { Chat, """{"model":"plain"}""", 400, "messages", "invalid_value", ["messages is missing"] },
         { Chat, """{"model":"plain","messages":[]}""", 400, "messages", "invalid_value", ["messages is []", "at least one"] },
@@ -66,6 +64,21 @@ public class BadRequestTests(RunningGateway gateway)
         { Chat, """{"model":"plain","logit_bias":{"word":1},MESSAGES}""", 400, "logit_bias.word", "invalid_value", ["token id"] },
         { Chat, """{"model":"plain","seed":"x",MESSAGES}""", 400, "seed", "invalid_value", ["\"x\"", "an integer"] },
         { Chat, """{"model":"plain","seed":9223372036854775808,MESSAGES}""", 400, "seed", "invalid_value", ["9223372036854775808", "an integer"] },
+        { Chat, """{"model":"plain","seed":9223372036854775808,MESSAGES}""", 400, "seed", "invalid_value", ["from -9223372036854775808 to 9223372036854775807"] },
+        { Chat, """{"model":"plain","max_tokens":3000000000,MESSAGES}""", 400, "max_tokens", "invalid_value", ["3000000000", "at least 1, and at most 2147483647"] },
+        { Chat, """{"model":"plain","top_k":3000000000,MESSAGES}""", 400, "top_k", "invalid_value", ["3000000000", "at least 0, and at most 2147483647"] },
+        { Chat, """{"model":"plain","logit_bias":{"3000000000":1},MESSAGES}""", 400, "logit_bias.3000000000", "invalid_value", ["token id", "size of the model's vocabulary"] },
+        { Text, """{"model":"plain","prompt":[3000000000]}""", 400, "prompt", "invalid_value", ["[3000000000]", "size of the model's vocabulary"] },
+        { Chat, """{"model":"plain","max_tokens":1,"max_tokens":2,MESSAGES}""", 400, "max_tokens", "invalid_value", ["max_tokens is given twice, the second time as 2"] },
+        { Chat, """{"model":"plain","m\u006fdel":"town-qa",MESSAGES}""", 400, "model", "invalid_value", ["model is given twice"] },
+        { Chat, """{"model":"plain","tools":[{"type":"function"}],"tools":[],MESSAGES}""", 400, "tools", "invalid_value", ["tools is given twice"] },
+        { Chat, """{"model":"plain","messages":[{"role":"user","content":"a","content":"b"}]}""", 400, "messages[0].content", "invalid_value", ["messages[0].content is given twice"] },
+        { Chat, """{"model":"plain","logit_bias":{"5":1,"5":2},MESSAGES}""", 400, "logit_bias.5", "invalid_value", ["logit_bias.5 is given twice"] },
+        { Chat, """{"model":"plain","user":"\ud83d",MESSAGES}""", 400, "user", "invalid_value", ["user holds text that is not valid Unicode", "half of a surrogate pair"] },
+        { Chat, """{"model":"plain","messages":[{"role":"user","content":"\ude00"}]}""", 400, "messages[0].content", "invalid_value", ["messages[0].content holds text that is not valid Unicode", "half of a surrogate pair"] },
+        { Text, """{"model":"plain","prompt":["a","\ude00"]}""", 400, "prompt", "invalid_value", ["prompt[1] holds text that is not valid Unicode", "half of a surrogate pair"] },
+        { Text, """{"model":"town-qa@ 1","prompt":"a"}""", 400, "model", "invalid_value", ["'town-qa@ 1'", "town-qa@1.2"] },
+        { Text, """{"model":"town-qa@1 ","prompt":"a"}""", 400, "model", "invalid_value", ["'town-qa@1 '", "town-qa@1.2"] },
         { Chat, """{"model":"plain","stop":["a","b","c","d","e"],MESSAGES}""", 400, "stop", "invalid_value", ["up to 4"] },
         { Chat, """{"model":"plain","stop":"",MESSAGES}""", 400, "stop", "invalid_value", ["non-empty"] },
         { Chat, """{"model":"plain","n":9,MESSAGES}""", 400, "n", "invalid_value", ["9", "from 1 to 8"] },
@@ -128,6 +141,15 @@ public class BadRequestTests(RunningGateway gateway)
         await AssertErrorAsync(response, 400, field, "context_length_exceeded", ["128"]);
     }
 
+    [Fact]
+    public async Task Post_RepeatedNameThatIsNotRead_IsServed()
+    {
+        using StringContent content = new("""{"model":"plain","prompt":"a","max_tokens":1,"metadata":1,"metadata":{"a":1,"a":2}}""", Encoding.UTF8, "application/json");
+        using HttpResponseMessage response = await gateway.Http.PostAsync(Text, content);
+
+        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+    }
+
     [Theory]
     [InlineData("alpha=a lot")]
     [InlineData("alpha")]
@@ -176,7 +198,7 @@ public class BadRequestTests(RunningGateway gateway)
         content.Headers.ContentType = new("application/json");
         using HttpResponseMessage response = await gateway.Http.PostAsync(Chat, content);
 
-        await AssertErrorAsync(response, 400, null, "invalid_value", ["Unicode", "UTF-8"]);
+        await AssertErrorAsync(response, 400, null, "invalid_value", [field, "Unicode", "UTF-8"]);
     }
 
     [Fact]

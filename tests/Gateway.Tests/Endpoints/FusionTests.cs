@@ -35,7 +35,7 @@ public class FusionTests(RunningGateway gateway)
         Assert.Equal("town-qa", answer.GetProperty("model").GetString());
         Assert.Equal(alpha, answer.GetProperty("fusion").GetProperty("alpha").GetDouble());
         Assert.Equal(weight, answer.GetProperty("fusion").GetProperty("experts").GetProperty("qa").GetDouble());
-        Assert.Equal(FormattableString.Invariant($"method=proxy, alpha={alpha}, qa={weight}"), response.Headers.GetValues("X-Fusion-Applied").Single());
+        Assert.Equal(FormattableString.Invariant($"method=proxy, alpha={alpha}, special_tokens=fused, qa={weight}"), response.Headers.GetValues("X-Fusion-Applied").Single());
     }
 
     [Fact]

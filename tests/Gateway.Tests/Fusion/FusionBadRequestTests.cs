@@ -25,6 +25,11 @@ public class FusionBadRequestTests(MethodsGateway gateway)
         { "any", """{"trace":"yes"}""", "fusion.trace", ["\"yes\"", "true or false"] },
         { "any", """{"normalise":1}""", "fusion.normalise", ["1", "true or false"] },
 
+        // Names twice.
+        { "any", """{"alpha":1,"alpha":2}""", "fusion.alpha", ["twice", "one value"] },
+        { "any", """{"experts":{"qa":1,"q\u0061":2}}""", "fusion.experts.qa", ["twice", "one value"] },
+        { "any", """{"mask":{"kind":"none","kind":"ratio"}}""", "fusion.mask.kind", ["twice", "one value"] },
+
         // Numbers out of range or beyond numbers.
         { "any", """{"alpha":3.1}""", "fusion.alpha", ["3.1", "-1 to 3"] },
         { "any", """{"alpha":1e999}""", "fusion.alpha", ["-1 to 3"] },
@@ -36,13 +41,14 @@ public class FusionBadRequestTests(MethodsGateway gateway)
         { "any", """{"mask":{"kind":"ratio"}}""", "fusion.mask.ratio", ["missing", "above 0, to 1"] },
         { "any", """{"mask":{"kind":"nucleus","p":-0.1}}""", "fusion.mask.p", ["-0.1", "above 0, to 1"] },
         { "any", """{"mask":{"kind":"top_k","k":0}}""", "fusion.mask.k", ["is 0", "at least 1"] },
-        { "any", """{"mask":{"kind":"top_k","k":99999999999}}""", "fusion.mask.k", ["99999999999", "an integer"] },
+        { "any", """{"mask":{"kind":"top_k","k":99999999999}}""", "fusion.mask.k", ["99999999999", "an integer of at least 1, and at most 2147483647"] },
         { "any", """{"mask":{"kind":"top_p","p":0.5}}""", "fusion.mask.kind", ["'top_p'", "none, ratio, nucleus, top_k, delta or rank"] },
         { "any", """{"mask":{}}""", "fusion.mask.kind", ["missing", "none, ratio"] },
         { "any", """{"mask":{"kind":"ratio","ratio":0.5,"p":0.5}}""", "fusion.mask.p", ["0.5", "nothing", "'ratio'"] },
         { "any", """{"mask":{"kind":"nucleus","p":0.5,"of":"poet"}}""", "fusion.mask.of", ["'poet'", "base or expert"] },
         { "any", """{"schedule":{"kind":"warm_up"}}""", "fusion.schedule.tokens", ["missing", "from 1 to"] },
         { "any", """{"schedule":{"kind":"warm_up","tokens":0}}""", "fusion.schedule.tokens", ["is 0", "from 1 to"] },
+        { "any", """{"schedule":{"kind":"warm_up","tokens":3000000000}}""", "fusion.schedule.tokens", ["3000000000", "from 1 to 1000000"] },
         { "any", """{"schedule":{"kind":"linear","tokens":4,"from":1.5}}""", "fusion.schedule.from", ["1.5", "from 0 to 1"] },
         { "any", """{"schedule":{"kind":"gated","threshold":0}}""", "fusion.schedule.threshold", ["is 0", "above 0, to 1"] },
         { "any", """{"schedule":{"kind":"constant","tokens":4}}""", "fusion.schedule.tokens", ["4", "nothing", "'constant'"] },
@@ -77,7 +83,7 @@ public class FusionBadRequestTests(MethodsGateway gateway)
         { "any", """{"method":"none","special_tokens":"base"}""", "fusion.special_tokens", ["'base'", "method none"] },
         { "any", """{"method":"eft","experts":{"qa":0.5,"poet":0.5},"mask":{"kind":"delta","p":0.5}}""", "fusion.mask.kind", ["'delta'", "2 experts"] },
         { "any", """{"method":"contrastive","mask":{"kind":"nucleus","p":0.5,"of":"expert"}}""", "fusion.mask.of", ["'expert'", "base", "contrastive"] },
-        { "by-contrastive", """{"prompts":{"expert":{"system":"x"}}}""", "fusion.prompts", ["'expert'", "base, anti_expert", "contrastive"] },
+        { "by-contrastive", """{"prompts":{"expert":{"system":"x"}}}""", "fusion.prompts.expert", ["'expert'", "base, anti_expert", "contrastive"] },
 
         // Weights of eft.
         { "any", """{"method":"eft","experts":{"qa":0.5,"poet":0.4}}""", "fusion.experts", ["qa=0.5, poet=0.4", "0.9", "sum to 1", "normalise: true"] },
@@ -87,7 +93,7 @@ public class FusionBadRequestTests(MethodsGateway gateway)
         { "any", """{"method":"eft","amplification":2.5}""", "fusion.amplification", ["2.5", "0.5 to 2"] },
 
         // Prompts.
-        { "any", """{"prompts":{"poet":{"system":"x"}}}""", "fusion.prompts", ["'poet'", "base, expert, anti_expert"] },
+        { "any", """{"prompts":{"poet":{"system":"x"}}}""", "fusion.prompts.poet", ["'poet'", "base, expert, anti_expert"] },
         { "any", """{"prompts":{"base":null}}""", "fusion.prompts.base", ["missing", "an object"] },
         { "any", """{"prompts":{"base":{"template":"secret.jinja"}}}""", "fusion.prompts.base.template", ["'secret.jinja'", "chat or plain"] },
         { "any", """{"prompts":{"base":{"examples":[{"user":"x"}]}}}""", "fusion.prompts.base.examples", ["user and assistant"] },

@@ -53,7 +53,7 @@ public sealed class ExpertRegistry : IDisposable
     /// <exception cref="EngineException">Conflict.</exception>
     public void RequireFree(string id)
     {
-        if (ExpertStore.IsId(id) && host.Owns(id))
+        if (ExpertId.IsValid(id) && host.Owns(id))
         {
             throw new EngineException(EngineError.Conflict, $"id is '{id}', which is a model or a patch of the models folder; take another.", "id");
         }

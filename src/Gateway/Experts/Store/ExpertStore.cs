@@ -1,7 +1,5 @@
 using System.Collections.Frozen;
-using System.Text.RegularExpressions;
 using ProxyTune.Checkpoints;
-using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Gateway.Experts;
 
@@ -11,10 +9,11 @@ namespace ProxyTune.Gateway.Experts;
 /// new state. Opening the folder deletes everything that the registry does not name.
 /// </summary>
 /// <remarks>Thread-safe. Readers get an immutable snapshot; one writer at a time. Only one process may use a folder.</remarks>
-public sealed partial class ExpertStore : IDisposable
+public sealed class ExpertStore : IDisposable
 {
     private readonly Lock writeLock = new();
     private readonly string folder;
+    private readonly StoredContent content;
     private readonly ExpertTrial? trial;
     private readonly TimeProvider time;
     private FileStream? claim;
@@ -24,6 +23,7 @@ public sealed partial class ExpertStore : IDisposable
     {
         (this.folder, Options, this.trial, this.time) = (folder, options.Checked(), trial, time);
         Budget = new(options.MaxBytes);
+        content = new(Path.Combine(folder, "content"), Budget);
         Blobs = new(Path.Combine(Staging, "blobs"), options, Budget, time);
     }
 
@@ -41,8 +41,6 @@ public sealed partial class ExpertStore : IDisposable
     internal BlobStore Blobs { get; }
 
     internal StoreBudget Budget { get; }
-
-    private string Content => Path.Combine(folder, "content");
 
     private string Staging => Path.Combine(folder, "staging");
 
@@ -99,7 +97,7 @@ public sealed partial class ExpertStore : IDisposable
             HashSet<string> named = [.. next.Experts.Select(expert => expert.Content)];
             foreach (ExpertRecord gone in old.Experts.Where(expert => !named.Contains(expert.Content)).DistinctBy(expert => expert.Content))
             {
-                Discard(gone);
+                content.Discard(gone);
             }
 
             return next;
@@ -107,13 +105,13 @@ public sealed partial class ExpertStore : IDisposable
     }
 
     /// <summary>Path of the expert's files, which must not be changed.</summary>
-    public string FolderOf(ExpertRecord record) => Path.Combine(Content, record.Content);
+    public string FolderOf(ExpertRecord record) => content.FolderOf(record);
 
     /// <summary>Reads all files and compares their hashes. Must be called before they are loaded.</summary>
     /// <exception cref="EngineException">DamagedExpert, naming expert and file.</exception>
     public void Verify(ExpertRecord record)
     {
-        if (Damage(FolderOf(record), record) is { } wrong)
+        if (content.Damage(record) is { } wrong)
         {
             throw new EngineException(EngineError.DamagedExpert, $"Expert '{record.Id}' is damaged: '{wrong}' is not what was uploaded; upload it again.", wrong);
         }
@@ -127,24 +125,13 @@ public sealed partial class ExpertStore : IDisposable
     /// <param name="length">Length of the whole blob in bytes.</param>
     /// <returns>The number of stored bytes.</returns>
     /// <exception cref="EngineException">Conflict: the offset is not the number of stored bytes, or another request writes the blob; UploadTooLarge; StoreFull; InvalidExpert: the blob is complete and has another hash.</exception>
-    public Task<long> AppendBlobAsync(string sha256, long offset, long length, Stream content, CancellationToken cancellation = default)
+    public Task<long> AppendBlobAsync(string sha256, long offset, long length, Stream bytes, CancellationToken cancellation = default)
     {
         Claim();
-        return Blobs.AppendAsync(sha256, offset, length, content, cancellation);
+        return Blobs.AppendAsync(sha256, offset, length, bytes, cancellation);
     }
 
     public void Dispose() => claim?.Dispose();
-
-    internal static bool IsId(string id) => Id().IsMatch(id);
-
-    internal static void CheckId(string id)
-    {
-        if (!IsId(id))
-        {
-            throw new EngineException(
-                EngineError.InvalidValue, $"id is '{UploadName.Printable(id)}'; accepted are 1 to 64 of the characters a-z 0-9 . _ - that begin with a letter or digit.", "id");
-        }
-    }
 
     internal async Task JudgeAsync(string staged, ExpertKind kind, CancellationToken cancellation)
     {
@@ -168,10 +155,9 @@ public sealed partial class ExpertStore : IDisposable
 
             record = record with { Created = time.GetUtcNow() };
             bool isNew = !Experts.Any(expert => expert.Content == record.Content);
-            if (isNew || Damage(FolderOf(record), record) is not null)
+            if (isNew || content.Damage(record) is not null)
             {
-                Remove(new DirectoryInfo(FolderOf(record)));
-                Durable.Move(staged, FolderOf(record));
+                content.Take(record, staged);
             }
 
             if (isNew)
@@ -190,22 +176,9 @@ public sealed partial class ExpertStore : IDisposable
             }
             catch when (isNew)
             {
-                Discard(record);
+                content.Discard(record);
                 throw;
             }
-        }
-    }
-
-    private void Discard(ExpertRecord gone)
-    {
-        try
-        {
-            Remove(new DirectoryInfo(FolderOf(gone)));
-            Budget.Add(-gone.Bytes);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            // The registry does not name it any more. Its bytes are freed when the folder is opened again.
         }
     }
 
@@ -229,7 +202,6 @@ public sealed partial class ExpertStore : IDisposable
                 return;
             }
 
-            Directory.CreateDirectory(Content);
             Directory.CreateDirectory(Staging);
             FileStream taken = Lock(Path.Combine(folder, "lock"));
             try
@@ -260,48 +232,18 @@ public sealed partial class ExpertStore : IDisposable
 
     private void Sweep()
     {
-        HashSet<string> named = [.. Experts.Select(expert => expert.Content)];
-        foreach (DirectoryInfo content in new DirectoryInfo(Content).EnumerateDirectories().Where(content => !named.Contains(content.Name)))
-        {
-            Remove(content);
-        }
-
         File.Delete(Durable.Partial(Path.Combine(folder, RegistryFile.FileName)));
         foreach (FileSystemInfo left in new DirectoryInfo(Staging).EnumerateFileSystemInfos().Where(left => left.Name != "blobs"))
         {
-            Remove(left);
+            StoredContent.Delete(left);
         }
 
-        Budget.Add(Experts.DistinctBy(expert => expert.Content).Sum(expert => expert.Bytes));
+        content.Sweep(Experts);
         Blobs.Sweep();
     }
-
-    private static void Remove(FileSystemInfo left)
-    {
-        if (left is DirectoryInfo { Exists: true } directory)
-        {
-            directory.Delete(recursive: true);
-        }
-        else if (left is FileInfo { Exists: true })
-        {
-            left.Delete();
-        }
-    }
-
-    [GeneratedRegex(@"^[a-z0-9][a-z0-9._-]{0,63}\z")]
-    private static partial Regex Id();
 
     private sealed record Snapshot(RegistryFile File)
     {
         public FrozenDictionary<string, ExpertRecord> ById { get; } = File.Experts.ToFrozenDictionary(expert => expert.Id);
-    }
-
-    /// <summary>The first file that is missing, additional or not what was uploaded; null if all files are right.</summary>
-    private static string? Damage(string folder, ExpertRecord record)
-    {
-        string[] there = Directory.Exists(folder) ? [.. Directory.EnumerateFileSystemEntries(folder).Select(file => Path.GetFileName(file))] : [];
-        return there.Except(record.Files.Keys).Concat(record.Files.Keys.Except(there)).FirstOrDefault()
-            ?? record.Files.FirstOrDefault(file => ContentHash.OfFile(Path.Combine(folder, file.Key)) != file.Value).Key
-            ?? (ContentHash.Of(record.Files) == record.Content ? null : RegistryFile.FileName);
     }
 }

@@ -47,7 +47,7 @@ public sealed class ExpertUpload : IDisposable
     /// <exception cref="EngineException">InvalidValue (id), InvalidExpert, or Conflict: the id is taken.</exception>
     public async Task<ExpertRecord> CommitAsync(string id, CancellationToken cancellation = default)
     {
-        ExpertStore.CheckId(id);
+        ExpertId.Check(id);
         ExpertKind kind = Kind();
         if (kind == ExpertKind.Patch)
         {

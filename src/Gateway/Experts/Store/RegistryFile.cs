@@ -52,7 +52,7 @@ public sealed record RegistryFile
         HashSet<string> ids = [];
         foreach (ExpertRecord expert in Experts)
         {
-            ExpertStore.CheckId(expert.Id);
+            ExpertId.Check(expert.Id);
             if (!ids.Add(expert.Id) || ContentHash.Of(expert.Files) != expert.Content)
             {
                 throw new JsonException($"expert '{expert.Id}' occurs twice, or its content is not the hash of its files.");
