@@ -60,6 +60,9 @@ public enum EngineError
     /// <summary>A remote base has failed too often lately. It is not asked for a while.</summary>
     RemoteUnavailable,
 
+    /// <summary>The client reads an answer too slowly.</summary>
+    SlowReader,
+
     /// <summary>The engine is shutting down.</summary>
     Stopping,
 }

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.ML.OnnxRuntime;
 using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Decoding.Serving;
@@ -20,6 +21,9 @@ namespace ProxyTune.Gateway;
 /// <summary>An OpenAI-compatible server over fused models: <c>dotnet run --project src/Gateway [-- --models FOLDER] [--urls URL]</c>.</summary>
 internal static class Program
 {
+    // Tokenising, rendering and loading of patches hold a thread each.
+    private const int MinThreads = 64;
+
     private static readonly ChildProgram Self = ChildProgram.Of(typeof(Program).Assembly);
 
     public static async Task<int> Main(string[] args)
@@ -34,6 +38,11 @@ internal static class Program
             return await ExpertsCommand.RunAsync(args);
         }
 
+        if (!ProcessLimits.Suffice())
+        {
+            return 1;
+        }
+
         try
         {
             await using WebApplication app = Build(args);
@@ -46,6 +55,11 @@ internal static class Program
             await Console.Error.WriteLineAsync($"proxytune: {error.Message}");
             return 1;
         }
+        catch (Exception error) when (error is OutOfMemoryException or TypeInitializationException or DllNotFoundException or OnnxRuntimeException)
+        {
+            ProcessLimits.Say(ProcessLimits.Describe(error));
+            return 1;
+        }
     }
 
     /// <summary>Loads the models and lays out the server; nothing listens yet.</summary>
@@ -56,7 +70,16 @@ internal static class Program
         builder.Configuration.AddEnvironmentVariables("PROXYTUNE_").AddCommandLine(args);
         GatewayOptions options = GatewayOptions.Read(builder.Configuration);
 
-        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Limits.MaxRequestBodySize = options.MaxBodyBytes);
+        // Tokenising and rendering are synchronous, and a template of an upload may be slow. The pool would add only one or two threads a second for the others.
+        ThreadPool.GetMinThreads(out int workers, out int ports);
+        ThreadPool.SetMinThreads(Math.Max(workers, MinThreads), ports);
+
+        builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(options.GraceSeconds));
+        builder.WebHost.ConfigureKestrel(kestrel =>
+        {
+            kestrel.Limits.MaxRequestBodySize = options.MaxBodyBytes;
+            kestrel.Limits.MaxConcurrentConnections = options.MaxConnections;
+        });
         builder.Services.ConfigureHttpJsonOptions(json =>
         {
             // The API's description shows names as they are in JSON, and numbers that may not be strings.
@@ -95,6 +118,7 @@ internal static class Program
         Metrics.Map(app);
         app.MapOpenApi();
 
+        EndStreamsInTime(app, TimeSpan.FromSeconds(options.GraceSeconds));
         foreach ((string name, string reason) in app.Services.GetRequiredService<ExpertRegistry>().Failures)
         {
             app.Logger.LogWarning("'{Name}' is not served any more: {Reason}", name, reason);
@@ -102,6 +126,19 @@ internal static class Program
 
         app.Logger.LogInformation("Serving {Models}", string.Join(", ", app.Services.GetRequiredService<ModelHost>().Models.Select(model => model.Name)));
         return app;
+    }
+
+    /// <summary>Answers that still run near the end of the grace period end with an error event, before their connections are cut.</summary>
+    private static void EndStreamsInTime(WebApplication app, TimeSpan grace)
+    {
+        DecodeScheduler scheduler = app.Services.GetRequiredService<DecodeScheduler>();
+        app.Lifetime.ApplicationStopping.Register(() => _ = EndAsync());
+
+        async Task EndAsync()
+        {
+            await Task.Delay(grace * 0.8, app.Lifetime.ApplicationStopped).ContinueWith(_ => { }, TaskScheduler.Default);
+            await scheduler.DisposeAsync();
+        }
     }
 
     private static string ModelsFor(GatewayOptions options) => ModelsFolder.Find(options.Models, Environment.CurrentDirectory, AppContext.BaseDirectory);

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
+using System.Text.Unicode;
 
 namespace ProxyTune.Checkpoints.Formats;
 
@@ -34,7 +35,9 @@ internal static class JsonFile
         try
         {
             byte[] bytes = File.ReadAllBytes(path);
-            return bytes.AsSpan().StartsWith(ByteOrderMark) ? bytes[ByteOrderMark.Length..] : bytes;
+            return !Utf8.IsValid(bytes) ? throw EngineException.InFile(path, "the file holds bytes that are not UTF-8; accepted is JSON in UTF-8.", error: error)
+                : bytes.AsSpan().StartsWith(ByteOrderMark) ? bytes[ByteOrderMark.Length..]
+                : bytes;
         }
         catch (Exception problem) when (problem is IOException or UnauthorizedAccessException)
         {

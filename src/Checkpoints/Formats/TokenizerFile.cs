@@ -69,7 +69,7 @@ internal sealed class TokenizerFile
 
     public static TokenizerFile Read(string path)
     {
-        using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(path));
+        using JsonDocument document = JsonDocument.Parse(JsonFile.Bytes(path));
         return new TokenizerFile(path, document.RootElement);
     }
 

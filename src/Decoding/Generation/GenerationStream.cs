@@ -9,8 +9,10 @@ namespace ProxyTune.Decoding.Generation;
 /// <summary>A running answer. Disposing it before its end cancels it and frees its sequence at the next step.</summary>
 public sealed class GenerationStream : IDisposable
 {
-    private readonly Channel<GeneratedToken> channel =
-        Channel.CreateUnbounded<GeneratedToken>(new() { SingleReader = true, SingleWriter = false });
+    // Log-probabilities of the likeliest tokens are most of a token's size.
+    private const int MaxUnread = 32_768;
+
+    private readonly Channel<GeneratedToken> channel = Channel.CreateUnbounded<GeneratedToken>();
 
     private readonly IDisposable? use;
     private volatile bool isCancelled;
@@ -24,7 +26,7 @@ public sealed class GenerationStream : IDisposable
         use = request.Use?.Invoke();
     }
 
-    /// <summary>The tokens in the order of the draws. The channel completes with the last one, or with an <see cref="EngineException"/>.</summary>
+    /// <summary>The tokens in the order of the draws. The channel completes with the last one, or with an <see cref="EngineException"/>: SlowReader if too many of them are not read.</summary>
     public ChannelReader<GeneratedToken> Tokens => channel.Reader;
 
     /// <summary>The number of tokens of the base's prompt that came from the prefix cache; known with the first token.</summary>
@@ -59,6 +61,13 @@ public sealed class GenerationStream : IDisposable
 
     internal void Publish(GeneratedToken token)
     {
+        if (channel.Reader.Count >= MaxUnread / (1 + token.Top.Count))
+        {
+            isCancelled = true;
+            Fail(new(EngineError.SlowReader, $"The client has not read the last {channel.Reader.Count} tokens, so the answer ends here; read faster, or ask for fewer max_tokens."));
+            return;
+        }
+
         channel.Writer.TryWrite(token);
         if (token.Finish is { } reason && channel.Writer.TryComplete() && Request.Measured)
         {

@@ -11,6 +11,9 @@ public sealed class ServedPlan
     /// <summary>The name of the message that context-aware decoding leaves out of one of its streams.</summary>
     public const string ContextName = "context";
 
+    // Tokens of real text have about four characters.
+    private const int CharactersPerToken = 16;
+
     private readonly ServedModel model;
     private readonly FusionPlan unpatched;
     private readonly IReadOnlyList<PromptReader> readers;
@@ -43,6 +46,7 @@ public sealed class ServedPlan
     /// <exception cref="EngineException">InvalidValue: the template refuses the messages, a context message is missing, or they hold a token without a row in some member.</exception>
     public Prompt Render(IReadOnlyList<ChatMessage> messages)
     {
+        RefuseIfMuchTooLong(messages.Select(message => message.Content));
         IReadOnlyList<ChatMessage> withoutContext = IsContextAware ? WithoutContext(messages) : messages;
         return Render((reader, role) => reader.Read(role == StreamRole.BaseWithoutContext ? withoutContext : messages));
     }
@@ -52,6 +56,7 @@ public sealed class ServedPlan
     public Prompt Render(string text)
     {
         RefuseWithoutConversation();
+        RefuseIfMuchTooLong([text]);
         return Render((reader, _) => reader.Read(text));
     }
 
@@ -74,6 +79,31 @@ public sealed class ServedPlan
         {
             Check(tokens);
             return tokens;
+        }
+    }
+
+    /// <summary>
+    /// Refuses a text whose beginning alone has twice as many tokens as the smallest context, so that nobody pays for the tokens of megabytes that no model
+    /// can read. Other texts are tokenised as a whole, and then their tokens are counted.
+    /// </summary>
+    private void RefuseIfMuchTooLong(IEnumerable<string> texts)
+    {
+        (ServedStream stream, PromptReader reader) = Streams.Zip(readers).MinBy(pair => pair.First.Model.Info.ContextLength);
+        int context = stream.Model.Info.ContextLength;
+        long length = texts.Sum(text => (long)text.Length), beginning = (long)CharactersPerToken * context;
+        if (length <= beginning)
+        {
+            return;
+        }
+
+        string read = string.Concat(texts)[..(int)beginning];
+        int tokens = reader.Read(read).Length;
+        if (tokens > 2L * context)
+        {
+            throw new EngineException(
+                EngineError.PromptTooLong,
+                $"The prompt has {length} characters, and the first {beginning} of them are {tokens} tokens for '{stream.Model.Info.Name}', whose context of {context} tokens must also hold the answer.",
+                "prompt");
         }
     }
 

@@ -104,7 +104,7 @@ public sealed partial class ChatTemplate
 
         try
         {
-            using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(path));
+            using JsonDocument document = JsonDocument.Parse(JsonFile.Bytes(path));
             JsonElement root = document.RootElement;
             return (Template(root), Token(root, "bos_token"), Token(root, "eos_token"));
         }

@@ -11,9 +11,11 @@ internal static class NativeTokenizer
     public static HuggingFaceTokenizer Create(TokenizerFile file, bool withPostProcessor)
     {
         string[] unwanted = withPostProcessor ? ["truncation", "padding"] : ["truncation", "padding", "post_processor"];
-        using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(file.Path));
+        byte[] bytes = JsonFile.Bytes(file.Path);
+        using JsonDocument document = JsonDocument.Parse(bytes);
         JsonProperty[] properties = document.RootElement.EnumerateObject().ToArray();
-        if (!properties.Any(p => unwanted.Contains(p.Name) && p.Value.ValueKind != JsonValueKind.Null))
+        bool hasByteOrderMark = bytes.Length < new FileInfo(file.Path).Length;
+        if (!hasByteOrderMark && !properties.Any(p => unwanted.Contains(p.Name) && p.Value.ValueKind != JsonValueKind.Null))
         {
             return new HuggingFaceTokenizer(file.Path);
         }

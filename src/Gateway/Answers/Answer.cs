@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Text;
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Decoding.Text;
 
@@ -108,9 +109,13 @@ internal sealed class Answer(int index, GenerationStream generation, Tokenizer t
 /// Ends a text before the first stop string that completes, and holds back the beginning of a stop string while it may still complete.
 /// The result does not depend on how the text is cut into pieces.
 /// </summary>
+/// <remarks>Each character costs amortised constant time for each stop string (Knuth, Morris and Pratt 1977), however long the strings are.</remarks>
 internal sealed class StopFilter(IReadOnlyList<string> stops)
 {
-    private string held = "";
+    // For each stop string and length: the length of the longest proper beginning that is also an end of that beginning.
+    private readonly int[][] borders = [.. stops.Select(Borders)];
+    private readonly int[] matched = new int[stops.Count];
+    private readonly StringBuilder held = new();
 
     /// <summary>Whether a stop string was found. The text behind it is not part of the answer.</summary>
     public bool Stopped { get; private set; }
@@ -123,49 +128,68 @@ internal sealed class StopFilter(IReadOnlyList<string> stops)
             return "";
         }
 
-        held += piece;
-        if (FirstToComplete() is { } start)
+        foreach (char letter in piece)
         {
-            Stopped = true;
-            return Release(start);
+            held.Append(letter);
+            if (LongestCompletedBy(letter) is var length and > 0)
+            {
+                Stopped = true;
+                return Release(held.Length - length);
+            }
         }
 
-        return Release(held.Length - LongestOpenPrefix());
+        int open = 0;
+        foreach (int length in matched)
+        {
+            open = Math.Max(open, length);
+        }
+
+        return Release(held.Length - open);
     }
 
     /// <summary>The text has ended, so the rest that was held back belongs to it.</summary>
     public string Flush() => Stopped ? "" : Release(held.Length);
 
-    /// <summary>The first by its end, not by its beginning: then the answer is the same if it arrives letter by letter.</summary>
-    private int? FirstToComplete() =>
-        stops.Select(stop => (Start: held.IndexOf(stop, StringComparison.Ordinal), stop.Length))
-            .Where(match => match.Start >= 0)
-            .OrderBy(match => match.Start + match.Length)
-            .ThenBy(match => match.Start)
-            .Select(match => (int?)match.Start)
-            .FirstOrDefault();
-
-    private int LongestOpenPrefix()
+    /// <summary>The first by its end counts, and of several with that end the longest: then the answer is the same if it arrives letter by letter.</summary>
+    private int LongestCompletedBy(char letter)
     {
         int longest = 0;
-        foreach (string stop in stops)
+        for (int i = 0; i < matched.Length; i++)
         {
-            for (int length = Math.Min(stop.Length - 1, held.Length); length > longest; length--)
+            string stop = stops[i];
+            int length = matched[i];
+            while (length > 0 && stop[length] != letter)
             {
-                if (held.EndsWith(stop[..length], StringComparison.Ordinal))
-                {
-                    longest = length;
-                }
+                length = borders[i][length - 1];
             }
+
+            matched[i] = length += stop[length] == letter ? 1 : 0;
+            longest = length == stop.Length ? Math.Max(longest, length) : longest;
         }
 
         return longest;
     }
 
+    private static int[] Borders(string stop)
+    {
+        int[] borders = new int[stop.Length];
+        for (int i = 1, length = 0; i < stop.Length; i++)
+        {
+            while (length > 0 && stop[i] != stop[length])
+            {
+                length = borders[length - 1];
+            }
+
+            borders[i] = length += stop[i] == stop[length] ? 1 : 0;
+        }
+
+        return borders;
+    }
+
     private string Release(int length)
     {
-        string text = held[..length];
-        held = held[length..];
+        string text = held.ToString(0, length);
+        held.Remove(0, length);
         return text;
     }
 }

@@ -65,7 +65,8 @@ internal sealed class AnswerSet : IDisposable
     /// <summary>Deltas of all choices as they come. The first failure ends the enumeration with its exception.</summary>
     public async IAsyncEnumerable<(Answer Answer, AnswerDelta Delta)> ReadAsync([EnumeratorCancellation] CancellationToken cancellation)
     {
-        Channel<(Answer, AnswerDelta)> merged = Channel.CreateUnbounded<(Answer, AnswerDelta)>();
+        // Few pieces wait here. The rest waits in the generations, which limit it.
+        Channel<(Answer, AnswerDelta)> merged = Channel.CreateBounded<(Answer, AnswerDelta)>(answers.Count * 4);
         Task pumps = Task.WhenAll(answers.Select(answer => PumpAsync(answer, merged.Writer, cancellation)));
         _ = pumps.ContinueWith(_ => merged.Writer.TryComplete(), TaskScheduler.Default);
         await foreach ((Answer, AnswerDelta) next in merged.Reader.ReadAllAsync(cancellation))
@@ -94,7 +95,7 @@ internal sealed class AnswerSet : IDisposable
         {
             await foreach (AnswerDelta delta in answer.ReadAsync(cancellation))
             {
-                writer.TryWrite((answer, delta));
+                await writer.WriteAsync((answer, delta), cancellation);
             }
         }
         catch (Exception error)

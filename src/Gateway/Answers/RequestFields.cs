@@ -40,14 +40,14 @@ internal abstract record RequestFields
     [Range(0.01, 100.0)]
     public double? RepetitionPenalty { get; init; }
 
-    [Description("an object from token id (an integer from 0 up to the size of the model's vocabulary) to a number from -100 to 100")]
+    [Description("an object from at most 300 token ids (integers from 0 up to the size of the model's vocabulary) to numbers from -100 to 100")]
     public IReadOnlyDictionary<int, double>? LogitBias { get; init; }
 
     /// <summary>Absent: a random one.</summary>
     public long? Seed { get; init; }
 
     [JsonConverter(typeof(StopConverter))]
-    [Description("a non-empty string or an array of up to 4 non-empty strings")]
+    [Description("a non-empty string or an array of up to 4 non-empty strings, of at most 1024 characters each")]
     public IReadOnlyList<string>? Stop { get; init; }
 
     [Range(1, 8)]
@@ -72,7 +72,7 @@ internal sealed record StreamOptions(bool? IncludeUsage);
 /// <summary><c>"a"</c> or <c>["a", "b"]</c>.</summary>
 internal sealed class StopConverter : JsonConverter<IReadOnlyList<string>>
 {
-    private const int MaxStops = 4;
+    private const int MaxStops = 4, MaxLength = 1024;
 
     public override IReadOnlyList<string> Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
     {
@@ -83,7 +83,7 @@ internal sealed class StopConverter : JsonConverter<IReadOnlyList<string>>
             JsonValueKind.Array => [.. value.RootElement.EnumerateArray().Select(Wire.Text)],
             _ => throw new JsonException(),
         };
-        return stops.Length <= MaxStops && stops.All(stop => stop.Length > 0) ? stops : throw new JsonException();
+        return stops.Length <= MaxStops && stops.All(stop => stop.Length is > 0 and <= MaxLength) ? stops : throw new JsonException();
     }
 
     public override void Write(Utf8JsonWriter writer, IReadOnlyList<string> value, JsonSerializerOptions options) =>
@@ -105,6 +105,8 @@ internal sealed class GenerationRequestTemplate
 
     // The golden ratio's bits: consecutive choices get seeds far apart.
     private const ulong SeedStride = 0x9E3779B97F4A7C15;
+
+    private const int MaxBiases = 300;
 
     private readonly SamplingOptions sampling;
     private readonly AnswerOptions options;
@@ -145,6 +147,11 @@ internal sealed class GenerationRequestTemplate
 
     private static Dictionary<int, float>? Bias(IReadOnlyDictionary<int, double>? bias, int vocabularySize)
     {
+        if (bias?.Count > MaxBiases)
+        {
+            throw new EngineException(EngineError.InvalidValue, $"logit_bias has {bias.Count} tokens; accepted are at most {MaxBiases}.", "logit_bias");
+        }
+
         foreach ((int id, double value) in bias ?? new Dictionary<int, double>())
         {
             if (id < 0 || id >= vocabularySize || value is not (>= -100 and <= 100))

@@ -10,13 +10,19 @@ namespace ProxyTune.Gateway.Hosting;
 internal sealed record GatewayOptions
 {
     // All threads start before anything is served, and each step weighs every draft length up to the longest.
-    private const int MaxThreads = 1024, MaxDraft = 64;
+    private const int MaxThreads = 1024, MaxDraft = 64, MaxGrace = 86_400;
 
     /// <summary>The models folder; null looks for <c>models</c> in the working folder and upwards.</summary>
     public string? Models { get; init; }
 
     /// <summary>Largest request body in bytes. Default 4 MiB.</summary>
     public long MaxBodyBytes { get; init; } = 4 << 20;
+
+    /// <summary>Largest number of open connections; further ones are closed at once. Default 1024.</summary>
+    public long MaxConnections { get; init; } = 1024;
+
+    /// <summary>Seconds that running answers have to end when the server stops. After four fifths of it, those that still run end with an error event. At least 1; default 30.</summary>
+    public double GraceSeconds { get; init; } = 30;
 
     public OperatorOptions Operator { get; init; } = new();
 
@@ -51,6 +57,8 @@ internal sealed record GatewayOptions
         }
 
         RangeCheck.AtLeast(nameof(MaxBodyBytes), options.MaxBodyBytes, 1);
+        RangeCheck.Between(nameof(GraceSeconds), options.GraceSeconds, 1, MaxGrace);
+        RangeCheck.AtLeast(nameof(MaxConnections), options.MaxConnections, 1);
         RangeCheck.Between("Engine:Threads", options.Engine.Threads, 0, MaxThreads);
         RangeCheck.AtLeast("Engine:MaxSequences", options.Engine.MaxSequences, 1);
         RangeCheck.AtLeast("Engine:KeyValueBytes", options.Engine.KeyValueBytes ?? long.MaxValue, 1);

@@ -16,7 +16,7 @@ internal sealed record ErrorResponse(int Status, ErrorBody Body)
     {
         switch (exception)
         {
-            case EngineException { Error: not EngineError.ModelFailure } expected:
+            case EngineException { Error: not EngineError.ModelFailure } expected when !IsOwnFault(expected, http):
                 if (expected.Error == EngineError.RemoteFailure)
                 {
                     Logger(http).LogWarning("{Method} {Path} failed: {Cause}", http.Request.Method, http.Request.Path, expected.Message);
@@ -24,15 +24,21 @@ internal sealed record ErrorResponse(int Status, ErrorBody Body)
 
                 (int status, string code) = Classify(expected.Error);
                 return Create(status, expected.Message, expected.Field, code) with { RetryAfter = expected.RetryAfter ?? SoonEnough };
+            case IOException full when DiskFull.Is(full):
+                Logger(http).LogError(full, "{Method} {Path} found the disk full", http.Request.Method, http.Request.Path);
+                return Create(StatusCodes.Status507InsufficientStorage, "The server's disk is full. Nothing was changed; delete an expert, or ask the operator for room.", null, "disk_full");
             case BadHttpRequestException { StatusCode: StatusCodes.Status413PayloadTooLarge } tooLarge:
                 return Create(tooLarge.StatusCode, "The request body is larger than this server accepts.", null, "request_too_large");
+            case IOException { InnerException: OverflowException }:
+                // Kestrel's exception for a chunk whose size is beyond all bounds has no status.
+                return Create(StatusCodes.Status400BadRequest, "The body is in chunks, and one of them gives a size beyond all bounds.", null, null);
             case BadHttpRequestException bad:
                 return Create(bad.StatusCode, bad.Message, null, null);
             default:
                 Logger(http).LogError(exception, "{Method} {Path} failed", http.Request.Method, http.Request.Path);
                 return Create(
                     StatusCodes.Status500InternalServerError,
-                    exception is EngineException failure ? failure.Message : "The server failed; its log says why.",
+                    exception is EngineException { Error: EngineError.ModelFailure } failure ? failure.Message : "The server failed; its log says why.",
                     null,
                     "internal_error");
         }
@@ -58,6 +64,10 @@ internal sealed record ErrorResponse(int Status, ErrorBody Body)
 
         await http.Response.WriteAsJsonAsync(Body, Wire.Json.ErrorBody);
     }
+
+    /// <summary>Whether the server's own files are wrong. Operators name files when they serve an expert, so there it is the request's fault.</summary>
+    private static bool IsOwnFault(EngineException error, HttpContext http) =>
+        error.Error is EngineError.InvalidModelFolder or EngineError.InvalidCatalog && !http.Request.Path.StartsWithSegments("/v1/experts");
 
     private static ErrorResponse Create(int status, string message, string? field, string? code) =>
         new(status, new ErrorBody(new ErrorDetail(message, TypeOf(status), field, code)));
@@ -86,6 +96,7 @@ internal sealed record ErrorResponse(int Status, ErrorBody Body)
         EngineError.UploadTooLarge => (StatusCodes.Status413PayloadTooLarge, "upload_too_large"),
         EngineError.StoreFull => (StatusCodes.Status507InsufficientStorage, "store_full"),
         EngineError.DamagedExpert => (StatusCodes.Status500InternalServerError, "expert_damaged"),
+        EngineError.SlowReader => (StatusCodes.Status408RequestTimeout, "slow_reader"),
         EngineError.QueueFull => (StatusCodes.Status429TooManyRequests, "queue_full"),
         _ => (StatusCodes.Status400BadRequest, "invalid_value"),
     };

@@ -205,6 +205,32 @@ public sealed class DecodeSchedulerTests : IAsyncLifetime, IDisposable
         Assert.Equal(0, model.LiveSequences);
     }
 
+    /// <summary>More tokens may wait unread where each is small.</summary>
+    [Theory]
+    [InlineData(null, 32_768)]
+    [InlineData(15, 2048)]
+    public async Task Submit_TokensAreNotRead_EndsAtABoundWithAnError(int? topLogprobs, int most)
+    {
+        using FakeLanguageModel large = new("large", contextLength: 50_000) { Rows = (_, row) => row.Clear() };
+        await using DecodeScheduler own = new(large, new());
+        using GenerationStream unread = own.Submit(Answers.Greedy(large, [1], 40_000) with { TopLogprobs = topLogprobs });
+        using CancellationTokenSource patience = new(Patience);
+        while (large.LiveSequences > 0 || own.Statistics.Steps == 0)
+        {
+            await Task.Delay(1, patience.Token);
+        }
+
+        int count = 0;
+        EngineException e = await Assert.ThrowsAsync<EngineException>(async () =>
+        {
+            await foreach (GeneratedToken _ in unread.Tokens.ReadAllAsync())
+            {
+                count++;
+            }
+        });
+        Assert.Equal((EngineError.SlowReader, most), (e.Error, count));
+    }
+
     [Fact]
     public async Task Submit_WithAUse_EndsItOnlyWhenTheSequenceIsDisposed()
     {

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using CsCheck;
 using ProxyTune.Gateway.Answers;
 
@@ -32,6 +33,28 @@ public class StopFilterTests
 
         Assert.Equal("one ", filter.Append("one ##"));
         Assert.Equal("## two", filter.Append(" two"));
+    }
+
+    /// <summary>Long stop strings that nearly complete at every letter: the time of a letter must not grow with their length.</summary>
+    [Fact]
+    public void Append_LongStopsThatNearlyComplete_CostsTheSameAsShortOnes()
+    {
+        string text = new('a', 20_000);
+        double Seconds(int length)
+        {
+            StopFilter filter = new([.. Enumerable.Range(0, 4).Select(i => new string('a', length - 1 - i) + "b")]);
+            long start = Stopwatch.GetTimestamp();
+            foreach (char letter in text)
+            {
+                filter.Append(letter.ToString());
+            }
+
+            return Stopwatch.GetElapsedTime(start).TotalSeconds;
+        }
+
+        Seconds(10);
+        double small = Enumerable.Range(0, 5).Min(_ => Seconds(10)), large = Enumerable.Range(0, 5).Min(_ => Seconds(1000));
+        Assert.True(large < 10 * small, $"{large} s against {small} s");
     }
 
     [Fact]

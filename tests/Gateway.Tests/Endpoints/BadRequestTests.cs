@@ -80,6 +80,8 @@ public class BadRequestTests(RunningGateway gateway)
         { Text, """{"model":"town-qa@ 1","prompt":"a"}""", 400, "model", "invalid_value", ["'town-qa@ 1'", "town-qa@1.2"] },
         { Text, """{"model":"town-qa@1 ","prompt":"a"}""", 400, "model", "invalid_value", ["'town-qa@1 '", "town-qa@1.2"] },
         { Chat, """{"model":"plain","stop":["a","b","c","d","e"],MESSAGES}""", 400, "stop", "invalid_value", ["up to 4"] },
+        { Chat, $$"""{"model":"plain","stop":"{{new string('a', 1025)}}",MESSAGES}""", 400, "stop", "invalid_value", ["at most 1024 characters"] },
+        { Chat, $$"""{"model":"plain","logit_bias":{{{string.Join(',', Enumerable.Range(0, 301).Select(i => $"\"{i}\":1"))}}},MESSAGES}""", 400, "logit_bias", "invalid_value", ["301 tokens", "at most 300"] },
         { Chat, """{"model":"plain","stop":"",MESSAGES}""", 400, "stop", "invalid_value", ["non-empty"] },
         { Chat, """{"model":"plain","n":9,MESSAGES}""", 400, "n", "invalid_value", ["9", "from 1 to 8"] },
         { Chat, """{"model":"plain","stream":"yes",MESSAGES}""", 400, "stream", "invalid_value", ["\"yes\"", "true or false"] },
@@ -125,6 +127,19 @@ public class BadRequestTests(RunningGateway gateway)
         using HttpResponseMessage response = await gateway.Http.PostAsync(Chat, content);
 
         await AssertErrorAsync(response, 400, null, "invalid_value", ["UTF-8"]);
+    }
+
+    /// <summary>Only the beginning of megabytes is tokenised.</summary>
+    [Theory]
+    [InlineData(Chat, "messages")]
+    [InlineData(Text, "prompt")]
+    public async Task Post_PromptOfMegabytes_IsRefusedByItsBeginning(string path, string field)
+    {
+        string prompt = new('x', 3_600_000);
+        object body = field == "prompt" ? new { model = TinyFamily.Fused, prompt } : new { model = TinyFamily.Fused, messages = new[] { new { role = "user", content = prompt } } };
+        using HttpResponseMessage response = await gateway.PostAsync(path, body);
+
+        await AssertErrorAsync(response, 400, field, "context_length_exceeded", ["3600000 characters", "the first 2048"]);
     }
 
     [Theory]

@@ -49,6 +49,8 @@ public sealed class ServingTests : IAsyncLifetime
             new { entry = new { name = "far", @base = new { url = "http://127.0.0.1:1/v1", model = "m", tokenizer = "base", api_key_env = "HOME" } } },
             HttpStatusCode.BadRequest, "invalid_value", "entry.base is an object"
         },
+        { "/v1/experts/alice/serve", new { entry = new { name = "x", @base = "base", patches = new object?[] { null } } }, HttpStatusCode.BadRequest, "invalid_value", "patches[0].patch is ''" },
+        { "/v1/experts/alice/serve", new { entry = new { name = "x", @base = "base", experts = new object?[] { null } } }, HttpStatusCode.BadRequest, "invalid_value", "experts[0].name is ''" },
         { "/v1/experts/alice/serve", new { bass = "small" }, HttpStatusCode.BadRequest, "invalid_value", "bass" },
         { "/v1/experts/alice/retire", new { name = "nothing" }, HttpStatusCode.NotFound, "model_not_found", "not served as 'nothing'" },
         { "/v1/experts/alice/rollback", new { }, HttpStatusCode.BadRequest, "invalid_value", "nothing to roll back" },

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
+using ProxyTune.Gateway.Hosting;
 using ProxyTune.Testing;
 
 namespace ProxyTune.Gateway.Tests.Hosting;
@@ -57,6 +58,24 @@ public class StartUpTests
         taken.Start();
 
         await AssertStopsAsync("address already in use", "--models", family.Folder, "--urls", $"http://{taken.LocalEndpoint}");
+    }
+
+    /// <summary>The runtime alone would fail in other words.</summary>
+    [Fact]
+    public async Task Main_TooFewFileHandles_SaysSoInOneSentence()
+    {
+        using Process server = Process.Start(new ProcessStartInfo("bash", ["-c", "ulimit -n 150; exec dotnet \"$0\"", typeof(Program).Assembly.Location]) { RedirectStandardError = true, RedirectStandardOutput = true })!;
+        string error = await server.StandardError.ReadToEndAsync();
+        await server.WaitForExitAsync();
+        Assert.Equal((1, "proxytune: a process may open 150 files here, and the server needs at least 512; raise the limit (ulimit -n).\n"), (server.ExitCode, error));
+    }
+
+    /// <summary>Where memory is too little depends on the moment, so the sentence is tested alone.</summary>
+    [Fact]
+    public void Describe_LibraryFindsNoMemory_NamesCauseAndMemoryInOneLine()
+    {
+        string sentence = ProcessLimits.Describe(new TypeInitializationException("NativeMethods", new DllNotFoundException("Unable to load shared library 'onnxruntime'.\nTried paths: ...")));
+        Assert.Matches("^the server cannot start: Unable to load shared library 'onnxruntime'\\. It may use [0-9]+ MiB of memory [^\n]*$", sentence);
     }
 
     private static async Task AssertStopsAsync(string words, params string[] arguments)

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using ProxyTune.Checkpoints;
+using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Gateway.Experts;
 
@@ -15,7 +16,11 @@ internal static class JsonCheck
     {
         try
         {
-            return JsonDocument.Parse(File.ReadAllBytes(Path.Combine(folder, name)), Strict);
+            return JsonDocument.Parse(JsonFile.Bytes(Path.Combine(folder, name), EngineError.InvalidExpert), Strict);
+        }
+        catch (EngineException error)
+        {
+            throw UploadName.Refused(name, "holds bytes that are not UTF-8; accepted is JSON in UTF-8.", error);
         }
         catch (JsonException error)
         {

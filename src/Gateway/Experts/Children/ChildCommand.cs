@@ -23,6 +23,7 @@ public static class ChildCommand
 
     private static int Run(Action command)
     {
+        ParentWatch.Start();
         ResourceLimits.Apply();
         OnnxEnvironment.EnsureCreated(threads: 1);
         command();

@@ -5,24 +5,32 @@ namespace ProxyTune.Gateway.Experts;
 
 /// <summary>Checks and runs an uploaded model in a child process. A crash, a hang or too much memory there does not harm the server.</summary>
 /// <param name="limits">Limits of the child.</param>
-public sealed class ChildTrial(ChildProgram program, ChildLimits limits)
+public sealed class ChildTrial(ChildProgram program, ChildLimits limits) : IDisposable
 {
     // Several trials at once would take several times the memory, and cores that running answers need.
-    private readonly Lock trialLock = new();
+    private readonly SemaphoreSlim turn = new(1, 1);
 
-    /// <summary>An <see cref="ExpertTrial"/>; one runs at a time. A patch has no code and is checked in the server.</summary>
+    /// <summary>An <see cref="ExpertTrial"/>; one runs at a time, and the others hold no thread meanwhile. A patch has no code and is checked in the server.</summary>
     /// <exception cref="EngineException">InvalidExpert, with what the check found or which limit was exceeded.</exception>
-    public Task RunAsync(string folder, ExpertKind kind, CancellationToken cancellation) => kind == ExpertKind.Patch
-        ? Task.CompletedTask
-        : Task.Run(
-            () =>
-            {
-                lock (trialLock)
-                {
-                    Run(folder, cancellation);
-                }
-            },
-            cancellation);
+    public async Task RunAsync(string folder, ExpertKind kind, CancellationToken cancellation)
+    {
+        if (kind == ExpertKind.Patch)
+        {
+            return;
+        }
+
+        await turn.WaitAsync(cancellation).ConfigureAwait(false);
+        try
+        {
+            await Task.Run(() => Run(folder, cancellation), cancellation).ConfigureAwait(false);
+        }
+        finally
+        {
+            turn.Release();
+        }
+    }
+
+    public void Dispose() => turn.Dispose();
 
     private void Run(string folder, CancellationToken cancellation)
     {

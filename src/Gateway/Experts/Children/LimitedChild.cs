@@ -11,7 +11,7 @@ namespace ProxyTune.Gateway.Experts;
 public sealed record ChildLimits(TimeSpan Time, long Bytes);
 
 /// <summary>Runs this program in a child process for work that may hang, take all memory or crash. It reads a line and answers with a line. One thread at a time.</summary>
-/// <remarks>The child does not inherit the server's environment and has a temporary folder of its own. It ends with the server, because its input ends then.</remarks>
+/// <remarks>The child does not inherit the server's environment and has a temporary folder of its own. It ends with the server, see <see cref="ParentWatch"/>.</remarks>
 internal sealed class LimitedChild : IDisposable
 {
     /// <summary>Environment variable with the memory limit that the child sets for itself, see <see cref="ResourceLimits"/>.</summary>
@@ -95,6 +95,7 @@ internal sealed class LimitedChild : IDisposable
         }
 
         start.Environment["TMPDIR"] = temporary;
+        start.Environment[ParentWatch.Variable] = Environment.ProcessId.ToString(CultureInfo.InvariantCulture);
         start.Environment[BytesVariable] = limits.Bytes.ToString(CultureInfo.InvariantCulture);
         start.Environment["DOTNET_GCHeapHardLimit"] = limits.Bytes.ToString("x", CultureInfo.InvariantCulture);
         start.Environment["DOTNET_EnableDiagnostics"] = "0";

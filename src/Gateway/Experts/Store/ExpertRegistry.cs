@@ -110,7 +110,7 @@ public sealed class ExpertRegistry : IDisposable
             if (served.Previous is { } previous)
             {
                 RequireWeights(previous);
-                await hot.ServeAsync(previous.Entry, replaces: true, _ => Add(previous));
+                await hot.ServeAsync(previous.Entry, replaces: true, store: () => Add(previous));
             }
             else
             {
@@ -188,6 +188,7 @@ public sealed class ExpertRegistry : IDisposable
     private async Task<ServedModel> ServeAsync(string id, ServedModelEntry entry, bool ungated, ServedRecord? replaced)
     {
         _ = store.Get(id);
+        CatalogCheck.Entries(EntrySource.Request, [entry]);
         if (!Names(entry).Contains(id))
         {
             throw new EngineException(EngineError.InvalidValue, $"The entry does not name '{id}', which it is to serve; accepted is one with it as a patch or a model.", "entry");
@@ -196,18 +197,21 @@ public sealed class ExpertRegistry : IDisposable
         RequireUnambiguous(entry);
         ExpertRecord[] uploads = [.. Names(entry).Select(store.Find).OfType<ExpertRecord>().Distinct()];
         Dictionary<string, string> weights = [];
-        return await hot.ServeAsync(entry, replaces: replaced is not null, model =>
-        {
-            // The folders are loaded by now, and no request sees the model yet.
-            foreach ((string patch, string folder) in PatchesOf(entry).Where(pair => store.Find(pair.Patch) is not null))
+        return await hot.ServeAsync(
+            entry,
+            replaces: replaced is not null,
+            model =>
             {
-                weights[folder] = RequireFit(Patch(patch), folder, ungated);
-            }
+                // The folders are loaded by now, and no request sees the model yet.
+                foreach ((string patch, string folder) in PatchesOf(entry).Where(pair => store.Find(pair.Patch) is not null))
+                {
+                    weights[folder] = RequireFit(Patch(patch), folder, ungated);
+                }
 
-            // Loads the patches now: their errors reach the operator, and the first request need not wait.
-            _ = model.Plan(AskedFusion.Nothing).LoadPatches();
-            Add(new ServedRecord(id, entry, DateTimeOffset.UtcNow, weights, ungated) { Previous = replaced }, uploads);
-        });
+                // Loads the patches now: their errors reach the operator, and the first request need not wait.
+                _ = model.Plan(AskedFusion.Nothing).LoadPatches();
+            },
+            () => Add(new ServedRecord(id, entry, DateTimeOffset.UtcNow, weights, ungated) { Previous = replaced }, uploads));
     }
 
     private string RequireFit(ExpertRecord patch, string folder, bool ungated)

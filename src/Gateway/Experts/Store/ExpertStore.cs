@@ -1,16 +1,21 @@
 using System.Collections.Frozen;
 using ProxyTune.Checkpoints;
+using ProxyTune.Gateway.Requests;
 
 namespace ProxyTune.Gateway.Experts;
 
 /// <summary>
-/// A folder of uploaded experts: <c>registry.json</c>, files under <c>content/HASH</c>, and incomplete uploads under <c>staging</c>. Content never
+/// A folder of uploaded experts: <c>registry.json</c>, files under <c>content/HASH</c>, incomplete uploads under <c>staging</c>, and <c>reserve</c>, whose
+/// room a deletion takes on a full disk. Content never
 /// changes. It is written before the registry names it, and deleted after the registry no longer names it. So a crash leaves either the old or the
 /// new state. Opening the folder deletes everything that the registry does not name.
 /// </summary>
 /// <remarks>Thread-safe. Readers get an immutable snapshot; one writer at a time. Only one process may use a folder.</remarks>
 public sealed class ExpertStore : IDisposable
 {
+    // More than a registry of many thousand experts takes.
+    private const int ReserveBytes = 1 << 20;
+
     private readonly Lock writeLock = new();
     private readonly string folder;
     private readonly StoredContent content;
@@ -41,6 +46,8 @@ public sealed class ExpertStore : IDisposable
     internal BlobStore Blobs { get; }
 
     internal StoreBudget Budget { get; }
+
+    private string Reserve => Path.Combine(folder, "reserve");
 
     private string Staging => Path.Combine(folder, "staging");
 
@@ -92,7 +99,7 @@ public sealed class ExpertStore : IDisposable
                     EngineError.StoreFull, $"There are {old.Experts.Count} experts of at most {Options.MaxExperts} (Experts:MaxExperts); delete one.", "Experts:MaxExperts");
             }
 
-            next.Write(folder);
+            Write(next, old);
             Volatile.Write(ref current, new(next));
             HashSet<string> named = [.. next.Experts.Select(expert => expert.Content)];
             foreach (ExpertRecord gone in old.Experts.Where(expert => !named.Contains(expert.Content)).DistinctBy(expert => expert.Content))
@@ -100,6 +107,7 @@ public sealed class ExpertStore : IDisposable
                 content.Discard(gone);
             }
 
+            KeepReserve();
             return next;
         }
     }
@@ -145,6 +153,8 @@ public sealed class ExpertStore : IDisposable
 
     internal ExpertRecord Commit(ExpertRecord record, string staged, UploadAccounting accounting)
     {
+        // Hashes may take long, so they are compared before other writers have to wait. Content never changes: if it is right, it stays right.
+        bool isDamaged = Directory.Exists(FolderOf(record)) && content.Damage(record) is not null;
         lock (writeLock)
         {
             ExpertRecord? same = Find(record.Id);
@@ -155,7 +165,7 @@ public sealed class ExpertStore : IDisposable
 
             record = record with { Created = time.GetUtcNow() };
             bool isNew = !Experts.Any(expert => expert.Content == record.Content);
-            if (isNew || content.Damage(record) is not null)
+            if (isNew || isDamaged || !Directory.Exists(FolderOf(record)))
             {
                 content.Take(record, staged);
             }
@@ -179,6 +189,36 @@ public sealed class ExpertStore : IDisposable
                 content.Discard(record);
                 throw;
             }
+        }
+    }
+
+    /// <summary>Writes the registry. On a full disk, a change that frees space takes the room of the reserve.</summary>
+    private void Write(RegistryFile next, RegistryFile old)
+    {
+        try
+        {
+            next.Write(folder);
+        }
+        catch (IOException error) when (DiskFull.Is(error) && (next.Experts.Count < old.Experts.Count || next.Served.Count < old.Served.Count))
+        {
+            File.Delete(Reserve);
+            next.Write(folder);
+        }
+    }
+
+    private void KeepReserve()
+    {
+        try
+        {
+            if (!File.Exists(Reserve))
+            {
+                File.WriteAllBytes(Reserve, new byte[ReserveBytes]);
+            }
+        }
+        catch (IOException)
+        {
+            // The disk is still full. The next change tries again.
+            File.Delete(Reserve);
         }
     }
 
@@ -208,6 +248,7 @@ public sealed class ExpertStore : IDisposable
             {
                 Volatile.Write(ref current, new(RegistryFile.Read(folder)));
                 Sweep();
+                KeepReserve();
                 claim = taken;
             }
             catch

@@ -1,5 +1,7 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Text;
+using System.Text.Json;
 using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Text;
 using ProxyTune.Gateway.Experts;
@@ -107,6 +109,56 @@ public sealed class ChildTests(ITestOutputHelper output) : IDisposable
         Assert.Equal((EngineError.InvalidValue, "messages"), (error.Error, error.Field));
         Assert.Contains("longer than 2 s", error.Message, StringComparison.Ordinal);
         Assert.Equal(ChatTemplate.Parse(good.Source, model.Folder).Render([new("user", "a")]), good.Render([new("user", "a")]));
+    }
+
+    /// <summary>A template at the limit of its time, for which several requests wait, delays no other template.</summary>
+    [Fact]
+    public async Task Render_SlowTemplate_DelaysNoOther()
+    {
+        using TemplateWorker worker = new(TestProgram.Child, new(TimeSpan.FromSeconds(2), Gibi));
+        using TinyModel model = TinyModel.Create();
+        ChatTemplate good = ChatTemplate.TryLoad(model.Folder, worker)!;
+        good.Render([new("user", "a")]);
+        File.WriteAllText(Path.Combine(model.Folder, "chat_template.jinja"), Endless);
+        ChatTemplate slow = ChatTemplate.TryLoad(model.Folder, worker)!;
+        Task<EngineException>[] waiting = [.. Enumerable.Range(0, 40).Select(_ => Task.Factory.StartNew(() => Assert.Throws<EngineException>(() => slow.Render([new("user", "a")])), TaskCreationOptions.LongRunning))];
+        await Task.WhenAny(waiting);
+
+        // Of 40 requests, one is rendered, 16 wait and the others are refused at once.
+        Assert.Equal(40 - 1 - TemplateWorker.MaxWaiting, waiting.Count(one => one.IsCompleted && one.Result.Error == EngineError.QueueFull));
+        long start = Stopwatch.GetTimestamp();
+        good.Render([new("user", "a")]);
+        Assert.InRange(Stopwatch.GetElapsedTime(start).TotalSeconds, 0, 1);
+        worker.Dispose();
+        await Task.WhenAll(waiting).ContinueWith(_ => { }, TaskScheduler.Default);
+    }
+
+    /// <summary>A busy child does not read its input, so it watches its parent.</summary>
+    [Fact]
+    public async Task Start_ParentIsKilled_BusyChildEnds()
+    {
+        string fifo = Path.Combine(folder.Path + "-fifo");
+        string script = $"mkfifo '{fifo}'; exec 3<>'{fifo}'; PROXYTUNE_CHILD_PARENT=$$ PROXYTUNE_CHILD_BYTES={Gibi} \"$@\" <&3 >/dev/null & echo $!; wait";
+        using Process parent = Process.Start(new ProcessStartInfo("bash", ["-c", script, "bash", TestProgram.Child.File, .. TestProgram.Child.Arguments, "render-templates"]) { RedirectStandardOutput = true })!;
+        int child = int.Parse((await parent.StandardOutput.ReadLineAsync())!, CultureInfo.InvariantCulture);
+        string request = JsonSerializer.Serialize(new { Begin = "", End = "", Template = Endless, Messages = "[]", AddGenerationPrompt = false });
+        await File.AppendAllTextAsync(fifo, request + "\n");
+        using Process running = Process.GetProcessById(child);
+        while (running.TotalProcessorTime < TimeSpan.FromSeconds(1))
+        {
+            Assert.False(running.HasExited);
+            await Task.Delay(50);
+            running.Refresh();
+        }
+
+        parent.Kill();
+        await parent.WaitForExitAsync();
+        File.Delete(fifo);
+        using CancellationTokenSource patience = new(TimeSpan.FromSeconds(20));
+        while (Directory.Exists($"/proc/{child}") && !File.ReadAllText($"/proc/{child}/stat").Contains(") Z ", StringComparison.Ordinal))
+        {
+            await Task.Delay(20, patience.Token);
+        }
     }
 
     public void Dispose() => folder.Dispose();

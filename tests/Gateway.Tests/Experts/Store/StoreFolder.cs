@@ -15,9 +15,9 @@ public sealed class StoreFolder : IDisposable
     /// <summary>The files of a patch of a <see cref="TinyModel"/>.</summary>
     public static Dictionary<string, byte[]> Patch => new(Good.Value);
 
-    /// <summary>Contents of all files below the store's folder except its lock, by relative name.</summary>
+    /// <summary>Contents of all files below the store's folder except its lock and its reserve, by relative name.</summary>
     public IReadOnlyDictionary<string, string> Contents => !Directory.Exists(Path) ? new Dictionary<string, string>()
-        : new DirectoryInfo(Path).EnumerateFiles("*", SearchOption.AllDirectories).Where(file => file.Name != "lock")
+        : new DirectoryInfo(Path).EnumerateFiles("*", SearchOption.AllDirectories).Where(file => file.Name is not ("lock" or "reserve"))
             .ToDictionary(file => System.IO.Path.GetRelativePath(Path, file.FullName), file => Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(File.ReadAllBytes(file.FullName))));
 
     public ExpertStore Open(ExpertStoreOptions? options = null, ExpertTrial? trial = null, TimeProvider? time = null) => ExpertStore.Open(Path, options, trial, time);

@@ -28,6 +28,7 @@ internal static class HostilePatches
         File("Mach-O by content", "Mach-O", [0xCF, 0xFA, 0xED, 0xFE, .. new byte[64]]),
         File("Windows program by content", "Windows", WindowsProgram()),
         File("script as a template", "script", "chat_template.jinja", HostileUpload.Text("#!/bin/sh\nrm -rf /")),
+        new("base's name that is not UTF-8", "not UTF-8", () => [("adapter_config.json", Encoding.Latin1.GetBytes("""{"peft_type":"LORA","r":2,"lora_alpha":4,"base_model_name_or_path":"é"}""")), ("adapter_model.safetensors", StoreFolder.Patch["adapter_model.safetensors"])]),
         File("gzip as JSON", "archive", "vocab.json", [0x1F, 0x8B, 8, 0, 0, 0]),
         File("source code", "no file of an expert", "modeling_llama.py", HostileUpload.Text("import os")),
         File("hidden file", "no plain name", ".bashrc", HostileUpload.Text("x")),
