@@ -38,9 +38,9 @@ public sealed class BareDecoder : IDisposable
         this.rows = rows;
         width = decoder.Cache.FixedWidth ?? Math.Max(256, (int)BitOperations.RoundUpToPowerOf2((uint)maxTokens));
         cache = [.. decoder.CacheNames.Select(_ => Tensor(decoder.Cache.Type, (long)rows * decoder.Cache.Heads * width * decoder.Cache.HeadSize))];
-        ids = Tensor(decoder.InputType, rows * maxTokens);
-        positions = Tensor(decoder.InputType, rows * maxTokens);
-        mask = Tensor(decoder.InputType, rows * maxTokens);
+        ids = Tensor(decoder.TypeOf(decoder.Config.InputIds), rows * maxTokens);
+        positions = Tensor(decoder.TypeOf(decoder.Config.PositionIds), rows * maxTokens);
+        mask = Tensor(decoder.TypeOf(decoder.Config.AttentionMask), rows * maxTokens);
         logits = Tensor(decoder.Logits.ElementDataType, (long)rows * maxTokens * decoder.VocabularySize);
         mask.Span<long>(0, rows * maxTokens).Fill(1);
         for (int i = 0; i < cache.Length; i++)

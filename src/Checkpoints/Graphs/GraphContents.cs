@@ -9,10 +9,14 @@ internal sealed class GraphContents
     public GraphContents(ModelProto model)
     {
         Operators = model.Graph.Node.CountBy(node => node.OpType).ToDictionary();
+        RotaryPositions = Rotary(model.Graph);
         Weights = [.. model.Graph.Initializer.Where(tensor => tensor.DataLocation == TensorProto.Types.DataLocation.External).Select(tensor => new ExternalWeight(tensor))];
     }
 
     public IReadOnlyDictionary<string, int> Operators { get; }
+
+    /// <summary>The number of positions of the graph's shortest table of cosines; null if it has none.</summary>
+    public long? RotaryPositions { get; }
 
     /// <summary>The weights. They are in files of the graph's folder, or in the graph's own file.</summary>
     public IReadOnlyList<ExternalWeight> Weights { get; }
@@ -20,6 +24,15 @@ internal sealed class GraphContents
     /// <summary>The smallest number of bytes of each file with weights, by the file's name relative to the graph's folder.</summary>
     public IReadOnlyDictionary<string, long> WeightFiles =>
         new SortedDictionary<string, long>(Weights.GroupBy(weight => weight.File).ToDictionary(file => file.Key, file => file.Max(weight => weight.Offset + weight.Length)), StringComparer.Ordinal);
+
+    // ONNX Runtime's contrib operators: GroupQueryAttention takes cos_cache as its input 7, RotaryEmbedding as its input 2.
+    private static long? Rotary(GraphProto graph)
+    {
+        HashSet<string> tables = [.. graph.Node.Select(node => (Input: node.OpType switch { "GroupQueryAttention" => 7, "RotaryEmbedding" => 2, _ => int.MaxValue }, Node: node))
+            .Where(use => use.Node.Input.Count > use.Input).Select(use => use.Node.Input[use.Input])];
+        long[] positions = [.. graph.Initializer.Where(tensor => tables.Contains(tensor.Name) && tensor.Dims.Count == 2).Select(tensor => tensor.Dims[0])];
+        return positions.Length == 0 ? null : positions.Min();
+    }
 }
 
 /// <summary>The place of a weight in a file.</summary>

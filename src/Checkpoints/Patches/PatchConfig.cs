@@ -4,9 +4,15 @@ using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Checkpoints.Patches;
 
-/// <summary>The fields of PEFT's adapter_config.json that determine the weights. All other fields affect training only.</summary>
+/// <summary>
+/// The fields of PEFT's adapter_config.json (0.19) that determine the weights, or where they apply. All other fields affect training only, or choose modules,
+/// whose names the tensors have too.
+/// </summary>
 internal sealed record PatchConfig
 {
+    // These choose A and B and leave the base as it is. PiSSA, OLoRA, CorDA, LoftQ and LoRA-GA change it.
+    private static readonly string[] KeepsWeights = ["gaussian", "eva", "orthogonal"];
+
     public string? PeftType { get; init; }
 
     [JsonPropertyName("r")]
@@ -26,6 +32,24 @@ internal sealed record PatchConfig
     public bool? FanInFanOut { get; init; }
 
     public JsonElement ModulesToSave { get; init; }
+
+    [JsonPropertyName("alora_invocation_tokens")]
+    public JsonElement InvocationTokens { get; init; }
+
+    public JsonElement TrainableTokenIndices { get; init; }
+
+    public JsonElement LayerReplication { get; init; }
+
+    public JsonElement TargetParameters { get; init; }
+
+    [JsonPropertyName("use_qalora")]
+    public bool? UsesQalora { get; init; }
+
+    [JsonPropertyName("arrow_config")]
+    public JsonElement ArrowConfig { get; init; }
+
+    [JsonPropertyName("init_lora_weights")]
+    public JsonElement Initialisation { get; init; }
 
     public JsonElement RankPattern { get; init; }
 
@@ -67,6 +91,18 @@ internal sealed record PatchConfig
         Require(UseDora != true, "use_dora", "true", "false");
         Require(FanInFanOut != true, "fan_in_fan_out", "true", "false");
         Require(IsEmpty(ModulesToSave), "modules_to_save", ModulesToSave, "null");
+        Require(IsEmpty(InvocationTokens), "alora_invocation_tokens", InvocationTokens, "null: an activated LoRA applies only behind these tokens");
+        Require(IsEmpty(TrainableTokenIndices), "trainable_token_indices", TrainableTokenIndices, "null");
+        Require(IsEmpty(LayerReplication), "layer_replication", LayerReplication, "null");
+        Require(IsEmpty(TargetParameters), "target_parameters", TargetParameters, "null");
+        Require(UsesQalora != true, "use_qalora", "true", "false");
+        Require(IsEmpty(ArrowConfig), "arrow_config", ArrowConfig, "null");
+        string? initialisation = Initialisation.ValueKind == JsonValueKind.String ? Initialisation.GetString() : null;
+        Require(
+            initialisation is null || KeepsWeights.Contains(initialisation),
+            "init_lora_weights",
+            $"'{initialisation}'",
+            $"true, false, null or {string.Join(", ", KeepsWeights)}: other initialisations change the base's weights, and the update belongs to the changed ones; save the adapter with path_initial_model_for_weight_conversion, which makes it an update of the base itself");
         Ranks = Pattern("rank_pattern", RankPattern, rank => rank >= 1 && rank == (int)rank, "an integer of at least 1");
         Alphas = Pattern("alpha_pattern", AlphaPattern, double.IsFinite, "a finite number");
 

@@ -49,7 +49,7 @@ public sealed record PatchManifest
             return null;
         }
 
-        Require(path, new FileInfo(path).Length <= MaxBytes, "size", new FileInfo(path).Length, $"at most {MaxBytes} bytes");
+        Require(path, FileLength.Of(path) <= MaxBytes, "size", FileLength.Of(path), $"at most {MaxBytes} bytes");
         PatchManifest manifest = JsonFile.Read(path, Json.PatchManifest);
         manifest.Check(path);
         return manifest;

@@ -14,7 +14,7 @@ internal static class NativeTokenizer
         byte[] bytes = JsonFile.Bytes(file.Path);
         using JsonDocument document = JsonDocument.Parse(bytes);
         JsonProperty[] properties = document.RootElement.EnumerateObject().ToArray();
-        bool hasByteOrderMark = bytes.Length < new FileInfo(file.Path).Length;
+        bool hasByteOrderMark = bytes.Length < FileLength.Of(file.Path);
         if (!hasByteOrderMark && !properties.Any(p => unwanted.Contains(p.Name) && p.Value.ValueKind != JsonValueKind.Null))
         {
             return new HuggingFaceTokenizer(file.Path);

@@ -68,7 +68,8 @@ public sealed class Tokenizer : IDisposable
     }
 
     /// <summary>Begins the text of one answer, token by token. Not thread-safe itself.</summary>
-    public TokenStream Stream() => file.IsByteLevel ? new ByteLevelStream(file) : new WindowStream(this, file);
+    /// <param name="before">The tokens that the answer continues. Some decoders strip the space of a token at the beginning of a text, and here it is not the beginning.</param>
+    public TokenStream Stream(ReadOnlySpan<int> before = default) => file.IsByteLevel ? new ByteLevelStream(file) : new WindowStream(this, file, before);
 
     /// <summary>A token that decoding leaves out, such as a chat template's marks.</summary>
     /// <summary>The ids of special tokens, such as those that begin or end a text.</summary>
@@ -167,10 +168,22 @@ internal sealed class ByteLevelStream(TokenizerFile file) : TokenStream
 /// <remarks>
 /// A run of byte-fallback tokens (&lt;0xE4&gt;) is held until it ends: decoders turn the whole run into U+FFFD if any part of it is not valid UTF-8.
 /// </remarks>
-internal sealed class WindowStream(Tokenizer tokenizer, TokenizerFile file) : TokenStream
+internal sealed class WindowStream : TokenStream
 {
+    private readonly Tokenizer tokenizer;
+    private readonly TokenizerFile file;
     private readonly List<int> window = [];
     private int settled;
+
+    public WindowStream(Tokenizer tokenizer, TokenizerFile file, ReadOnlySpan<int> before)
+    {
+        (this.tokenizer, this.file) = (tokenizer, file);
+        if (!before.IsEmpty && before[^1] is var last && file.Tokens.ContainsKey(last) && !file.SpecialIds.Contains(last) && file.ByteOf(last) is null)
+        {
+            window.Add(last);
+            settled = 1;
+        }
+    }
 
     public override string Append(int id)
     {

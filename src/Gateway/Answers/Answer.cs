@@ -15,10 +15,10 @@ internal sealed record AnswerDelta(string Text, IReadOnlyList<AnswerToken> Token
 internal sealed record AnswerToken(GeneratedToken Token, int Offset);
 
 /// <summary>One choice while it is generated: tokens in, text without stop strings out.</summary>
+/// <param name="text">The text of the tokens.</param>
 /// <param name="echo">The answer begins with it. Stop strings in it end nothing.</param>
-internal sealed class Answer(int index, GenerationStream generation, Tokenizer tokenizer, IReadOnlyList<string> stops, EchoedPrompt? echo) : IDisposable
+internal sealed class Answer(int index, GenerationStream generation, TokenStream text, IReadOnlyList<string> stops, EchoedPrompt? echo) : IDisposable
 {
-    private readonly TokenStream text = tokenizer.Stream();
     private readonly StopFilter filter = new(stops);
     private readonly TokenUsageCount usage = new(echo?.Text.Length ?? 0);
     private readonly List<AnswerToken> scored = [];

@@ -61,7 +61,8 @@ internal interface IAnswerWriter
 
 /// <summary>The prompts of a request.</summary>
 /// <param name="Echoes">What the answers to each prompt begin with; null for nothing.</param>
-internal sealed record AskedPrompts(IReadOnlyList<Prompt> Prompts, IReadOnlyList<EchoedPrompt>? Echoes = null);
+/// <param name="AreContinued">Whether an answer continues the text of its prompt, so that a space between them counts.</param>
+internal sealed record AskedPrompts(IReadOnlyList<Prompt> Prompts, IReadOnlyList<EchoedPrompt>? Echoes = null, bool AreContinued = false);
 
 /// <summary>A request's model and its settled fusion.</summary>
 /// <param name="Applied">The fusion that the response reports; null for a base alone if the request asked for no fusion.</param>

@@ -4,6 +4,7 @@ using System.Threading.Channels;
 using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Text;
 
 namespace ProxyTune.Gateway.Answers;
 
@@ -44,7 +45,8 @@ internal sealed class AnswerSet : IDisposable
             {
                 int prompt = i / choices;
                 GenerationStream generation = scheduler.Submit(template.For(prompts[prompt] with { Tenant = call.Tenant }, i % choices) with { Origin = origin, Use = call.Model.Use });
-                answers.Add(new Answer(i, generation, call.Model.Tokenizer, fields.Stop ?? [], asked.Echoes?[prompt]));
+                TokenStream text = call.Model.Tokenizer.Stream(asked.AreContinued ? prompts[prompt].Streams[0].Span : default);
+                answers.Add(new Answer(i, generation, text, fields.Stop ?? [], asked.Echoes?[prompt]));
             }
         }
         catch

@@ -33,6 +33,6 @@ internal static class CompletionsEndpoint
     private static AskedPrompts Prompts(CompletionRequest request, ModelCall call, bool scores)
     {
         Prompt[] prompts = [.. request.Prompt!.Select(item => item.Tokens is { } tokens ? call.Plan.Render(tokens) : call.Plan.Render(item.Text!))];
-        return new(prompts, request.Echo != true ? null : [.. prompts.Select((prompt, i) => EchoedPrompt.Of(call.Model.Tokenizer, prompt.Streams[0].Span, request.Prompt![i].Text, scores))]);
+        return new(prompts, request.Echo != true ? null : [.. prompts.Select((prompt, i) => EchoedPrompt.Of(call.Model.Tokenizer, prompt.Streams[0].Span, request.Prompt![i].Text, scores))], AreContinued: true);
     }
 }

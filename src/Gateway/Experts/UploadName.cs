@@ -19,7 +19,12 @@ internal static partial class UploadName
     private static readonly HashSet<string> Unread = new(StringComparer.OrdinalIgnoreCase)
     {
         "README.md", "LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE", "NOTICE.txt", "USE_POLICY.md", ".gitattributes", ".DS_Store",
+
+        // What trainers leave beside an adapter.
+        "trainer_state.json", "trainer_config.json", "training_args.json", "all_results.json", "train_results.json", "eval_results.json", "test_results.json", "tokenizer.model",
     };
+
+    private static readonly string[] UnreadKinds = [".png", ".jpg", ".svg", ".log", ".jsonl", ".csv", ".yaml", ".yml", ".md"];
 
     private static readonly string[] Weights = [".safetensors", ".onnx", ".data", ".onnx_data"];
 
@@ -39,6 +44,11 @@ internal static partial class UploadName
         }
 
         string extension = Path.GetExtension(name).ToLowerInvariant();
+        if (UnreadKinds.Contains(extension) && Plain().IsMatch(name))
+        {
+            return false;
+        }
+
         return !Plain().IsMatch(name) || Reserved().IsMatch(name)
             ? throw Refused(name, "has no plain name; accepted are 1 to 128 of the characters A-Z a-z 0-9 . _ - that begin with a letter or digit and are no name of a device.")
             : Pickles.Contains(extension) ? throw Refused(name, "is a pickle by its name, which can run code; accepted are weights as .safetensors or .onnx.")

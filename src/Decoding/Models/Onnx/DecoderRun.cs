@@ -101,11 +101,11 @@ internal sealed class DecoderRun : IDisposable
 /// <summary>The inputs of a run for its tokens: ids, positions and the mask. An input is bound if the graph has it.</summary>
 internal sealed class DecoderTokens(DecoderSession decoder, OrtIoBinding binding) : IDisposable
 {
-    private readonly NativeTensor ids = new(decoder.InputType);
-    private readonly NativeTensor positionIds = new(decoder.InputType);
+    private readonly NativeTensor ids = new(decoder.TypeOf(decoder.Config.InputIds));
+    private readonly NativeTensor positionIds = new(decoder.TypeOf(decoder.Config.PositionIds));
     private (int Rows, int Positions, int Total) bound;
 
-    public NativeTensor Mask { get; } = new(decoder.InputType);
+    public NativeTensor Mask { get; } = new(decoder.TypeOf(decoder.Config.AttentionMask));
 
     /// <param name="total">The width of the mask.</param>
     public void Bind(int rows, int positions, int total)

@@ -29,7 +29,7 @@ internal static class ProbeRun
         using RowMemory memory = new(session);
         using DecoderLogits logits = new(session, binding, memory);
         using RunOptions options = new();
-        using NativeTensor ids = Integers(session, tokens), positions = Integers(session, [.. Enumerable.Range(0, tokens.Count)]), mask = Integers(session, [.. tokens.Select(_ => 1)]), past = new(session.Cache.Type);
+        using NativeTensor ids = Integers(session, session.Config.InputIds, tokens), positions = Integers(session, session.Config.PositionIds, [.. Enumerable.Range(0, tokens.Count)]), mask = Integers(session, session.Config.AttentionMask, [.. tokens.Select(_ => 1)]), past = new(session.Cache.Type);
         Bind(session.Config.InputIds, ids, 1, tokens.Count);
         Bind(session.Config.PositionIds, positions, 1, tokens.Count);
         Bind(session.Config.AttentionMask, mask, 1, tokens.Count);
@@ -71,9 +71,9 @@ internal static class ProbeRun
         }
     }
 
-    private static NativeTensor Integers(DecoderSession session, IReadOnlyList<int> values)
+    private static NativeTensor Integers(DecoderSession session, string input, IReadOnlyList<int> values)
     {
-        NativeTensor tensor = new(session.InputType);
+        NativeTensor tensor = new(session.TypeOf(input));
         tensor.Reserve(values.Count);
         for (int i = 0; i < values.Count; i++)
         {

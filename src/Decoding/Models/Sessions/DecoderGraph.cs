@@ -56,12 +56,45 @@ internal sealed class DecoderGraph : IDisposable
     public DecoderSession Open(ModelProto model, int? blocks = null, bool isAlone = false) => Guard(File, Config, () =>
     {
         using SessionOptions session = OnnxEnvironment.CreateSessionOptions(options, isAlone);
-        session.AddSessionConfigEntry("session.model_external_initializers_file_folder_path", Path.GetFullPath(folder));
-        byte[] bytes = model.ToByteArray();
+        (string weightsFolder, ModelProto located) = WithoutLinks(model);
+        session.AddSessionConfigEntry("session.model_external_initializers_file_folder_path", weightsFolder);
+        byte[] bytes = located.ToByteArray();
         return new DecoderSession(this, weights is null ? new InferenceSession(bytes, session) : weights.Open(bytes, session), blocks);
     });
 
     public void Dispose() => weights?.Dispose();
+
+    /// <summary>
+    /// ONNX Runtime refuses weights that a link puts outside of the folder, as in Hugging Face's cache. So the graph gets the names of the files behind the
+    /// links, and the folder that they are in.
+    /// </summary>
+    private (string Folder, ModelProto Model) WithoutLinks(ModelProto model)
+    {
+        Dictionary<string, string> targets = Contents.WeightFiles.Keys.ToDictionary(file => file, file => Path.Combine(folder, file));
+        foreach ((string file, string path) in targets)
+        {
+            targets[file] = System.IO.File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? Path.GetFullPath(path);
+        }
+
+        string[] folders = [.. targets.Values.Select(target => Path.GetDirectoryName(target)!).Distinct()];
+        if (folders is [] || (folders is [var only] && only == Path.GetFullPath(folder)))
+        {
+            return (Path.GetFullPath(folder), model);
+        }
+
+        if (folders.Length > 1)
+        {
+            throw EngineException.InFile(File, $"its weights are links into several folders ({string.Join(", ", folders)}); accepted is one folder.", Config.Graph);
+        }
+
+        ModelProto located = model.Clone();
+        foreach (StringStringEntryProto location in located.Graph.Initializer.SelectMany(tensor => tensor.ExternalData).Where(entry => entry.Key == "location"))
+        {
+            location.Value = Path.GetFileName(targets[location.Value]);
+        }
+
+        return (folders[0], located);
+    }
 
     private static T Guard<T>(string path, GenAiConfig config, Func<T> load)
     {
@@ -84,10 +117,10 @@ internal sealed class DecoderGraph : IDisposable
                 throw EngineException.InFile(path, $"weights are wanted from '{file}'; accepted is a file in its own folder.", file);
             }
 
-            FileInfo weights = new(Path.Combine(folder, file));
-            if (!weights.Exists || weights.Length < needed)
+            long? length = FileLength.Find(Path.Combine(folder, file));
+            if (length is null || length < needed)
             {
-                string state = weights.Exists ? $"has {weights.Length} bytes" : "is missing";
+                string state = length is null ? "is missing" : $"has {length} bytes";
                 throw EngineException.InFile(path, $"the graph needs {needed} bytes of weights from {file}, which {state}.", file);
             }
         }

@@ -48,7 +48,8 @@ internal sealed class DecoderSession : IDisposable
 
     public CacheShape Cache { get; private set; }
 
-    public TensorElementType InputType => Session.InputMetadata[Config.InputIds].ElementDataType;
+    /// <summary>The type of an input of integers; 64 bits for an input that the graph does not have.</summary>
+    public TensorElementType TypeOf(string input) => Has(input) ? Session.InputMetadata[input].ElementDataType : TensorElementType.Int64;
 
     public NodeMetadata Logits => Session.OutputMetadata[Config.Logits];
 
@@ -75,6 +76,11 @@ internal sealed class DecoderSession : IDisposable
     private void Check()
     {
         Require(Session.InputMetadata, Config.InputIds, 2);
+        foreach (string input in new[] { Config.InputIds, Config.AttentionMask, Config.PositionIds }.Where(Has))
+        {
+            RequireIntegers(input);
+        }
+
         Require(Session.OutputMetadata, Config.Logits, 3);
         HashSet<string> known = [Config.InputIds, Config.AttentionMask, Config.PositionIds];
         foreach (CacheName name in CacheNames)
@@ -95,8 +101,51 @@ internal sealed class DecoderSession : IDisposable
             throw Invalid($"leaves heads or head size of '{CacheNames[0].Past}' open: [{string.Join(", ", past.Dimensions)}]");
         }
 
+        foreach (CacheName name in CacheNames)
+        {
+            RequireLike(past, CacheNames[0].Past, Session.InputMetadata[name.Past], name.Past);
+            RequireLike(past, CacheNames[0].Past, Session.OutputMetadata[name.Present], name.Present);
+        }
+
+        if (Logits.Dimensions[2] > 0 && Logits.Dimensions[2] < Config.VocabularySize)
+        {
+            throw Invalid($"gives rows of {Logits.Dimensions[2]} logits, and vocab_size is {Config.VocabularySize}; accepted is at most the number of logits");
+        }
+
+        if (graph.Contents.RotaryPositions is { } positions && positions < Config.ContextLength)
+        {
+            throw Invalid($"has rotary tables for {positions} positions, and context_length is {Config.ContextLength}; accepted is at most the number of positions");
+        }
+
         Cache = new(past.Dimensions[1], past.Dimensions[3], past.Dimensions[2] > 0 ? past.Dimensions[2] : null, past.ElementDataType);
         VocabularySize = Logits.Dimensions[2] > 0 ? Logits.Dimensions[2] : Config.VocabularySize;
+    }
+
+    private void RequireIntegers(string input)
+    {
+        NodeMetadata node = Session.InputMetadata[input];
+        if (node.ElementDataType is not (TensorElementType.Int64 or TensorElementType.Int32))
+        {
+            throw Invalid($"gives '{input}' the type {node.ElementDataType}; accepted are Int64 and Int32");
+        }
+
+        if (node.Dimensions is not [_, < 0])
+        {
+            throw Invalid($"gives '{input}' the shape [{string.Join(", ", node.Dimensions)}]; accepted is [batch, length] with an open length");
+        }
+    }
+
+    /// <summary>All layers have one type and one number and size of heads. Open dimensions fit any number.</summary>
+    private void RequireLike(NodeMetadata first, string firstName, NodeMetadata other, string name)
+    {
+        bool fits = other.ElementDataType == first.ElementDataType
+            && Fits(first.Dimensions[1], other.Dimensions[1]) && Fits(first.Dimensions[3], other.Dimensions[3]);
+        if (!fits)
+        {
+            throw Invalid($"gives '{name}' [{string.Join(", ", other.Dimensions)}] of {other.ElementDataType}, and '{firstName}' [{string.Join(", ", first.Dimensions)}] of {first.ElementDataType}; accepted are the same heads, head size and type in all layers");
+        }
+
+        static bool Fits(int one, int other) => one == other || other <= 0;
     }
 
     private void Require(IReadOnlyDictionary<string, NodeMetadata> nodes, string name, int rank)

@@ -1,6 +1,7 @@
 using System.IO.MemoryMappedFiles;
 using Microsoft.ML.OnnxRuntime;
 using Microsoft.ML.OnnxRuntime.Tensors;
+using ProxyTune.Checkpoints.Formats;
 using ProxyTune.Checkpoints.Graphs;
 
 namespace ProxyTune.Decoding.Models;
@@ -85,7 +86,7 @@ internal sealed unsafe class SharedWeights : IDisposable
 
     private void Map(string path, IEnumerable<ExternalWeight> inFile)
     {
-        long size = new FileInfo(path).Length;
+        long size = FileLength.Of(path);
         MemoryMappedFile file = MemoryMappedFile.CreateFromFile(path, FileMode.Open, null, 0, MemoryMappedFileAccess.Read);
         MemoryMappedViewAccessor view = file.CreateViewAccessor(0, 0, MemoryMappedFileAccess.Read);
         byte* start = null;

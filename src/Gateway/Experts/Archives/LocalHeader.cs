@@ -29,8 +29,9 @@ internal static class LocalHeader
             throw UploadName.Refused(name, "has a header with another name, method or flags than the central directory says.");
         }
 
-        (uint, uint, uint) here = Sizes(bytes.AsSpan(14)), there = (central.Crc, central.Packed, central.Length);
-        if (here != there && !(central.HasDescriptor && here == default))
+        // A program that writes into a pipe knows neither checksum nor packed size at this point and writes 0 for them. It may know the length.
+        (uint Crc, uint Packed, uint Length) here = Sizes(bytes.AsSpan(14)), there = (central.Crc, central.Packed, central.Length);
+        if (!Agrees(here.Crc, there.Crc) || !Agrees(here.Packed, there.Packed) || !Agrees(here.Length, there.Length))
         {
             throw UploadName.Refused(name, "has a header with another size or checksum than the central directory says.");
         }
@@ -40,6 +41,8 @@ internal static class LocalHeader
         return behind <= end
             ? new(name, central.Header, data, central.Packed, central.Length, central.Crc, central.IsDeflated, behind)
             : throw UploadName.Refused(name, $"ends at byte {behind} of the archive, behind the last that is data, {end}.");
+
+        bool Agrees(uint local, uint said) => local == said || (central.HasDescriptor && local == 0);
     }
 
     private static int Descriptor(FileStream file, string name, long offset, (uint, uint, uint) sizes)

@@ -3,6 +3,7 @@ using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
 using Onnx;
 using ProxyTune.Checkpoints;
+using ProxyTune.Checkpoints.Formats;
 using static Onnx.TensorProto.Types;
 
 namespace ProxyTune.Gateway.Experts;
@@ -73,7 +74,7 @@ internal static class TensorCheck
         }
 
         long offset = Number(graph, tensor, "offset") ?? 0, length = Number(graph, tensor, "length") ?? (long)Int128.Min(bytes, long.MaxValue);
-        long size = new FileInfo(path).Length;
+        long size = FileLength.Of(path);
         if (bytes != length || offset > size || length > size - offset)
         {
             throw UploadName.Refused(
