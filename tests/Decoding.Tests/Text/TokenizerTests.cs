@@ -75,6 +75,25 @@ public sealed class TokenizerTests : IDisposable
         Gen.Int[-1, tokenizer.VocabularySize].Array[0, 40].Sample(ids => Assert.Equal(tokenizer.Decode(ids), Joined(tokenizer, ids)), iter: 2000);
     }
 
+    /// <summary>The text of an answer behind its prompt is what both together have more than the prompt alone.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Stream_BehindAPrompt_KeepsTheSpaceBetween(bool byteLevel)
+    {
+        using Tokenizer tokenizer = Open(byteLevel);
+        int[] prompt = tokenizer.EncodeRendered("a lo"), both = tokenizer.EncodeRendered("a lo lo a");
+        int[] answer = both[prompt.Length..];
+        Assert.Equal(prompt, both[..prompt.Length]);
+
+        TokenStream stream = tokenizer.Stream(prompt);
+        Assert.Equal(" lo a", string.Concat(answer.Select(stream.Append)) + stream.Finish());
+
+        // Without tokens before it, the answer is a text of its own.
+        TokenStream alone = tokenizer.Stream();
+        Assert.Equal(tokenizer.Decode(answer), string.Concat(answer.Select(alone.Append)) + alone.Finish());
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]

@@ -1,8 +1,10 @@
 using System.Runtime.InteropServices;
+using System.Text.Json.Nodes;
 using Google.Protobuf;
 using Onnx;
 using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Models;
+using ProxyTune.Testing;
 
 namespace ProxyTune.Decoding.Tests.Models;
 
@@ -288,6 +290,95 @@ public sealed class OnnxLanguageModelTests : IDisposable
         Assert.Contains($"'{location}'", e.Message, StringComparison.Ordinal);
     }
 
+    /// <summary>As in Hugging Face's cache, whose files are links into a folder beside.</summary>
+    [Theory]
+    [InlineData("shared")]
+    [InlineData("external")]
+    public void Load_FilesAreLinks_EqualsTheFiles(string dialect)
+    {
+        string path = Write(dialect), blobs = Directory.CreateDirectory(Path.Combine(folder, "blobs")).FullName, links = Directory.CreateDirectory(Path.Combine(folder, "links")).FullName;
+        foreach ((int i, string file) in Directory.GetFiles(path).Index())
+        {
+            File.Copy(file, Path.Combine(blobs, $"blob{i}"));
+            File.CreateSymbolicLink(Path.Combine(links, Path.GetFileName(file)), Path.Combine("..", "blobs", $"blob{i}"));
+        }
+
+        using OnnxLanguageModel model = OnnxLanguageModel.Load(path, new()), linked = OnnxLanguageModel.Load(links, new());
+        int[] text = Rows.Random(3, 9, TinyDecoder.Vocabulary);
+        Assert.Equal(Rows.Fresh(model, text), Rows.Fresh(linked, text));
+        Assert.Equal(model.Info.Hash, linked.Info.Hash);
+    }
+
+    /// <summary>Each input may have its own type of integers.</summary>
+    [Theory]
+    [InlineData("attention_mask")]
+    [InlineData("input_ids")]
+    public void Forward_InputOf32Bits_EqualsThatOf64(string input)
+    {
+        string path = Write("plain");
+        using OnnxLanguageModel model = OnnxLanguageModel.Load(path, new());
+        int[] text = Rows.Random(3, 9, TinyDecoder.Vocabulary);
+        float[][] expected = Rows.Fresh(model, text);
+        Edit(path, graph =>
+        {
+            ValueInfoProto declared = graph.Input.Single(one => one.Name == input);
+            bool isNarrow = declared.Type.TensorType.ElemType == (int)TensorProto.Types.DataType.Int32;
+            declared.Type.TensorType.ElemType = (int)(isNarrow ? TensorProto.Types.DataType.Int64 : TensorProto.Types.DataType.Int32);
+            foreach (NodeProto node in graph.Node)
+            {
+                for (int i = 0; i < node.Input.Count; i++)
+                {
+                    node.Input[i] = node.Input[i] == input ? "cast_" + input : node.Input[i];
+                }
+            }
+
+            NodeProto cast = new() { OpType = "Cast", Input = { input }, Output = { "cast_" + input } };
+            cast.Attribute.Add(new AttributeProto { Name = "to", Type = AttributeProto.Types.AttributeType.Int, I = (int)(isNarrow ? TensorProto.Types.DataType.Int32 : TensorProto.Types.DataType.Int64) });
+            graph.Node.Insert(0, cast);
+        });
+        using OnnxLanguageModel narrow = OnnxLanguageModel.Load(path, new());
+        Assert.Equal(expected, Rows.Fresh(narrow, text));
+    }
+
+    [Fact]
+    public void Load_InputIsNoInteger_IsRefusedByName()
+    {
+        string path = Write("plain");
+        Edit(path, graph =>
+        {
+            graph.Input.Single(one => one.Name == "attention_mask").Type.TensorType.ElemType = (int)TensorProto.Types.DataType.Float;
+            NodeProto cast = new() { OpType = "Cast", Input = { "attention_mask" }, Output = { "cast_mask" } };
+            cast.Attribute.Add(new AttributeProto { Name = "to", Type = AttributeProto.Types.AttributeType.Int, I = (int)TensorProto.Types.DataType.Int64 });
+            foreach (NodeProto node in graph.Node)
+            {
+                for (int i = 0; i < node.Input.Count; i++)
+                {
+                    node.Input[i] = node.Input[i] == "attention_mask" ? "cast_mask" : node.Input[i];
+                }
+            }
+
+            graph.Node.Insert(0, cast);
+        });
+        EngineException e = Assert.Throws<EngineException>(() => OnnxLanguageModel.Load(path, new()));
+        Assert.Contains("'attention_mask' the type Float; accepted are Int64 and Int32", e.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("context_length", 100_000, "rotary tables for")]
+    [InlineData("vocab_size", 100_000, "vocab_size is 100000; accepted is at most the number of logits")]
+    public void Load_NumberOfTheConfigDisagreesWithTheGraph_IsRefused(string field, int value, string words)
+    {
+        using TinyModel model = TinyModel.Create();
+        string config = Path.Combine(model.Folder, "genai_config.json");
+        JsonNode json = JsonNode.Parse(File.ReadAllText(config))!;
+        json["model"]![field] = value;
+        File.WriteAllText(config, json.ToJsonString());
+        EngineException e = Assert.Throws<EngineException>(() => OnnxLanguageModel.Load(model.Folder, new()));
+        Assert.Equal(EngineError.InvalidModelFolder, e.Error);
+        Assert.Contains(words, e.Message, StringComparison.Ordinal);
+        Assert.Contains(field, e.Message, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("cuda")]
     [InlineData("abacus")]
@@ -297,6 +388,14 @@ public sealed class OnnxLanguageModelTests : IDisposable
         Assert.Equal(EngineError.InvalidValue, e.Error);
         Assert.Contains(provider, e.Message, StringComparison.Ordinal);
         Assert.Contains("CPUExecutionProvider", e.Message, StringComparison.Ordinal);
+    }
+
+    private static void Edit(string path, Action<GraphProto> edit)
+    {
+        string file = Path.Combine(path, "model.onnx");
+        ModelProto model = ModelProto.Parser.ParseFrom(File.ReadAllBytes(file));
+        edit(model.Graph);
+        File.WriteAllBytes(file, model.ToByteArray());
     }
 
     private OnnxLanguageModel Load(string dialect) => OnnxLanguageModel.Load(Write(dialect), new());

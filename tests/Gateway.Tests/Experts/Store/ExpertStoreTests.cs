@@ -10,6 +10,31 @@ public sealed class ExpertStoreTests : IDisposable
 {
     private readonly StoreFolder folder = new();
 
+    /// <summary>Info-ZIP, writing into a pipe, knows the length but neither the checksum nor the packed size when it writes the header.</summary>
+    [Fact]
+    public async Task Commit_ArchiveThatWasWrittenIntoAPipe_IsUnpacked()
+    {
+        using ExpertStore store = folder.Open();
+        using ExpertUpload upload = store.Begin();
+        await upload.AddAsync("patch.zip", new MemoryStream(new RawZip().Add([.. StoreFolder.Patch.Select(file => new RawZip.Entry(file.Key, file.Value) { Streamed = true })]).Finish()));
+        ExpertRecord added = await upload.CommitAsync("streamed");
+        Assert.Equal(StoreFolder.Patch.Keys.Order(StringComparer.Ordinal), added.Files.Keys.Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
+    public async Task Commit_FolderOfATrainer_KeepsTheFilesOfThePatch()
+    {
+        using ExpertStore store = folder.Open();
+        Dictionary<string, byte[]> files = StoreFolder.Patch;
+        foreach (string name in new[] { "README.md", "trainer_state.json", "all_results.json", "trainer_log.jsonl", "tokenizer.model", "training_loss.png", "special_tokens_map.json" })
+        {
+            files[name] = "{}"u8.ToArray();
+        }
+
+        ExpertRecord added = await StoreFolder.AddAsync(store, "trained", files);
+        Assert.Equal(StoreFolder.Patch.Keys.Order(StringComparer.Ordinal), added.Files.Keys.Order(StringComparer.Ordinal));
+    }
+
     [Fact]
     public async Task Commit_Patch_IsListedAfterReopening()
     {

@@ -37,6 +37,9 @@ internal sealed class RawZip
         /// <summary>Offset in the central directory; null for the correct one.</summary>
         public long? Header { get; init; }
 
+        /// <summary>Whether it is written as into a pipe: checksum and packed size follow the data, and the header has 0 for them.</summary>
+        public bool Streamed { get; init; }
+
         public Encoding Encoding { get; init; } = Encoding.UTF8;
 
         public byte[] Data => Deflated ? Deflate(Content) : Content;
@@ -52,10 +55,17 @@ internal sealed class RawZip
         {
             entries.Add((entry, bytes.Count));
             Write(0x04034b50u);
-            Header(entry, entry.LocalLength ?? entry.Length, entry.LocalName ?? entry.Name);
+            Header(entry.Streamed ? entry with { Crc = 0, Packed = 0, Flags = 8 } : entry, entry.LocalLength ?? entry.Length, entry.LocalName ?? entry.Name);
             Write((ushort)0);
             bytes.AddRange(entry.Encoding.GetBytes(entry.LocalName ?? entry.Name));
             bytes.AddRange(entry.Data);
+            if (entry.Streamed)
+            {
+                Write(0x08074b50u);
+                Write(Crc32.HashToUInt32(entry.Content));
+                Write((uint)entry.Data.Length);
+                Write((uint)entry.Content.Length);
+            }
         }
 
         return this;
@@ -75,7 +85,7 @@ internal sealed class RawZip
         {
             Write(0x02014b50u);
             Write((ushort)((3 << 8) | 20));
-            Header(entry, entry.Length, entry.Name);
+            Header(entry.Streamed ? entry with { Flags = 8 } : entry, entry.Length, entry.Name);
             Write((ushort)entry.Extra.Length);
             Write((ushort)0);
             Write((ushort)0);
