@@ -28,6 +28,9 @@ public sealed class GatewayProcess : IAsyncDisposable
     /// <summary>Peak resident memory so far, in MiB.</summary>
     public double PeakResident => Read(p => p.PeakWorkingSet64);
 
+    /// <summary>The number of open files and sockets (Linux).</summary>
+    public int OpenFiles => Directory.GetFileSystemEntries($"/proc/{process.Id}/fd").Length;
+
     public static async Task<GatewayProcess> StartAsync(string models, params string[] settings)
     {
         // artifacts/bin/PROJECT/CONFIGURATION

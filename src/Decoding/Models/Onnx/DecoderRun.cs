@@ -48,10 +48,8 @@ internal sealed class DecoderRun : IDisposable
 
             // Rows of different lengths have a mask that is padded on the right: GroupQueryAttention takes the length of a row from the sum of its mask.
             int length = rows[row].Computed + positions;
-            for (int i = 0; i < total; i++)
-            {
-                tokens.Mask.Write((row * total) + i, i < length ? 1 : 0);
-            }
+            tokens.Mask.Fill(row * total, length, 1);
+            tokens.Mask.Fill((row * total) + length, total - length, 0);
         }
 
         long start = Stopwatch.GetTimestamp();

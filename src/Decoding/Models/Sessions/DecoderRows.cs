@@ -252,6 +252,19 @@ internal sealed unsafe class NativeTensor(TensorElementType type) : IDisposable
         }
     }
 
+    /// <summary>Writes a value to several elements of a tensor of 32-bit or 64-bit integers.</summary>
+    public void Fill(int first, int count, int value)
+    {
+        if (Type == TensorElementType.Int64)
+        {
+            Span<long>(first, count).Fill(value);
+        }
+        else
+        {
+            Span<int>(first, count).Fill(value);
+        }
+    }
+
     public Span<byte> Bytes(long firstElement, long elements)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(firstElement + elements, capacity);
