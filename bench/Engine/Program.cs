@@ -3,6 +3,7 @@ using ProxyTune.Bench;
 using ProxyTune.Bench.Bases;
 using ProxyTune.Bench.Chaos;
 using ProxyTune.Bench.Growth;
+using ProxyTune.Bench.Hazards;
 using ProxyTune.Bench.Patches;
 using ProxyTune.Bench.Speculation;
 using ProxyTune.Bench.WideRows;
@@ -12,7 +13,7 @@ Option<string?> models = new("--models") { Description = "Models folder. Default
 Option<string?> model = new("--model") { Description = "Served model. Default: the first one with experts.", HelpName = "NAME" };
 Option<bool> quick = new("--quick") { Description = "Runs for a few seconds as a check that everything works; the figures are rough." };
 Option<bool> write = new("--write") { Description = "Writes the figures into docs/performance.md." };
-RootCommand root = new("Measures the engine and the gateway. It takes some minutes, and the machine should be idle.") { models, model, quick, write, SpeculationCommand.Create(), GrowthCommand.Create(), PatchesCommand.Create(), WideRowsCommand.Create(), BasesCommand.Create(), ChaosCommand.Create(), CompareCommand.Create() };
+RootCommand root = new("Measures the engine and the gateway. It takes some minutes, and the machine should be idle.") { models, model, quick, write, SpeculationCommand.Create(), GrowthCommand.Create(), PatchesCommand.Create(), WideRowsCommand.Create(), BasesCommand.Create(), ChaosCommand.Create(), HazardsCommand.Create(), CompareCommand.Create() };
 root.SetAction(async (arguments, _) =>
 {
 #if DEBUG

@@ -66,6 +66,7 @@ internal static partial class ChaosCommand
         int filesBefore = gateway.OpenFiles;
         Counts counts = new();
         using CancellationTokenSource end = new(time);
+        Task<List<double>> resident = SampleAsync(gateway, end.Token);
         Task operators = OperateAsync(gateway.Http, uploads, counts, end.Token);
         await Task.WhenAll([operators, .. Enumerable.Range(0, Streams).Select(i => ClientAsync(gateway, [.. Kept, .. uploads.Select(upload => upload.Id)], expected, counts, i, end.Token))]);
 
@@ -85,6 +86,14 @@ internal static partial class ChaosCommand
             }
         }
 
+        List<double> samples = await resident;
+        report.Line($"Resident memory by the minute, MiB: {string.Join(", ", samples.Select(one => one.ToString("0", CultureInfo.InvariantCulture)))}.");
+        if (samples.Count > 5)
+        {
+            report.Line($"At the end / after 5 minutes: {(samples[^1] / samples[4]).ToString("0.00", CultureInfo.InvariantCulture)}.");
+        }
+
+        report.Line();
         report.Table(
             $"{Streams} clients for {time.TotalMinutes:0.#} minutes",
             ["", "number"],
@@ -103,6 +112,24 @@ internal static partial class ChaosCommand
         folder.Delete(recursive: true);
 
         string Show(string name) => Metric(metrics, name)?.ToString(CultureInfo.InvariantCulture) ?? "absent";
+    }
+
+    /// <summary>Resident memory under load, once a minute, in MiB.</summary>
+    private static async Task<List<double>> SampleAsync(GatewayProcess gateway, CancellationToken end)
+    {
+        List<double> samples = [];
+        try
+        {
+            while (true)
+            {
+                await Task.Delay(TimeSpan.FromMinutes(1), end);
+                samples.Add(gateway.Resident);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            return samples;
+        }
     }
 
     private static double? Metric(string metrics, string name)

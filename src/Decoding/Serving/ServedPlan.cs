@@ -1,3 +1,4 @@
+using System.Text;
 using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Models;
@@ -96,8 +97,13 @@ public sealed class ServedPlan
             return;
         }
 
-        string read = string.Concat(texts)[..(int)beginning];
-        int tokens = reader.Read(read).Length;
+        StringBuilder read = new();
+        foreach (string text in texts)
+        {
+            read.Append(text, 0, (int)Math.Min(text.Length, beginning - read.Length));
+        }
+
+        int tokens = reader.Read(read.ToString()).Length;
         if (tokens > 2L * context)
         {
             throw new EngineException(
