@@ -72,11 +72,11 @@ internal static class LlamaTensors
     };
 
     /// <summary>All tensors, each read and checked against the sizes of config.json.</summary>
-    public static IEnumerable<(string Name, int[] Shape, float[] Data)> ReadInOrder(SafetensorsFile file, DecoderSpec spec)
+    public static IEnumerable<TensorSource> ReadInOrder(SafetensorsFile file, DecoderSpec spec)
     {
         foreach ((string name, int[] shape) in InOrder(spec))
         {
-            float[] data = file.ReadFloat32(name);
+            file.RequireFloats(name);
             if (!file.Tensors[name].Shape.SequenceEqual(shape))
             {
                 throw EngineException.InFile(
@@ -85,7 +85,7 @@ internal static class LlamaTensors
                     name);
             }
 
-            yield return (name, shape, data);
+            yield return TensorSource.Of(file, name);
         }
     }
 }

@@ -62,7 +62,7 @@ public static class GgufExporter
         bool isFloat = bits == LlamaExporter.FloatBits || shape.Length == 1 || name == LlamaTensors.Embedding;
         GgufType type = isFloat ? GgufType.F32 : bits == 8 || name == LlamaTensors.Head ? GgufType.Q8 : GgufType.Q4;
         bool isRotated = name.Contains(LlamaTensors.Query, StringComparison.Ordinal) || name.Contains(LlamaTensors.Key, StringComparison.Ordinal);
-        return new(Name(name), shape, type, () => isRotated ? Pairs(file.ReadFloat32(name), spec.HeadSize, shape[1]) : file.ReadFloat32(name));
+        return new(Name(name), shape, type, () => isRotated ? [Pairs(file.ReadFloat32(name), spec.HeadSize, shape[1])] : TensorSource.Of(file, name).Pieces());
     }
 
     /// <summary>Reorders the rows of each head, since the checkpoint rotates dimension i with i + half, and llama.cpp rotates 2i with 2i + 1.</summary>

@@ -17,6 +17,8 @@ internal sealed class QuantizedGraph : IDisposable
     // Every weight begins at a cache line, so that a mapped file is aligned for all types.
     private const int Alignment = 64;
 
+    private const int CopiedBytes = 16 << 20;
+
     private readonly string sourceFolder;
     private readonly string fileName;
     private readonly FileStream data;
@@ -62,11 +64,18 @@ internal sealed class QuantizedGraph : IDisposable
     private void Quantize(NodeProto node, TensorProto weight, int bits)
     {
         (int outputs, int inputs) = ((int)weight.Dims[0], (int)weight.Dims[1]);
-        BlockQuantization blocks = BlockQuantization.Of(MemoryMarshal.Cast<byte, float>(Read(weight)), inputs, bits);
         int count = BlockQuantization.BlocksOf(inputs);
         (string values, string scales) = ($"{node.Name}.quantized", $"{node.Name}.scales");
-        Add(new TensorProto { Name = values, DataType = (int)DataType.Uint8, Dims = { outputs, count, BlockQuantization.BytesOf(bits) } }, blocks.Values);
-        Add(new TensorProto { Name = scales, DataType = (int)DataType.Float, Dims = { outputs, count } }, MemoryMarshal.AsBytes(blocks.Scales.AsSpan()));
+        List<float> ofBlocks = [];
+        Add(
+            new TensorProto { Name = values, DataType = (int)DataType.Uint8, Dims = { outputs, count, BlockQuantization.BytesOf(bits) } },
+            Read(weight, TensorSource.PieceOf([outputs, inputs]) * sizeof(float)).Select(piece =>
+            {
+                BlockQuantization blocks = BlockQuantization.Of(MemoryMarshal.Cast<byte, float>(piece.Span), inputs, bits);
+                ofBlocks.AddRange(blocks.Scales);
+                return (ReadOnlyMemory<byte>)blocks.Values;
+            }));
+        Add(new TensorProto { Name = scales, DataType = (int)DataType.Float, Dims = { outputs, count } }, [MemoryMarshal.AsBytes(CollectionsMarshal.AsSpan(ofBlocks)).ToArray()]);
         string input = node.Input[0];
         node.OpType = "MatMulNBits";
         node.Input.Clear();
@@ -90,26 +99,37 @@ internal sealed class QuantizedGraph : IDisposable
             return;
         }
 
-        byte[] bytes = Read(weight);
+        IEnumerable<ReadOnlyMemory<byte>> pieces = Read(weight, CopiedBytes);
+        weight = weight.Clone();
         weight.ExternalData.Clear();
-        Add(weight, bytes);
+        Add(weight, pieces);
     }
 
-    private byte[] Read(TensorProto tensor)
+    /// <summary>The bytes of a weight; each piece is valid until the next.</summary>
+    private IEnumerable<ReadOnlyMemory<byte>> Read(TensorProto tensor, int pieceBytes)
     {
         ExternalWeight weight = new(tensor);
         using FileStream file = File.OpenRead(Path.Combine(sourceFolder, weight.File));
         file.Position = weight.Offset;
-        byte[] bytes = new byte[weight.Length];
-        file.ReadExactly(bytes);
-        return bytes;
+        byte[] bytes = new byte[Math.Min(pieceBytes, weight.Length)];
+        for (long left = weight.Length; left > 0; left -= bytes.Length)
+        {
+            Memory<byte> piece = bytes.AsMemory(0, (int)Math.Min(bytes.Length, left));
+            file.ReadExactly(piece.Span);
+            yield return piece;
+        }
     }
 
-    private void Add(TensorProto tensor, ReadOnlySpan<byte> bytes)
+    private void Add(TensorProto tensor, IEnumerable<ReadOnlyMemory<byte>> pieces)
     {
         data.Position = (data.Position + Alignment - 1) / Alignment * Alignment;
-        GraphWriter.Locate(tensor, fileName, data.Position, bytes.Length);
-        data.Write(bytes);
+        long start = data.Position;
+        foreach (ReadOnlyMemory<byte> piece in pieces)
+        {
+            data.Write(piece.Span);
+        }
+
+        GraphWriter.Locate(tensor, fileName, start, data.Position - start);
         weights.Add(tensor);
     }
 }

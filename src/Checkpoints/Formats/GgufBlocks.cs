@@ -11,8 +11,8 @@ internal static class GgufBlocks
     public static int BytesOf(GgufType type) => sizeof(ushort) + (type == GgufType.Q4 ? Size / 2 : Size);
 
     /// <param name="columns">Columns of the tensor; a multiple of 32 if it is quantised.</param>
-    public static byte[] Of(GgufType type, float[] values, int columns) => type == GgufType.F32
-        ? MemoryMarshal.AsBytes(values.AsSpan()).ToArray()
+    public static byte[] Of(GgufType type, ReadOnlySpan<float> values, int columns) => type == GgufType.F32
+        ? MemoryMarshal.AsBytes(values).ToArray()
         : Interleave(type, BlockQuantization.Of(values, columns, type == GgufType.Q4 ? 4 : 8));
 
     private static byte[] Interleave(GgufType type, BlockQuantization blocks)

@@ -44,7 +44,10 @@ internal static class GgufFile
         foreach (GgufTensor tensor in tensors)
         {
             Pad(writer);
-            writer.Write(GgufBlocks.Of(tensor.Type, tensor.Read(), tensor.Shape[^1]));
+            foreach (ReadOnlyMemory<float> piece in tensor.Read())
+            {
+                writer.Write(GgufBlocks.Of(tensor.Type, piece.Span, tensor.Shape[^1]));
+            }
         }
 
         Pad(writer);

@@ -77,10 +77,15 @@ public sealed class SafetensorsFile : IDisposable
 
     /// <summary>Writes float32 tensors in the given order, one directly after the other. The file appears whole or not at all.</summary>
     /// <exception cref="ArgumentException">A name is given twice, or a shape and its data differ in size.</exception>
-    public static void Write(string path, IEnumerable<(string Name, int[] Shape, float[] Data)> tensors)
+    public static void Write(string path, IEnumerable<(string Name, int[] Shape, float[] Data)> tensors) =>
+        Write(path, tensors.Select(tensor => TensorSource.Of(tensor.Name, tensor.Shape, tensor.Data)));
+
+    /// <summary>Writes float32 tensors in the given order, piece by piece. The file appears whole or not at all.</summary>
+    /// <exception cref="ArgumentException">A name is given twice, or the pieces of a tensor are not as many elements as its shape says.</exception>
+    public static void Write(string path, IEnumerable<TensorSource> tensors)
     {
         ArgumentNullException.ThrowIfNull(tensors);
-        (string Name, int[] Shape, float[] Data)[] all = tensors.ToArray();
+        TensorSource[] all = tensors.ToArray();
         byte[] header = SafetensorsHeader.Format(all);
         string partial = path + "." + Guid.NewGuid().ToString("N")[..8] + ".partial";
         try
@@ -91,9 +96,19 @@ public sealed class SafetensorsFile : IDisposable
                 BinaryPrimitives.WriteUInt64LittleEndian(length, (ulong)header.Length);
                 stream.Write(length);
                 stream.Write(header);
-                foreach ((string _, int[] _, float[]? data) in all)
+                foreach (TensorSource tensor in all)
                 {
-                    stream.Write(MemoryMarshal.AsBytes(data.AsSpan()));
+                    long written = 0;
+                    foreach (ReadOnlyMemory<float> piece in tensor.Pieces())
+                    {
+                        stream.Write(MemoryMarshal.AsBytes(piece.Span));
+                        written += piece.Length;
+                    }
+
+                    if (written != tensor.Count)
+                    {
+                        throw new ArgumentException($"'{tensor.Name}': {written} elements came for the shape [{string.Join(", ", tensor.Shape)}].", nameof(tensors));
+                    }
                 }
 
                 stream.Flush(flushToDisk: true);
@@ -108,6 +123,9 @@ public sealed class SafetensorsFile : IDisposable
     }
 
     public void Dispose() => file.Dispose();
+
+    /// <exception cref="EngineException">As of <see cref="ReadFloat32"/>, without reading.</exception>
+    internal void RequireFloats(string name) => Floats(name);
 
     private SafetensorsTensor Floats(string name) =>
         !Tensors.TryGetValue(name, out SafetensorsTensor? tensor) ? throw EngineException.InFile(Path, $"no tensor '{name}'.", name)

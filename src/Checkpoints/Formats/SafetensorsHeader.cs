@@ -68,7 +68,7 @@ internal static class SafetensorsHeader
         }
     }
 
-    public static byte[] Format(IReadOnlyList<(string Name, int[] Shape, float[] Data)> tensors)
+    public static byte[] Format(IReadOnlyList<TensorSource> tensors)
     {
         MemoryStream stream = new();
         using (Utf8JsonWriter json = new(stream))
@@ -80,17 +80,12 @@ internal static class SafetensorsHeader
             json.WriteString("format", "pt");
             json.WriteEndObject();
             long offset = 0L;
-            foreach ((string? name, int[]? shape, float[]? data) in tensors)
+            foreach (TensorSource tensor in tensors)
             {
-                if (shape.Aggregate(1L, (count, size) => count * size) != data.Length)
-                {
-                    throw new ArgumentException($"'{name}': shape [{string.Join(", ", shape)}] does not hold {data.Length} elements.", nameof(tensors));
-                }
-
-                json.WriteStartObject(name);
+                json.WriteStartObject(tensor.Name);
                 json.WriteString("dtype", "F32");
-                WriteNumbers(json, "shape", shape.Select(d => (long)d));
-                WriteNumbers(json, "data_offsets", [offset, offset += data.LongLength * sizeof(float)]);
+                WriteNumbers(json, "shape", tensor.Shape.Select(d => (long)d));
+                WriteNumbers(json, "data_offsets", [offset, offset += tensor.Count * sizeof(float)]);
                 json.WriteEndObject();
             }
 

@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Checkpoints.Patches;
 
@@ -7,25 +8,24 @@ namespace ProxyTune.Checkpoints.Patches;
 /// </summary>
 internal static class PatchMerge
 {
-    /// <param name="tensors">The tensors of the checkpoint. Their data are changed in place. A linear weight is [out, in].</param>
+    /// <param name="tensors">The tensors of the checkpoint. A linear weight is [out, in].</param>
     /// <param name="patches">The patches. They are summed in the order of their names, so that the result does not depend on the order of this list.</param>
     /// <exception cref="EngineException">InvalidModelFolder: the checkpoint has no target of a patch, or has it in another shape; InvalidValue: a weight or a sum is not finite.</exception>
-    public static IEnumerable<(string Name, int[] Shape, float[] Data)> Apply(
-        IEnumerable<(string Name, int[] Shape, float[] Data)> tensors, IReadOnlyList<WeightedPatch> patches)
+    public static IEnumerable<TensorSource> Apply(IEnumerable<TensorSource> tensors, IReadOnlyList<WeightedPatch> patches)
     {
         WeightedPatch[] ordered = [.. patches.OrderBy(patch => patch.Patch.Path, StringComparer.Ordinal)];
         CheckWeights(ordered);
         Dictionary<string, HashSet<string>> left = ordered.ToDictionary(patch => patch.Patch.Path, patch => patch.Patch.Targets.ToHashSet());
-        foreach ((string name, int[] shape, float[] data) in tensors)
+        foreach (TensorSource tensor in tensors)
         {
-            WeightedPatch[] concerned = [.. ordered.Where(patch => left[patch.Patch.Path].Remove(name))];
+            WeightedPatch[] concerned = [.. ordered.Where(patch => left[patch.Patch.Path].Remove(tensor.Name))];
             foreach (WeightedPatch patch in concerned)
             {
-                CheckShape(patch.Patch, name, shape);
+                CheckShape(patch.Patch, tensor.Name, [.. tensor.Shape]);
             }
 
-            Add(data, name, [.. concerned.Where(patch => patch.Weight != 0)]);
-            yield return (name, shape, data);
+            WeightedPatch[] added = [.. concerned.Where(patch => patch.Weight != 0)];
+            yield return added.Length == 0 ? tensor : tensor with { Pieces = () => Add(tensor, added) };
         }
 
         foreach ((string path, HashSet<string> unknown) in left)
@@ -37,34 +37,41 @@ internal static class PatchMerge
         }
     }
 
-    private static void Add(float[] data, string name, WeightedPatch[] patches)
+    private static IEnumerable<ReadOnlyMemory<float>> Add(TensorSource tensor, WeightedPatch[] patches)
     {
-        if (patches.Length == 0)
+        LowRankPair[] pairs = [.. patches.Select(patch => patch.Patch.Pair(tensor.Name)!)];
+        float[] delta = new float[pairs[0].Inputs], sum = [];
+        int row = 0;
+        foreach (ReadOnlyMemory<float> piece in tensor.Pieces())
         {
-            return;
+            Array.Resize(ref sum, Math.Max(sum.Length, piece.Length));
+            piece.CopyTo(sum);
+            for (int start = 0; start < piece.Length; start += delta.Length, row++)
+            {
+                AddRow(tensor.Name, patches, pairs, row, delta, sum.AsSpan(start, delta.Length));
+            }
+
+            yield return sum.AsMemory(0, piece.Length);
+        }
+    }
+
+    private static void AddRow(string name, WeightedPatch[] patches, LowRankPair[] pairs, int row, float[] delta, Span<float> weights)
+    {
+        Array.Clear(delta);
+        for (int k = 0; k < pairs.Length; k++)
+        {
+            (int rank, float[] a, float[] b) = pairs[k];
+            for (int r = 0; r < rank; r++)
+            {
+                float factor = (float)(patches[k].Weight * pairs[k].Scale * b[(row * rank) + r]);
+                TensorPrimitives.MultiplyAdd(a.AsSpan(r * delta.Length, delta.Length), factor, delta, delta);
+            }
         }
 
-        LowRankPair[] pairs = [.. patches.Select(patch => patch.Patch.Pair(name)!)];
-        float[] delta = new float[pairs[0].Inputs];
-        for (int row = 0; row < pairs[0].Outputs; row++)
+        TensorPrimitives.Add(weights, delta, weights);
+        if (!TensorPrimitives.IsFiniteAll<float>(weights))
         {
-            Array.Clear(delta);
-            for (int k = 0; k < pairs.Length; k++)
-            {
-                (int rank, float[] a, float[] b) = pairs[k];
-                for (int r = 0; r < rank; r++)
-                {
-                    float factor = (float)(patches[k].Weight * pairs[k].Scale * b[(row * rank) + r]);
-                    TensorPrimitives.MultiplyAdd(a.AsSpan(r * delta.Length, delta.Length), factor, delta, delta);
-                }
-            }
-
-            Span<float> weights = data.AsSpan(row * delta.Length, delta.Length);
-            TensorPrimitives.Add(weights, delta, weights);
-            if (!TensorPrimitives.IsFiniteAll<float>(weights))
-            {
-                throw new EngineException(EngineError.InvalidValue, $"The weights {Weights(patches)} make '{name}' overflow.", "patches");
-            }
+            throw new EngineException(EngineError.InvalidValue, $"The weights {Weights(patches)} make '{name}' overflow.", "patches");
         }
     }
 

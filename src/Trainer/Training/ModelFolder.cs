@@ -72,10 +72,15 @@ public static class ModelFolder
                 throw new TrainingException($"{file.Path}: tensor '{slot.Name}' is [{string.Join(", ", shape)}]; the configuration asks for [{string.Join(", ", slot.Shape)}].");
             }
 
-            file.ReadFloat32(slot.Name).CopyTo(parameters.Data(slot.Name));
+            long first = 0;
+            foreach (ReadOnlyMemory<float> piece in TensorSource.Of(file, slot.Name).Pieces())
+            {
+                piece.Span.CopyTo(parameters.Data(slot.Name, first, piece.Length));
+                first += piece.Length;
+            }
         }
     }
 
     internal static void Write(string path, ParameterSet parameters) =>
-        SafetensorsFile.Write(path, parameters.Slots.Select(slot => (slot.Name, slot.Shape, parameters.Data(slot.Name).ToArray())));
+        SafetensorsFile.Write(path, parameters.Slots.Select(slot => parameters.Source(slot.Name)));
 }

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using ProxyTune.Checkpoints.Formats;
 using static TorchSharp.torch;
 
 namespace ProxyTune.Trainer.Training;
@@ -49,8 +50,31 @@ public sealed class ParameterSet : IDisposable
     public ParameterSlot this[string name] => slots[name];
 
     /// <summary>The weights of one tensor, row-major; writing changes the model.</summary>
-    public Span<float> Data(string name) =>
-        MemoryMarshal.Cast<byte, float>(Values.bytes).Slice((int)slots[name].Offset, (int)slots[name].Count);
+    public Span<float> Data(string name) => Data(name, 0, checked((int)slots[name].Count));
+
+    /// <summary>A part of the weights of one tensor. A span cannot reach beyond 2^29 elements of the whole set, so each part has its own.</summary>
+    /// <param name="first">The index of the first element in the tensor.</param>
+    public Span<float> Data(string name, long first, int count)
+    {
+        using Tensor part = Values.narrow(0, slots[name].Offset + first, count);
+        return MemoryMarshal.Cast<byte, float>(part.bytes);
+    }
+
+    /// <summary>The weights of one tensor in pieces of whole rows.</summary>
+    public TensorSource Source(string name)
+    {
+        ParameterSlot slot = slots[name];
+        return new(name, slot.Shape, Pieces);
+
+        IEnumerable<ReadOnlyMemory<float>> Pieces()
+        {
+            int piece = TensorSource.PieceOf(slot.Shape);
+            for (long first = 0; first < slot.Count; first += piece)
+            {
+                yield return Data(name, first, (int)Math.Min(piece, slot.Count - first)).ToArray();
+            }
+        }
+    }
 
     /// <summary>A trainable view of <paramref name="rows"/> rows from <paramref name="name"/> on, through the neighbours that follow it.</summary>
     public Tensor Leaf(string name, bool trainable, int rows)
