@@ -41,7 +41,12 @@ internal static class FusedRows
         Random random = new(1);
         ReadOnlyMemory<float>[] rows = [.. Enumerable.Range(0, 3).Select(_ => (ReadOnlyMemory<float>)Row(random, width))];
         float[] weights = [1, 1, -1], fused = new float[width];
-        int[] generated = [.. Enumerable.Range(0, 100).Select(_ => random.Next(width))];
+        TokenCounts generated = new();
+        for (int i = 0; i < 100; i++)
+        {
+            generated.Add(random.Next(width));
+        }
+
         return () =>
         {
             long start = Stopwatch.GetTimestamp();
@@ -50,7 +55,7 @@ internal static class FusedRows
                 WeightedSum.Fuse(rows, weights, fused);
                 if (options is not null)
                 {
-                    Sampler.Next(fused, generated, options, position);
+                    Sampler.Next(fused, generated, [], options, position);
                 }
             }
 

@@ -9,7 +9,7 @@ public class Sampling
     private static readonly SamplingOptions Plain = new() { Temperature = 0.8f };
 
     private float[] row = [];
-    private int[] generated = [];
+    private TokenCounts generated = new();
     private int position;
 
     [Params(32_000, 151_936)]
@@ -19,7 +19,12 @@ public class Sampling
     public void Setup()
     {
         row = Rows.Logits(1, Words);
-        generated = [.. Enumerable.Range(0, 100).Select(i => i * 311 % Words)];
+        generated = new();
+        for (int i = 0; i < 100; i++)
+        {
+            generated.Add(i * 311 % Words);
+        }
+
         Warmup.Run(() => Temperature(), () => Nucleus());
     }
 
@@ -38,5 +43,5 @@ public class Sampling
     [Benchmark]
     public int NucleusAndPenalties() => Next(Plain with { TopP = 0.95f, RepetitionPenalty = 1.1f, PresencePenalty = 0.5f, FrequencyPenalty = 0.5f });
 
-    private int Next(SamplingOptions options) => Sampler.Next(row, generated, options, position++ & 1023);
+    private int Next(SamplingOptions options) => Sampler.Next(row, generated, [], options, position++ & 1023);
 }

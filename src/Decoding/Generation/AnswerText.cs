@@ -8,6 +8,7 @@ namespace ProxyTune.Decoding.Generation;
 internal sealed class AnswerText
 {
     private readonly GenerationRequest request;
+    private readonly TokenCounts counts = new();
     private int[] ids;
 
     /// <param name="known">The prompt if it is scored, else the prompt's last token.</param>
@@ -35,10 +36,10 @@ internal sealed class AnswerText
     public int this[int index] => ids[index];
 
     /// <summary>Samples from the row after the drawn ids.</summary>
-    public int Next(ReadOnlySpan<float> row) => Sample(row, Count);
+    public int Next(ReadOnlySpan<float> row) => Sampler.Next(row, counts, [], request.Sampling, Drawn);
 
     /// <summary>Samples from the row after the draft tokens. It is the later draw if they are accepted and this row equals the fused one.</summary>
-    public int NextDraft(ReadOnlySpan<float> row) => Sample(row, Count + Drafted);
+    public int NextDraft(ReadOnlySpan<float> row) => Sampler.Next(row, counts, ids.AsSpan(Count, Drafted), request.Sampling, Drawn + Drafted);
 
     public void AddDraft(int id)
     {
@@ -52,12 +53,11 @@ internal sealed class AnswerText
     {
         bool isAccepted = Drafted > 0 && ids[Count] == id;
         Set(Count, id);
+        counts.Add(id);
         Count++;
         Drafted = isAccepted ? Drafted - 1 : 0;
         return isAccepted;
     }
-
-    private int Sample(ReadOnlySpan<float> row, int end) => Sampler.Next(row, ids.AsSpan(Known, end - Known), request.Sampling, end - Known);
 
     private void Set(int index, int id)
     {

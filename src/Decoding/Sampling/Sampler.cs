@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Numerics.Tensors;
+using System.Runtime.InteropServices;
 using ProxyTune.Checkpoints;
 using ProxyTune.Checkpoints.Formats;
 
@@ -24,7 +25,22 @@ public static class Sampler
     /// <exception cref="EngineException">ModelFailure when every token is banned, or a logit is NaN or plus infinity.</exception>
     public static int Next(ReadOnlySpan<float> row, ReadOnlySpan<int> generated, SamplingOptions options, int position)
     {
-        bool edited = Penalties.Any(options, generated);
+        TokenCounts counts = new();
+        foreach (int id in generated)
+        {
+            counts.Add(id);
+        }
+
+        return Next(row, counts, [], options, position);
+    }
+
+    /// <summary>The same for an answer whose tokens are counted as they are drawn, so that penalties do not walk it again for each token.</summary>
+    /// <param name="generated">The tokens of the answer without its draft.</param>
+    /// <param name="drafted">The draft tokens, which belong to the answer for this draw.</param>
+    /// <exception cref="EngineException">ModelFailure when every token is banned, or a logit is NaN or plus infinity.</exception>
+    public static int Next(ReadOnlySpan<float> row, TokenCounts generated, ReadOnlySpan<int> drafted, SamplingOptions options, int position)
+    {
+        bool edited = Penalties.Any(options, generated.Count + drafted.Length);
         if (options.Temperature == 0 && !edited)
         {
             return Likeliest(row);
@@ -37,7 +53,7 @@ public static class Sampler
             if (edited)
             {
                 row.CopyTo(scores);
-                Penalties.Apply(scores, generated, options);
+                Penalties.Apply(scores, generated, drafted, options);
                 row = scores;
             }
 
@@ -115,43 +131,61 @@ public static class Sampler
     }
 }
 
+/// <summary>How often each token occurs in an answer.</summary>
+public sealed class TokenCounts
+{
+    private readonly Dictionary<int, int> counts = [];
+
+    internal Dictionary<int, int> All => counts;
+
+    /// <summary>The number of tokens.</summary>
+    public int Count { get; private set; }
+
+    public void Add(int id)
+    {
+        CollectionsMarshal.GetValueRefOrAddDefault(counts, id, out _)++;
+        Count++;
+    }
+}
+
 /// <summary>Edits of single logits: logit_bias, then repetition, presence and frequency penalties of tokens generated so far.</summary>
 internal static class Penalties
 {
     /// <summary>Whether the options change any logit.</summary>
-    public static bool Any(SamplingOptions options, ReadOnlySpan<int> generated) =>
-        options.LogitBias.Count > 0 || (generated.Length > 0 && AnyPenalty(options));
+    /// <param name="generated">The number of generated tokens.</param>
+    public static bool Any(SamplingOptions options, int generated) =>
+        options.LogitBias.Count > 0 || (generated > 0 && AnyPenalty(options));
 
-    public static void Apply(Span<float> scores, ReadOnlySpan<int> generated, SamplingOptions options)
+    /// <summary>Costs a constant for each different token of the answer.</summary>
+    public static void Apply(Span<float> scores, TokenCounts generated, ReadOnlySpan<int> drafted, SamplingOptions options)
     {
         foreach ((int id, float bias) in options.LogitBias)
         {
             scores[id] += bias;
         }
 
-        if (generated.Length == 0 || !AnyPenalty(options))
+        if (!AnyPenalty(options))
         {
             return;
         }
 
-        bool[] seen = ArrayPool<bool>.Shared.Rent(scores.Length);
-        Array.Clear(seen);
-        foreach (int id in generated)
+        foreach ((int id, int count) in generated.All)
         {
-            if (!seen[id])
-            {
-                seen[id] = true;
-                float score = scores[id];
-                scores[id] = (score > 0 ? score / options.RepetitionPenalty : score * options.RepetitionPenalty) - options.PresencePenalty;
-            }
+            Apply(ref scores[id], count + drafted.Count(id), options);
         }
 
-        ArrayPool<bool>.Shared.Return(seen);
-        foreach (int id in generated)
+        // The draft has few tokens.
+        for (int i = 0; i < drafted.Length; i++)
         {
-            scores[id] -= options.FrequencyPenalty;
+            if (!generated.All.ContainsKey(drafted[i]) && !drafted[..i].Contains(drafted[i]))
+            {
+                Apply(ref scores[drafted[i]], drafted.Count(drafted[i]), options);
+            }
         }
     }
+
+    private static void Apply(ref float score, int count, SamplingOptions options) =>
+        score = (score > 0 ? score / options.RepetitionPenalty : score * options.RepetitionPenalty) - options.PresencePenalty - (count * options.FrequencyPenalty);
 
     private static bool AnyPenalty(SamplingOptions options) =>
         options.RepetitionPenalty != 1 || options.PresencePenalty != 0 || options.FrequencyPenalty != 0;

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using CsCheck;
 using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Sampling;
@@ -6,6 +7,55 @@ namespace ProxyTune.Decoding.Tests.Sampling;
 
 public sealed class SamplerTests
 {
+    /// <summary>An answer of thousands of tokens costs as much for each token as a short one with the same different tokens.</summary>
+    [Fact]
+    public void Next_LongAnswer_CostsAsMuchAsAShortOne()
+    {
+        SamplingOptions options = new() { Temperature = 0, RepetitionPenalty = 1.1f, PresencePenalty = 0.5f, FrequencyPenalty = 0.1f };
+        float[] row = [.. Enumerable.Range(0, 512).Select(i => i % 37 * 0.1f)];
+        double Seconds(int length)
+        {
+            TokenCounts counts = new();
+            for (int i = 0; i < length; i++)
+            {
+                counts.Add(i % 50);
+            }
+
+            long start = Stopwatch.GetTimestamp();
+            for (int k = 0; k < 200; k++)
+            {
+                Sampler.Next(row, counts, [], options, length);
+            }
+
+            return Stopwatch.GetElapsedTime(start).TotalSeconds;
+        }
+
+        Seconds(100);
+        double early = Enumerable.Range(0, 9).Min(_ => Seconds(100)), late = Enumerable.Range(0, 9).Min(_ => Seconds(100_000));
+        Assert.True(late < 5 * early, $"{late} s against {early} s");
+    }
+
+    /// <summary>Draft tokens count as tokens of the answer.</summary>
+    [Fact]
+    public void Next_WithADraft_EqualsTheAnswerWithItsTokens()
+    {
+        SamplingOptions options = new() { Seed = 3, RepetitionPenalty = 1.3f, PresencePenalty = 0.5f, FrequencyPenalty = 0.7f };
+        Random random = new(1);
+        for (int k = 0; k < 200; k++)
+        {
+            float[] row = [.. Enumerable.Range(0, 20).Select(_ => (float)(random.NextDouble() * 4) - 2)];
+            int[] answer = [.. Enumerable.Range(0, random.Next(12)).Select(_ => random.Next(20))];
+            int split = random.Next(answer.Length + 1);
+            TokenCounts counts = new();
+            for (int i = 0; i < split; i++)
+            {
+                counts.Add(answer[i]);
+            }
+
+            Assert.Equal(Sampler.Next(row, answer, options, k), Sampler.Next(row, counts, answer.AsSpan(split), options, k));
+        }
+    }
+
     private static readonly Gen<SamplingOptions> Options =
         from temperature in Gen.Float[0.1f, 2f]
         from k in Gen.OneOf(Gen.Const(0), Gen.Int[1, 60])
