@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Models;
 
@@ -9,6 +10,8 @@ namespace ProxyTune.Decoding.Generation;
 /// </remarks>
 internal sealed class DecodeLoop
 {
+    private static readonly TimeSpan AfterFault = TimeSpan.FromMilliseconds(50), BrokenTime = TimeSpan.FromSeconds(30);
+
     private readonly ILanguageModel model;
     private readonly SchedulerOptions options;
     private readonly LoopTotals totals;
@@ -23,6 +26,8 @@ internal sealed class DecodeLoop
     private readonly TaskCompletionSource ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile bool isStopping;
     private volatile bool endsWhenIdle;
+    private volatile Exception? failure;
+    private long failedAt;
     private long roomSeen;
 
     /// <param name="tryEnd">Whether the loop may end now, since it has no requests.</param>
@@ -36,8 +41,8 @@ internal sealed class DecodeLoop
         new Thread(Loop) { Name = "decode", IsBackground = true }.Start();
     }
 
-    /// <summary>What the last step threw, though nothing in it may throw; null after a step that computed something.</summary>
-    public Exception? Failure { get; private set; }
+    /// <summary>What the last step threw, though nothing in it may throw; null after a step that computed something, and after some time, so that a server that gets no requests is tried again.</summary>
+    public Exception? Failure => failure is { } fault && Stopwatch.GetElapsedTime(Volatile.Read(ref failedAt)) < BrokenTime ? fault : null;
 
     /// <summary>The number of requests that wait for a place.</summary>
     public int Waiting => local.Count + remote.Count;
@@ -69,38 +74,60 @@ internal sealed class DecodeLoop
 
     private void Loop()
     {
-        while (!isStopping)
+        bool isEnded = false;
+        while (!isStopping && !isEnded)
         {
             try
             {
                 if (Step())
                 {
-                    Failure = null;
-                    continue;
+                    failure = null;
+                }
+                else if (!(isEnded = endsWhenIdle && live.Count == 0 && tryEnd(this)))
+                {
+                    wake.Wait();
                 }
             }
             catch (Exception e)
             {
                 // Every call that a request, a model or a rule can make fail is guarded, so this is a fault of the loop itself.
-                totals.Fault(e);
-                Failure = e;
-                EngineException failure = new(EngineError.ModelFailure, $"The decode loop failed: {e.Message}", inner: e);
-                live.ForEach(request => request.Fail(failure));
-                continue;
+                Break(e);
             }
-
-            if (endsWhenIdle && live.Count == 0 && tryEnd(this))
-            {
-                break;
-            }
-
-            wake.Wait();
         }
 
-        Close();
-        live.ForEach(request => request.Fail(AdmissionQueue.Stopping()));
-        Retire();
+        try
+        {
+            Close();
+            live.ForEach(request => request.Fail(AdmissionQueue.Stopping()));
+            Retire();
+        }
+        catch (Exception e)
+        {
+            totals.Fault(e);
+        }
+
         ended.SetResult();
+    }
+
+    /// <summary>Fails the live requests after a fault of the loop itself. A fault that comes again and again must not take all of a processor.</summary>
+    private void Break(Exception fault)
+    {
+        totals.Fault(fault);
+        (failure, failedAt) = (fault, Stopwatch.GetTimestamp());
+        EngineException told = new(EngineError.ModelFailure, $"The decode loop failed: {fault.Message}", inner: fault);
+        foreach (LiveRequest request in live)
+        {
+            try
+            {
+                request.Fail(told);
+            }
+            catch (Exception e)
+            {
+                totals.Fault(e);
+            }
+        }
+
+        Thread.Sleep(AfterFault);
     }
 
     /// <returns>Whether anything was computed.</returns>

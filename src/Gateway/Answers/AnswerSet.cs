@@ -44,8 +44,8 @@ internal sealed class AnswerSet : IDisposable
             for (int i = 0; i < prompts.Count * choices; i++)
             {
                 int prompt = i / choices;
-                GenerationStream generation = scheduler.Submit(template.For(prompts[prompt] with { Tenant = call.Tenant }, i % choices) with { Origin = origin, Use = call.Model.Use });
                 TokenStream text = call.Model.Tokenizer.Stream(asked.AreContinued ? prompts[prompt].Streams[0].Span : default);
+                GenerationStream generation = scheduler.Submit(template.For(prompts[prompt] with { Tenant = call.Tenant }, i % choices) with { Origin = origin, Use = call.Model.Use });
                 answers.Add(new Answer(i, generation, text, fields.Stop ?? [], asked.Echoes?[prompt]));
             }
         }
