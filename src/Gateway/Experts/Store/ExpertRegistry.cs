@@ -197,21 +197,28 @@ public sealed class ExpertRegistry : IDisposable
         RequireUnambiguous(entry);
         ExpertRecord[] uploads = [.. Names(entry).Select(store.Find).OfType<ExpertRecord>().Distinct()];
         Dictionary<string, string> weights = [];
-        return await hot.ServeAsync(
-            entry,
-            replaces: replaced is not null,
-            model =>
-            {
-                // The folders are loaded by now, and no request sees the model yet.
-                foreach ((string patch, string folder) in PatchesOf(entry).Where(pair => store.Find(pair.Patch) is not null))
+        try
+        {
+            return await hot.ServeAsync(
+                entry,
+                replaces: replaced is not null,
+                model =>
                 {
-                    weights[folder] = RequireFit(Patch(patch), folder, ungated);
-                }
+                    // The folders are loaded by now, and no request sees the model yet.
+                    foreach ((string patch, string folder) in PatchesOf(entry).Where(pair => store.Find(pair.Patch) is not null))
+                    {
+                        weights[folder] = RequireFit(Patch(patch), folder, ungated);
+                    }
 
-                // Loads the patches now: their errors reach the operator, and the first request need not wait.
-                _ = model.Plan(AskedFusion.Nothing).LoadPatches();
-            },
-            () => Add(new ServedRecord(id, entry, DateTimeOffset.UtcNow, weights, ungated) { Previous = replaced }, uploads));
+                    // Loads the patches now: their errors reach the operator, and the first request need not wait.
+                    _ = model.Plan(AskedFusion.Nothing).LoadPatches();
+                },
+                () => Add(new ServedRecord(id, entry, DateTimeOffset.UtcNow, weights, ungated) { Previous = replaced }, uploads));
+        }
+        catch (IOException error) when (uploads.FirstOrDefault(upload => store.Find(upload.Id)?.Content != upload.Content) is { } gone)
+        {
+            throw Deleted(gone, error);
+        }
     }
 
     private string RequireFit(ExpertRecord patch, string folder, bool ungated)
@@ -254,8 +261,11 @@ public sealed class ExpertRegistry : IDisposable
 
     /// <param name="uploads">The uploads that it names. One may have been deleted since they were read.</param>
     private void Add(ServedRecord served, params ExpertRecord[] uploads) => store.Update(file => uploads.FirstOrDefault(upload => !file.Experts.Any(expert => (expert.Id, expert.Content) == (upload.Id, upload.Content))) is { } gone
-        ? throw new EngineException(EngineError.UnknownUpload, $"The uploaded expert '{gone.Id}' has been deleted meanwhile.", "id")
+        ? throw Deleted(gone)
         : file with { Served = [.. file.Served.Where(other => other.Name != served.Name), served] });
+
+    private static EngineException Deleted(ExpertRecord gone, Exception? inner = null) =>
+        new(EngineError.UnknownUpload, $"The uploaded expert '{gone.Id}' has been deleted meanwhile.", "id", inner);
 
     private void Remove(string name) => store.Update(file => file with { Served = [.. file.Served.Where(served => served.Name != name)] });
 
