@@ -5,9 +5,6 @@ namespace ProxyTune.Trainer.Town;
 /// <summary>Examines the models of the models folder and reports right and degenerate answers. It trains nothing.</summary>
 internal static class CommittedModels
 {
-    /// <summary>The base of generation 1: the folder in models/ and the run.</summary>
-    private static readonly (string Name, string Run) LaterBase = ("town-base-1", "base-1");
-
     /// <param name="models">The models folder.</param>
     /// <param name="report">The document whose measured part is rewritten, docs/quality.md.</param>
     /// <param name="questions">The largest number of questions of each kind.</param>
@@ -18,7 +15,7 @@ internal static class CommittedModels
         {
             Link(folder, models);
             CommittedQuality quality = ExamineAsync(folder, questions, cancellation).GetAwaiter().GetResult();
-            File.WriteAllText(report, QualityReport.Insert(File.ReadAllText(report), CommittedReport.Markdown(quality), CommittedReport.Name));
+            File.WriteAllText(report, CommittedReport.Insert(File.ReadAllText(report), quality));
         }
         finally
         {
@@ -29,7 +26,7 @@ internal static class CommittedModels
     /// <summary>Fills a folder with links to the models, under the names of their runs.</summary>
     private static void Link(string folder, string models)
     {
-        foreach ((string name, string run) in Family.Committed.Append(LaterBase).Append(("patches", "patches")))
+        foreach ((string name, string run) in Family.Committed.Append(("town-base-1", FamilyCatalog.LaterBase)).Append(("patches", "patches")))
         {
             Directory.CreateSymbolicLink(Path.Combine(folder, run), Path.GetFullPath(Path.Combine(models, name)));
         }
@@ -37,7 +34,7 @@ internal static class CommittedModels
         FamilyCatalog.Write(folder, PortabilityPlan.Behaviours.SelectMany(behaviour => new[]
         {
             (FamilyCatalog.DirectLora(behaviour), FamilyCatalog.Base, $"town-base-{behaviour}"),
-            (FamilyCatalog.Ported(behaviour), LaterBase.Run, $"town-base-{behaviour}"),
+            (FamilyCatalog.Ported(behaviour), FamilyCatalog.LaterBase, $"town-base-{behaviour}"),
         }));
     }
 

@@ -7,6 +7,7 @@ namespace ProxyTune.Trainer.Town;
 internal static class FamilyCatalog
 {
     public const string Base = "base";
+    public const string LaterBase = "base-1";
     public const string Tales = "tales";
 
     /// <summary>One expert on the base.</summary>
@@ -26,7 +27,7 @@ internal static class FamilyCatalog
     public static string DirectLora(string behaviour) => $"base-{behaviour}-lora";
 
     /// <summary>The base of generation 1 with a patch of generation 0.</summary>
-    public static string Ported(string behaviour) => $"base-1-{behaviour}-lora";
+    public static string Ported(string behaviour) => $"{LaterBase}-{behaviour}-lora";
 
     /// <summary>Writes catalog.json with the served models whose folders exist.</summary>
     /// <param name="patched">More served models: a name, a base and a patch.</param>

@@ -46,6 +46,15 @@ internal static class PortabilityReport
         }
 
         Line(text, $"");
+        if (quality.Generation <= 1)
+        {
+            CommittedReport.Place(text, CommittedReport.Generation(quality.Generation));
+        }
+        else
+        {
+            Line(text, $"The share of degenerate answers was not measured, because no model of this generation is committed.");
+            Line(text, $"");
+        }
     }
 
     private static void Ratios(StringBuilder text, PortabilityQuality quality)
@@ -75,6 +84,7 @@ internal static class PortabilityReport
         }
 
         Line(text, $"");
+        CommittedReport.Place(text, CommittedReport.News);
     }
 
     private static void Cost(StringBuilder text, Costs costs)

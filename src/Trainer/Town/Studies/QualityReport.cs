@@ -50,6 +50,7 @@ internal static class QualityReport
         }
 
         Line(text, $"");
+        CommittedReport.Place(text, task.Behaviour);
     }
 
     private static void Mean(StringBuilder text, TaskQuality[] tasks)
@@ -66,6 +67,8 @@ internal static class QualityReport
                 Spread(Enumerable.Range(0, FamilyPlan.Seeds).Select(seed => tasks.Average(task => task.GapRecovered(of(task.Experts[recipe][seed])))));
         }
 
+        Line(text, $"");
+        Line(text, $"The degenerate answers of these means stand below the table of each behaviour.");
         Line(text, $"");
     }
 
@@ -89,6 +92,7 @@ internal static class QualityReport
         }
 
         Line(text, $"");
+        CommittedReport.Place(text, CommittedReport.Together);
     }
 
     private static void Frontier(StringBuilder text, IReadOnlyDictionary<string, FrontierPoint[]> frontier)
@@ -107,6 +111,7 @@ internal static class QualityReport
         }
 
         Line(text, $"");
+        CommittedReport.Place(text, CommittedReport.Interpolation);
         Line(text, $"![the frontier](curves/frontier.png)");
         Line(text, $"");
     }
