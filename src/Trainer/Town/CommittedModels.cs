@@ -31,11 +31,11 @@ internal static class CommittedModels
             Directory.CreateSymbolicLink(Path.Combine(folder, run), Path.GetFullPath(Path.Combine(models, name)));
         }
 
-        FamilyCatalog.Write(folder, PortabilityPlan.Behaviours.SelectMany(behaviour => new[]
+        FamilyCatalog.Write(folder, PortabilityPlan.Behaviours.SelectMany(behaviour => new (string, string, string?)[]
         {
             (FamilyCatalog.DirectLora(behaviour), FamilyCatalog.Base, $"town-base-{behaviour}"),
             (FamilyCatalog.Ported(behaviour), FamilyCatalog.LaterBase, $"town-base-{behaviour}"),
-        }));
+        }).Append((FamilyCatalog.LaterBase, FamilyCatalog.LaterBase, null)));
     }
 
     private static async Task<CommittedQuality> ExamineAsync(string folder, int questions, CancellationToken cancellation)

@@ -30,8 +30,8 @@ internal static class FamilyCatalog
     public static string Ported(string behaviour) => $"{LaterBase}-{behaviour}-lora";
 
     /// <summary>Writes catalog.json with the served models whose folders exist.</summary>
-    /// <param name="patched">More served models: a name, a base and a patch.</param>
-    public static void Write(string folder, params IEnumerable<(string Name, string Base, string Patch)> patched)
+    /// <param name="patched">More served models: a name, a base, and a patch or null.</param>
+    public static void Write(string folder, params IEnumerable<(string Name, string Base, string? Patch)> patched)
     {
         JsonArray entries = new()
         {
@@ -59,9 +59,9 @@ internal static class FamilyCatalog
             }
         }
 
-        foreach ((string name, string origin, string patch) in patched)
+        foreach ((string name, string origin, string? patch) in patched)
         {
-            entries.Add(new JsonObject { ["name"] = name, ["base"] = origin, ["patches"] = new JsonArray(new JsonObject { ["patch"] = patch }) });
+            entries.Add(new JsonObject { ["name"] = name, ["base"] = origin, ["patches"] = patch is null ? [] : new JsonArray(new JsonObject { ["patch"] = patch }) });
         }
 
         File.WriteAllText(Path.Combine(folder, FileNames.Catalog), new JsonObject { ["served_models"] = entries }.ToJsonString(Quality.Json) + "\n");
