@@ -33,7 +33,16 @@ internal sealed class JointFamily
         TensorPrimitives.ConvertTruncating(step.Base, logits);
         for (int t = 0; t < Count; t++)
         {
-            Subtract(step.Deltas[t], families[t].Centre, deltas[t].AsSpan(0, width));
+            Span<double> difference = deltas[t].AsSpan(0, width);
+            if (families[t].IsConstant)
+            {
+                // What rounding leaves of it must not decide its factor.
+                difference.Clear();
+            }
+            else
+            {
+                Subtract(step.Deltas[t], families[t].Centre, difference);
+            }
         }
 
         logMass = 0;

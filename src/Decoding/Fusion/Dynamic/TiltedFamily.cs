@@ -23,7 +23,7 @@ internal sealed class TiltedFamily
     /// <summary>KL(Q+ || Q) and KL(Q || Q+).</summary>
     public Divergences Tuning { get; private set; }
 
-    /// <summary>E_P[d].</summary>
+    /// <summary>E_P[d]; undefined if d is constant.</summary>
     public double Centre { get; private set; }
 
     /// <param name="base">The row s_M; all values are finite.</param>
@@ -36,7 +36,7 @@ internal sealed class TiltedFamily
         IsConstant = high - low <= Negligible;
         if (IsConstant)
         {
-            (Tuning, Centre) = (default, low);
+            Tuning = default;
             return;
         }
 

@@ -77,8 +77,20 @@ public sealed class DynamicJointTests
     public void Choose_OneDeltaIsConstant_GivesItOneAndLeavesTheOtherUnchanged()
     {
         RandomDeltaRows rows = RandomDeltaRows.Draw(new(6), 1, 50);
-        double[] a = new RandomDeltaRows(rows.Base, (rows.Base, rows.Base), rows.Deltas[0]).Choose(joint).Factors;
-        Assert.Equal([1, rows.Choose(single).Factors[0]], a, (x, y) => Math.Abs(x - y) < 1e-6);
+        foreach (float[] plus in new[] { rows.Base, [.. rows.Base.Select(x => x + 8)] })
+        {
+            double[] a = new RandomDeltaRows(rows.Base, (plus, rows.Base), rows.Deltas[0]).Choose(joint).Factors;
+            Assert.Equal([1, rows.Choose(single).Factors[0]], a, (x, y) => Math.Abs(x - y) < 1e-6);
+        }
+    }
+
+    [Fact]
+    public void Choose_RowsWithLargeConstants_GivesTheSameFactors()
+    {
+        Random random = new(12);
+        float[] anti = RandomDeltaRows.Eighths(random, 80);
+        RandomDeltaRows rows = new(RandomDeltaRows.Eighths(random, 80), (RandomDeltaRows.Eighths(random, 80), anti), (RandomDeltaRows.Eighths(random, 80), anti));
+        Assert.Equal(rows.Choose(joint).Factors, rows.Shifted(5000, 3000, -2000).Choose(joint).Factors, (x, y) => Math.Abs(x - y) < 1e-5);
     }
 
     [Fact]

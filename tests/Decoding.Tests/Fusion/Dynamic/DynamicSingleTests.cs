@@ -123,6 +123,16 @@ public sealed class DynamicSingleTests
     }
 
     [Fact]
+    public void Choose_FactorsHoldOtherNumbers_ReplacesThemAll()
+    {
+        RandomDeltaRows rows = RandomDeltaRows.Draw(new(13), 3, 50);
+        float[] factors = [7, 8, 9];
+        closed.Choose(new(rows.Base, [.. rows.Deltas.Select(d => new DeltaRows(d.Plus, d.Minus))], default), factors);
+        Assert.Equal(rows.Choose(closed).Factors, factors.Select(f => (double)f));
+        Assert.Equal(2, factors.Count(f => f == 0));
+    }
+
+    [Fact]
     public void Choose_ManyTokensInARow_AllocatesNothing()
     {
         float[] factors = new float[2], previous = [1, 0];

@@ -57,6 +57,36 @@ public sealed class FactorSearchTests
         }
     }
 
+    /// <summary>Both minima can lie between the roots of the two divergences.</summary>
+    [Fact]
+    public void Solve_AnyTarget_IsNoWorseThanAFineGrid()
+    {
+        (double Forward, double Backward)[] moved = [.. Enumerable.Range(0, 2001).Select(i => oracle.Moved(i / 1000.0))];
+        FactorSearch closed = new(DynamicSearch.ClosedForm, Whole);
+        for (double forward = 0.5; forward < 18; forward += 0.5)
+        {
+            for (double backward = 0.25; backward < 20; backward += 0.75)
+            {
+                Factor factor = closed.Solve(family, new(forward, backward), 1);
+                double best = moved.Min(m => double.Hypot(m.Forward - forward, m.Backward - backward));
+                Assert.True(factor.Misfit <= best + 1e-5, $"The misfit at {factor.Value} is {factor.Misfit}, on the grid {best}, for the targets {forward} and {backward}.");
+            }
+        }
+    }
+
+    /// <summary>The grid begins at the minimum and ends at the maximum.</summary>
+    [Theory]
+    [InlineData(0, 2)]
+    [InlineData(0.5, 2)]
+    [InlineData(0.3, 1.7)]
+    public void Solve_GridAndTargetBeyondTheMaximum_GivesTheMaximum(float minimum, float maximum)
+    {
+        (double forward, double backward) = oracle.Moved(3);
+        Factor factor = new FactorSearch(DynamicSearch.Grid, new(minimum, maximum)).Solve(family, new(forward, backward), minimum);
+        Assert.Equal(maximum, factor.Value, 1e-6);
+        Assert.True(factor.Saturated);
+    }
+
     /// <summary>Finds the forward target at which the two minima of the oracle's loss are equal.</summary>
     private double TargetOfEqualMinima()
     {

@@ -49,6 +49,17 @@ internal sealed record RandomDeltaRows(float[] Base, params (float[]? Plus, floa
         return row;
     }
 
+    /// <summary>Normal logits, rounded to eighths, so that a constant of a few thousand can be added without rounding.</summary>
+    public static float[] Eighths(Random random, int width) => [.. Row(random, width, 2).Select(x => MathF.Round(8 * x) / 8)];
+
+    /// <summary>The rows with a constant added to the base, to each plus side and to each minus side.</summary>
+    public RandomDeltaRows Shifted(float ofBase, float ofPlus, float ofMinus)
+    {
+        return new(Plus(Base, ofBase)!, [.. Deltas.Select(d => (Plus(d.Plus, ofPlus), Plus(d.Minus, ofMinus)))]);
+
+        static float[]? Plus(float[]? row, float constant) => row?.Select(x => x + constant).ToArray();
+    }
+
     public bool Allows(int i) => Deltas.SelectMany(d => new[] { d.Plus, d.Minus }).Append(Base).All(row => row is null || float.IsFinite(row[i]));
 
     /// <summary>The factors that the rule chooses.</summary>

@@ -65,6 +65,32 @@ public sealed class TiltedFamilyTests
         Assert.Equal(backward, moved.Backward, 1e-4 * backward);
     }
 
+    /// <summary>The mean and the variance of the tokens within a bin change with the factor, as far as the tokens lie unevenly around their mean.</summary>
+    [Fact]
+    public void At_TokensShareABin_GivesTheirMomentsAtTheFactor()
+    {
+        RandomDeltaRows rows = new([0, -1.5f, -60, -60], ([0.001f, 0.03f, -16, 16], null));
+        SlowDynamicFusion oracle = new(rows);
+        Tilt tilt = Load(rows).At(2);
+        (double mean, double variance) = oracle.Moments(0, 2);
+        Assert.Equal(mean - oracle.Moments(0, 0).Mean, tilt.Mean, 1e-3 * mean);
+        Assert.Equal(variance, tilt.Variance, 2e-3 * variance);
+    }
+
+    /// <summary>A constant that is added to all logits of a row changes no distribution, also where its exponential is beyond all numbers.</summary>
+    [Fact]
+    public void Load_RowsWithLargeConstants_GivesTheSameDistributions()
+    {
+        Random random = new(3);
+        RandomDeltaRows rows = new(RandomDeltaRows.Eighths(random, 600), (RandomDeltaRows.Eighths(random, 600), RandomDeltaRows.Eighths(random, 600)));
+        TiltedFamily expected = Load(rows), actual = Load(rows.Shifted(5000, 3000, -2000));
+        AssertClose(expected.Tuning.Forward, actual.Tuning.Forward);
+        AssertClose(expected.Tuning.Backward, actual.Tuning.Backward);
+        Assert.Equal(expected.Centre + 5000, actual.Centre, 1e-6);
+        AssertClose(expected.At(1.5).Moved.Forward, actual.At(1.5).Moved.Forward);
+        AssertClose(expected.At(1.5).Moved.Backward, actual.At(1.5).Moved.Backward);
+    }
+
     private static TiltedFamily Load(RandomDeltaRows rows)
     {
         TiltedFamily family = new();
