@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Testing;
@@ -143,6 +144,48 @@ public sealed class AdmissionQueueTests : IDisposable
     }
 
     [Fact]
+    public void Remove_RequestThatWaitsForMemory_LetsTheNextOneRun()
+    {
+        GenerationStream first = Add(), second = Add();
+        queue.PutBack(queue.Take()!);
+        Assert.Null(queue.Take());
+        queue.Remove(first);
+        Assert.Same(second, queue.Take());
+    }
+
+    /// <summary>A caller whose answers have all ended is like one that never had any.</summary>
+    [Fact]
+    public void Leave_LastAnswerOfACaller_GivesItTheNextPlace()
+    {
+        GenerationStream earlier = Add(new("a"));
+        Assert.Same(earlier, queue.Take());
+        GenerationStream running = Add(new("b"));
+        Assert.Same(running, queue.Take());
+        queue.Leave(earlier);
+        GenerationStream ofBusy = Add(new("b")), ofIdle = Add(new("a"));
+        Assert.Equal([ofIdle, ofBusy], new[] { queue.Take(), queue.Take() });
+    }
+
+    [Theory]
+    [InlineData("leave")]
+    [InlineData("remove")]
+    [InlineData("close")]
+    public void LastRequestOfAnOrigin_IsGone_ForgetsTheOrigin(string way)
+    {
+        WeakReference origin = AddAndEnd(way);
+        GC.Collect();
+        Assert.False(origin.IsAlive);
+    }
+
+    [Fact]
+    public void Close_SomeWait_NoneWaitsAfterwards()
+    {
+        Array.ForEach([Add(), Add()], _ => { });
+        queue.Close();
+        Assert.Equal(0, queue.Count);
+    }
+
+    [Fact]
     public void Take_AsManyRunAsThereArePlaces_GivesNothingUntilOneLeaves()
     {
         AdmissionQueue two = new(places: 2, capacity: 3, wake);
@@ -150,6 +193,27 @@ public sealed class AdmissionQueueTests : IDisposable
         Assert.Equal([all[0], all[1], null], new[] { two.Take(), two.Take(), two.Take() });
         two.Leave(all[0]);
         Assert.Same(all[2], two.Take());
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private WeakReference AddAndEnd(string way)
+    {
+        RequestOrigin origin = new("a");
+        GenerationStream generation = Add(origin);
+        switch (way)
+        {
+            case "leave":
+                queue.Leave(queue.Take()!);
+                break;
+            case "remove":
+                queue.Remove(generation);
+                break;
+            default:
+                queue.Close();
+                break;
+        }
+
+        return new(origin);
     }
 
     private async Task Wakes(Action change)

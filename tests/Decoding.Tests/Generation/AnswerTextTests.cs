@@ -46,6 +46,15 @@ public sealed class AnswerTextTests : IDisposable
         Assert.Equal(0, text.Drafted);
     }
 
+    [Fact]
+    public void Add_TokenOfARejectedDraft_IsNotAccepted()
+    {
+        AnswerText text = WithDraft();
+        Assert.False(text.Add(9));
+        Assert.False(text.Add(5));
+        Assert.Equal([7, 9, 5], text.Ids.ToArray());
+    }
+
     /// <summary>A penalty sees the tokens of the answer, for a draft token also the draft tokens before it, and none of the prompt.</summary>
     [Fact]
     public void Next_Penalty_SeesTheAnswerOnly()

@@ -229,6 +229,8 @@ public sealed class DecodeSchedulerTests : IAsyncLifetime, IDisposable
             }
         });
         Assert.Equal((EngineError.SlowReader, most), (e.Error, count));
+        Assert.Equal($"The client has not read the last {most} tokens, so the answer ends here; read faster, or ask for fewer max_tokens.", e.Message);
+        Assert.Equal(most + 1, large.Forwards);
     }
 
     [Fact]
@@ -310,6 +312,32 @@ public sealed class DecodeSchedulerTests : IAsyncLifetime, IDisposable
         Assert.Equal(0, strange.LiveSequences);
     }
 
+    /// <summary>The fault lies outside of everything that a request can make fail.</summary>
+    [Fact]
+    public async Task Submit_LoopItselfFails_FailsTheLiveRequestsAndServesTheNext()
+    {
+        using FakeLanguageModel large = new("large", contextLength: 100_000) { Rows = (_, row) => row.Clear() };
+        BrokenModel broken = new(large);
+        await using DecodeScheduler own = new(broken, new());
+        GenerationStream[] live = [.. Enumerable.Range(0, 3).Select(i => own.Submit(Answers.Greedy(broken, [i], int.MaxValue)))];
+        foreach (GenerationStream generation in live)
+        {
+            await generation.Tokens.ReadAsync();
+        }
+
+        broken.IsBroken = true;
+        foreach (GenerationStream generation in live)
+        {
+            EngineException e = await Assert.ThrowsAsync<EngineException>(() => Answers.Collect(generation));
+            Assert.Equal((EngineError.ModelFailure, "The decode loop failed: out of order"), (e.Error, e.Message));
+        }
+
+        Assert.Equal((1, "out of order"), (own.Statistics.Faults, own.Failure?.Message));
+        broken.IsBroken = false;
+        Assert.Equal(3, (await Answers.Collect(own, Answers.Greedy(broken, [1], 3))).Count);
+        Assert.Equal((1, null), (own.Statistics.Faults, own.Failure));
+    }
+
     private string? Refused(GenerationRequest request)
     {
         EngineException e = Assert.Throws<EngineException>(() => scheduler.Submit(request));
@@ -326,7 +354,28 @@ public sealed class DecodeSchedulerTests : IAsyncLifetime, IDisposable
         }
     }
 
-    /// <summary>Holds the model inside its n-th Forward, and all later ones, until opened.</summary>
+    /// <summary>Throws where a decode loop asks for the size of rows.</summary>
+    private sealed class BrokenModel(ILanguageModel inner) : ILanguageModel
+    {
+        private volatile bool isBroken;
+
+        public bool IsBroken
+        {
+            set => isBroken = value;
+        }
+
+        public ModelInfo Info => isBroken && Thread.CurrentThread.Name == "decode" ? throw new InvalidOperationException("out of order") : inner.Info;
+
+        public Sequence Start(Prompt prompt) => inner.Start(prompt);
+
+        public RowBatch Forward(IReadOnlyList<Segment> batch) => inner.Forward(batch);
+
+        public void Dispose()
+        {
+        }
+    }
+
+    /// <summary>Counts how often something is begun and ended.</summary>
     private sealed class CountedUse(Action atEnd) : IDisposable
     {
         private int begun;
@@ -360,6 +409,7 @@ public sealed class DecodeSchedulerTests : IAsyncLifetime, IDisposable
         }
     }
 
+    /// <summary>Holds the model inside its n-th Forward, and all later ones, until opened.</summary>
     private sealed class Gate : IDisposable
     {
         private readonly SemaphoreSlim entered = new(0);
