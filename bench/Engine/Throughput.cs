@@ -48,7 +48,8 @@ internal static class Throughput
 
     public static string[] Row(string name, Samples one, Samples many) => [name, one.Show("0"), many.Show("0"), many.Over(one).Show("0.00")];
 
-    private static async Task DrainAsync(GenerationStream generation)
+    /// <summary>Reads an answer to its end.</summary>
+    public static async Task DrainAsync(GenerationStream generation)
     {
         await foreach (GeneratedToken _ in generation.Tokens.ReadAllAsync())
         {

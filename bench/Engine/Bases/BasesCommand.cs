@@ -68,7 +68,7 @@ internal static class BasesCommand
             GenerationStream[] all = [.. Enumerable.Range(0, streams).Select(i => Submit(measured, i))];
             await Task.WhenAll(all.Select(one => one.Tokens.ReadAsync().AsTask()));
             long start = Stopwatch.GetTimestamp();
-            await Task.WhenAll(all.Select(DrainAsync));
+            await Task.WhenAll(all.Select(Throughput.DrainAsync));
             return Stopwatch.GetElapsedTime(start).TotalSeconds / (tokens - 1);
         }
 
@@ -79,7 +79,7 @@ internal static class BasesCommand
             {
                 while (!stop.IsCancellationRequested)
                 {
-                    await DrainAsync(Submit(busy, i));
+                    await Throughput.DrainAsync(Submit(busy, i));
                 }
             })));
             await Task.Delay(20);
@@ -101,13 +101,6 @@ internal static class BasesCommand
         {
             Random random = new(variant);
             return [.. Enumerable.Range(0, PromptTokens).Select(_ => random.Next(100, 1000))];
-        }
-    }
-
-    private static async Task DrainAsync(GenerationStream generation)
-    {
-        await foreach (GeneratedToken _ in generation.Tokens.ReadAllAsync())
-        {
         }
     }
 }

@@ -283,16 +283,7 @@ internal static partial class ChaosCommand
     {
         private static readonly HttpStatusCode[] Fine = [HttpStatusCode.OK, HttpStatusCode.Created, HttpStatusCode.NoContent, HttpStatusCode.NotFound, HttpStatusCode.Conflict];
 
-        public async Task AddAsync(HttpClient http)
-        {
-            using MultipartFormDataContent form = new() { { new StringContent(Id), "id" } };
-            foreach (string file in Directory.GetFiles(Folder))
-            {
-                form.Add(new StreamContent(File.OpenRead(file)), "file", Path.GetFileName(file));
-            }
-
-            await CheckAsync(await http.PostAsync("/v1/experts", form));
-        }
+        public async Task AddAsync(HttpClient http) => await CheckAsync(await ExpertUpload.PostAsync(http, Id, Folder));
 
         public async Task ServeAsync(HttpClient http) =>
             await CheckAsync(await http.PostAsJsonAsync($"/v1/experts/{Id}/serve", IsPatch ? new { @base = "town-base", ungated = true } : (object)new { }), served: "is served already");

@@ -33,7 +33,7 @@ internal static class HazardsCommand
     {
         DirectoryInfo folder = Directory.CreateTempSubdirectory("proxytune-hazards-");
         await using GatewayProcess gateway = await GatewayProcess.StartAsync(Repository.Models, "--Experts:Folder", Path.Combine(folder.FullName, "experts"));
-        await ServeSlowTemplateAsync(gateway.Http, folder.FullName);
+        await ServeSlowTemplateAsync(gateway.Http);
         string megabytes = string.Concat(Enumerable.Repeat("The town is small. ", 190_000)), stop = new('x', 12_000);
         (string Name, int Clients, Func<HttpClient, CancellationToken, Task> Load)[] hazards =
         [
@@ -127,21 +127,14 @@ internal static class HazardsCommand
         }
     }
 
-    private static async Task ServeSlowTemplateAsync(HttpClient http, string folder)
+    private static async Task ServeSlowTemplateAsync(HttpClient http)
     {
-        using MultipartFormDataContent form = new() { { new StringContent(Slow), "id" } };
-        foreach (string file in Directory.GetFiles(Path.Combine(Repository.Models, "town-small-qa")))
-        {
-            form.Add(new StreamContent(File.OpenRead(file)), "file", Path.GetFileName(file));
-        }
-
-        form.Add(new StringContent(SlowTemplate), "file", "chat_template.jinja");
-        using HttpResponseMessage added = await http.PostAsync("/v1/experts", form);
+        using HttpResponseMessage added = await ExpertUpload.PostAsync(http, Slow, Path.Combine(Repository.Models, "town-small-qa"), ("chat_template.jinja", SlowTemplate));
         string text = await added.Content.ReadAsStringAsync();
         using HttpResponseMessage served = await http.PostAsJsonAsync($"/v1/experts/{Slow}/serve", new { });
         if (!added.IsSuccessStatusCode || !served.IsSuccessStatusCode)
         {
-            throw new InvalidDataException($"{folder}: {text} {await served.Content.ReadAsStringAsync()}");
+            throw new InvalidDataException($"{Slow}: {text} {await served.Content.ReadAsStringAsync()}");
         }
     }
 }

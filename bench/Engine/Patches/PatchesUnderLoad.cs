@@ -107,13 +107,7 @@ internal static class PatchesUnderLoad
     /// <returns>Time from the end of the upload to the first token, in seconds.</returns>
     private static async Task<double> RunPatchAsync(HttpClient http, string folder, string id)
     {
-        using MultipartFormDataContent form = new() { { new StringContent(id), "id" } };
-        foreach (string file in Directory.GetFiles(folder))
-        {
-            form.Add(new StreamContent(File.OpenRead(file)), "file", Path.GetFileName(file));
-        }
-
-        await EnsureSuccessAsync(await http.PostAsync("/v1/experts", form));
+        await EnsureSuccessAsync(await ExpertUpload.PostAsync(http, id, folder));
         long uploaded = Stopwatch.GetTimestamp();
         await EnsureSuccessAsync(await http.PostAsJsonAsync($"/v1/experts/{id}/serve", new { @base = WidenedFamily.Plain, ungated = true }));
         await EnsureSuccessAsync(await http.PostAsJsonAsync("/v1/completions", new { model = id, prompt = "The", max_tokens = 1, temperature = 0 }));

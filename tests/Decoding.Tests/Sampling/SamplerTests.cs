@@ -7,6 +7,39 @@ namespace ProxyTune.Decoding.Tests.Sampling;
 
 public sealed class SamplerTests
 {
+    private static readonly Gen<SamplingOptions> Options =
+        from temperature in Gen.Float[0.1f, 2f]
+        from k in Gen.OneOf(Gen.Const(0), Gen.Int[1, 60])
+        from p in Gen.OneOf(Gen.Const(1f), Gen.Float[0.01f, 0.999f])
+        from minP in Gen.OneOf(Gen.Const(0f), Gen.Float[0.001f, 1f])
+        from presence in Gen.OneOf(Gen.Const(0f), Gen.Int[-128, 128].Select(i => i / 64f))
+        from frequency in Gen.OneOf(Gen.Const(0f), Gen.Int[-128, 128].Select(i => i / 64f))
+        from repetition in Gen.OneOf(Gen.Const(1f), Gen.Float[0.5f, 2f])
+        from seed in Gen.ULong
+        from bias in Gen.Dictionary(Gen.Int[0, 19], Gen.Int[-300, 300].Select(i => i / 64f))[0, 3]
+        select new SamplingOptions
+        {
+            Temperature = temperature,
+            TopK = k,
+            TopP = p,
+            MinP = minP,
+            PresencePenalty = presence,
+            FrequencyPenalty = frequency,
+            RepetitionPenalty = repetition,
+            Seed = seed,
+            LogitBias = bias,
+        };
+
+    // Rows from flat to peaked, some with equal logits, some with banned tokens.
+    private static readonly Gen<float[]> Rows =
+        from spread in Gen.Float[0.01f, 15f]
+        from steps in Gen.OneOf(Gen.Const(0f), Gen.Float[0.5f, 2f])
+        from row in Gen.Float[-1f, 1f].Array[20, 700]
+        from banned in Gen.Int[0, 19].Array[0, 3]
+        select row.Select((s, i) => banned.Contains(i) ? float.NegativeInfinity : Round(s * spread, steps)).ToArray();
+
+    private static float Round(float score, float step) => step == 0 ? score : MathF.Round(score / step) * step;
+
     /// <summary>An answer of thousands of tokens costs as much for each token as a short one with the same different tokens.</summary>
     [Fact]
     public void Next_LongAnswer_CostsAsMuchAsAShortOne()
@@ -55,39 +88,6 @@ public sealed class SamplerTests
             Assert.Equal(Sampler.Next(row, answer, options, k), Sampler.Next(row, counts, answer.AsSpan(split), options, k));
         }
     }
-
-    private static readonly Gen<SamplingOptions> Options =
-        from temperature in Gen.Float[0.1f, 2f]
-        from k in Gen.OneOf(Gen.Const(0), Gen.Int[1, 60])
-        from p in Gen.OneOf(Gen.Const(1f), Gen.Float[0.01f, 0.999f])
-        from minP in Gen.OneOf(Gen.Const(0f), Gen.Float[0.001f, 1f])
-        from presence in Gen.OneOf(Gen.Const(0f), Gen.Int[-128, 128].Select(i => i / 64f))
-        from frequency in Gen.OneOf(Gen.Const(0f), Gen.Int[-128, 128].Select(i => i / 64f))
-        from repetition in Gen.OneOf(Gen.Const(1f), Gen.Float[0.5f, 2f])
-        from seed in Gen.ULong
-        from bias in Gen.Dictionary(Gen.Int[0, 19], Gen.Int[-300, 300].Select(i => i / 64f))[0, 3]
-        select new SamplingOptions
-        {
-            Temperature = temperature,
-            TopK = k,
-            TopP = p,
-            MinP = minP,
-            PresencePenalty = presence,
-            FrequencyPenalty = frequency,
-            RepetitionPenalty = repetition,
-            Seed = seed,
-            LogitBias = bias,
-        };
-
-    // Rows from flat to peaked, some with equal logits, some with banned tokens.
-    private static readonly Gen<float[]> Rows =
-        from spread in Gen.Float[0.01f, 15f]
-        from steps in Gen.OneOf(Gen.Const(0f), Gen.Float[0.5f, 2f])
-        from row in Gen.Float[-1f, 1f].Array[20, 700]
-        from banned in Gen.Int[0, 19].Array[0, 3]
-        select row.Select((s, i) => banned.Contains(i) ? float.NegativeInfinity : Round(s * spread, steps)).ToArray();
-
-    private static float Round(float score, float step) => step == 0 ? score : MathF.Round(score / step) * step;
 
     [Fact]
     public void Next_RandomRowsAndOptions_EqualsTheSortingOracle() =>

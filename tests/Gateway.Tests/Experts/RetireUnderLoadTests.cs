@@ -1,7 +1,6 @@
 using System.Net.Http.Json;
 using Microsoft.Extensions.DependencyInjection;
 using ProxyTune.Decoding.Serving;
-using ProxyTune.Gateway.Experts;
 using ProxyTune.Gateway.Tests.Hosting;
 using ProxyTune.Testing;
 
@@ -20,7 +19,8 @@ public sealed class RetireUnderLoadTests : IAsyncLifetime
         gateway.Http.DefaultRequestHeaders.Authorization = new("Bearer", "secret");
         for (int i = 0; i < Models; i++)
         {
-            await UploadModelAsync($"m{i}", seed: i + 20);
+            using TinyModel model = TinyModel.Create(new() { Seed = i + 20, Context = TinyFamily.ContextLength });
+            await gateway.UploadAsync($"m{i}", model.Folder);
         }
     }
 
@@ -86,23 +86,5 @@ public sealed class RetireUnderLoadTests : IAsyncLifetime
         catch (Exception error) when (error is OperationCanceledException or HttpRequestException)
         {
         }
-    }
-
-    private async Task UploadModelAsync(string id, int seed)
-    {
-        string folder = Directory.CreateTempSubdirectory("model-").FullName;
-        TinyModel.Write(folder, new TinyModelOptions { Seed = seed, Context = TinyFamily.ContextLength });
-        using (ExpertUpload upload = gateway.Services.GetRequiredService<ExpertStore>().Begin())
-        {
-            foreach (string file in Directory.GetFiles(folder))
-            {
-                using FileStream content = File.OpenRead(file);
-                await upload.AddAsync(Path.GetFileName(file), content);
-            }
-
-            await upload.CommitAsync(id);
-        }
-
-        Directory.Delete(folder, recursive: true);
     }
 }

@@ -69,6 +69,13 @@ public sealed class RunningGateway : IAsyncLifetime
             new PatchManifest { Base = new(model, Lineage.Of(Family.PathOf(model))) }.Write(folder);
         }
 
+        await UploadAsync(id, folder);
+        Directory.Delete(folder, recursive: true);
+    }
+
+    /// <summary>Adds the files of a folder to the uploads.</summary>
+    public async Task UploadAsync(string id, string folder)
+    {
         using ExpertUpload upload = Services.GetRequiredService<ExpertStore>().Begin();
         foreach (string file in Directory.GetFiles(folder))
         {
@@ -77,7 +84,6 @@ public sealed class RunningGateway : IAsyncLifetime
         }
 
         await upload.CommitAsync(id);
-        Directory.Delete(folder, recursive: true);
     }
 
     public Task<HttpResponseMessage> PostAsync(string path, object body) => Http.PostAsJsonAsync(path, body);

@@ -321,20 +321,8 @@ public sealed class OnnxLanguageModelTests : IDisposable
         float[][] expected = Rows.Fresh(model, text);
         Edit(path, graph =>
         {
-            ValueInfoProto declared = graph.Input.Single(one => one.Name == input);
-            bool isNarrow = declared.Type.TensorType.ElemType == (int)TensorProto.Types.DataType.Int32;
-            declared.Type.TensorType.ElemType = (int)(isNarrow ? TensorProto.Types.DataType.Int64 : TensorProto.Types.DataType.Int32);
-            foreach (NodeProto node in graph.Node)
-            {
-                for (int i = 0; i < node.Input.Count; i++)
-                {
-                    node.Input[i] = node.Input[i] == input ? "cast_" + input : node.Input[i];
-                }
-            }
-
-            NodeProto cast = new() { OpType = "Cast", Input = { input }, Output = { "cast_" + input } };
-            cast.Attribute.Add(new AttributeProto { Name = "to", Type = AttributeProto.Types.AttributeType.Int, I = (int)(isNarrow ? TensorProto.Types.DataType.Int32 : TensorProto.Types.DataType.Int64) });
-            graph.Node.Insert(0, cast);
+            bool isNarrow = graph.Input.Single(one => one.Name == input).Type.TensorType.ElemType == (int)TensorProto.Types.DataType.Int32;
+            Retype(graph, input, isNarrow ? TensorProto.Types.DataType.Int64 : TensorProto.Types.DataType.Int32);
         });
         using OnnxLanguageModel narrow = OnnxLanguageModel.Load(path, new());
         Assert.Equal(expected, Rows.Fresh(narrow, text));
@@ -344,21 +332,7 @@ public sealed class OnnxLanguageModelTests : IDisposable
     public void Load_InputIsNoInteger_IsRefusedByName()
     {
         string path = Write("plain");
-        Edit(path, graph =>
-        {
-            graph.Input.Single(one => one.Name == "attention_mask").Type.TensorType.ElemType = (int)TensorProto.Types.DataType.Float;
-            NodeProto cast = new() { OpType = "Cast", Input = { "attention_mask" }, Output = { "cast_mask" } };
-            cast.Attribute.Add(new AttributeProto { Name = "to", Type = AttributeProto.Types.AttributeType.Int, I = (int)TensorProto.Types.DataType.Int64 });
-            foreach (NodeProto node in graph.Node)
-            {
-                for (int i = 0; i < node.Input.Count; i++)
-                {
-                    node.Input[i] = node.Input[i] == "attention_mask" ? "cast_mask" : node.Input[i];
-                }
-            }
-
-            graph.Node.Insert(0, cast);
-        });
+        Edit(path, graph => Retype(graph, "attention_mask", TensorProto.Types.DataType.Float));
         EngineException e = Assert.Throws<EngineException>(() => OnnxLanguageModel.Load(path, new()));
         Assert.Contains("'attention_mask' the type Float; accepted are Int64 and Int32", e.Message, StringComparison.Ordinal);
     }
@@ -396,6 +370,24 @@ public sealed class OnnxLanguageModelTests : IDisposable
         ModelProto model = ModelProto.Parser.ParseFrom(File.ReadAllBytes(file));
         edit(model.Graph);
         File.WriteAllBytes(file, model.ToByteArray());
+    }
+
+    /// <summary>Gives an input another type, and a cast to its old type.</summary>
+    private static void Retype(GraphProto graph, string input, TensorProto.Types.DataType type)
+    {
+        ValueInfoProto declared = graph.Input.Single(one => one.Name == input);
+        NodeProto cast = new() { OpType = "Cast", Input = { input }, Output = { "cast_" + input } };
+        cast.Attribute.Add(new AttributeProto { Name = "to", Type = AttributeProto.Types.AttributeType.Int, I = declared.Type.TensorType.ElemType });
+        declared.Type.TensorType.ElemType = (int)type;
+        foreach (NodeProto node in graph.Node)
+        {
+            for (int i = 0; i < node.Input.Count; i++)
+            {
+                node.Input[i] = node.Input[i] == input ? "cast_" + input : node.Input[i];
+            }
+        }
+
+        graph.Node.Insert(0, cast);
     }
 
     private OnnxLanguageModel Load(string dialect) => OnnxLanguageModel.Load(Write(dialect), new());
