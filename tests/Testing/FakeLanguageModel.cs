@@ -9,6 +9,7 @@ public sealed class FakeLanguageModel(string name, int vocabularySize = 32, int 
     private readonly Func<IReadOnlyList<int>, Task>? expect;
     private int liveSequences;
     private int forwards;
+    private int released;
 
     public ModelInfo Info { get; private set; } = new()
     {
@@ -67,6 +68,9 @@ public sealed class FakeLanguageModel(string name, int vocabularySize = 32, int 
     /// <summary>Number of calls of Forward.</summary>
     public int Forwards => Volatile.Read(ref forwards);
 
+    /// <summary>Number of releases of rows.</summary>
+    public int Released => Volatile.Read(ref released);
+
     public bool IsDisposed { get; private set; }
 
     public Sequence Start(Prompt prompt)
@@ -98,7 +102,7 @@ public sealed class FakeLanguageModel(string name, int vocabularySize = 32, int 
     {
         Interlocked.Increment(ref forwards);
         OnForward?.Invoke(batch);
-        HostRows rows = new HostRows().Resize(batch.Sum(segment => segment.Rows), Info.VocabularySize);
+        HostRows rows = new HostRows(_ => Interlocked.Increment(ref released)).Resize(batch.Sum(segment => segment.Rows), Info.VocabularySize);
         int next = 0;
         foreach (Segment segment in batch)
         {

@@ -9,6 +9,9 @@ internal static class JsonFile
 {
     private static readonly byte[] ByteOrderMark = [0xEF, 0xBB, 0xBF];
 
+    /// <summary>What is said about a file whose <see cref="Text"/> is null.</summary>
+    public const string NotUtf8 = "holds bytes that are not UTF-8; accepted is JSON in UTF-8.";
+
     /// <summary>How files are written.</summary>
     public static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
 
@@ -34,14 +37,17 @@ internal static class JsonFile
     {
         try
         {
-            byte[] bytes = File.ReadAllBytes(path);
-            return !Utf8.IsValid(bytes) ? throw EngineException.InFile(path, "the file holds bytes that are not UTF-8; accepted is JSON in UTF-8.", error: error)
-                : bytes.AsSpan().StartsWith(ByteOrderMark) ? bytes[ByteOrderMark.Length..]
-                : bytes;
+            return Text(File.ReadAllBytes(path)) ?? throw EngineException.InFile(path, $"the file {NotUtf8}", error: error);
         }
         catch (Exception problem) when (problem is IOException or UnauthorizedAccessException)
         {
             throw EngineException.InFile(path, problem.Message, inner: problem, error: error);
         }
     }
+
+    /// <summary>The same for bytes of a file that was read; null if they are not UTF-8.</summary>
+    public static byte[]? Text(byte[] file) =>
+        !Utf8.IsValid(file) ? null
+        : file.AsSpan().StartsWith(ByteOrderMark) ? file[ByteOrderMark.Length..]
+        : file;
 }

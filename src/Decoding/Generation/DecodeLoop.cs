@@ -95,17 +95,9 @@ internal sealed class DecodeLoop
             }
         }
 
-        try
-        {
-            Close();
-            live.ForEach(request => request.Fail(AdmissionQueue.Stopping()));
-            Retire();
-        }
-        catch (Exception e)
-        {
-            totals.Fault(e);
-        }
-
+        Guard(Close);
+        FailLive(AdmissionQueue.Stopping());
+        Guard(Retire);
         ended.SetResult();
     }
 
@@ -114,19 +106,7 @@ internal sealed class DecodeLoop
     {
         totals.Fault(fault);
         (failure, failedAt) = (fault, Stopwatch.GetTimestamp());
-        EngineException told = new(EngineError.ModelFailure, $"The decode loop failed: {fault.Message}", inner: fault);
-        foreach (LiveRequest request in live)
-        {
-            try
-            {
-                request.Fail(told);
-            }
-            catch (Exception e)
-            {
-                totals.Fault(e);
-            }
-        }
-
+        FailLive(new(EngineError.ModelFailure, $"The decode loop failed: {fault.Message}", inner: fault));
         Thread.Sleep(AfterFault);
     }
 
@@ -203,28 +183,30 @@ internal sealed class DecodeLoop
     {
         for (int i = live.Count - 1; i >= 0; i--)
         {
-            if (live[i].IsOver)
+            if (live[i] is { IsOver: true } over)
             {
-                Retire(live[i]);
+                // The answer is complete, so there is no request to fail.
                 live.RemoveAt(i);
+                Guard(over.Dispose);
+                Guard(() => over.AdmissionQueue.Leave(over.Generation));
+                totals.Ended();
             }
         }
     }
 
-    private void Retire(LiveRequest request)
+    private void FailLive(EngineException failure) => live.ForEach(request => Guard(() => request.Fail(failure)));
+
+    /// <summary>Counts an exception of a call that must not keep the loop from what follows.</summary>
+    private void Guard(Action call)
     {
         try
         {
-            request.Dispose();
+            call();
         }
         catch (Exception e)
         {
-            // The answer is complete, so there is no request to fail.
             totals.Fault(e);
         }
-
-        request.AdmissionQueue.Leave(request.Generation);
-        totals.Ended();
     }
 
     private void Close()

@@ -180,6 +180,7 @@ internal sealed class DecodingStep(ILanguageModel model, SchedulerOptions option
 
         long start = options.Clock.GetTimestamp();
         rows?.Release();
+        rows = null;
         rows = model.Forward(batch);
         if (isMeasured)
         {

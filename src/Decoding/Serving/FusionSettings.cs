@@ -151,7 +151,7 @@ internal sealed class FusionSettling(ServedModel model, FusionMethod method, Ask
             {
                 throw new EngineException(
                     EngineError.UnknownExpert,
-                    $"{model.Name} has no expert '{name}'; it has: {(model.Experts.Count == 0 ? "none" : string.Join(", ", model.Experts.Select(expert => expert.Name)))}.",
+                    $"{model.Name} has no expert '{name}'; it has: {Listing.Of(model.Experts.Select(expert => expert.Name))}.",
                     $"fusion.experts.{name}");
             }
 

@@ -71,10 +71,10 @@ public sealed class Tokenizer : IDisposable
     /// <param name="before">The tokens that the answer continues. Some decoders strip the space of a token at the beginning of a text, and here it is not the beginning.</param>
     public TokenStream Stream(ReadOnlySpan<int> before = default) => file.IsByteLevel ? new ByteLevelStream(file) : new WindowStream(this, file, before);
 
-    /// <summary>A token that decoding leaves out, such as a chat template's marks.</summary>
     /// <summary>The ids of special tokens, such as those that begin or end a text.</summary>
     public IReadOnlyCollection<int> SpecialIds => file.SpecialIds;
 
+    /// <summary>Whether decoding leaves a token out, such as a chat template's marks.</summary>
     public bool IsSpecial(int id) => file.SpecialIds.Contains(id);
 
     /// <summary>What a token adds inside a text, for logprobs; a special token gives its name. Empty beyond the vocabulary.</summary>

@@ -114,7 +114,7 @@ internal static class FusionHeader
 
     private static EngineException UnknownName(string header, string name, ServedModel model) => new(
         EngineError.UnknownExpert,
-        $"The header {Name} is '{header}': {name} is neither a field nor an expert of {model.Name}; the fields are {string.Join(", ", FusionTable.ShortNames)}, and the experts are {(model.Experts.Count == 0 ? "none" : string.Join(", ", model.Experts.Select(expert => expert.Name)))}.",
+        $"The header {Name} is '{header}': {name} is neither a field nor an expert of {model.Name}; the fields are {string.Join(", ", FusionTable.ShortNames)}, and the experts are {Listing.Of(model.Experts.Select(expert => expert.Name))}.",
         $"fusion.experts.{name}");
 }
 

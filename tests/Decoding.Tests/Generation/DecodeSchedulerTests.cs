@@ -312,6 +312,36 @@ public sealed class DecodeSchedulerTests : IAsyncLifetime, IDisposable
         Assert.Equal(0, strange.LiveSequences);
     }
 
+    [Fact]
+    public async Task Submit_EndOfAUseThrows_TheLoopGoesOn()
+    {
+        CountedUse broken = new(() => throw new InvalidOperationException("a count is wrong"));
+        Task<List<GeneratedToken>> longer = Answers.Collect(scheduler, Answers.Greedy(model, [1], 40));
+        Assert.Equal(2, (await Answers.Collect(scheduler, Answers.Greedy(model, [7], 2) with { Use = broken.Begin })).Count);
+        Assert.Equal(Answers.GreedyOracle(model, [1], 40), (await longer).Select(token => token.Id));
+        await Idle();
+        Assert.Equal((0, 1), (model.LiveSequences, scheduler.Statistics.Faults));
+        Assert.Null(scheduler.Failure);
+    }
+
+    /// <summary>Rows that are released twice would be written by two threads.</summary>
+    [Fact]
+    public async Task Submit_ModelThrowsInOneStep_ReleasesTheRowsOfEachOtherStepOnce()
+    {
+        model.OnForward = _ =>
+        {
+            if (model.Forwards == 3)
+            {
+                throw new InvalidOperationException("no memory");
+            }
+        };
+        await Assert.ThrowsAsync<EngineException>(() => Answers.Collect(scheduler, Answers.Greedy(model, [1], 9)));
+        Assert.Equal(5, (await Answers.Collect(scheduler, Answers.Greedy(model, [1], 5))).Count);
+
+        // Steps 1, 2 and 4 to 7; those of the third threw, and those of step 8 are kept.
+        Assert.Equal((8, 6), (model.Forwards, model.Released));
+    }
+
     /// <summary>The fault lies outside of everything that a request can make fail.</summary>
     [Fact]
     public async Task Submit_LoopItselfFails_FailsTheLiveRequestsAndServesTheNext()
@@ -351,27 +381,6 @@ public sealed class DecodeSchedulerTests : IAsyncLifetime, IDisposable
         while (model.LiveSequences > 0 || scheduler.Statistics is not { Running: 0, Waiting: 0 })
         {
             await Task.Delay(1, patience.Token);
-        }
-    }
-
-    /// <summary>Throws where a decode loop asks for the size of rows.</summary>
-    private sealed class BrokenModel(ILanguageModel inner) : ILanguageModel
-    {
-        private volatile bool isBroken;
-
-        public bool IsBroken
-        {
-            set => isBroken = value;
-        }
-
-        public ModelInfo Info => isBroken && Thread.CurrentThread.Name == "decode" ? throw new InvalidOperationException("out of order") : inner.Info;
-
-        public Sequence Start(Prompt prompt) => inner.Start(prompt);
-
-        public RowBatch Forward(IReadOnlyList<Segment> batch) => inner.Forward(batch);
-
-        public void Dispose()
-        {
         }
     }
 

@@ -1,7 +1,6 @@
 using System.Net;
 using Microsoft.Extensions.DependencyInjection;
 using ProxyTune.Decoding.Generation;
-using ProxyTune.Decoding.Models;
 using ProxyTune.Decoding.Serving;
 using ProxyTune.Gateway.Tests.Hosting;
 using ProxyTune.Testing;
@@ -48,19 +47,5 @@ public class HealthTests(RunningGateway gateway)
         {
             await own.DisposeAsync();
         }
-    }
-
-    /// <summary>Throws where a decode loop asks for the size of rows.</summary>
-    private sealed class BrokenModel(ILanguageModel model) : ILanguageModel
-    {
-        public bool IsBroken { get; set; }
-
-        public ModelInfo Info => IsBroken && Thread.CurrentThread.Name == "decode" ? throw new InvalidOperationException("broken") : model.Info;
-
-        public Sequence Start(Prompt prompt) => model.Start(prompt);
-
-        public RowBatch Forward(IReadOnlyList<Segment> batch) => model.Forward(batch);
-
-        public void Dispose() => model.Dispose();
     }
 }

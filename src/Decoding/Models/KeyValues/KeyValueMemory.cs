@@ -288,15 +288,3 @@ internal sealed record KeyValueNeed(long Bytes, long? Limit, string Sum)
             string.Join(" + ", sizes.Select(model => $"{model.Size.Describe(model.Lengths)} ('{model.Name}')")));
     }
 }
-
-/// <summary>Statistics of the memory for keys and values of all models, for metrics and tests. Sizes are in bytes, counts are since the start.</summary>
-/// <param name="Limit">The budget, <see cref="EngineOptions.KeyValueBytes"/>.</param>
-/// <param name="Reserved">The bytes reserved for the maximal lengths of the live sequences.</param>
-/// <param name="Live">The bytes allocated for live sequences.</param>
-/// <param name="Cached">The bytes of the prefix cache.</param>
-/// <param name="Hits">The number of sequences that found a prefix. An answer has a sequence in each of its models.</param>
-/// <param name="Misses">The number of sequences that found no prefix.</param>
-/// <param name="HitTokens">The number of tokens of found prefixes.</param>
-/// <param name="Evictions">The number of evicted blocks.</param>
-public readonly record struct KeyValueStatistics(
-    long Limit, long Reserved, long Live, long Cached, long Hits, long Misses, long HitTokens, long Evictions);

@@ -17,27 +17,16 @@ namespace ProxyTune.Decoding.Models;
 /// </remarks>
 public sealed class OnnxLanguageModel : ILanguageModel
 {
-    // Limits the buffer to 64 MiB. It does not limit the number of requested rows.
-    private const int MaxRunLogits = 1 << 24;
-    private const int LongestChunk = 512;
-
-    // Longer blocks use the processor well in a separate run.
-    private const int LongestBlock = 32;
-
     private readonly DecoderGraph graph;
     private readonly DecoderSession decoder;
     private readonly KeyValueCache cache;
     private readonly PrefixCache prefixes;
     private readonly KeyValueMemory? ownMemory;
     private readonly RowMemory rows;
-    private readonly DecoderRun run;
     private readonly PatchedDecoder patched;
     private readonly RaggedDecoder? ragged;
+    private readonly DecoderRuns runs;
     private readonly int maxSequences;
-    private readonly int rowsPerRun;
-    private readonly List<OnnxSequence> alone = [];
-    private readonly List<OnnxSequence> together = [];
-    private readonly List<OnnxSequence> blocks = [];
 
     private OnnxLanguageModel(DecoderGraph graph, ModelProto variant, string name, string hash, EngineOptions options, KeyValueMemory? memory)
     {
@@ -48,11 +37,10 @@ public sealed class OnnxLanguageModel : ILanguageModel
         cache = decoder.SharesCache ? new SharedCache(decoder, memory) : new GrowingCache(decoder, memory);
         prefixes = new(cache, memory);
         rows = new(decoder);
-        run = new(decoder, cache, rows);
         LinearLayout layout = LinearNodes.Find(variant);
         patched = new(graph, variant, layout, new(graph, variant, layout.Nodes, hash), cache, rows);
         ragged = cache is SharedCache shared && decoder.ChoosesRows ? new(graph, variant, shared, rows) : null;
-        rowsPerRun = decoder.GivesLastRowOnly ? 1 : Math.Clamp(MaxRunLogits / decoder.VocabularySize, 16, LongestChunk);
+        runs = new(decoder, cache, prefixes, rows, patched, ragged, maxSequences);
         Info = new()
         {
             Name = name,
@@ -70,13 +58,13 @@ public sealed class OnnxLanguageModel : ILanguageModel
     public int LiveSequences => cache.Count;
 
     /// <summary>The number of runs of the graph.</summary>
-    public long Runs { get; private set; }
+    public long Runs => runs.Count;
 
     /// <summary>The number of runs of the graph with slots for patches, included in <see cref="Runs"/>.</summary>
-    public long PatchedRuns { get; private set; }
+    public long PatchedRuns => runs.PatchedCount;
 
     /// <summary>The time inside ONNX Runtime. The rest of a step is the engine's own time.</summary>
-    public TimeSpan RunTime => run.Time + patched.Time + (ragged?.Time ?? TimeSpan.Zero);
+    public TimeSpan RunTime => runs.Time + patched.Time + (ragged?.Time ?? TimeSpan.Zero);
 
     /// <summary>Loads a folder.</summary>
     /// <param name="name">The name in messages; null for the folder's name.</param>
@@ -150,43 +138,15 @@ public sealed class OnnxLanguageModel : ILanguageModel
         OnnxSequence own = (OnnxSequence)sequence;
         lock (cache.Gate)
         {
-            ObjectDisposedException.ThrowIf(own.IsDisposed, own);
-            Restore(own, own.Prompt.Length - 1);
-            if (own.Pending <= positions)
-            {
-                return 0;
-            }
-
-            (own.Input, own.LogitsRow, own.LogitsRows) = (own.PromptLeft[..positions], 0, 0);
-            DecoderRows unread = rows.Begin(0, SpareRows);
-            try
-            {
-                RunAlone(own);
-            }
-            finally
-            {
-                unread.Release();
-            }
+            return runs.Prefill(own, positions);
         }
-
-        return positions;
     }
 
     public RowBatch Forward(IReadOnlyList<Segment> batch)
     {
         lock (cache.Gate)
         {
-            DecoderRows begun = rows.Begin(batch.Sum(static segment => segment.Rows), SpareRows);
-            try
-            {
-                Run(batch);
-                return begun;
-            }
-            catch
-            {
-                begun.Release();
-                throw;
-            }
+            return runs.Forward(batch);
         }
     }
 
@@ -194,7 +154,7 @@ public sealed class OnnxLanguageModel : ILanguageModel
     {
         ragged?.Dispose();
         patched.Dispose();
-        run.Dispose();
+        runs.Dispose();
         rows.Dispose();
         lock (cache.Gate)
         {
@@ -205,130 +165,5 @@ public sealed class OnnxLanguageModel : ILanguageModel
         ownMemory?.Dispose();
         decoder.Dispose();
         graph.Dispose();
-    }
-
-    /// <summary>The number of rows that a graph without chosen rows writes beyond the requested ones.</summary>
-    private int SpareRows => decoder.ChoosesRows ? 0 : Math.Max(rowsPerRun, maxSequences);
-
-    private void Run(IReadOnlyList<Segment> batch)
-    {
-        together.Clear();
-        blocks.Clear();
-        int row = 0;
-        foreach (Segment segment in batch)
-        {
-            OnnxSequence sequence = OnnxSequence.Of(segment);
-            Restore(sequence, sequence.Prompt.Length + segment.Tokens.Length - segment.Rows);
-            sequence.Take(segment, row);
-            if (cache.Batches && sequence.Computed > 0 && sequence.Input.Length == 1)
-            {
-                together.Add(sequence);
-            }
-            else if (ragged is not null && sequence.Fitted is null && sequence.Input.Length <= LongestBlock)
-            {
-                blocks.Add(sequence);
-            }
-            else
-            {
-                RunAlone(sequence);
-            }
-
-            row += segment.Rows;
-        }
-
-        RunBlocks();
-        if (together.Count > 0)
-        {
-            DecoderRun done = Execute(together);
-            for (int i = 0; i < together.Count; i++)
-            {
-                done.SetRow(together[i].LogitsRow, i, 0);
-                prefixes.StorePrompt(together[i]);
-            }
-        }
-    }
-
-    /// <summary>Copies the beginning of a new sequence's prompt from the prefix cache.</summary>
-    private void Restore(OnnxSequence sequence, int maxLength)
-    {
-        if (sequence.Computed == 0)
-        {
-            prefixes.Restore(sequence, Math.Min(maxLength, sequence.Prompt.Length));
-        }
-    }
-
-    /// <summary>Runs blocks of several tokens. Sequences that append one token fill the remaining places of the run.</summary>
-    private void RunBlocks()
-    {
-        if (blocks.Count > 0 && blocks.Count + together.Count <= RaggedDecoder.MaxSequences && together.TrueForAll(sequence => sequence.Fitted is null))
-        {
-            blocks.AddRange(together);
-            together.Clear();
-        }
-
-        for (int next = 0; next < blocks.Count;)
-        {
-            if (next == blocks.Count - 1)
-            {
-                RunAlone(blocks[next++]);
-                continue;
-            }
-
-            RaggedRun run = ragged!.For(blocks.Count - next);
-            List<OnnxSequence> batch = blocks.GetRange(next, run.Sequences);
-            run.Execute(batch);
-            Runs++;
-            int row = 0;
-            foreach (OnnxSequence sequence in batch)
-            {
-                for (int i = 0; i < sequence.LogitsRows; i++)
-                {
-                    run.SetRow(sequence.LogitsRow + i, row++);
-                }
-
-                prefixes.StorePrompt(sequence);
-            }
-
-            next += run.Sequences;
-        }
-    }
-
-    private void RunAlone(OnnxSequence sequence)
-    {
-        ReadOnlyMemory<int> tokens = sequence.Input;
-        int firstWanted = tokens.Length - sequence.LogitsRows;
-        for (int start = 0, end; start < tokens.Length; start = end)
-        {
-            // In a graph without chosen rows, every position costs a row.
-            end = Math.Min(tokens.Length, start + (decoder.ChoosesRows || decoder.GivesLastRowOnly ? LongestChunk : rowsPerRun));
-            if (end > firstWanted)
-            {
-                end = Math.Min(end, Math.Max(start, firstWanted) + rowsPerRun);
-            }
-
-            sequence.Input = tokens[start..end];
-            alone.Clear();
-            alone.Add(sequence);
-            DecoderRun done = Execute(alone, Math.Clamp(firstWanted - start, 0, end - start));
-            for (int position = Math.Max(start, firstWanted); position < end; position++)
-            {
-                done.SetRow(sequence.LogitsRow + position - firstWanted, 0, position - start);
-            }
-        }
-
-        if (sequence.Pending == 0)
-        {
-            prefixes.StorePrompt(sequence);
-        }
-    }
-
-    /// <returns>The run that has the rows.</returns>
-    private DecoderRun Execute(List<OnnxSequence> sequences, int firstWanted = 0)
-    {
-        DecoderRun chosen = sequences.Exists(sequence => sequence.Fitted is not null) ? patched.TakeRun() : run;
-        chosen.Execute(sequences, firstWanted);
-        Runs++;
-        PatchedRuns += chosen == run ? 0 : 1;
-        return chosen;
     }
 }

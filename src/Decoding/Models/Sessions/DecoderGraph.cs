@@ -70,16 +70,12 @@ internal sealed class DecoderGraph : IDisposable
     /// </summary>
     private (string Folder, ModelProto Model) WithoutLinks(ModelProto model)
     {
-        Dictionary<string, string> targets = Contents.WeightFiles.Keys.ToDictionary(file => file, file => Path.Combine(folder, file));
-        foreach ((string file, string path) in targets)
-        {
-            targets[file] = System.IO.File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? Path.GetFullPath(path);
-        }
-
+        string own = Path.GetFullPath(folder);
+        Dictionary<string, string> targets = Contents.WeightFiles.Keys.ToDictionary(file => file, Target);
         string[] folders = [.. targets.Values.Select(target => Path.GetDirectoryName(target)!).Distinct()];
-        if (folders is [] || (folders is [var only] && only == Path.GetFullPath(folder)))
+        if (folders.All(one => one == own))
         {
-            return (Path.GetFullPath(folder), model);
+            return (own, model);
         }
 
         if (folders.Length > 1)
@@ -94,6 +90,8 @@ internal sealed class DecoderGraph : IDisposable
         }
 
         return (folders[0], located);
+
+        string Target(string file) => System.IO.File.ResolveLinkTarget(Path.Combine(own, file), returnFinalTarget: true)?.FullName ?? Path.Combine(own, file);
     }
 
     private static T Guard<T>(string path, GenAiConfig config, Func<T> load)

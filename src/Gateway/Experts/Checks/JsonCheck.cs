@@ -16,11 +16,7 @@ internal static class JsonCheck
     {
         try
         {
-            return JsonDocument.Parse(JsonFile.Bytes(Path.Combine(folder, name), EngineError.InvalidExpert), Strict);
-        }
-        catch (EngineException error)
-        {
-            throw UploadName.Refused(name, "holds bytes that are not UTF-8; accepted is JSON in UTF-8.", error);
+            return JsonDocument.Parse(JsonFile.Text(File.ReadAllBytes(Path.Combine(folder, name))) ?? throw UploadName.Refused(name, JsonFile.NotUtf8), Strict);
         }
         catch (JsonException error)
         {
