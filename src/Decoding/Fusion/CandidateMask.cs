@@ -159,29 +159,25 @@ public sealed record CandidateMask(MaskKind Kind, double Amount = 1, MaskOrigin 
 }
 
 /// <summary>
-/// EFT's filter (Mitchell et al. 2023). Outside the expert's nucleus the large model has no effect, and the row stays log p+. Both parts of
-/// the row are normalised, z = sum of w_k log p_k inside and log p+ outside, since one softmax covers both.
+/// EFT's filter (Mitchell et al. 2023). Outside the expert's nucleus the large model has no effect, and the row stays log p+. The two parts of
+/// the row have one softmax, so both are sums of log-probabilities: sum of w_k log p_k inside and log p+ outside.
 /// </summary>
 /// <param name="Probability">Mass of the nucleus, above 0 to 1. 1 masks nothing.</param>
 public sealed record DeltaMask(double Probability)
 {
-    /// <param name="fused">The weighted sum of logits; receives the row.</param>
+    /// <param name="fused">The weighted sum of logits; receives the row, shifted by <paramref name="normaliser"/>.</param>
     /// <param name="normaliser">The difference between the weighted sum of logits and that of log-probabilities: sum of w_k log sum exp s_k.</param>
     /// <param name="expert">s+, the plus side of the first delta.</param>
     internal void Apply(Span<float> fused, double normaliser, ReadOnlySpan<float> expert)
     {
         Cut nucleus = CandidateMask.NucleusOf(expert, Probability);
-        float ofExpert = Logprobs.Normaliser(expert);
+        float outside = (float)(normaliser - Logprobs.Normaliser(expert));
         for (int id = 0; id < fused.Length; id++)
         {
             // A token that a member bans stays banned.
-            if (nucleus.Keeps(expert[id], id) || float.IsNegativeInfinity(fused[id]))
+            if (!nucleus.Keeps(expert[id], id) && !float.IsNegativeInfinity(fused[id]))
             {
-                fused[id] -= (float)normaliser;
-            }
-            else
-            {
-                fused[id] = expert[id] - ofExpert;
+                fused[id] = expert[id] + outside;
             }
         }
     }

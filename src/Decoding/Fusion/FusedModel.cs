@@ -77,7 +77,7 @@ public sealed class FusedModel : ILanguageModel
                 started.Add(new(member, stream.Model.Start(own), stream.Stream.ModelName));
             }
 
-            return new FusedSequence(FusionPlan.Of(prompt), running, started);
+            return new FusedSequence(prompt, running, started);
         }
         catch
         {

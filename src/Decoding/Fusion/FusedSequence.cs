@@ -8,17 +8,19 @@ namespace ProxyTune.Decoding.Fusion;
 /// <summary>One sequence per stream. The streams have different prompts and the same appended tokens.</summary>
 internal sealed class FusedSequence : Sequence
 {
-    private readonly int promptLength;
+    private readonly Prompt prompt;
+    private readonly int startLength;
     private readonly List<Weighing> weighings = [];
 
-    public FusedSequence(FusionPlan plan, RunningPlan running, IReadOnlyList<FusedStream> streams)
+    public FusedSequence(Prompt prompt, RunningPlan running, IReadOnlyList<FusedStream> streams)
     {
-        Plan = plan;
+        this.prompt = prompt;
+        Plan = FusionPlan.Of(prompt);
         Running = running;
         Streams = streams;
-        promptLength = streams[0].Sequence.Length;
+        startLength = streams[0].Sequence.Length;
         int shared = streams.Min(s => s.Member.Model.Info.VocabularySize);
-        VocabularySize = Math.Min(shared, plan.VocabularySize ?? shared);
+        VocabularySize = Math.Min(shared, Plan.VocabularySize ?? shared);
         EndOfTextIds = [.. streams.SelectMany(s => s.Sequence.EndOfTextIds).Distinct()];
     }
 
@@ -27,6 +29,9 @@ internal sealed class FusedSequence : Sequence
     public RunningPlan Running { get; }
 
     public IReadOnlyList<FusedStream> Streams { get; }
+
+    /// <inheritdoc cref="Prompt.ToScale"/>
+    public bool ToScale => prompt.ToScale && Plan.Scale != RowScale.Logits;
 
     /// <summary>Whether the base's rows hold only the likeliest tokens.</summary>
     public bool IsBasePartial => Running.Base is { } i && Streams[i].Sequence.MaxMissing is not null;
@@ -47,8 +52,17 @@ internal sealed class FusedSequence : Sequence
 
     public override IReadOnlyList<int> EndOfTextIds { get; }
 
-    /// <summary>The index within the answer of the token that row <paramref name="index"/> of the <paramref name="rows"/> newest rows predicts.</summary>
-    public int Position(int index, int rows) => Length - promptLength - (rows - 1 - index);
+    /// <summary>
+    /// The index of the token that row <paramref name="index"/> of the <paramref name="rows"/> newest rows predicts: 0 for the first token of the answer,
+    /// or for the first scored token of the prompt.
+    /// </summary>
+    public int Position(int index, int rows) => Length - startLength - (rows - 1 - index);
+
+    /// <summary>The index of that token within the answer, or within the scored prompt. A schedule begins anew with the answer.</summary>
+    public int ScheduledPosition(int position) => position < prompt.Scored ? position : position - prompt.Scored;
+
+    /// <summary>The weights of the token before, or null at the beginning of the scored prompt and of the answer.</summary>
+    public Weighing? Previous(int position) => ScheduledPosition(position) == 0 ? null : WeighingAt(position - 1);
 
     public Weighing? WeighingAt(int position) => position >= 0 && position < weighings.Count ? weighings[position] : null;
 

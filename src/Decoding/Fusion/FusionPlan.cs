@@ -32,12 +32,28 @@ public sealed record FusionPlan(IReadOnlyList<FusionStream> Streams, int? Vocabu
     /// <summary>The ids of tokens that always keep the base's probability, regardless of deltas and masks. Ids beyond the shared vocabulary have no effect.</summary>
     public IReadOnlyCollection<int> BaseOnlyIds { get; init; } = [];
 
+    /// <summary>The scale of the fused row where <see cref="Prompt.ToScale"/> asks for it.</summary>
+    public RowScale Scale { get; init; }
+
     /// <summary>EFT's mask of the size delta, or null.</summary>
     public DeltaMask? DeltaMask { get; init; }
 
     /// <summary>The plan of a prompt. A plan without deltas is a weighted sum.</summary>
     internal static FusionPlan Of(Prompt prompt) =>
         prompt.Plan as FusionPlan ?? new FusionPlan(prompt.Plan.Streams, prompt.Plan.VocabularySize) { Trace = prompt.Plan.Trace };
+}
+
+/// <summary>What a plan adds up. All sums have the same softmax, but a repetition penalty looks at the sign of a logit.</summary>
+public enum RowScale
+{
+    /// <summary>The logits of all streams.</summary>
+    Logits,
+
+    /// <summary>The base's log-probabilities and the logits of all other streams.</summary>
+    BaseLogprobs,
+
+    /// <summary>The log-probabilities of all streams.</summary>
+    Logprobs,
 }
 
 public enum ScheduleKind

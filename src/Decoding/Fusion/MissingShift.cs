@@ -60,7 +60,7 @@ internal sealed class MissingShift
 
         return maxMissing > minKnown || float.IsNegativeInfinity(fused[likeliest]) ? MissingBound.Unknown(mass)
             : mask.Kind == MaskKind.Ratio && maxMissing < known[likeliest] + Math.Log(mask.Amount) ? MissingBound.Nothing(mass)
-            : mask.Kind == MaskKind.Nucleus && mask.Amount <= 1 - mass ? MissingBound.Nothing(mass)
+            : mask.Kind == MaskKind.Nucleus && mask.Amount <= 1 - MissingTokens.MaxMass(mass) ? MissingBound.Nothing(mass)
             : null;
     }
 
@@ -110,11 +110,14 @@ internal sealed class MissingShift
 /// base, w at least 1, and g the sum of the deltas. Known tokens have Z = sum of f. The missing tokens share m = 1 - sum of known p, and each
 /// has at most p_max. So their weight B is at most that of the fractional knapsack that gives p_max to the largest g, one after
 /// the other, until m is used up (f grows at least linearly in p, so no other division is heavier). The complete distribution
-/// gives B / (Z + B) to missing tokens and scales the known ones down equally. This is the total variation between the two, up to the rounding
-/// of the numbers that the remote returned.
+/// gives B / (Z + B) to missing tokens and scales the known ones down equally. This is the total variation between the two. The returned numbers
+/// are rounded, so B is computed for m + <see cref="Rounding"/>.
 /// </summary>
 public static class MissingTokens
 {
+    /// <summary>The error of a sum of returned probabilities: log-probabilities are rounded, and computed from logits in single precision.</summary>
+    public const double Rounding = 1e-5;
+
     /// <param name="known">log p of the base; minus infinity for missing tokens.</param>
     /// <param name="maxMissing">log p_max.</param>
     /// <param name="weight">w, at least 1.</param>
@@ -123,15 +126,15 @@ public static class MissingTokens
     public static MissingBound Bound(
         ReadOnlySpan<float> known, float maxMissing, float weight, ReadOnlySpan<float> shift, ReadOnlySpan<float> fused)
     {
-        double mass = Mass(known);
-        double largest = Math.Min(Math.Exp(maxMissing), mass);
+        double mass = Mass(known), maxMass = MaxMass(mass);
+        double largest = Math.Min(Math.Exp(maxMissing), maxMass);
         if (largest <= 0)
         {
             return MissingBound.Nothing(mass);
         }
 
         Candidate[] rented = ArrayPool<Candidate>.Shared.Rent(shift.Length);
-        Span<Candidate> heaviest = Heaviest(known, shift, mass / largest, rented);
+        Span<Candidate> heaviest = Heaviest(known, shift, maxMass / largest, rented);
         float top = float.NegativeInfinity;
         foreach (Candidate candidate in heaviest)
         {
@@ -140,7 +143,7 @@ public static class MissingTokens
 
         float likeliest = TensorPrimitives.Max(fused);
         double bestMissing = top + (weight * Math.Log(largest));
-        double reference = Math.Max(likeliest, bestMissing), left = mass, missing = 0;
+        double reference = Math.Max(likeliest, bestMissing), left = maxMass, missing = 0;
         foreach (Candidate candidate in heaviest)
         {
             double share = Math.Min(largest, left);
@@ -158,7 +161,10 @@ public static class MissingTokens
         return new(mass, missing / (sum + missing), bestMissing < likeliest);
     }
 
-    /// <summary>m = 1 - the sum of the known probabilities.</summary>
+    /// <summary>The largest mass that the missing tokens can have, since the known probabilities may sum to 1 by rounding alone.</summary>
+    internal static double MaxMass(double mass) => Math.Min(1, mass + Rounding);
+
+    /// <summary>m = 1 - the sum of the known probabilities, as they were returned.</summary>
     internal static double Mass(ReadOnlySpan<float> known)
     {
         double sum = 0;

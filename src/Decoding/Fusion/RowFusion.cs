@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
 using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Models;
@@ -37,6 +38,11 @@ internal sealed class RowFusion
         if (Weigh(sequence, index, position, shared) is { } weighing)
         {
             weighing = sequence.IsBasePartial ? weighing with { Missing = missing.Bound(sequence, index, weighing, shared) } : weighing;
+            if (sequence.ToScale)
+            {
+                TensorPrimitives.Subtract(shared, (float)Normaliser(sequence, sequence.Plan.Scale), shared);
+            }
+
             sequence.Record(position, weighing);
             FusionMetrics.Record(weighing);
         }
@@ -61,14 +67,14 @@ internal sealed class RowFusion
             }
 
             factors = new float[weights.Length];
-            ReadOnlySpan<float> previous = sequence.WeighingAt(position - 1)?.Factors;
+            ReadOnlySpan<float> previous = sequence.Previous(position)?.Factors;
             saturated = rule.Choose(new FusionStep(rows[running.Base!.Value].Span, deltas.AsSpan(0, factors.Length), previous), factors);
         }
 
-        float scale = plan.Schedule.Factor(position);
+        float share = plan.Schedule.Factor(sequence.ScheduledPosition(position));
         for (int i = 0; i < weights.Length; i++)
         {
-            weights[i] = running.Deltas[i].Weight * scale * (factors.Length > 0 ? factors[i] : 1);
+            weights[i] = running.Deltas[i].Weight * share * (factors.Length > 0 ? factors[i] : 1);
         }
 
         GateTrace? gate = null;
@@ -76,6 +82,7 @@ internal sealed class RowFusion
         {
             gate = plan.Trace ? Compare(sequence, weights, fused) : new GateTrace(0, false);
             Array.Clear(weights);
+            saturated = false;
         }
 
         if (!Sum(sequence, weights, fused))
@@ -131,7 +138,6 @@ internal sealed class RowFusion
         coefficients.Clear();
         used.Clear();
         RunningPlan running = sequence.Running;
-        double normaliser = 0;
         for (int k = 0; k < running.Streams.Count; k++)
         {
             float weight = running.Streams[k].Weight;
@@ -154,7 +160,6 @@ internal sealed class RowFusion
                 summands.Add(rows[k]);
                 coefficients.Add(weight);
                 used.Add(k);
-                normaliser += sequence.Plan.DeltaMask is null ? 0 : weight * Logprobs.Normaliser(rows[k].Span);
             }
         }
 
@@ -176,10 +181,24 @@ internal sealed class RowFusion
         // If the schedule or the gate leaves the token to the base, the row already is the base's row.
         if (sequence.Plan.DeltaMask is { } mask && weights.ContainsAnyExcept(0))
         {
-            mask.Apply(fused, normaliser, experts[0].Span);
+            mask.Apply(fused, Normaliser(sequence, RowScale.Logprobs), experts[0].Span);
         }
 
         return true;
+    }
+
+    /// <summary>The difference between the newest weighted sum of logits and the same sum on a scale.</summary>
+    private double Normaliser(FusedSequence sequence, RowScale scale)
+    {
+        double sum = 0;
+        for (int i = 0; i < used.Count; i++)
+        {
+            int k = used[i];
+            double weight = scale == RowScale.Logprobs ? coefficients[i] : scale == RowScale.BaseLogprobs && k == sequence.Running.Base ? sequence.Running.Streams[k].Weight : 0;
+            sum += weight == 0 ? 0 : weight * sequence.Streams[k].Normaliser(rows[k].Span);
+        }
+
+        return sum;
     }
 
     private int Mask(FusedSequence sequence, Span<float> fused)

@@ -45,8 +45,16 @@ public sealed record GenerationRequest
 
     /// <summary>The prompt that the sequence starts with. If the prompt is scored, this is its first token.</summary>
     internal Prompt Start => ScorePrompt
-        ? Prompt with { Streams = [.. Prompt.Streams.Select(tokens => tokens[..1])], MaxAppended = (int)Math.Min(int.MaxValue, (long)Prompt.TokenCount - 1 + MaxTokens) }
-        : Prompt with { MaxAppended = MaxTokens };
+        ? ToScale with
+        {
+            Streams = [.. Prompt.Streams.Select(tokens => tokens[..1])],
+            Scored = Prompt.TokenCount - 1,
+            MaxAppended = (int)Math.Min(int.MaxValue, (long)Prompt.TokenCount - 1 + MaxTokens),
+        }
+        : ToScale with { MaxAppended = MaxTokens };
+
+    /// <summary>The repetition penalty looks at the sign of a logit, so a constant in all logits changes its result.</summary>
+    private Prompt ToScale => Prompt with { ToScale = Sampling.RepetitionPenalty != 1 };
 
     /// <summary>Refuses a request that cannot run. It reads immutable state only, so any thread may call it.</summary>
     /// <exception cref="EngineException">InvalidValue or PromptTooLong.</exception>

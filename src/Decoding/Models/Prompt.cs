@@ -16,6 +16,14 @@ public sealed record Prompt(StreamPlan Plan, IReadOnlyList<ReadOnlyMemory<int>> 
     /// <summary>The largest number of tokens to append. Memory is reserved for them. The context may hold fewer.</summary>
     public int MaxAppended { get; init; } = int.MaxValue;
 
+    /// <summary>The number of appended tokens that still belong to the prompt, because each is scored. The answer begins behind them.</summary>
+    public int Scored { get; init; }
+
+    /// <summary>
+    /// Whether fused rows must be log-probabilities where the plan's equation has them. Otherwise they may be shifted by a constant, which no softmax sees.
+    /// </summary>
+    public bool ToScale { get; init; }
+
     /// <summary>The number of tokens of the base's rendering. The usage of a request reports it.</summary>
     public int TokenCount => Streams[0].Length;
 

@@ -43,6 +43,11 @@ internal sealed record ServedModelEntry : FusionSettings
     public string? Amateur { get; init; }
 
     public double[]? AmplificationRange { get; init; }
+
+    /// <summary>Names of the model folders that it needs.</summary>
+    [JsonIgnore]
+    public IEnumerable<string> Folders =>
+        (Experts ?? []).SelectMany(expert => new[] { expert.Model, expert.AntiExpert }).Append(Base?.Folder).Append(Amateur).OfType<string>().Distinct();
 }
 
 internal sealed record ExpertEntry

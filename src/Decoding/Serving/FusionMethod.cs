@@ -16,7 +16,7 @@ public sealed record FusionMethod(string Name, MethodMembers Members, double? De
     public static FusionMethod Proxy { get; } = new("proxy", MethodMembers.Pairs, 1);
 
     /// <summary>log p_M + b sum of l_i (log p+_i - log p-_i) + (g - 1)(log p_M - log p-), the l_i summing to 1. Mitchell et al. 2023.</summary>
-    public static FusionMethod Eft { get; } = new("eft", MethodMembers.Pairs, 1);
+    public static FusionMethod Eft { get; } = new("eft", MethodMembers.Pairs, 1) { Scale = RowScale.Logprobs };
 
     /// <summary>Proxy-tuning with a weight per token that moves the base as far as tuning moved the expert. Fan et al. 2024.</summary>
     public static FusionMethod Dynamic { get; } = new("dynamic", MethodMembers.Pairs) { NeedsWholeRows = true, Rule = DynamicRule };
@@ -25,13 +25,17 @@ public sealed record FusionMethod(string Name, MethodMembers Members, double? De
     public static FusionMethod Dexperts { get; } = new("dexperts", MethodMembers.Pairs, 2) { DefaultMask = new() { Kind = MaskSettings.NucleusKind, P = 0.9 } };
 
     /// <summary>log p_M - c log p_amateur. Li et al. 2022.</summary>
-    public static FusionMethod Contrastive { get; } = new("contrastive", MethodMembers.Amateur, 1) { DefaultMask = new() { Kind = MaskSettings.RatioKind, Ratio = 0.1 } };
+    public static FusionMethod Contrastive { get; } = new("contrastive", MethodMembers.Amateur, 1)
+    {
+        DefaultMask = new() { Kind = MaskSettings.RatioKind, Ratio = 0.1 },
+        Scale = RowScale.Logprobs,
+    };
 
     /// <summary>(1 + a) s(context, query) - a s(query), one model twice. Shi et al. 2023.</summary>
     public static FusionMethod ContextAware { get; } = new("context_aware", MethodMembers.BaseWithoutContext, 0.5) { NeedsWholeRows = true };
 
     /// <summary>log p_M + a sum of w_i r_i, r trained for it by the recipe prt. PRT, ICML 2025.</summary>
-    public static FusionMethod PortableReward { get; } = new("portable_reward", MethodMembers.Rewards, 1);
+    public static FusionMethod PortableReward { get; } = new("portable_reward", MethodMembers.Rewards, 1) { Scale = RowScale.BaseLogprobs };
 
     /// <summary>s_M + a sum of w_i (s_retain,i - s_forget,i): the anti-expert is tuned on what shall be forgotten. arXiv 2605.31293.</summary>
     public static FusionMethod Divergence { get; } = new("divergence", MethodMembers.Pairs, 1.5);
@@ -48,6 +52,9 @@ public sealed record FusionMethod(string Name, MethodMembers Members, double? De
     /// context_aware divides by a distribution in which a missing token may be arbitrarily unlikely.
     /// </summary>
     internal bool NeedsWholeRows { get; init; }
+
+    /// <summary>Whether its equation has logits or log-probabilities, which a repetition penalty sees.</summary>
+    internal RowScale Scale { get; init; }
 
     /// <summary>Makes the rule that chooses the deltas' weights at each token; null leaves the weights as they are.</summary>
     internal Func<ServedModel, SettledFusion, IFusionRule>? Rule { get; init; }

@@ -19,17 +19,18 @@ internal sealed class HotServing(ModelHost host, DecodeScheduler scheduler) : ID
     // Models that were served at run time and are still served or in use.
     private readonly List<ServedModel> alive = [];
 
-    /// <summary>Loads what an entry needs, and serves it. Only what loads or frees models waits meanwhile.</summary>
+    /// <summary>Loads what an entry needs, and serves it. Others that load or free models wait meanwhile, but not while uploads are hashed.</summary>
     /// <param name="replaces">Whether it may replace a model that was served at run time under its name. New requests then find the new model.</param>
     /// <param name="check">The caller's checks, which may take long. If it throws, nothing is served.</param>
     /// <param name="store">Stores the change, fast. Called after all checks, before any request sees the model. If it throws, nothing is served.</param>
     /// <exception cref="EngineException">InvalidValue: the entry is wrong, or its name is taken; InvalidModelFolder: a folder that it names is broken.</exception>
     public async Task<ServedModel> ServeAsync(ServedModelEntry entry, bool replaces = false, Action<ServedModel>? check = null, Action? store = null)
     {
+        await ChangeAsync(() => Replaced(entry, replaces));
+        await QuietThread.RunAsync(() => host.VerifyUploads(entry));
         await loadLock.WaitAsync();
         try
         {
-            await ChangeAsync(() => Replaced(entry, replaces));
             (ServedModel model, IReadOnlyList<LoadedModel> arrived) = await QuietThread.RunAsync(() => host.Build(entry));
             try
             {

@@ -21,7 +21,7 @@ public interface IUploadedExpert
     /// <summary>SHA-256 of the folder's content, as it was uploaded.</summary>
     string Content { get; }
 
-    /// <summary>Reads all files and compares them with <see cref="Content"/>. Called before they are loaded.</summary>
+    /// <summary>Reads all files and compares them with <see cref="Content"/>. Called before they are loaded, by any thread.</summary>
     /// <exception cref="EngineException">DamagedExpert: a file is not what was uploaded.</exception>
     void Verify();
 }

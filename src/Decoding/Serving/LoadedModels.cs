@@ -37,6 +37,16 @@ internal sealed class LoadedModels(
     /// <summary>Whether the models folder has a model or a patch of that name.</summary>
     public bool Owns(string name) => folders.ContainsKey(name) || patchStore.Owns(name);
 
+    /// <summary>Reads the files of the uploaded models among these names that are not loaded yet. Any thread may call it.</summary>
+    /// <returns>The number of uploads.</returns>
+    /// <exception cref="EngineException">DamagedExpert: a file is not what was uploaded.</exception>
+    public int VerifyUploads(IEnumerable<string> names)
+    {
+        IUploadedExpert[] found = [.. names.Where(name => !folders.ContainsKey(name) && !loaded.ContainsKey(name)).Select(uploads.FindModel).OfType<IUploadedExpert>()];
+        Array.ForEach(found, upload => upload.Verify());
+        return found.Length;
+    }
+
     /// <summary>Removes a member from the pool. The caller disposes of it.</summary>
     public void Release(LoadedModel member)
     {
@@ -154,7 +164,6 @@ internal sealed class LoadedModels(
 
         if (!label.Source.IsAtStart && uploads.FindModel(name) is { } upload)
         {
-            upload.Verify();
             return (upload.Folder, templates);
         }
 

@@ -87,7 +87,12 @@ public sealed class ModelHost : IDisposable
         }
     }
 
-    /// <summary>Makes a model of an entry and loads what is missing; one at a time. No request sees it yet.</summary>
+    /// <summary>Reads the files of uploaded models that an entry needs and that are not loaded yet. It may take long, and any number of threads may call it.</summary>
+    /// <returns>The number of uploads.</returns>
+    /// <exception cref="EngineException">DamagedExpert: a file is not what was uploaded.</exception>
+    internal int VerifyUploads(ServedModelEntry entry) => members.VerifyUploads(entry.Folders);
+
+    /// <summary>Makes a model of an entry, of which <see cref="VerifyUploads"/> has read the uploads, and loads what is missing; one at a time. No request sees it yet.</summary>
     /// <returns>The model, and the members that were loaded for it: <see cref="Join"/> or <see cref="Discard"/> each.</returns>
     /// <exception cref="EngineException">InvalidValue: the entry is wrong; InvalidModelFolder: what it names is.</exception>
     internal (ServedModel Model, IReadOnlyList<LoadedModel> Arrived) Build(ServedModelEntry entry)

@@ -190,6 +190,7 @@ internal sealed class PlanBuilder(ServedModel model, SettledFusion settled)
             Schedule = settled.Schedule.ToSchedule(),
             Rule = settled.Method.Rule?.Invoke(model, settled),
             Mask = settled.Mask.ToCandidateMask(),
+            Scale = settled.Method.Scale,
             DeltaMask = hasExpert ? settled.Mask.ToDeltaMask() : null,
             BaseOnlyIds = Values.SpecialTokens == FusionDefaults.BaseSpecialTokens ? model.Tokenizer.SpecialIds : [],
             Trace = settled.Trace,

@@ -45,13 +45,13 @@ public sealed record PromptReader(Tokenizer Tokenizer, ChatTemplate? Template)
 
     private IReadOnlyList<ChatMessage> Whole(IReadOnlyList<ChatMessage> messages)
     {
-        if (System is null && Examples.Count == 0)
+        if (string.IsNullOrEmpty(System) && Examples.Count == 0)
         {
             return messages;
         }
 
         bool hasSystem = messages is [{ Role: SystemRole }, ..];
-        string[] system = [.. new[] { System, hasSystem ? messages[0].Content : null }.OfType<string>()];
+        string[] system = [.. new[] { System == "" ? null : System, hasSystem ? messages[0].Content : null }.OfType<string>()];
         return
         [
             .. system.Length == 0 ? (ChatMessage[])[] : [new(SystemRole, string.Join("\n\n", system))],

@@ -9,9 +9,8 @@ namespace ProxyTune.Gateway.Answers;
 /// <summary>How the tokens of a choice came about, where <c>fusion.trace</c> is true. A streamed choice has its tokens beside their text and the summary in its last chunk.</summary>
 internal sealed record FusionTrace
 {
-    /// <summary>In the order and number of the tokens in <c>logprobs</c>; null for the first token of an echoed prompt.</summary>
-    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
-    public IReadOnlyList<TracedToken?>? Tokens { get; init; }
+    /// <summary>In the order and number of the tokens in <c>logprobs</c>; null for the first token of an echoed prompt. Empty for an answer that ends at once.</summary>
+    public required IReadOnlyList<TracedToken?> Tokens { get; init; }
 
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public TraceSummary? Summary { get; init; }
@@ -70,7 +69,7 @@ internal static class TraceWriter
     public static FusionTrace? Write(ModelCall call, IReadOnlyList<AnswerToken> tokens, TraceSummary? summary) =>
         !call.Plan.Settled.Trace || (tokens.Count == 0 && summary is null) ? null : new FusionTrace
         {
-            Tokens = tokens.Count > 0 ? [.. tokens.Select(token => Token(call.Model.Tokenizer, token.Token))] : null,
+            Tokens = [.. tokens.Select(token => Token(call.Model.Tokenizer, token.Token))],
             Summary = summary,
         };
 

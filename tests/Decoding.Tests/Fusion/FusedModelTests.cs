@@ -1,6 +1,8 @@
 using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Fusion;
+using ProxyTune.Decoding.Generation;
 using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Tests.Generation;
 using ProxyTune.Decoding.Tests.Models;
 using ProxyTune.Testing;
 
@@ -29,6 +31,78 @@ public sealed class FusedModelTests : IDisposable
             int[][] texts = [.. prompts.Select(p => (int[])[.. p, .. appended[..(row + 1)]])];
             Rows.AssertEqual([Sum((large, 1, texts[0]), (tuned, 0.7f, texts[1]), (small, -0.7f, texts[2]))], [rows[row]], 1e-5f);
         }
+    }
+
+    [Theory]
+    [InlineData(ScheduleKind.Constant, true)]
+    [InlineData(ScheduleKind.Gated, false)]
+    public void Explain_RuleIsSaturated_CountsUnlessTheGateIsShut(ScheduleKind schedule, bool saturated)
+    {
+        FusionPlan plan = new([new(large, StreamRole.Base, 1), new(large, StreamRole.Expert)])
+        {
+            Deltas = [new("twin", 1, null, 1)],
+            Rule = new Rule(),
+            Schedule = new(schedule, Threshold: 1e-6f),
+            Trace = true,
+        };
+        using Sequence sequence = fused.Start(new(plan, [new[] { 1, 2 }, new[] { 1, 2 }]));
+        float[] row = Rows.Forward(fused, new Segment(sequence, default))[0];
+        TokenTrace trace = sequence.Explain(0, 1, row, 3)!;
+        Assert.Equal((saturated, !saturated), (trace.Saturated, trace.Gated is not null));
+    }
+
+    [Fact]
+    public async Task Submit_RuleThrows_FailsItsRequestOnly()
+    {
+        GenerationRequest other = Answers.Greedy(large, [1, 2], 20);
+        FusionPlan plan = new([new(large, StreamRole.Base, 1), new(tuned, StreamRole.Expert)])
+        {
+            Deltas = [new("tuned", 1, null, 1)],
+            Rule = new Rule(throwAt: 3),
+        };
+        List<GeneratedToken> alone = await AnswerAsync(other);
+        await using DecodeScheduler scheduler = new(fused, new());
+        Task<List<GeneratedToken>> beside = Answers.Collect(scheduler, other);
+
+        EngineException error = await Assert.ThrowsAsync<EngineException>(
+            () => Answers.Collect(scheduler, other with { Prompt = new(plan, [new[] { 1, 2 }, new[] { 1, 2 }]) }));
+
+        Assert.Equal(EngineError.ModelFailure, error.Error);
+        Assert.Equal(alone, await beside);
+        Assert.Equal(20, (await Answers.Collect(scheduler, other)).Count);
+        Assert.Equal((0, 0), (large.LiveSequences, tuned.LiveSequences));
+
+        async Task<List<GeneratedToken>> AnswerAsync(GenerationRequest request)
+        {
+            await using DecodeScheduler own = new(fused, new());
+            return await Answers.Collect(own, request);
+        }
+    }
+
+    [Fact]
+    public async Task Dispose_SeveralMembersThrow_EndsAllSequencesAndOtherAnswers()
+    {
+        foreach (FakeLanguageModel member in new[] { large, tuned, small })
+        {
+            member.OnDispose = tokens => _ = tokens[0] == 7 ? throw new InvalidOperationException($"{member.Info.Name} is broken") : 0;
+        }
+
+        Sequence sequence = fused.Start(Prompt([1, 0.7f, -0.7f], [7, 1], [7, 2], [7, 3]));
+        Assert.Equal("large is broken", Assert.Throws<InvalidOperationException>(sequence.Dispose).Message);
+        Assert.Equal((0, 0, 0), (large.LiveSequences, tuned.LiveSequences, small.LiveSequences));
+
+        await using DecodeScheduler scheduler = new(fused, new());
+        GenerationRequest request = Answers.Greedy(large, [1], 12) with { Prompt = Prompt([1, 0.7f, -0.7f], [1], [1], [1]), IgnoreEndOfText = true };
+        Task<List<GeneratedToken>>[] answers =
+        [
+            .. Enumerable.Range(0, 6).Select(i => Answers.Collect(scheduler, i % 2 == 0 ? request : request with { Prompt = Prompt([1, 0.7f, -0.7f], [7], [7], [7]) })),
+        ];
+        await Task.WhenAll(answers.Where((_, i) => i % 2 == 0));
+        Assert.All(answers.Where((_, i) => i % 2 == 0), answer => Assert.Equal(12, answer.Result.Count));
+        await Task.WhenAny(Task.WhenAll(answers), Task.Delay(TimeSpan.FromSeconds(20)));
+        Assert.All(answers, answer => Assert.True(answer.IsCompleted));
+        await Answers.Drafts(scheduler);
+        Assert.Equal((0, 0, 0), (large.LiveSequences, tuned.LiveSequences, small.LiveSequences));
     }
 
     [Fact]
@@ -262,5 +336,17 @@ public sealed class FusedModelTests : IDisposable
         }
 
         return [.. sum.Select(s => (float)s)];
+    }
+
+    /// <summary>Stops at its upper limit at every token.</summary>
+    private sealed class Rule(int throwAt = int.MaxValue) : IFusionRule
+    {
+        private int calls;
+
+        public bool Choose(in FusionStep step, Span<float> factors)
+        {
+            factors.Fill(1);
+            return ++calls < throwAt ? true : throw new InvalidOperationException("a rule is broken");
+        }
     }
 }

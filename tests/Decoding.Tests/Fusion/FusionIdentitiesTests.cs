@@ -1,6 +1,8 @@
 using ProxyTune.Decoding.Fusion;
+using ProxyTune.Decoding.Generation;
 using ProxyTune.Decoding.Models;
 using ProxyTune.Decoding.Serving;
+using ProxyTune.Decoding.Tests.Generation;
 using ProxyTune.Decoding.Tests.Models;
 using ProxyTune.Testing;
 
@@ -111,6 +113,90 @@ public sealed class FusionIdentitiesTests : IDisposable
     }
 
     [Fact]
+    public void Row_ToScale_IsTheSumOfTheEquation()
+    {
+        foreach (AskedFusion method in FusionCases.Methods.Concat(FusionCases.Rewards).Where(method => method.Method is "eft" or "contrastive" or "portable_reward" && method.SpecialTokens is null))
+        {
+            foreach (MaskSettings mask in FusionCases.Masks.Values.Where(mask => FusionCases.Fits(method, mask)))
+            {
+                ServedModel served = method.Method == "portable_reward" ? family.Rewards : family.Pairs;
+                AskedFusion settled = served.Plan(method with { Mask = mask }, CallerRole.Operator).Settled.Values;
+                float[][] actual = RowsOf(served, method with { Mask = mask }, toScale: true);
+                for (int i = 0; i < actual.Length; i++)
+                {
+                    OracleRows rows = RowsAfter(served, i);
+                    OracleToken expected = FusionOracle.Token(settled, rows, i);
+
+                    // The oracle adds log-probabilities of all streams, and a reward is a logit.
+                    double rewards = method.Method == "portable_reward" ? rows.Experts.Sum(expert => expected.Weights.GetValueOrDefault(expert.Name) * Distribution.Normaliser(expert.Plus)) : 0;
+                    for (int id = 0; id < expected.Row.Length; id++)
+                    {
+                        double wanted = expected.Row[id] + rewards;
+                        Assert.True(wanted == actual[i][id] || Math.Abs(wanted - actual[i][id]) < 1e-3, $"Token {id} of row {i} is {actual[i][id]}, and {wanted} is expected: {settled}");
+                    }
+                }
+            }
+        }
+    }
+
+    [Fact]
+    public void Row_OfLogitsToScale_IsUnchanged()
+    {
+        AskedFusion proxy = With("proxy", 0.7, "one");
+        Assert.Equal(RowsOf(family.Pairs, proxy, toScale: false).SelectMany(row => row), RowsOf(family.Pairs, proxy, toScale: true).SelectMany(row => row));
+    }
+
+    [Theory]
+    [InlineData("eft")]
+    [InlineData("contrastive")]
+    public async Task RepetitionPenalty_MethodOfLogprobs_MultipliesLogprobs(string method)
+    {
+        const double Penalty = 1.5;
+        AskedFusion asked = method == "eft" ? With("eft", 0.6, "one") : new() { Method = method, Mask = MaskSettings.None };
+        ServedPlan plan = family.Pairs.Plan(asked, CallerRole.Operator);
+        await using DecodeScheduler scheduler = new(family.Ensemble, new());
+
+        List<GeneratedToken> answer = await Answers.Collect(scheduler, new()
+        {
+            Prompt = FakeFamily.PromptOf(plan.LoadPatches()),
+            Sampling = new() { Temperature = 0, RepetitionPenalty = (float)Penalty },
+            MaxTokens = 40,
+            IgnoreEndOfText = true,
+        });
+
+        List<int> expected = [];
+        for (int i = 0; i < 40; i++)
+        {
+            double[] row = FusionOracle.Token(plan.Settled.Values, FakeFamily.RowsAfter(family.Pairs, expected), i).Row;
+            expected.Add(Distribution.Likeliest([.. row.Select((score, id) => !expected.Contains(id) ? score : score > 0 ? score / Penalty : score * Penalty)]));
+        }
+
+        Assert.Equal(expected, answer.Select(token => token.Id));
+        Assert.InRange(expected.Distinct().Count(), 2, 39);
+    }
+
+    [Fact]
+    public async Task RepetitionPenalty_DeltaMaskOfProbabilityOne_ChangesNoToken()
+    {
+        await using DecodeScheduler scheduler = new(family.Ensemble, new());
+        AskedFusion eft = With("eft", 1, "one") with { Amplification = 1.3 };
+        for (ulong seed = 0; seed < 10; seed++)
+        {
+            Assert.Equal(await Penalised(eft with { Mask = MaskSettings.None }, seed), await Penalised(eft with { Mask = new() { Kind = "delta", P = 1 } }, seed));
+        }
+
+        async Task<List<int>> Penalised(AskedFusion settings, ulong seed) =>
+        [
+            .. (await Answers.Collect(scheduler, new()
+            {
+                Prompt = FakeFamily.PromptOf(family.Pairs.Plan(settings, CallerRole.Operator).LoadPatches()),
+                Sampling = new() { Temperature = 0.2f, RepetitionPenalty = 1.5f, Seed = seed },
+                MaxTokens = 30,
+            })).Select(token => token.Id),
+        ];
+    }
+
+    [Fact]
     public void Mask_AllCandidatesBanned_KeepsTheLikeliestOtherToken()
     {
         using FakeLanguageModel large = new("large", 4) { Rows = (_, row) => new float[] { 9, 0, 1, 2 }.CopyTo(row) };
@@ -131,14 +217,16 @@ public sealed class FusionIdentitiesTests : IDisposable
     private double[][] Base(ServedModel served) => Distributions(served, new() { Method = "none" });
 
     /// <summary>Log-probabilities at several positions. All streams have the same tokens.</summary>
-    private double[][] Distributions(ServedModel served, AskedFusion settings, FakeFamily? of = null)
+    private double[][] Distributions(ServedModel served, AskedFusion settings, FakeFamily? of = null) =>
+        [.. RowsOf(served, settings, of: of).Select(row => Distribution.Logprobs([.. row.Select(s => (double)s)]))];
+
+    private float[][] RowsOf(ServedModel served, AskedFusion settings, bool toScale = false, FakeFamily? of = null)
     {
         AskedFusion unmasked = settings with { Mask = settings.Mask ?? MaskSettings.None };
         FusionPlan plan = served.Plan(unmasked, CallerRole.Operator).LoadPatches();
         FusedModel ensemble = (of ?? family).Ensemble;
-        using Sequence sequence = ensemble.Start(new(plan, [.. plan.Streams.Select(_ => (ReadOnlyMemory<int>)Text)]));
-        float[][] rows = Rows.Forward(ensemble, new Segment(sequence, Answer, Answer.Length + 1));
-        return [.. rows.Select(row => Distribution.Logprobs([.. row.Select(s => (double)s)]))];
+        using Sequence sequence = ensemble.Start(new(plan, [.. plan.Streams.Select(_ => (ReadOnlyMemory<int>)Text)]) { ToScale = toScale });
+        return Rows.Forward(ensemble, new Segment(sequence, Answer, Answer.Length + 1));
     }
 
     private static int[] Answer => [.. Enumerable.Range(10, 20)];

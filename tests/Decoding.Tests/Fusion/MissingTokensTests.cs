@@ -45,9 +45,9 @@ public sealed class MissingTokensTests
         double[] shift = [0, 0.3, 1, -2, 1.5];
         Case @case = new(p, shift, count: 2);
         MissingBound bound = @case.Bound();
-        double missing = (0.1 * Math.Exp(1)) + (0.2 * Math.Exp(1.5)), known = 0.5 + (0.2 * Math.Exp(0.3));
+        double missing = ((0.1 + MissingTokens.Rounding) * Math.Exp(1)) + (0.2 * Math.Exp(1.5)), known = 0.5 + (0.2 * Math.Exp(0.3));
         Assert.Equal(missing / (known + missing), bound.TotalVariation, 1e-6);
-        Assert.Equal(@case.Truth().Distance, bound.TotalVariation, 1e-6);
+        Assert.Equal(@case.Truth().Distance, bound.TotalVariation, 2e-5);
         Assert.Equal(0.3, bound.Mass, 1e-6);
         Assert.False(bound.KeepsLikeliest);
     }
@@ -76,11 +76,30 @@ public sealed class MissingTokensTests
     }
 
     [Fact]
-    public void Bound_NothingIsMissing_IsZero()
+    public void Bound_KnownSumToOneByRounding_IsNotExceeded()
     {
-        Case @case = new([1, 0, 0], [0, 0, 50], count: 1);
-        Assert.Equal(new MissingBound(0, 0, true), @case.Bound());
+        // Token 3 has 1e-6 of the base, and the remote rounds to four decimals.
+        double[] p = [0.6, 0.3, 0.099999, 0.000001];
+        float[] known = [-0.5108f, -1.2040f, -2.3026f, float.NegativeInfinity], shift = [0, 0, 0, 18];
+        MissingBound bound = MissingTokens.Bound(known, known[2], 1, shift, known);
+        double weight = p[3] * Math.Exp(18);
+
+        Assert.Equal(0, bound.Mass, 2e-5);
+        Assert.InRange(bound.TotalVariation, weight / (1 + weight), 1);
+        Assert.False(bound.KeepsLikeliest);
     }
+
+    [Fact]
+    public void Bound_NothingIsMissing_IsTheRounding()
+    {
+        MissingBound bound = new Case([1, 0, 0], [0, 0, 0], count: 1).Bound();
+        Assert.Equal(MissingTokens.Rounding, bound.TotalVariation, 1e-8);
+        Assert.Equal((0, true), (bound.Mass, bound.KeepsLikeliest));
+    }
+
+    [Fact]
+    public void Bound_MissingTokensAreBanned_IsZero() =>
+        Assert.Equal(0, MissingTokens.Bound([0, float.NegativeInfinity], 0, 1, [0, float.NegativeInfinity], [0, float.NegativeInfinity]).TotalVariation);
 
     [Fact]
     public void Bound_DroppedTokenIsLikelierThanTheKnown_CountsIt()
@@ -88,7 +107,7 @@ public sealed class MissingTokensTests
         // The remote reported token 2, but by a text that two tokens share.
         float[] known = [MathF.Log(0.3f), MathF.Log(0.1f), float.NegativeInfinity, float.NegativeInfinity];
         MissingBound bound = MissingTokens.Bound(known, MathF.Log(0.5f), 1, [0, 0, 1, 0], [known[0], known[1], known[2], known[3]]);
-        double missing = (0.5 * Math.E) + 0.1;
+        double missing = (0.5 * Math.E) + 0.1 + MissingTokens.Rounding;
         Assert.Equal(missing / (0.4 + missing), bound.TotalVariation, 1e-6);
     }
 
@@ -163,7 +182,7 @@ public sealed class MissingTokensTests
         /// <summary>Fills the missing tokens in order of their shift, sorted.</summary>
         public double SlowBound()
         {
-            double left = 1 - Ids(missing: false).Sum(id => Math.Exp(known[id])), largest = Math.Exp(most), missing = 0;
+            double left = 1 + MissingTokens.Rounding - Ids(missing: false).Sum(id => Math.Exp(known[id])), largest = Math.Exp(most), missing = 0;
             foreach (int id in Ids(missing: true).OrderByDescending(id => shift[id]))
             {
                 double share = Math.Min(largest, Math.Max(0, left));

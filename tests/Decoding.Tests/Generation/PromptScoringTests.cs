@@ -2,6 +2,8 @@ using ProxyTune.Checkpoints;
 using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Decoding.Models;
+using ProxyTune.Decoding.Serving;
+using ProxyTune.Decoding.Tests.Fusion;
 using ProxyTune.Decoding.Tests.Models;
 using ProxyTune.Testing;
 
@@ -65,6 +67,45 @@ public sealed class PromptScoringTests
         Assert.Equal(answer.SelectMany(token => token.Top), scored.Skip(3).SelectMany(token => token.Top));
         Assert.Equal(FinishReason.Length, scored[^1].Finish);
         Assert.All(scored.SkipLast(1), token => Assert.Null(token.Finish));
+    }
+
+    [Theory]
+    [InlineData("warm_up")]
+    [InlineData("linear")]
+    [InlineData("dynamic")]
+    [InlineData("rule")]
+    public async Task Submit_ScorePrompt_WeightsOfTheAnswerAreThoseWithoutScoring(string kind)
+    {
+        using FakeFamily family = new();
+        AskedFusion settings = new()
+        {
+            Method = kind == "dynamic" ? "dynamic" : "proxy",
+            Experts = new Dictionary<string, double> { ["one"] = 1, ["two"] = 1 },
+            Schedule = kind == "dynamic" ? null : new() { Kind = kind, Tokens = 4 },
+            Trace = true,
+        };
+        FusionPlan plan = family.Pairs.Plan(kind == "rule" ? settings with { Schedule = null } : settings, CallerRole.Operator).LoadPatches();
+        plan = kind == "rule" ? plan with { Rule = new CountingRule() } : plan;
+        await using DecodeScheduler scheduler = new(family.Ensemble, new());
+        GenerationRequest request = new()
+        {
+            Prompt = new(plan, [.. plan.Streams.Select(_ => (ReadOnlyMemory<int>)new[] { 5, 6, 7, 8, 9, 10 })]),
+            Sampling = new() { Temperature = 0 },
+            MaxTokens = 8,
+            TopLogprobs = 1,
+        };
+
+        List<GeneratedToken> plain = await Answers.Collect(scheduler, request);
+        List<GeneratedToken> scored = await Answers.Collect(scheduler, request with { ScorePrompt = true });
+
+        Assert.Equal(plain.Select(Weights), scored.Skip(6).Select(Weights));
+        Assert.Equal(plain.SelectMany(token => Facts([token])), scored.Skip(6).SelectMany(token => Facts([token])));
+        if (kind == "warm_up")
+        {
+            Assert.Equal([0, 0, 0, 0, 1], scored.Skip(1).Take(5).Select(token => token.Trace!.Weights["one"]));
+        }
+
+        static string Weights(GeneratedToken token) => string.Join(", ", token.Trace!.Weights);
     }
 
     [Fact]
@@ -163,6 +204,16 @@ public sealed class PromptScoringTests
         {
             EngineException e = Assert.Throws<EngineException>(() => scheduler.Submit(refused));
             Assert.Equal((field, error), (e.Field, e.Error));
+        }
+    }
+
+    /// <summary>Counts the tokens from the first that has no previous factors.</summary>
+    private sealed class CountingRule : IFusionRule
+    {
+        public bool Choose(in FusionStep step, Span<float> factors)
+        {
+            factors.Fill(step.Previous.IsEmpty ? 1 : step.Previous[0] + 1);
+            return false;
         }
     }
 

@@ -181,6 +181,30 @@ public sealed class HotServingTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
+    public async Task ServeAsync_WhileAnotherUploadIsHashed_DoesNotWait()
+    {
+        string[] folders = [.. new[] { "slow", "fast" }.Select(name => Directory.CreateTempSubdirectory($"{name}-").FullName)];
+        foreach ((string folder, string name) in folders.Zip(["slow", "fast"]))
+        {
+            TinyModel.Write(folder, new() { Seed = 9, Context = TinyFamily.ContextLength });
+            uploads.AddModel(name, folder);
+        }
+
+        using ManualResetEventSlim open = new();
+        uploads.OnVerify = folder => _ = folder == folders[0] && !open.Wait(TimeSpan.FromSeconds(30)) ? throw new TimeoutException() : 0;
+        Task<ServedModel> slow = hot.ServeAsync(new() { Name = "slow", Base = new("slow"), Prompts = Plainly });
+
+        await hot.ServeAsync(new() { Name = "fast", Base = new("fast"), Prompts = Plainly }).WaitAsync(TimeSpan.FromSeconds(20));
+
+        Assert.False(slow.IsCompleted);
+        open.Set();
+        await slow;
+        Assert.Equal(await AnswerAsync("fast"), await AnswerAsync("slow"));
+        Assert.Equal(2, uploads.Verified);
+        Array.ForEach(folders, folder => Directory.Delete(folder, recursive: true));
+    }
+
+    [Fact]
     public async Task RetireAsync_ModelWithAWaitingRequest_IsUnloadedAfterIt()
     {
         string folder = Directory.CreateTempSubdirectory("uploaded-").FullName;

@@ -11,6 +11,9 @@ internal sealed class TestUploads : IUploadedExperts
 
     public int Verified => verified;
 
+    /// <summary>Called with the folder of each upload that is verified.</summary>
+    public Action<string>? OnVerify { get; set; }
+
     public void AddPatch(string name, string folder, string content) => patches[name] = new(this, folder, content);
 
     public void AddModel(string name, string folder) => models[name] = new(this, folder, $"sha of {name}");
@@ -25,6 +28,10 @@ internal sealed class TestUploads : IUploadedExperts
 
         public string Content => content;
 
-        public void Verify() => Interlocked.Increment(ref owner.verified);
+        public void Verify()
+        {
+            Interlocked.Increment(ref owner.verified);
+            owner.OnVerify?.Invoke(folder);
+        }
     }
 }

@@ -43,6 +43,8 @@ public class PromptTests(MethodsGateway gateway)
     [Theory]
     [InlineData(null, "a\nb\nWhere?", "<|system|>\nBe brief.<|end|>\n" + MemberRows.Chat, MemberRows.Chat + "In")]
     [InlineData("""{"base":{"system":"s"},"expert":{"system":"Now."}}""", "s\na\nb\nWhere?", "<|system|>\nNow.<|end|>\n" + MemberRows.Chat, MemberRows.Chat + "In")]
+    [InlineData("""{"base":{"examples":[]},"expert":{"system":""},"anti_expert":{"assistant_prefix":""}}""", "Where?", MemberRows.Chat, MemberRows.Chat)]
+    [InlineData("""{"base":{"template":"plain"},"expert":{"assistant_prefix":"In"}}""", "a\nb\nWhere?", "<|system|>\nBe brief.<|end|>\n" + MemberRows.Chat + "In", MemberRows.Chat + "In")]
     public async Task Chat_PromptsOfTheCatalog_ApplyUnlessTheRequestSetsThem(string? asked, params string[] texts)
     {
         JsonElement streams = await StreamsAsync(MethodsGateway.Taught, asked);

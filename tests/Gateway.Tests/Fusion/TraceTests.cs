@@ -146,6 +146,29 @@ public class TraceTests(MethodsGateway gateway)
         Assert.Equal(8, choice.GetProperty("fusion_trace").GetProperty("summary").GetProperty("tokens").GetInt32());
     }
 
+    [Theory]
+    [InlineData(Chat, false)]
+    [InlineData(Chat, true)]
+    [InlineData(Text, false)]
+    [InlineData(Text, true)]
+    public async Task Post_TracedAnswerThatEndsAtOnce_HasAnEmptyListOfTokens(string path, bool stream)
+    {
+        Dictionary<string, object?> question = AnswerTests.Question(12, new()
+        {
+            ["model"] = MethodsGateway.Any,
+            ["fusion"] = new { trace = true },
+            ["prompt"] = "Where?",
+            ["logit_bias"] = new Dictionary<string, double> { ["0"] = 100 },
+            ["stream"] = stream,
+        });
+        JsonElement choice = stream
+            ? (await gateway.Server.EventsAsync(path, question)).SkipLast(1).Select(data => JsonDocument.Parse(data).RootElement.GetProperty("choices")[0]).Last()
+            : (await gateway.Server.AnswerAsync(path, question)).GetProperty("choices")[0];
+
+        Assert.Equal(0, choice.GetProperty("fusion_trace").GetProperty("tokens").GetArrayLength());
+        Assert.Equal(1, choice.GetProperty("fusion_trace").GetProperty("summary").GetProperty("tokens").GetInt32());
+    }
+
     [Fact]
     public async Task Chat_NotTraced_HasNoTrace() =>
         Assert.False((await gateway.AskAsync(MethodsGateway.Any, null)).GetProperty("choices")[0].TryGetProperty("fusion_trace", out _));

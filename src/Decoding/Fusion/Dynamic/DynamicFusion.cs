@@ -99,16 +99,14 @@ public sealed class DynamicFusion : IFusionRule
     {
         Span<Tilt> alone = stackalloc Tilt[factors.Length];
         Span<double> solution = stackalloc double[factors.Length];
-        bool saturated = false;
         for (int t = 0; t < factors.Length; t++)
         {
             Factor factor = search.Solve(families[t], families[t].Tuning, Previous(rows, t));
             alone[t] = families[t].At(factor.Value);
-            saturated |= factor.Saturated;
         }
 
         joint.Load(rows, families);
-        saturated |= matching.Solve(joint, alone, solution);
+        bool saturated = matching.Solve(joint, alone, solution);
         for (int t = 0; t < factors.Length; t++)
         {
             factors[t] = (float)solution[t];

@@ -16,7 +16,7 @@ namespace ProxyTune.Decoding.Models;
 /// The reference of the first check is a variant of the graph with D = w (alpha / r) (B A)^T added at its nodes, in a separate session with one
 /// thread. If all D together exceed a limit, groups of nodes that fit are checked one after the other, in the slots and in the reference. A
 /// patch with a row that its trainer recorded (<see cref="PatchManifest.Probe"/>) must also give that row, on the weights that it was
-/// trained on and in float32. Later checks compare one run with the row of the first check.
+/// trained on, unless they were rounded or quantised since. Later checks compare one run with the row of the first check.
 /// </para>
 /// <para>May be called from any thread, while the session runs sequences.</para>
 /// </remarks>
@@ -84,7 +84,7 @@ internal sealed class PatchProbe(DecoderGraph graph, ModelProto model, IReadOnly
         int[] touched = [.. Enumerable.Range(0, nodes.Count).Where(i => fit.Pairs[i] is not null)];
         float[] row = new SlotProbe(slots, nodes, fit, tokens).LastRow(touched);
         double difference = touched.Length == 0 ? 0 : FromDense(slots, row, touched, patch, fit, tokens);
-        if (recorded is not null && tolerance == ProbeTolerance.Float && !rounds && manifest?.Base?.Weights is { } trained && trained == lineage.Value)
+        if (recorded is not null && ProbeTolerance.HasExactWeights(model) && manifest?.Base?.Weights is { } trained && trained == lineage.Value)
         {
             difference = Math.Max(difference, Require(patch, Difference(recorded.Logits, row), "what its trainer recorded on the same weights", tolerance));
         }

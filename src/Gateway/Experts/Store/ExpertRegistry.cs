@@ -197,6 +197,7 @@ public sealed class ExpertRegistry : IDisposable
         RequireUnambiguous(entry);
         ExpertRecord[] uploads = [.. Names(entry).Select(store.Find).OfType<ExpertRecord>().Distinct()];
         Dictionary<string, string> weights = [];
+        await QuietThread.RunAsync(() => fitting.ReadLineages(PatchesOf(entry).Select(pair => pair.Folder)));
         try
         {
             return await hot.ServeAsync(
@@ -276,7 +277,7 @@ public sealed class ExpertRegistry : IDisposable
     private static IEnumerable<string> Names(ServedModelEntry entry) =>
     [
         .. PatchesOf(entry).Select(pair => pair.Patch),
-        .. (entry.Experts ?? []).SelectMany(expert => new[] { expert.Model, expert.AntiExpert }).Append(entry.Base?.Folder).Append(entry.Amateur).OfType<string>(),
+        .. entry.Folders,
     ];
 
     private sealed class Evaluation(HotServing hot, string name) : IAsyncDisposable

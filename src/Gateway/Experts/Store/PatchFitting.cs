@@ -46,6 +46,11 @@ internal sealed class PatchFitting(ExpertStore store, ModelHost host)
         return UpdateDiagnostics.Of(LowRankPatch.Read(store.FolderOf(patch), patch.Id), Member(folder).Folder, donor?.Folder);
     }
 
+    /// <summary>Hashes the checkpoints of loaded folders, which may take long, so that <see cref="Of"/> is fast.</summary>
+    /// <returns>The number of loaded folders.</returns>
+    public int ReadLineages(IEnumerable<string> folders) =>
+        folders.Distinct().Select(folder => host.LoadedFolders.GetValueOrDefault(folder)).OfType<LoadedModel>().Select(LineageOf).Count();
+
     private string? LineageOf(LoadedModel member) => lineages.GetOrAdd(member, member => Lineage.Of(member.Folder));
 
     private static string WhyNotNative(PatchManifest? manifest, string? lineage) =>

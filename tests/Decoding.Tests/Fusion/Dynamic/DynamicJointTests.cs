@@ -115,6 +115,20 @@ public sealed class DynamicJointTests
     }
 
     [Fact]
+    public void Choose_EqualExpertsOutOfReachAlone_IsNotSaturatedTogether()
+    {
+        float[] sure = RandomDeltaRows.Row(new(8), 50, 1);
+        sure[3] += 30;
+        float[] tuned = RandomDeltaRows.Row(new(9), 50, 1);
+        Assert.True(new RandomDeltaRows(sure, (tuned, null)).Choose(joint).Saturated);
+
+        (double[] factors, bool saturated) = new RandomDeltaRows(sure, (tuned, null), (tuned, null)).Choose(joint);
+
+        Assert.All(factors, factor => Assert.InRange(factor, 1, 1.9));
+        Assert.False(saturated);
+    }
+
+    [Fact]
     public void Choose_RandomRows_IsSaturatedWhereAFactorIsTheMaximum()
     {
         Random random = new(11);

@@ -20,6 +20,9 @@ internal static class Distribution
         return result;
     }
 
+    /// <summary>log sum exp.</summary>
+    public static double Normaliser(double[] row) => row.Max() + Math.Log(row.Sum(score => Math.Exp(score - row.Max())));
+
     /// <summary>KL(softmax p, softmax q).</summary>
     public static double Divergence(double[] p, double[] q)
     {

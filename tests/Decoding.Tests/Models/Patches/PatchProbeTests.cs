@@ -1,3 +1,4 @@
+using Google.Protobuf;
 using Onnx;
 using ProxyTune.Checkpoints;
 using ProxyTune.Checkpoints.Architectures;
@@ -123,6 +124,31 @@ public sealed class PatchProbeTests : IDisposable
         Assert.Equal(passes, refusal is null);
         Assert.Equal(passes ? prompt : null, probe.Record(patch)?.Tokens);
         Assert.Contains(passes ? "" : "recorded on the same weights", refusal?.Message ?? "", StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(4, 4)]
+    [InlineData(4, 1)]
+    [InlineData(8, 1)]
+    public void Check_RowOfTheTrainerOnItsQuantisedWeights_IsNotCompared(int bits, int accuracyLevel)
+    {
+        TinyModel.WriteCheckpoint(In("checkpoint"));
+        LlamaExporter.Export(In("checkpoint"), In("model"), bits: bits);
+        string file = Path.Combine(In("model"), "model.onnx");
+        ModelProto graph = ModelProto.Parser.ParseFrom(File.ReadAllBytes(file));
+        foreach (AttributeProto level in graph.Graph.Node.SelectMany(node => node.Attribute).Where(attribute => attribute.Name == "accuracy_level"))
+        {
+            level.I = accuracyLevel;
+        }
+
+        File.WriteAllBytes(file, graph.ToByteArray());
+        Assert.Equal(Lineage.Of(In("checkpoint")), Lineage.Of(In("model")));
+        TinyPatch.Write(In("patch"), In("checkpoint"), 1, TinyPatch.Modules);
+        TinyPatch.WriteDense(In("dense"), In("checkpoint"), (In("patch"), 1));
+        float[] logits = [.. new SlowLlama(In("dense")).Logits([3, 9, 27])[^1].Select(logit => (float)logit)];
+        new PatchManifest { Base = new(Weights: Lineage.Of(In("model"))), Probe = new([3, 9, 27], logits) }.Write(In("patch"));
+
+        Assert.Equal([3, 9, 27], Checked(In("model")).Tokens);
     }
 
     [Fact]
