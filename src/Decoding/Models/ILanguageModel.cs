@@ -246,7 +246,7 @@ internal sealed record KeyValueSize(int Tensors, long TensorBytes, int ContextLe
     /// </summary>
     private long GrowingBytes => IsShared ? TokenBytes + TensorBytes : TokenBytes;
 
-    /// <summary>The width of a shared buffer for sequences up to a length.</summary>
+    /// <summary>The number of positions that a row of a shared buffer has for a sequence up to a length.</summary>
     public int Width(int longest) => FixedWidth ?? Math.Min(ContextLength, Math.Max(longest, LeastWidth));
 
     /// <summary>The largest number of bytes of sequences of up to these lengths together.</summary>
@@ -257,6 +257,6 @@ internal sealed record KeyValueSize(int Tensors, long TensorBytes, int ContextLe
 
     private long Tokens(IReadOnlyCollection<int> lengths) =>
         lengths.Count == 0 ? 0
-        : IsShared ? (long)lengths.Count * Width(lengths.Max())
+        : IsShared ? lengths.Sum(length => (long)Width(length))
         : lengths.Sum(length => (long)length) + lengths.Max();
 }

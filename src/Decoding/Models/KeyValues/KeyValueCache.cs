@@ -14,7 +14,7 @@ internal abstract class KeyValueCache : IDisposable
     {
         Decoder = decoder;
         Size = SizeOf(decoder, memory.Limit);
-        Account = memory.Open(Gate, Trim);
+        Account = new(memory);
     }
 
     /// <summary>Held during every call of the model.</summary>
@@ -95,11 +95,6 @@ internal abstract class KeyValueCache : IDisposable
         limit);
 
     protected abstract void Displace(OnnxSequence sequence);
-
-    /// <summary>Frees memory that is allocated beyond the reservation.</summary>
-    protected virtual void Trim()
-    {
-    }
 }
 
 /// <summary>A sequence of one ONNX model: its tokens and the place of their keys and values.</summary>
@@ -138,6 +133,9 @@ internal sealed class OnnxSequence(PrefixCache prefixes, ReadOnlyMemory<int> pro
 
     /// <summary>The row in a shared buffer.</summary>
     public int Row { get; set; } = -1;
+
+    /// <summary>The number of positions for which the row has memory.</summary>
+    public int Width { get; set; }
 
     /// <summary>The tensors of exactly <see cref="Computed"/> positions, for graphs that cannot share a buffer.</summary>
     public OrtValue[] Past { get; set; } = [];

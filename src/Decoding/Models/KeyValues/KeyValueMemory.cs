@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using ProxyTune.Checkpoints;
 
 namespace ProxyTune.Decoding.Models;
@@ -15,7 +14,6 @@ public sealed class KeyValueMemory : IDisposable
 {
     private readonly LinkedList<PrefixBlock> blocks = [];
     private readonly KeyValueMetrics metrics;
-    private ImmutableList<KeyValueAccount> accounts = [];
     private long committed;
     private long reserved;
     private long used;
@@ -49,50 +47,21 @@ public sealed class KeyValueMemory : IDisposable
 
     internal Lock Gate { get; } = new();
 
-    /// <param name="gate">Held by the model during each call.</param>
-    /// <param name="trim">Frees memory at once that is allocated beyond the reservation. Called with the gate held.</param>
-    internal KeyValueAccount Open(Lock gate, Action trim)
-    {
-        KeyValueAccount account = new(this, gate, trim);
-        ImmutableInterlocked.Update(ref accounts, others => others.Add(account));
-        return account;
-    }
-
-    internal void Close(KeyValueAccount account) => ImmutableInterlocked.Update(ref accounts, others => others.Remove(account));
-
     /// <returns>Whether there is room beside what the other models have reserved or still hold. If not, nothing changes.</returns>
     internal bool TryReserve(KeyValueAccount account, long bytes)
     {
-        if (TryCommit())
+        lock (Gate)
         {
+            long more = Math.Max(bytes, account.Used) - account.Committed;
+            if (more > 0 && more > Limit - committed)
+            {
+                return false;
+            }
+
+            committed += more;
+            reserved += bytes - account.Reserved;
+            account.Reserved = bytes;
             return true;
-        }
-
-        foreach (KeyValueAccount other in accounts)
-        {
-            if (other != account)
-            {
-                other.Trim();
-            }
-        }
-
-        return TryCommit();
-
-        bool TryCommit()
-        {
-            lock (Gate)
-            {
-                long more = Math.Max(bytes, account.Used) - account.Committed;
-                if (more > 0 && more > Limit - committed)
-                {
-                    return false;
-                }
-
-                committed += more;
-                reserved += bytes - account.Reserved;
-                account.Reserved = bytes;
-                return true;
-            }
         }
     }
 
@@ -187,12 +156,8 @@ public sealed class KeyValueMemory : IDisposable
 }
 
 /// <summary>The account of one model in the memory for keys and values.</summary>
-/// <param name="gate">Held by the model during each call.</param>
-/// <param name="trim">Frees memory at once that is allocated beyond the reservation.</param>
-internal sealed class KeyValueAccount(KeyValueMemory memory, Lock gate, Action trim)
+internal sealed class KeyValueAccount(KeyValueMemory memory)
 {
-    private volatile bool isTrimWanted;
-
     /// <summary>The bytes that are reserved for the maximal lengths of the live sequences.</summary>
     public long Reserved { get; set; }
 
@@ -208,47 +173,11 @@ internal sealed class KeyValueAccount(KeyValueMemory memory, Lock gate, Action t
     /// <summary>Sets the number of allocated bytes, after making room for them.</summary>
     public void Use(long bytes) => memory.Use(this, bytes);
 
-    /// <summary>Frees what is allocated beyond the reservation. If the model is running, it does so itself before its next run. Any thread may call it.</summary>
-    public void Trim()
-    {
-        if (Used <= Reserved)
-        {
-            return;
-        }
-
-        isTrimWanted = true;
-        if (gate.TryEnter())
-        {
-            try
-            {
-                TrimIfWanted();
-            }
-            finally
-            {
-                gate.Exit();
-            }
-        }
-    }
-
-    /// <summary>Called by the model's own thread before a run.</summary>
-    public void TrimIfWanted()
-    {
-        if (isTrimWanted)
-        {
-            isTrimWanted = false;
-            if (Used > Reserved)
-            {
-                trim();
-            }
-        }
-    }
-
     /// <summary>Called when all memory of the account is freed.</summary>
     public void Close()
     {
         Use(0);
         TryReserve(0);
-        memory.Close(this);
     }
 }
 

@@ -8,8 +8,9 @@ namespace ProxyTune.Decoding.Models;
 /// run sees the rows of its sequences as one tensor.
 /// </summary>
 /// <remarks>
-/// All sequences have one width, so that any of them can decode together. Rows and width double when they are too small, within the reservations of the
-/// live sequences; the used part is copied. An empty cache holds no memory.
+/// All rows have one width in address space, that of the longest sequence, so that any of them can decode together. A row takes physical memory only up to the
+/// width of its own sequence, which doubles when it is too small, within the sequence's reservation. Rows and width of the buffers grow with the
+/// sequences; the used part is copied. An empty cache holds no memory.
 /// </remarks>
 internal sealed class SharedCache : KeyValueCache
 {
@@ -33,14 +34,15 @@ internal sealed class SharedCache : KeyValueCache
 
     private int HeadSize => Decoder.Cache.HeadSize;
 
+    /// <summary>The bytes that the rows take up to the widths of their sequences.</summary>
+    private long Used => Sequences.Sum(s => (long)s.Width) * Size.TokenBytes;
+
     private long RowLength => (long)Heads * width * HeadSize;
 
     public override void Bind(OrtIoBinding binding, List<OnnxSequence> batch, int positions)
     {
-        Account.TrimIfWanted();
-
-        // This check comes first, since a row without computed positions may lie beyond the buffers.
-        Reserve(batch.Max(s => s.Computed) + positions);
+        // A row without computed positions may lie beyond the buffers before.
+        Reserve(batch, positions);
         Gather(batch);
         batch.Sort(static (a, b) => a.Row.CompareTo(b.Row));
         int first = batch[0].Row;
@@ -62,7 +64,7 @@ internal sealed class SharedCache : KeyValueCache
     /// <param name="names">The names of the tensors, one sequence after the other.</param>
     public void BindEach(OrtIoBinding binding, IReadOnlyList<OnnxSequence> batch, IReadOnlyList<CacheName> names)
     {
-        Reserve(batch.Max(s => s.Computed + s.Input.Length));
+        Reserve(batch);
         if (!boundRows.TryGetValue(binding, out int[]? places))
         {
             boundRows[binding] = places = [.. Enumerable.Repeat(-1, batch.Count)];
@@ -96,7 +98,7 @@ internal sealed class SharedCache : KeyValueCache
 
     public override void Truncate(OnnxSequence sequence, int length) => sequence.Truncate(length);
 
-    public override void Extend(OnnxSequence sequence, int length) => Reserve(length);
+    public override void Extend(OnnxSequence sequence, int length) => Reserve([sequence], length);
 
     public override Span<byte> Bytes(OnnxSequence sequence, int tensor, int head, int position, int count) =>
         Bytes(tensors[tensor], width, sequence.Row, head, position, count);
@@ -122,6 +124,12 @@ internal sealed class SharedCache : KeyValueCache
 
     protected override void Displace(OnnxSequence sequence)
     {
+        if (sequence.Row < capacity)
+        {
+            Discard(sequence.Row);
+        }
+
+        sequence.Width = 0;
         rows[sequence.Row] = null;
         while (rows.Count > 0 && rows[^1] is null)
         {
@@ -131,22 +139,14 @@ internal sealed class SharedCache : KeyValueCache
         if (rows.Count == 0)
         {
             Replace(Allocate(0, 0), 0, 0);
-            Account.Use(0);
         }
-    }
 
-    protected override void Trim()
-    {
-        int maxWidth = Size.Width(Sequences.Max(s => s.MaxLength));
-        if (((long)Sequences.Count * maxWidth * Size.TokenBytes) + ((long)capacity * width * Size.TensorBytes) < Account.Used)
-        {
-            Resize(Sequences.Count, maxWidth);
-        }
+        Account.Use(Used);
     }
 
     private NativeTensor[] Allocate(int newCapacity, int newWidth)
     {
-        NativeTensor[] allocated = [.. Decoder.CacheNames.Select(_ => new NativeTensor(Type))];
+        NativeTensor[] allocated = [.. Decoder.CacheNames.Select(_ => new NativeTensor(Type, isPaged: true))];
         try
         {
             Array.ForEach(allocated, tensor => tensor.Reserve((long)newCapacity * Heads * newWidth * HeadSize));
@@ -195,29 +195,59 @@ internal sealed class SharedCache : KeyValueCache
 
         (rows[row], rows[other]) = (rows[other], rows[row]);
         Number();
+        DiscardRest(row, positions);
+        DiscardRest(other, positions);
     }
 
-    /// <summary>Grows the buffers to a width.</summary>
-    private void Reserve(int neededWidth)
+    /// <summary>Returns the memory of a row's positions after its sequence, up to <paramref name="end"/>.</summary>
+    private void DiscardRest(int row, int end)
     {
-        if (rows.Count <= capacity && neededWidth <= width)
+        int computed = rows[row]?.Computed ?? 0;
+        foreach (NativeTensor tensor in tensors)
         {
-            return;
+            for (int head = 0; head < Heads && computed < end; head++)
+            {
+                tensor.Discard((row * RowLength) + ((((long)head * width) + computed) * HeadSize), (long)(end - computed) * HeadSize);
+            }
+        }
+    }
+
+    /// <summary>Returns the memory of a row.</summary>
+    private void Discard(int row) => Array.ForEach(tensors, tensor => tensor.Discard(row * RowLength, RowLength));
+
+    /// <summary>Makes room for the rows of a batch.</summary>
+    /// <param name="positions">The number of positions after those of each sequence; null for its <see cref="OnnxSequence.Input"/>.</param>
+    private void Reserve(IReadOnlyList<OnnxSequence> batch, int? positions = null)
+    {
+        int longest = 0;
+        bool isWider = false;
+        for (int i = 0; i < batch.Count; i++)
+        {
+            OnnxSequence sequence = batch[i];
+            int needed = sequence.Computed + (positions ?? sequence.Input.Length);
+            longest = Math.Max(longest, needed);
+            if (needed > sequence.Width)
+            {
+                sequence.Width = Math.Min(Size.Width(sequence.MaxLength), Size.Width((int)BitOperations.RoundUpToPowerOf2((uint)needed)));
+                isWider = true;
+            }
         }
 
-        int maxWidth = Size.Width(Sequences.Max(s => s.MaxLength)), longest = Math.Max(neededWidth, Sequences.Max(s => s.Computed));
-        int newWidth = Math.Min(maxWidth, Size.Width((int)BitOperations.RoundUpToPowerOf2((uint)longest)));
-        long reservedRows = (long)Sequences.Count * maxWidth / newWidth;
-        Resize((int)Math.Min(reservedRows, BitOperations.RoundUpToPowerOf2((uint)Sequences.Count)), newWidth);
+        if (longest > width || rows.Count > capacity)
+        {
+            Resize((int)BitOperations.RoundUpToPowerOf2((uint)Sequences.Count), Sequences.Max(s => s.Width));
+        }
+        else if (isWider)
+        {
+            Account.Use(Used);
+        }
     }
 
     /// <summary>Copies the used rows without gaps into buffers of a new size.</summary>
     private void Resize(int newCapacity, int newWidth)
     {
-        long bytes = (long)newCapacity * newWidth * Size.TokenBytes;
-
-        // What is written to is real memory, and that is one old tensor more than the new ones.
-        Account.Use(bytes + ((long)capacity * width * Size.TensorBytes));
+        // While a tensor is copied, the old one exists too.
+        Account.Use(Used + (Account.Used / Size.Tensors));
         NativeTensor[] larger = Allocate(newCapacity, newWidth);
         OnnxSequence[] kept = [.. rows.OfType<OnnxSequence>()];
         for (int i = 0; i < tensors.Length; i++)
@@ -238,7 +268,7 @@ internal sealed class SharedCache : KeyValueCache
         rows.AddRange(kept);
         Number();
         Replace(larger, newCapacity, newWidth);
-        Account.Use(bytes);
+        Account.Use(Used);
     }
 
     private void Number()

@@ -3,7 +3,6 @@ using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
 using Microsoft.ML.OnnxRuntime;
 using Microsoft.ML.OnnxRuntime.Tensors;
-using ProxyTune.Checkpoints.Graphs;
 
 namespace ProxyTune.Decoding.Models;
 
@@ -155,40 +154,13 @@ internal sealed class DecoderRows(RowMemory memory, DecoderSession decoder) : Ro
     }
 }
 
-/// <summary>Binds the logits of a run: those of the chosen positions if the graph supports it, else those of all positions.</summary>
-internal sealed class DecoderLogits(DecoderSession decoder, OrtIoBinding binding, RowMemory memory) : IDisposable
+/// <summary>Native memory of one element type, filled with zeros. ONNX Runtime reads and writes it in place, through views of any shape.</summary>
+/// <param name="isPaged">Whether each page takes physical memory only from its first use until it is discarded. Has an effect on Linux.</param>
+internal sealed unsafe partial class NativeTensor(TensorElementType type, bool isPaged = false) : IDisposable
 {
-    private readonly NativeTensor chosen = new(TensorElementType.Int64);
-    private int start;
+    private const int ReadWrite = 3, PrivateAnonymousUnreserved = 0x4022, DontNeed = 4, NoHugePages = 15;
 
-    /// <summary>Binds room for the chosen rows of a graph, and returns the memory for their positions.</summary>
-    public Span<long> Choose(int count)
-    {
-        TakeAll(1, count);
-        chosen.Reserve(Math.Max(1, count));
-        using OrtValue indices = chosen.View(0, count);
-        binding.BindInput(LogitsRows.Input, indices);
-        return chosen.Span<long>(0, count);
-    }
-
-    /// <summary>Binds room for all positions.</summary>
-    /// <param name="positions">The number of positions of each row.</param>
-    public void TakeAll(int count, int positions)
-    {
-        start = memory.Current.Next;
-        using OrtValue view = memory.Current.View(count, positions);
-        binding.BindOutput(decoder.Config.Logits, view);
-    }
-
-    /// <summary>Makes a row of the last run a row of the batch.</summary>
-    public void SetRow(int index, int written) => memory.Current.SetRow(index, written, start);
-
-    public void Dispose() => chosen.Dispose();
-}
-
-/// <summary>Native memory of one element type. ONNX Runtime reads and writes it in place, through views of any shape.</summary>
-internal sealed unsafe class NativeTensor(TensorElementType type) : IDisposable
-{
+    private readonly bool isMapped = isPaged && OperatingSystem.IsLinux();
     private byte* data;
     private long capacity;
     private FloatMemory? floats;
@@ -218,8 +190,8 @@ internal sealed unsafe class NativeTensor(TensorElementType type) : IDisposable
         // The old memory is released first, so that a failed allocation does not free it twice.
         Dispose();
 
-        // Zeros keep undefined values out of sums. Large zeroed memory takes no physical pages before it is written.
-        data = (byte*)NativeMemory.AllocZeroed((nuint)elements, (nuint)ElementSize);
+        // Zeros keep undefined values out of sums.
+        data = isMapped ? Map(elements * ElementSize) : (byte*)NativeMemory.AllocZeroed((nuint)elements, (nuint)ElementSize);
         capacity = elements;
         floats = null;
         return true;
@@ -271,12 +243,49 @@ internal sealed unsafe class NativeTensor(TensorElementType type) : IDisposable
         return new(data + (firstElement * ElementSize), checked((int)(elements * ElementSize)));
     }
 
+    /// <summary>Sets the elements of all pages that lie between two elements to zero and returns the pages to the system, if the tensor is paged.</summary>
+    public void Discard(long firstElement, long elements)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(firstElement + elements, capacity);
+        long page = Environment.SystemPageSize, first = (nint)data + (firstElement * ElementSize), end = first + (elements * ElementSize);
+        first = (first + page - 1) / page * page;
+        if (isMapped && end / page * page > first)
+        {
+            _ = Advise((nint)first, (nuint)((end / page * page) - first), DontNeed);
+        }
+    }
+
     public void Dispose()
     {
-        NativeMemory.Free(data);
+        if (isMapped && data != null)
+        {
+            _ = Unmap((nint)data, (nuint)(capacity * ElementSize));
+        }
+        else
+        {
+            NativeMemory.Free(data);
+        }
+
         data = null;
         capacity = 0;
     }
+
+    private static byte* Map(long bytes)
+    {
+        nint mapped = Map(0, (nuint)bytes, ReadWrite, PrivateAnonymousUnreserved, -1, 0);
+        // A huge page would take memory for tokens that the sequence does not have.
+        _ = mapped == -1 ? throw new InsufficientMemoryException($"The system gives no {bytes} bytes of address space.") : Advise(mapped, (nuint)bytes, NoHugePages);
+        return (byte*)mapped;
+    }
+
+    [LibraryImport("libc", EntryPoint = "mmap")]
+    private static partial nint Map(nint address, nuint length, int protection, int flags, int file, nint offset);
+
+    [LibraryImport("libc", EntryPoint = "munmap")]
+    private static partial int Unmap(nint address, nuint length);
+
+    [LibraryImport("libc", EntryPoint = "madvise")]
+    private static partial int Advise(nint address, nuint length, int advice);
 
     /// <summary>Native memory as <see cref="Memory{T}"/>; the tensor owns it.</summary>
     private sealed class FloatMemory(float* start, int length) : MemoryManager<float>

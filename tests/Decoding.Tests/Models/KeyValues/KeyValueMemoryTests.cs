@@ -47,7 +47,7 @@ public sealed class KeyValueMemoryTests : IDisposable
         Assert.Equal(10, second.Room);
         first.Dispose();
         using Sequence third = Start(100, 160);
-        Assert.Equal(dialect == "shared" ? 2 * 260 * GrowingBytes : (100 + 260 + 260) * TokenBytes, memory.Statistics.Reserved);
+        Assert.Equal(dialect == "shared" ? (100 + 260) * GrowingBytes : (100 + 260 + 260) * TokenBytes, memory.Statistics.Reserved);
     }
 
     [Theory]
@@ -84,7 +84,7 @@ public sealed class KeyValueMemoryTests : IDisposable
     }
 
     [Fact]
-    public void Forward_OtherModelHoldsSpareMemory_FreesItAndContinues()
+    public void Forward_SequencesOfTheSameModelHaveEnded_OtherModelHasTheirMemory()
     {
         using KeyValueMemory memory = new(ContextBytes);
         using OnnxLanguageModel generous = Load("shared", memory), needy = Load("shared-other", memory);
@@ -92,13 +92,32 @@ public sealed class KeyValueMemoryTests : IDisposable
         Sequence[] many = [.. texts.Select(text => generous.Start(Prompt.For(generous, text.AsMemory(0, 60)) with { MaxAppended = 2 }))];
         Rows.Forward(generous, [.. many.Select(s => new Segment(s, default))]);
         Array.ForEach(many[..6], s => s.Dispose());
-        Assert.Equal(8 * 64 * TokenBytes, memory.Statistics.Live);
+        Assert.Equal(2 * 64 * TokenBytes, memory.Statistics.Live);
 
         using Sequence large = needy.Start(Prompt.For(needy, Rows.Random(9, 400, TinyDecoder.Vocabulary)) with { MaxAppended = 1 });
         Rows.Forward(needy, new Segment(large, default));
         Assert.InRange(memory.Statistics.Live, 0, memory.Limit);
         float[][] rows = Rows.Forward(generous, [.. Enumerable.Range(6, 2).Select(i => new Segment(many[i], texts[i].AsMemory(60, 1)))]);
         Rows.AssertEqual([.. Enumerable.Range(6, 2).Select(i => Fresh(texts[i][..61]))], rows, 2e-5f);
+    }
+
+    [Fact]
+    public void Start_ALongSequenceBesideShortOnes_ReservesAndUsesItsOwnLengthOnly()
+    {
+        using KeyValueMemory memory = new(2 * ContextBytes);
+        using OnnxLanguageModel model = Load("shared", memory);
+        int[][] texts = [Rows.Random(0, 600, TinyDecoder.Vocabulary), .. Enumerable.Range(1, 6).Select(i => Rows.Random(i, 62, TinyDecoder.Vocabulary))];
+
+        Sequence[] all = [.. texts.Select(text => model.Start(Prompt.For(model, text) with { MaxAppended = 2 }))];
+        Assert.Equal((602 + (6 * 64)) * GrowingBytes, memory.Statistics.Reserved);
+        Rows.Forward(model, [.. all.Select(sequence => new Segment(sequence, default))]);
+        Assert.Equal((602 + (6 * 64)) * TokenBytes, memory.Statistics.Live);
+
+        float[][] rows = Rows.Forward(model, [.. all.Select(sequence => new Segment(sequence, new[] { 5 }))]);
+        Rows.AssertEqual([.. texts.Select(text => Fresh([.. text, 5]))], rows, 2e-5f);
+        all[0].Dispose();
+        Assert.Equal(6 * 64 * TokenBytes, memory.Statistics.Live);
+        Array.ForEach(all, sequence => sequence.Dispose());
     }
 
     [Fact]
@@ -123,7 +142,7 @@ public sealed class KeyValueMemoryTests : IDisposable
         GenerationRequest request = new() { Prompt = new(twice, [new int[] { 1, 2 }, new int[] { 2 }]), MaxTokens = 600 };
         EngineException e = Assert.Throws<EngineException>(() => scheduler.Submit(request));
         Assert.Equal((EngineError.InvalidValue, "max_tokens"), (e.Error, e.Field));
-        Assert.Contains($"{2 * 602 * GrowingBytes} bytes", e.Message, StringComparison.Ordinal);
+        Assert.Contains($"{(602 + 601) * GrowingBytes} bytes", e.Message, StringComparison.Ordinal);
         Assert.Contains($"{memory.Limit};", e.Message, StringComparison.Ordinal);
         Assert.Equal(500, (await Answers.Collect(scheduler, request with { MaxTokens = 500, IgnoreEndOfText = true })).Count);
     }
