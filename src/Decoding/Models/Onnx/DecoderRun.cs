@@ -1,7 +1,5 @@
 using System.Diagnostics;
 using Microsoft.ML.OnnxRuntime;
-using Microsoft.ML.OnnxRuntime.Tensors;
-using ProxyTune.Checkpoints.Graphs;
 
 namespace ProxyTune.Decoding.Models;
 
@@ -151,35 +149,4 @@ internal sealed class DecoderTokens(DecoderSession decoder, OrtIoBinding binding
             binding.BindInput(name, view);
         }
     }
-}
-
-/// <summary>Binds the logits of a run: those of the chosen positions if the graph supports it, else those of all positions.</summary>
-internal sealed class DecoderLogits(DecoderSession decoder, OrtIoBinding binding, RowMemory memory) : IDisposable
-{
-    private readonly NativeTensor chosen = new(TensorElementType.Int64);
-    private int start;
-
-    /// <summary>Binds room for the chosen rows of a graph, and returns the memory for their positions.</summary>
-    public Span<long> Choose(int count)
-    {
-        TakeAll(1, count);
-        chosen.Reserve(Math.Max(1, count));
-        using OrtValue indices = chosen.View(0, count);
-        binding.BindInput(LogitsRows.Input, indices);
-        return chosen.Span<long>(0, count);
-    }
-
-    /// <summary>Binds room for all positions.</summary>
-    /// <param name="positions">The number of positions of each row.</param>
-    public void TakeAll(int count, int positions)
-    {
-        start = memory.Current.Next;
-        using OrtValue view = memory.Current.View(count, positions);
-        binding.BindOutput(decoder.Config.Logits, view);
-    }
-
-    /// <summary>Makes a row of the last run a row of the batch.</summary>
-    public void SetRow(int index, int written) => memory.Current.SetRow(index, written, start);
-
-    public void Dispose() => chosen.Dispose();
 }
