@@ -30,6 +30,7 @@ public sealed class AdmissionQueueTests : IDisposable
     {
         GenerationStream first = Add(), second = Add();
         queue.PutBack(queue.Take()!);
+        Assert.Equal(2, queue.Count);
         Assert.True(queue.IsBlocked);
         Assert.Null(queue.Take());
         queue.Unblock();

@@ -72,6 +72,22 @@ public sealed class SpeculationFailureTests : IDisposable
         Assert.Equal(new(4, 10, 6, 6), (await Answers.Drafts(scheduler)));
     }
 
+    [Fact]
+    public async Task Submit_ExpertBansEveryToken_DraftsNothingAndTheBaseAnswers()
+    {
+        using FakeLanguageModel mute = new("mute", contextLength: 1000) { Rows = (_, row) => row.Fill(float.NegativeInfinity) };
+        fused.Add(mute);
+        await using DecodeScheduler scheduler = new(fused, new() { MaxDraft = 3, AlwaysDraft = true });
+        GenerationRequest request = Request(mute);
+
+        // The expert has no weight during the warm-up, so what it bans does not count.
+        List<GeneratedToken> tokens = await Answers.Collect(
+            scheduler, request with { Prompt = request.Prompt with { Plan = FusionPlan.Of(request.Prompt) with { Schedule = new(ScheduleKind.WarmUp, Tokens: 100) } } });
+
+        Assert.Equal(Enumerable.Repeat(Right, 10), tokens.Select(token => token.Id));
+        Assert.Equal(0, (await Answers.Drafts(scheduler)).Drafted);
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
