@@ -18,7 +18,7 @@ using ProxyTune.Gateway.Requests;
 
 namespace ProxyTune.Gateway;
 
-/// <summary>An OpenAI-compatible server over fused models: <c>dotnet run --project src/Gateway [-- --models FOLDER] [--urls URL]</c>.</summary>
+/// <summary>An OpenAI-compatible server over fused models: <c>dotnet run --project src/Gateway [-- --models PATH] [--urls URL]</c>.</summary>
 internal static class Program
 {
     // Tokenising, rendering and loading of patches hold a thread each.
@@ -36,6 +36,11 @@ internal static class Program
         if (args is [ExpertsCommand.Name, ..])
         {
             return await ExpertsCommand.RunAsync(args);
+        }
+
+        if (args is [ImportCommand.Name, ..])
+        {
+            return await ImportCommand.RunAsync(args);
         }
 
         if (!ProcessLimits.Suffice())
@@ -90,12 +95,13 @@ internal static class Program
         builder.Services.AddOpenApi(OpenApiDocument.Configure);
         Authenticator.Add(builder.Services, options.Operator.Key);
         builder.Services.AddScoped<AnswerPipeline>();
+        builder.Services.AddSingleton(_ => DroppedModels.Prepare(ModelsFor(options), options.Import, Console.Error));
         builder.Services.AddSingleton(services => ModelHost.Load(
-            ModelsFor(options), options.Engine, new StoredUploads(services.GetRequiredService<ExpertStore>()), services.GetRequiredService<TemplateWorker>()));
+            services.GetRequiredService<ModelFolders>(), options.Engine, new StoredUploads(services.GetRequiredService<ExpertStore>()), services.GetRequiredService<TemplateWorker>()));
 
         builder.Services.AddSingleton(services => new DecodeScheduler(services.GetRequiredService<ModelHost>().Ensemble, options.Scheduler));
 
-        builder.Services.AddSingleton(services => ExpertStore.Open(options.ExpertsFolder ?? Path.Combine(ModelsFor(options), "experts"), options.Experts, new ChildTrial(Self, new(options.Experts.MaxTrialTime, options.Experts.MaxTrialBytes)).RunAsync));
+        builder.Services.AddSingleton(services => ExpertStore.Open(options.ExpertsFolder ?? Path.Combine(services.GetRequiredService<ModelFolders>().Root, "experts"), options.Experts, new ChildTrial(Self, new(options.Experts.MaxTrialTime, options.Experts.MaxTrialBytes)).RunAsync));
         builder.Services.AddSingleton(_ => new TemplateWorker(Self, TemplateWorker.UsualLimits with { Time = options.Experts.MaxTemplateTime }));
         builder.Services.AddSingleton(services => ExpertRegistry.OpenAsync(
             services.GetRequiredService<ExpertStore>(), services.GetRequiredService<ModelHost>(), services.GetRequiredService<DecodeScheduler>()).GetAwaiter().GetResult());

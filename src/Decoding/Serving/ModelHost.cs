@@ -48,18 +48,18 @@ public sealed class ModelHost : IDisposable
     /// <param name="uploads">What entries at run time may name beside the models folder; null for nothing.</param>
     /// <param name="templates">Renders the chat templates of uploaded models; null renders them in this process, which a malicious template may stop.</param>
     /// <exception cref="EngineException">InvalidCatalog or InvalidModelFolder; the message names file and entry.</exception>
-    public static ModelHost Load(string modelsFolder, EngineOptions options, IUploadedExperts? uploads = null, ITemplateRenderer? templates = null)
-    {
-        if (!Directory.Exists(modelsFolder))
-        {
-            throw new EngineException(EngineError.InvalidCatalog, $"The models folder {modelsFolder} does not exist.");
-        }
+    public static ModelHost Load(string modelsFolder, EngineOptions options, IUploadedExperts? uploads = null, ITemplateRenderer? templates = null) =>
+        Load(ModelFolders.Of(modelsFolder), options, uploads, templates);
 
+    /// <summary>As the other overload, for model folders that need not lie in one folder.</summary>
+    public static ModelHost Load(ModelFolders models, EngineOptions options, IUploadedExperts? uploads = null, ITemplateRenderer? templates = null)
+    {
+        string modelsFolder = models.Root;
         EntrySource source = EntrySource.Catalog(Path.Combine(modelsFolder, FileNames.Catalog));
         uploads ??= new NoUploads();
         IReadOnlyList<ServedModelEntry> written = CatalogFile.Read(modelsFolder).ServedModels ?? [];
         CatalogCheck.Entries(source, written);
-        SortedDictionary<string, string> folders = ModelFolders(modelsFolder);
+        SortedDictionary<string, string> folders = new(models.Folders.ToDictionary(), StringComparer.Ordinal);
         IReadOnlyList<ServedModelEntry> entries = [.. written, .. Unwritten(folders.Keys, written)];
         if (entries.Count == 0)
         {
@@ -157,14 +157,6 @@ public sealed class ModelHost : IDisposable
         Ensemble.Dispose();
         members.Dispose();
     }
-
-    private static SortedDictionary<string, string> ModelFolders(string modelsFolder)
-    {
-        IEnumerable<string> folders = IsModel(modelsFolder) ? [modelsFolder] : Directory.EnumerateDirectories(modelsFolder).Where(IsModel);
-        return new(folders.ToDictionary(folder => new DirectoryInfo(folder).Name), StringComparer.Ordinal);
-    }
-
-    private static bool IsModel(string folder) => File.Exists(Path.Combine(folder, FileNames.GenAiConfig));
 
     private static IEnumerable<ServedModelEntry> Unwritten(IEnumerable<string> folders, IReadOnlyList<ServedModelEntry> written) =>
         folders

@@ -1,5 +1,6 @@
 using ProxyTune.Checkpoints;
 using ProxyTune.Checkpoints.Formats;
+using ProxyTune.Checkpoints.Import;
 using ProxyTune.Decoding;
 using ProxyTune.Decoding.Generation;
 using ProxyTune.Gateway.Experts;
@@ -38,6 +39,9 @@ internal sealed record GatewayOptions
 
     public EvaluationOptions Gate { get; init; } = new();
 
+    /// <summary>How models of others are imported.</summary>
+    public ImportOptions Import { get; init; } = new();
+
     /// <exception cref="EngineException">InvalidValue, naming the setting.</exception>
     public static GatewayOptions Read(IConfiguration configuration)
     {
@@ -54,6 +58,11 @@ internal sealed record GatewayOptions
         if (options.Operator.Key is "")
         {
             throw new EngineException(EngineError.InvalidValue, "Operator:Key is empty; accepted is a text, or none at all, and then operators come from this machine only.", "Operator:Key");
+        }
+
+        if (!ModelImport.Precisions.Contains(options.Import.Precision))
+        {
+            throw new EngineException(EngineError.InvalidValue, $"Import:Precision is '{options.Import.Precision}'; accepted are {string.Join(", ", ModelImport.Precisions)}.", "Import:Precision");
         }
 
         RangeCheck.AtLeast(nameof(MaxBodyBytes), options.MaxBodyBytes, 1);
@@ -73,6 +82,10 @@ internal sealed record GatewayOptions
         return options;
     }
 }
+
+/// <param name="Precision">Import:Precision: keep (as they lie in the source), fp32, int8 or int4. Default keep.</param>
+/// <param name="Folder">Import:Folder: where imports are kept; null for <c>.proxytune</c> beside the source, or a folder of the user's where that cannot be written.</param>
+internal sealed record ImportOptions(string Precision = ModelImport.Keep, string? Folder = null);
 
 /// <param name="Key">What operators send as <c>Authorization: Bearer KEY</c>; null takes connections from this machine as operators.</param>
 internal sealed record OperatorOptions(string? Key = null);

@@ -1,5 +1,6 @@
 using System.Globalization;
 using ProxyTune.Checkpoints;
+using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Gateway.Requests;
 

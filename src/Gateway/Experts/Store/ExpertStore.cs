@@ -1,6 +1,6 @@
 using System.Collections.Frozen;
 using ProxyTune.Checkpoints;
-using ProxyTune.Gateway.Requests;
+using ProxyTune.Checkpoints.Formats;
 
 namespace ProxyTune.Gateway.Experts;
 

@@ -1,4 +1,4 @@
-namespace ProxyTune.Gateway.Requests;
+namespace ProxyTune.Checkpoints.Formats;
 
 /// <summary>Recognises a full disk or a used-up quota.</summary>
 internal static class DiskFull
