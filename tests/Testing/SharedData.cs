@@ -4,7 +4,7 @@ namespace ProxyTune.Testing;
 public static class SharedData
 {
     /// <summary>Environment variable that overrides the folder of the data.</summary>
-    public const string Variable = "PROXYTUNE_SHARED_DATA";
+    public const string Variable = "REFERENCE_DATA";
 
     /// <summary>Path of a folder of the data; null if it does not exist.</summary>
     public static string? Folder(string name)

@@ -216,9 +216,9 @@ public sealed class ExpertRegistry : IDisposable
                 },
                 () => Add(new ServedRecord(id, entry, DateTimeOffset.UtcNow, weights, ungated) { Previous = replaced }, uploads));
         }
-        catch (IOException error) when (uploads.FirstOrDefault(upload => store.Find(upload.Id)?.Content != upload.Content) is { } gone)
+        catch (IOException error) when (uploads.FirstOrDefault(upload => !store.Has(upload)) is { } gone)
         {
-            throw Deleted(gone, error);
+            throw ExpertStore.Deleted(gone, error);
         }
     }
 
@@ -262,11 +262,8 @@ public sealed class ExpertRegistry : IDisposable
 
     /// <param name="uploads">The uploads that it names. One may have been deleted since they were read.</param>
     private void Add(ServedRecord served, params ExpertRecord[] uploads) => store.Update(file => uploads.FirstOrDefault(upload => !file.Experts.Any(expert => (expert.Id, expert.Content) == (upload.Id, upload.Content))) is { } gone
-        ? throw Deleted(gone)
+        ? throw ExpertStore.Deleted(gone)
         : file with { Served = [.. file.Served.Where(other => other.Name != served.Name), served] });
-
-    private static EngineException Deleted(ExpertRecord gone, Exception? inner = null) =>
-        new(EngineError.UnknownUpload, $"The uploaded expert '{gone.Id}' has been deleted meanwhile.", "id", inner);
 
     private void Remove(string name) => store.Update(file => file with { Served = [.. file.Served.Where(served => served.Name != name)] });
 

@@ -116,14 +116,33 @@ public sealed class ExpertStore : IDisposable
     public string FolderOf(ExpertRecord record) => content.FolderOf(record);
 
     /// <summary>Reads all files and compares their hashes. Must be called before they are loaded.</summary>
-    /// <exception cref="EngineException">DamagedExpert, naming expert and file.</exception>
+    /// <exception cref="EngineException">DamagedExpert, naming expert and file; UnknownUpload: the expert is deleted at this time.</exception>
     public void Verify(ExpertRecord record)
     {
-        if (content.Damage(record) is { } wrong)
+        string? wrong;
+        try
         {
-            throw new EngineException(EngineError.DamagedExpert, $"Expert '{record.Id}' is damaged: '{wrong}' is not what was uploaded; upload it again.", wrong);
+            wrong = content.Damage(record);
+        }
+        catch (IOException error) when (!Has(record))
+        {
+            throw Deleted(record, error);
+        }
+
+        if (wrong is not null)
+        {
+            throw Has(record)
+                ? new EngineException(EngineError.DamagedExpert, $"Expert '{record.Id}' is damaged: '{wrong}' is not what was uploaded; upload it again.", wrong)
+                : Deleted(record);
         }
     }
+
+    /// <summary>Whether the expert is still there with that content.</summary>
+    public bool Has(ExpertRecord record) => Find(record.Id)?.Content == record.Content;
+
+    /// <summary>The error for an expert that was deleted while it was used.</summary>
+    public static EngineException Deleted(ExpertRecord gone, Exception? inner = null) =>
+        new(EngineError.UnknownUpload, $"The uploaded expert '{gone.Id}' has been deleted meanwhile.", "id", inner);
 
     /// <summary>The number of stored bytes of a blob, from which an upload resumes; null for an unknown blob.</summary>
     public long? BlobOffset(string sha256) => Blobs.Offset(sha256);

@@ -188,6 +188,17 @@ public sealed class ExpertStoreTests : IDisposable
     }
 
     [Fact]
+    public async Task Verify_DeletedMeanwhile_SaysSo()
+    {
+        using ExpertStore store = folder.Open();
+        ExpertRecord added = await StoreFolder.AddAsync(store, "a", StoreFolder.Patch);
+        store.Update(file => file.Without("a"));
+        Assert.Equal(("id", EngineError.UnknownUpload), Facts(Assert.Throws<EngineException>(() => store.Verify(added))));
+
+        static (string?, EngineError) Facts(EngineException error) => (error.Field, error.Error);
+    }
+
+    [Fact]
     public async Task Verify_AddedFile_NamesIt()
     {
         using ExpertStore store = folder.Open();
