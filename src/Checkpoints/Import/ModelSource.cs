@@ -76,6 +76,7 @@ public sealed partial record ModelSource(string Name, string Path, SourceKind Ki
     private static bool IsHuggingFace(string folder) =>
         File.Exists(System.IO.Path.Combine(folder, FileNames.Config))
         && !File.Exists(System.IO.Path.Combine(folder, FileNames.GenAiConfig))
+        && !GenAiConfig.IsPlainExport(folder)
         && Directory.EnumerateFiles(folder).Any(file => file.EndsWith(".safetensors", StringComparison.Ordinal) || file.EndsWith(".bin", StringComparison.Ordinal));
 
     /// <summary>The snapshot of the main branch of a repository in the hub's cache, or its only snapshot; null for other folders.</summary>

@@ -38,34 +38,48 @@ public sealed class LowRankPatch
         PatchConfig config = PatchConfig.Read(folder);
         using SafetensorsFile file = SafetensorsFile.Open(System.IO.Path.Combine(folder, FileNames.AdapterWeights));
         Dictionary<string, LowRankPair> pairs = [];
-        foreach (string target in file.Tensors.Keys.Select(name => Target(file, name)).Distinct().Order(StringComparer.Ordinal))
+        Dictionary<string, string> names = Names(file);
+        foreach (string target in names.Keys.Select(name => AdapterTensors.ModuleOf(name)!).Distinct().Order(StringComparer.Ordinal))
         {
-            int[] a = Shape(file, AdapterTensors.A(target), target), b = Shape(file, AdapterTensors.B(target), target);
+            int[] a = Shape(target, AdapterTensors.A(target)), b = Shape(target, AdapterTensors.B(target));
             int rank = config.RankOf(target);
             if (a[0] != rank || b[1] != rank)
             {
                 throw Wrong(file.Path, target, $"lora_A is [{string.Join(", ", a)}] and lora_B [{string.Join(", ", b)}]; r = {rank} asks for [{rank}, in] and [out, {rank}].");
             }
 
-            pairs[LlamaTensors.WeightOf(target)] = new(rank, Finite(file, AdapterTensors.A(target)), Finite(file, AdapterTensors.B(target))) { Scale = config.ScaleOf(target) };
+            pairs[LlamaTensors.WeightOf(target)] = new(rank, Finite(file, names[AdapterTensors.A(target)]), Finite(file, names[AdapterTensors.B(target)])) { Scale = config.ScaleOf(target) };
         }
 
         return pairs.Count > 0
             ? new(name ?? new DirectoryInfo(folder).Name, file.Path, config.Scale, pairs)
             : throw Wrong(file.Path, "", "holds no tensors, so it changes nothing.");
+
+        int[] Shape(string target, string name) =>
+            !names.TryGetValue(name, out string? stored) ? throw Wrong(file.Path, target, $"there is no '{name}'.")
+            : file.Tensors[stored].Shape is [_, _] shape ? [.. shape]
+            : throw Wrong(file.Path, target, $"'{stored}' is [{string.Join(", ", file.Tensors[stored].Shape)}]; accepted are two dimensions.");
     }
 
     internal long Bytes => sizeof(float) * pairs.Values.Sum(pair => (long)pair.A.Length + pair.B.Length);
 
     internal LowRankPair? Pair(string target) => pairs.GetValueOrDefault(target);
 
-    private static string Target(SafetensorsFile file, string name) =>
-        AdapterTensors.ModuleOf(name) ?? throw Wrong(file.Path, name, $"is neither '{AdapterTensors.A("NAME")}' nor '{AdapterTensors.B("NAME")}'.");
+    /// <summary>The names of the tensors in the file by their names without the name of the adapter.</summary>
+    private static Dictionary<string, string> Names(SafetensorsFile file)
+    {
+        Dictionary<string, string> names = [];
+        foreach (string stored in file.Tensors.Keys.Order(StringComparer.Ordinal))
+        {
+            string plain = AdapterTensors.Plain(stored) ?? throw Wrong(file.Path, stored, $"is neither '{AdapterTensors.A("NAME")}' nor '{AdapterTensors.B("NAME")}'.");
+            if (!names.TryAdd(plain, stored))
+            {
+                throw Wrong(file.Path, stored, $"stands beside '{names[plain]}'; accepted is one adapter in a file.");
+            }
+        }
 
-    private static int[] Shape(SafetensorsFile file, string name, string target) =>
-        !file.Tensors.TryGetValue(name, out SafetensorsTensor? tensor) ? throw Wrong(file.Path, target, $"there is no '{name}'.")
-        : tensor.Shape.Count == 2 ? [.. tensor.Shape]
-        : throw Wrong(file.Path, target, $"'{name}' is [{string.Join(", ", tensor.Shape)}]; accepted are two dimensions.");
+        return names;
+    }
 
     private static float[] Finite(SafetensorsFile file, string name)
     {

@@ -13,7 +13,7 @@ internal sealed record LoadedModel(string Folder, ILanguageModel Model, Tokenize
     /// <summary>Name of the folder; empty for a merge and a remote model.</summary>
     public string Name { get; init; } = "";
 
-    public DateTimeOffset Written => File.GetLastWriteTimeUtc(Path.Combine(Folder, Model.Info.IsRemote ? FileNames.Tokenizer : FileNames.GenAiConfig));
+    public DateTimeOffset Written => File.GetLastWriteTimeUtc(Path.Combine(Folder, Model.Info.IsRemote ? FileNames.Tokenizer : GenAiConfig.IsPlainExport(Folder) ? FileNames.Config : FileNames.GenAiConfig));
 
     /// <param name="memory">The budget for keys and values that all models share.</param>
     /// <param name="patches">Merged into the weights; null for none.</param>

@@ -8,7 +8,7 @@ namespace ProxyTune.Decoding.Serving;
 /// <param name="Folders">Paths of the model folders by the names under which entries and requests know them.</param>
 public sealed record ModelFolders(string Root, IReadOnlyDictionary<string, string> Folders)
 {
-    /// <summary>A folder that holds model folders in the layout of onnxruntime-genai, or is one.</summary>
+    /// <summary>A folder that holds model folders in the layout of onnxruntime-genai or Optimum, or is one.</summary>
     /// <exception cref="EngineException">InvalidCatalog: there is no such folder.</exception>
     public static ModelFolders Of(string root)
     {
@@ -27,5 +27,5 @@ public sealed record ModelFolders(string Root, IReadOnlyDictionary<string, strin
         ? throw new EngineException(EngineError.InvalidCatalog, $"{Folders[twice]} and {others[twice]} would both be served as '{twice}'; rename one.", twice)
         : this with { Folders = Folders.Concat(others).ToDictionary() };
 
-    private static bool IsModel(string folder) => File.Exists(Path.Combine(folder, FileNames.GenAiConfig));
+    private static bool IsModel(string folder) => File.Exists(Path.Combine(folder, FileNames.GenAiConfig)) || GenAiConfig.IsPlainExport(folder);
 }

@@ -96,9 +96,14 @@ internal sealed class DecoderSession : IDisposable
         }
 
         NodeMetadata past = Session.InputMetadata[CacheNames[0].Past];
-        if (past.Dimensions[1] < 1 || past.Dimensions[3] < 1)
+        if (Fixed(past.Dimensions[1], Config.KeyValueHeads) is not { } heads || Fixed(past.Dimensions[3], Config.HeadSize) is not { } headSize)
         {
-            throw Invalid($"leaves heads or head size of '{CacheNames[0].Past}' open: [{string.Join(", ", past.Dimensions)}]");
+            throw Invalid($"leaves heads or head size of '{CacheNames[0].Past}' open: [{string.Join(", ", past.Dimensions)}]; accepted with num_key_value_heads and head_size in genai_config.json");
+        }
+
+        if (past.ElementDataType is not (TensorElementType.Float or TensorElementType.Float16 or TensorElementType.BFloat16))
+        {
+            throw Invalid($"keeps keys and values in the type {past.ElementDataType}; accepted are Float, Float16 and BFloat16");
         }
 
         foreach (CacheName name in CacheNames)
@@ -117,9 +122,11 @@ internal sealed class DecoderSession : IDisposable
             throw Invalid($"has rotary tables for {positions} positions, and context_length is {Config.ContextLength}; accepted is at most the number of positions");
         }
 
-        Cache = new(past.Dimensions[1], past.Dimensions[3], past.Dimensions[2] > 0 ? past.Dimensions[2] : null, past.ElementDataType);
+        Cache = new(heads, headSize, past.Dimensions[2] > 0 ? past.Dimensions[2] : null, past.ElementDataType);
         VocabularySize = Logits.Dimensions[2] > 0 ? Logits.Dimensions[2] : Config.VocabularySize;
     }
+
+    private static int? Fixed(int dimension, int? configured) => dimension > 0 ? dimension : configured;
 
     private void RequireIntegers(string input)
     {

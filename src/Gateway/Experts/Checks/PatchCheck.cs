@@ -104,7 +104,7 @@ internal static partial class PatchCheck
         string shown = UploadName.Printable(tensor.Name), shape = string.Join(", ", tensor.Shape);
         if (!Target().IsMatch(tensor.Name))
         {
-            throw UploadName.Refused(Weights, $"has the tensor '{shown}'; accepted are lora_A and lora_B of q, k, v, o, gate, up and down of Llama's layers.");
+            throw UploadName.Refused(Weights, $"has the tensor '{shown}'; accepted are lora_A and lora_B of the projections q, k, v, o, qkv, gate, up, down and gate_up of a decoder's layers.");
         }
 
         if (tensor.DType is not ("F32" or "F16" or "BF16") || tensor.Shape.Count != 2 || tensor.Shape.Min() < 1 || tensor.Shape.Min() > options.MaxRank)
@@ -123,7 +123,7 @@ internal static partial class PatchCheck
 
     private static EngineException Wrong(string what) => UploadName.Refused(FileNames.AdapterConfig, $"is refused: {what}");
 
-    [GeneratedRegex(@"^base_model\.model\.model\.layers\.(0|[1-9][0-9]{0,3})\.(self_attn\.[qkvo]|mlp\.(gate|up|down))_proj\.lora_[AB]\.weight\z")]
+    [GeneratedRegex(@"^base_model\.model\.(model\.|language_model\.){1,3}layers\.(0|[1-9][0-9]{0,3})\.(self_attn\.([qkvo]|qkv)|mlp\.(gate|up|down|gate_up))_proj\.lora_[AB](\.[A-Za-z0-9_-]{1,64})?\.weight\z")]
     private static partial Regex Target();
 
     [GeneratedRegex(@"^[A-Za-z0-9_.|()\[\]^$*+?\\-]{1,256}\z")]
