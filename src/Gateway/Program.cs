@@ -130,7 +130,7 @@ internal static class Program
             app.Logger.LogWarning("'{Name}' is not served any more: {Reason}", name, reason);
         }
 
-        app.Logger.LogInformation("Serving {Models}", string.Join(", ", app.Services.GetRequiredService<ModelHost>().Models.Select(model => model.Name)));
+        app.Logger.LogInformation("Serving {Models}", string.Join(", ", app.Services.GetRequiredService<ModelHost>().Models.Select(DroppedModels.Describe)));
         return app;
     }
 

@@ -57,14 +57,23 @@ public sealed record ImportRecord
 
     /// <summary>Whether an import of that source and precision would give the same again.</summary>
     public bool IsSame(ImportRecord other) =>
-        (Version, Source, Precision) == (other.Version, other.Source, other.Precision) && Files.Count == other.Files.Count && Files.All(file => other.Files.GetValueOrDefault(file.Key) == file.Value);
+        (Version, Source, Precision) == (other.Version, other.Source, other.Precision) && Files.Count == other.Files.Count && Files.All(file => other.Files.GetValueOrDefault(file.Key) is { } same && (same.Bytes, same.Written) == (file.Value.Bytes, file.Value.Written));
+
+    /// <summary>This record with the hash of each file. Reads all files.</summary>
+    internal ImportRecord WithHashes(ModelSource source) =>
+        this with { Files = source.Files.ToDictionary(file => file.Name, file => Files[file.Name] with { Hash = ContentHash.OfFile(file.FullName) }) };
 
     internal void Write(string folder) => File.WriteAllBytes(Path.Combine(folder, FileName), JsonSerializer.SerializeToUtf8Bytes(this, ImportJson.Default.ImportRecord));
 }
 
 /// <param name="Bytes">Its length.</param>
 /// <param name="Written">When it was written last, in UTC.</param>
-public sealed record SourceFile(long Bytes, DateTime Written);
+public sealed record SourceFile(long Bytes, DateTime Written)
+{
+    /// <summary>SHA-256 of its content, lower-case hex; null in a record that is only compared.</summary>
+    [JsonPropertyName("sha256")]
+    public string? Hash { get; init; }
+}
 
 [JsonSourceGenerationOptions(WriteIndented = true, PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
 [JsonSerializable(typeof(ImportRecord))]

@@ -13,7 +13,7 @@ public static class ModelImport
     /// <summary>The weights as they lie in the source, where the engine can run them so; else float32.</summary>
     public const string Keep = "keep";
 
-    private const string CacheName = ".proxytune", Partial = ".partial", Old = ".old";
+    private const string CacheName = ".proxytune", ModelCard = "README.md", Partial = ".partial", Old = ".old";
     private static readonly TimeSpan LockPause = TimeSpan.FromMilliseconds(200);
 
     /// <summary>The accepted precisions.</summary>
@@ -103,8 +103,13 @@ public static class ModelImport
         }
 
         LlamaExporter.Export(source.Path, target, bits: record.Precision switch { "int8" => 8, "int4" => 4, _ => LlamaExporter.FloatBits });
-        return record;
+        JsonFields config = JsonFields.Read(Path.Combine(source.Path, FileNames.Config));
+        return record.WithHashes(source) with { Family = config.FindText("model_type"), Licence = LicenceOf(Path.Combine(source.Path, ModelCard)) };
     }
+
+    /// <summary>The licence that the model card of a Hugging Face folder names between its two lines of dashes; null if it names none.</summary>
+    private static string? LicenceOf(string card) => !File.Exists(card) ? null : File.ReadLines(card).Skip(1).TakeWhile(line => line.TrimEnd() != "---")
+        .Select(line => line.Split(':', 2)).FirstOrDefault(field => field is ["license", _])?[1].Trim();
 
     private static void Publish(string target)
     {

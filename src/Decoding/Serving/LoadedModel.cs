@@ -1,5 +1,6 @@
 using ProxyTune.Checkpoints;
 using ProxyTune.Checkpoints.Formats;
+using ProxyTune.Checkpoints.Import;
 using ProxyTune.Checkpoints.Patches;
 using ProxyTune.Decoding.Models;
 using ProxyTune.Decoding.Text;
@@ -12,6 +13,9 @@ internal sealed record LoadedModel(string Folder, ILanguageModel Model, Tokenize
 {
     /// <summary>Name of the folder; empty for a merge and a remote model.</summary>
     public string Name { get; init; } = "";
+
+    /// <summary>Where an imported folder came from; null for other folders.</summary>
+    public ImportRecord? Origin { get; } = Model.Info.IsRemote ? null : ImportRecord.TryRead(Folder);
 
     public DateTimeOffset Written => File.GetLastWriteTimeUtc(Path.Combine(Folder, Model.Info.IsRemote ? FileNames.Tokenizer : GenAiConfig.IsPlainExport(Folder) ? FileNames.Config : FileNames.GenAiConfig));
 

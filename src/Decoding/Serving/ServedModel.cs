@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using ProxyTune.Checkpoints;
+using ProxyTune.Checkpoints.Import;
 using ProxyTune.Decoding.Models;
 using ProxyTune.Decoding.Text;
 
@@ -55,6 +56,12 @@ public sealed class ServedModel
 
     /// <summary>Whether the base runs behind a network and names only its likeliest tokens.</summary>
     public bool IsRemote => BaseStream.Model.Info.IsRemote;
+
+    /// <summary>Where the base came from, if it was imported; else null.</summary>
+    public ImportRecord? Origin => BaseStream.Member.Origin;
+
+    /// <summary>Whether the base has a chat template of its own.</summary>
+    public bool HasChatTemplate => BaseStream.Member.Template is not null;
 
     internal ServedStream BaseStream { get; }
 

@@ -26,6 +26,15 @@ internal static class DroppedModels
             : ModelFolders.Of(path).With(imported);
     }
 
+    /// <summary>A model's name and, if it was imported, where it came from, its context and what its chat template is for.</summary>
+    public static string Describe(ServedModel model) => model.Origin is not { } origin
+        ? model.Name
+        : $"{model.Name} ({string.Join(", ", new[]
+        {
+            $"from {Path.GetFileName(origin.Source)}", origin.Family, origin.Precision, origin.Licence is { } licence ? $"licence {licence}" : "no licence named",
+            $"context {model.ContextLength}", model.HasChatTemplate ? null : "no chat template", origin.NotServed.Count > 0 ? $"not served: {string.Join(", ", origin.NotServed)}" : null,
+        }.OfType<string>())})";
+
     private static string Import(ModelSource source, ImportOptions options, TextWriter output)
     {
         using ImportProgress progress = new(source.Name, output);

@@ -1,3 +1,4 @@
+using ProxyTune.Checkpoints.Import;
 using ProxyTune.Decoding.Serving;
 using ProxyTune.Gateway.Requests;
 
@@ -26,6 +27,7 @@ internal static class ModelsEndpoint
     public static ModelObject Describe(ServedModel model) =>
         new(model.Name, model.Created.ToUnixTimeSeconds(), model.Description, model.ContextLength, model.Fingerprint)
         {
+            Origin = model.Origin is { } origin ? Describe(origin) : null,
             Fusion = model.Defaults.Methods is [var only] && only == FusionMethod.None ? null : new FusionLimits(
                 model.Defaults.Method.Name,
                 [.. model.Defaults.Methods.Select(method => method.Name)],
@@ -34,6 +36,14 @@ internal static class ModelsEndpoint
                 model.Experts.ToDictionary(expert => expert.Name, expert => Limit(expert.Weight)),
                 model.Plan(AskedFusion.Nothing).Settled.Values),
         };
+
+    private static ModelOrigin Describe(ImportRecord origin) => new(
+        Path.GetFileName(origin.Source),
+        origin.Files.Where(file => file.Value.Hash is not null && Path.GetExtension(file.Key) is ".safetensors" or ".gguf").ToDictionary(file => file.Key, file => file.Value.Hash!),
+        origin.Family,
+        origin.Precision,
+        origin.Licence,
+        origin.NotServed);
 
     private static WeightLimit Limit(BoundedWeight weight) => new(weight.Default, weight.Minimum, weight.Maximum);
 }

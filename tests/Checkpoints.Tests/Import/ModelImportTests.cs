@@ -125,6 +125,15 @@ public sealed class ModelImportTests : IDisposable
         Assert.Equal((precision, source.Path), (ImportRecord.TryRead(done)!.Precision, ImportRecord.TryRead(done)!.Source));
     }
 
+    [Fact]
+    public void IntoCache_Record_TellsFilesFamilyAndLicence()
+    {
+        File.WriteAllText(In("tiny/README.md"), "---\nlanguage: en\nlicense: apache-2.0\n---\nlicense: none\n");
+        ImportRecord record = ImportRecord.TryRead(ModelImport.IntoCache(source, cache))!;
+        Assert.Equal(("llama", "apache-2.0"), (record.Family, record.Licence));
+        Assert.Equal(Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(File.ReadAllBytes(In("tiny/model.safetensors")))), record.Files["model.safetensors"].Hash);
+    }
+
     private static Dictionary<string, DateTime> Written(string folder) => Directory.GetFiles(folder).ToDictionary(file => file, File.GetLastWriteTimeUtc);
 
     private string In(string name) => Path.Combine(folder, name);

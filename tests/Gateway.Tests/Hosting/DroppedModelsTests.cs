@@ -2,6 +2,7 @@ using ProxyTune.Checkpoints;
 using ProxyTune.Decoding;
 using ProxyTune.Decoding.Serving;
 using ProxyTune.Gateway.Hosting;
+using ProxyTune.Gateway.Models;
 using ProxyTune.Testing;
 
 namespace ProxyTune.Gateway.Tests.Hosting;
@@ -40,7 +41,12 @@ public sealed class DroppedModelsTests : IDisposable
     {
         using StringWriter output = new();
         using ModelHost host = ModelHost.Load(DroppedModels.Prepare(In("published"), new(), output), new EngineOptions());
-        Assert.Equal("published", Assert.Single(host.Models).Name);
+        ServedModel model = Assert.Single(host.Models);
+        Assert.Equal("published", model.Name);
+        Assert.Equal("published (from published, llama, keep, no licence named, context 128)", DroppedModels.Describe(model));
+        ModelOrigin origin = ModelsEndpoint.Describe(model).Origin!;
+        Assert.Equal(("published", "llama", "keep", null), (origin.Name, origin.Family, origin.Precision, origin.Licence));
+        Assert.Equal(["model.safetensors"], origin.Files.Keys);
     }
 
     [Fact]
