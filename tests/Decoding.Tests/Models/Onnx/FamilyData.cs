@@ -47,6 +47,13 @@ internal sealed class FamilyData
         return new(folder, cases);
     }
 
+    /// <summary>The largest difference of two numbers at the same place.</summary>
+    public static double Difference(float[][] expected, float[][] actual)
+    {
+        Assert.Equal(expected.Length, actual.Length);
+        return expected.Zip(actual, (e, a) => e.Zip(a, (x, y) => Math.Abs((double)x - y)).Max()).Max();
+    }
+
     private static string Reference(string folder) => Path.Combine(folder, "reference.safetensors");
 
     private static int[] Integers(SafetensorsFile file, string name)

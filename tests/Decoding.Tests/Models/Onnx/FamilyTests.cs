@@ -22,7 +22,7 @@ public sealed class FamilyTests(ITestOutputHelper output) : IDisposable
         (FamilyData data, OnnxLanguageModel model) = Load(name);
         using (model)
         {
-            Report("whole", data.Cases.Max(one => Difference(one.Logits, Whole(model, one))));
+            Report("whole", data.Cases.Max(one => FamilyData.Difference(one.Logits, Whole(model, one))));
         }
     }
 
@@ -33,7 +33,7 @@ public sealed class FamilyTests(ITestOutputHelper output) : IDisposable
         (FamilyData data, OnnxLanguageModel model) = Load(name);
         using (model)
         {
-            Report("in pieces", data.Cases.Max(one => Difference(one.Logits[^1..], InPieces(model, one, [5, 17, 1, 30]))));
+            Report("in pieces", data.Cases.Max(one => FamilyData.Difference(one.Logits[^1..], InPieces(model, one, [5, 17, 1, 30]))));
         }
     }
 
@@ -44,7 +44,28 @@ public sealed class FamilyTests(ITestOutputHelper output) : IDisposable
         (FamilyData data, OnnxLanguageModel model) = Load(name);
         using (model)
         {
-            Report("with a cache", data.Cases.Max(one => Difference(one.Logits, TokenByToken(model, one))));
+            Report("with a cache", data.Cases.Max(one => FamilyData.Difference(one.Logits, TokenByToken(model, one))));
+        }
+    }
+
+    [SkippableTheory]
+    [MemberData(nameof(Names))]
+    public void Forward_Greedy_GivesTheTokensOfTransformers(string name)
+    {
+        (FamilyData data, OnnxLanguageModel model) = Load(name);
+        using (model)
+        {
+            foreach (FamilyCase one in data.Cases)
+            {
+                using Sequence sequence = model.Start(Start(model, one.Ids, Math.Max(1, one.Greedy.Length)));
+                float[] row = Rows.Forward(model, new Segment(sequence, default))[0];
+                for (int i = 0; i < one.Greedy.Length; i++)
+                {
+                    int best = Array.IndexOf(row, row.Max());
+                    Assert.True(best == one.Greedy[i] || one.Margins[i] < FamilyData.Margin, $"After {one.Ids.Length} + {i} tokens: {best} instead of {one.Greedy[i]}.");
+                    row = Rows.Forward(model, new Segment(sequence, one.Greedy.AsMemory(i, 1)))[0];
+                }
+            }
         }
     }
 
@@ -90,10 +111,4 @@ public sealed class FamilyTests(ITestOutputHelper output) : IDisposable
     }
 
     private static Prompt Start(OnnxLanguageModel model, int[] tokens, int appended) => Prompt.For(model, tokens) with { MaxAppended = appended };
-
-    private static double Difference(float[][] expected, float[][] actual)
-    {
-        Assert.Equal(expected.Length, actual.Length);
-        return expected.Zip(actual, (e, a) => e.Zip(a, (x, y) => Math.Abs((double)x - y)).Max()).Max();
-    }
 }
