@@ -37,7 +37,7 @@ public static class WidenedModel
         WriteConfig(Path.Combine(target, "config.json"), wide);
         using (SafetensorsFile file = SafetensorsFile.Open(Path.Combine(source, Weights)))
         {
-            SafetensorsFile.Write(Path.Combine(target, Weights), LlamaTensors.InOrder(wide).Select(tensor => (tensor.Name, tensor.Shape, Widen(file, narrow, tensor.Name, tensor.Shape, widening))));
+            SafetensorsFile.Write(Path.Combine(target, Weights), DecoderTensors.InOrder(wide).Select(tensor => (tensor.Name, tensor.Shape, Widen(file, narrow, tensor.Name, tensor.Shape, widening))));
         }
 
         LlamaExporter.Export(target, target, bits: bits);

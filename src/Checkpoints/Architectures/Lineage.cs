@@ -15,25 +15,26 @@ public static class Lineage
 {
     private const int PieceElements = 1 << 18;
 
-    /// <summary>The hash of model.safetensors where the folder has one, else what its lineage.json says, else null: nothing is known.</summary>
+    /// <summary>The hash of the safetensors files where the folder has some, else what its lineage.json says, else null: nothing is known.</summary>
     /// <remarks>Reads the whole checkpoint; the caller keeps the result.</remarks>
-    /// <exception cref="EngineException">InvalidModelFolder: model.safetensors is broken, or lineage.json is no such object.</exception>
+    /// <exception cref="EngineException">InvalidModelFolder: a safetensors file is broken, or lineage.json is no such object.</exception>
     public static string? Of(string folder)
     {
-        string checkpoint = Path.Combine(folder, FileNames.Weights), carried = Path.Combine(folder, FileNames.Lineage);
-        return File.Exists(checkpoint) ? OfWeights(checkpoint) : File.Exists(carried) ? Read(carried) : null;
+        string carried = Path.Combine(folder, FileNames.Lineage);
+        return CheckpointFiles.Exist(folder) ? OfWeights(folder) : File.Exists(carried) ? Read(carried) : null;
     }
 
     /// <summary>Says of a folder without a checkpoint from which weights it was made.</summary>
     public static void Write(string folder, string weights) =>
         File.WriteAllText(Path.Combine(folder, FileNames.Lineage), $"{{ \"weights\": \"{weights}\" }}\n");
 
-    private static string OfWeights(string path)
+    private static string OfWeights(string folder)
     {
-        using SafetensorsFile file = SafetensorsFile.Open(path);
+        using CheckpointFiles files = CheckpointFiles.Open(folder);
         using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        foreach (SafetensorsTensor tensor in file.Tensors.Values.OrderBy(tensor => tensor.Name, StringComparer.Ordinal))
+        foreach ((SafetensorsFile file, string name) in files.Tensors.OrderBy(tensor => tensor.Name, StringComparer.Ordinal))
         {
+            SafetensorsTensor tensor = file.Tensors[name];
             string shape = string.Join(',', tensor.Shape.Select(size => size.ToString(CultureInfo.InvariantCulture)));
             hash.AppendData(Encoding.UTF8.GetBytes($"{tensor.Name} [{shape}]\n"));
             foreach (ReadOnlyMemory<float> piece in file.ReadPieces(tensor.Name, PieceElements))

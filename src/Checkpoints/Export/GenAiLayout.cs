@@ -29,13 +29,7 @@ internal static class GenAiLayout
                     ["num_attention_heads"] = spec.Heads,
                     ["num_hidden_layers"] = spec.Layers,
                     ["num_key_value_heads"] = spec.KeyValueHeads,
-                    ["inputs"] = new JsonObject
-                    {
-                        ["input_ids"] = "input_ids",
-                        ["attention_mask"] = "attention_mask",
-                        ["past_key_names"] = "past_key_values.%d.key",
-                        ["past_value_names"] = "past_key_values.%d.value",
-                    },
+                    ["inputs"] = Inputs(spec),
                     ["outputs"] = new JsonObject
                     {
                         ["logits"] = "logits",
@@ -52,5 +46,22 @@ internal static class GenAiLayout
             },
         };
         File.WriteAllText(Path.Combine(folder, FileNames.GenAiConfig), json.ToJsonString(JsonFile.Indented) + "\n");
+    }
+
+    private static JsonObject Inputs(DecoderSpec spec)
+    {
+        JsonObject inputs = new()
+        {
+            ["input_ids"] = "input_ids",
+            ["attention_mask"] = "attention_mask",
+            ["past_key_names"] = "past_key_values.%d.key",
+            ["past_value_names"] = "past_key_values.%d.value",
+        };
+        if (spec.LongRope is not null)
+        {
+            inputs["position_ids"] = "position_ids";
+        }
+
+        return inputs;
     }
 }

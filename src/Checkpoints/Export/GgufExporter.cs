@@ -24,8 +24,13 @@ public static class GgufExporter
         }
 
         DecoderSpec spec = DecoderSpec.Read(checkpoint);
+        if (!spec.IsPlain)
+        {
+            throw EngineException.InFile(Path.Combine(checkpoint, FileNames.Config), $"model_type {spec.Family} with these fields cannot be written as GGUF; accepted is llama with the features of Llama 2.");
+        }
+
         using SafetensorsFile file = SafetensorsFile.Open(Path.Combine(checkpoint, FileNames.Weights));
-        List<GgufTensor> tensors = [.. LlamaTensors.InOrder(spec).Select(tensor => Tensor(file, spec, tensor.Name, tensor.Shape, bits))];
+        List<GgufTensor> tensors = [.. DecoderTensors.InOrder(spec).Select(tensor => Tensor(file, spec, tensor.Name, tensor.Shape, bits))];
         if (spec.TiedHead && bits != LlamaExporter.FloatBits)
         {
             tensors.Add(tensors[0] with { Name = "output.weight", Type = GgufType.Q8 });
@@ -59,9 +64,9 @@ public static class GgufExporter
 
     private static GgufTensor Tensor(SafetensorsFile file, DecoderSpec spec, string name, int[] shape, int bits)
     {
-        bool isFloat = bits == LlamaExporter.FloatBits || shape.Length == 1 || name == LlamaTensors.Embedding;
-        GgufType type = isFloat ? GgufType.F32 : bits == 8 || name == LlamaTensors.Head ? GgufType.Q8 : GgufType.Q4;
-        bool isRotated = name.Contains(LlamaTensors.Query, StringComparison.Ordinal) || name.Contains(LlamaTensors.Key, StringComparison.Ordinal);
+        bool isFloat = bits == LlamaExporter.FloatBits || shape.Length == 1 || name == DecoderTensors.Embedding;
+        GgufType type = isFloat ? GgufType.F32 : bits == 8 || name == DecoderTensors.Head ? GgufType.Q8 : GgufType.Q4;
+        bool isRotated = name.Contains(DecoderTensors.Query, StringComparison.Ordinal) || name.Contains(DecoderTensors.Key, StringComparison.Ordinal);
         return new(Name(name), shape, type, () => isRotated ? [Pairs(file.ReadFloat32(name), spec.HeadSize, shape[1])] : TensorSource.Of(file, name).Pieces());
     }
 
@@ -80,19 +85,19 @@ public static class GgufExporter
 
     private static string Name(string name) => name switch
     {
-        LlamaTensors.Embedding => "token_embd.weight",
-        LlamaTensors.FinalNorm => "output_norm.weight",
-        LlamaTensors.Head => "output.weight",
+        DecoderTensors.Embedding => "token_embd.weight",
+        DecoderTensors.FinalNorm => "output_norm.weight",
+        DecoderTensors.Head => "output.weight",
         _ => name
             .Replace("model.layers.", "blk.", StringComparison.Ordinal)
-            .Replace(LlamaTensors.AttentionNorm, "attn_norm", StringComparison.Ordinal)
-            .Replace(LlamaTensors.FeedForwardNorm, "ffn_norm", StringComparison.Ordinal)
-            .Replace(LlamaTensors.Query, "attn_q", StringComparison.Ordinal)
-            .Replace(LlamaTensors.Key, "attn_k", StringComparison.Ordinal)
-            .Replace(LlamaTensors.Value, "attn_v", StringComparison.Ordinal)
-            .Replace(LlamaTensors.Output, "attn_output", StringComparison.Ordinal)
-            .Replace(LlamaTensors.Gate, "ffn_gate", StringComparison.Ordinal)
-            .Replace(LlamaTensors.Up, "ffn_up", StringComparison.Ordinal)
-            .Replace(LlamaTensors.Down, "ffn_down", StringComparison.Ordinal),
+            .Replace(DecoderTensors.AttentionNorm, "attn_norm", StringComparison.Ordinal)
+            .Replace(DecoderTensors.FeedForwardNorm, "ffn_norm", StringComparison.Ordinal)
+            .Replace(DecoderTensors.Query, "attn_q", StringComparison.Ordinal)
+            .Replace(DecoderTensors.Key, "attn_k", StringComparison.Ordinal)
+            .Replace(DecoderTensors.Value, "attn_v", StringComparison.Ordinal)
+            .Replace(DecoderTensors.Output, "attn_output", StringComparison.Ordinal)
+            .Replace(DecoderTensors.Gate, "ffn_gate", StringComparison.Ordinal)
+            .Replace(DecoderTensors.Up, "ffn_up", StringComparison.Ordinal)
+            .Replace(DecoderTensors.Down, "ffn_down", StringComparison.Ordinal),
     };
 }

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using global::Onnx;
 using Google.Protobuf;
 using ProxyTune.Checkpoints.Architectures;
@@ -7,13 +6,13 @@ using ProxyTune.Checkpoints.Patches;
 
 namespace ProxyTune.Checkpoints.Export;
 
-/// <summary>Exports a Hugging Face checkpoint of a Llama-family decoder as a folder for ONNX Runtime and onnxruntime-genai.</summary>
+/// <summary>Exports a Hugging Face checkpoint of a decoder, of any family in Checkpoints/Architectures, as a folder for ONNX Runtime and onnxruntime-genai.</summary>
 public static class LlamaExporter
 {
     /// <summary>The bits of a weight that is not quantised.</summary>
     public const int FloatBits = 32;
 
-    private const string PaddedFile = "model.onnx.data";
+    private const string DerivedFile = "model.onnx.data";
     private const string QuantizedFile = "model.quantized.data";
 
     private static readonly string[] CopiedFiles =
@@ -52,7 +51,7 @@ public static class LlamaExporter
         {
             ExportFloat32(checkpoint, full.FullName, patches ?? []);
             ModelProto graph = ModelProto.Parser.ParseFrom(File.ReadAllBytes(Path.Combine(full.FullName, FileNames.Graph)));
-            ModelProto quantized = QuantizedGraph.Write(full.FullName, graph, target, QuantizedFile, bits, LlamaGraph.Logits);
+            ModelProto quantized = QuantizedGraph.Write(full.FullName, graph, target, QuantizedFile, bits, DecoderGraphWriter.Head(DecoderSpec.Read(full.FullName)));
             File.WriteAllBytes(Path.Combine(target, FileNames.Graph), quantized.ToByteArray());
             Copy([.. CopiedFiles, FileNames.GenAiConfig], full.FullName, target);
             Lineage.Write(target, Lineage.Of(full.FullName)!);
@@ -72,9 +71,10 @@ public static class LlamaExporter
         }
 
         Directory.CreateDirectory(target);
-        using (SafetensorsFile source = SafetensorsFile.Open(Path.Combine(checkpoint, FileNames.Weights)))
+        string? textPart = Gemma3Config.FindTextPart(JsonFields.Read(Path.Combine(checkpoint, FileNames.Config)));
+        using (CheckpointFiles source = CheckpointFiles.Open(checkpoint))
         {
-            SafetensorsFile.Write(Path.Combine(target, FileNames.Weights), PatchMerge.Apply(LlamaTensors.ReadInOrder(source, spec), patches));
+            SafetensorsFile.Write(Path.Combine(target, FileNames.Weights), PatchMerge.Apply(DecoderTensors.ReadInOrder(source, spec), patches));
         }
 
         if (Path.GetFullPath(checkpoint) != Path.GetFullPath(target))
@@ -82,10 +82,15 @@ public static class LlamaExporter
             Copy(CopiedFiles, checkpoint, target);
         }
 
+        if (textPart is not null)
+        {
+            File.WriteAllText(Path.Combine(target, FileNames.Config), textPart + "\n");
+        }
+
         using SafetensorsFile file = SafetensorsFile.Open(Path.Combine(target, FileNames.Weights));
-        LlamaWeights weights = new(spec, file, PaddedFile);
-        WritePadded(Path.Combine(target, PaddedFile), weights);
-        File.WriteAllBytes(Path.Combine(target, FileNames.Graph), LlamaGraph.Build(spec, weights).ToByteArray());
+        DecoderWeights weights = new(spec, file, DerivedFile);
+        File.WriteAllBytes(Path.Combine(target, FileNames.Graph), DecoderGraphWriter.Build(spec, weights).ToByteArray());
+        weights.WriteDerived(target);
         GenAiLayout.WriteConfig(target, FileNames.Graph, spec, weights.HeadSize);
     }
 
@@ -94,16 +99,6 @@ public static class LlamaExporter
         foreach (string? name in names.Where(name => File.Exists(Path.Combine(from, name))))
         {
             File.Copy(Path.Combine(from, name), Path.Combine(to, name), overwrite: true);
-        }
-    }
-
-    private static void WritePadded(string path, LlamaWeights weights)
-    {
-        File.Delete(path);
-        foreach (float[] weight in weights.Padded())
-        {
-            using FileStream stream = new(path, FileMode.Append);
-            stream.Write(MemoryMarshal.AsBytes(weight.AsSpan()));
         }
     }
 }

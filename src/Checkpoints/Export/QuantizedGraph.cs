@@ -6,7 +6,7 @@ using static Onnx.TensorProto.Types;
 
 namespace ProxyTune.Checkpoints.Export;
 
-/// <summary>Rewrites a float32 graph of <see cref="LlamaGraph"/>: MatMulNBits replaces its linear nodes, and one file holds all its weights.</summary>
+/// <summary>Rewrites a float32 graph of <see cref="DecoderGraphWriter"/>: MatMulNBits replaces its linear nodes, and one file holds all its weights.</summary>
 internal sealed class QuantizedGraph : IDisposable
 {
     // Level 4 quantises activations to 8 bits too, block by block. The kernel is much faster with it.
@@ -35,8 +35,8 @@ internal sealed class QuantizedGraph : IDisposable
     /// <param name="targetFolder">The folder that receives the file with the weights.</param>
     /// <param name="fileName">The name of that file.</param>
     /// <param name="bits">The bits of each weight of the layers, 4 or 8. The head has 8 bits, since its errors are errors of the logits.</param>
-    /// <param name="logits">The name of the head's output.</param>
-    public static ModelProto Write(string sourceFolder, ModelProto model, string targetFolder, string fileName, int bits, string logits)
+    /// <param name="head">The name of the head's output.</param>
+    public static ModelProto Write(string sourceFolder, ModelProto model, string targetFolder, string fileName, int bits, string head)
     {
         ModelProto quantized = model.Clone();
         GraphProto graph = quantized.Graph;
@@ -44,7 +44,7 @@ internal sealed class QuantizedGraph : IDisposable
         Dictionary<string, TensorProto> given = graph.Initializer.ToDictionary(weight => weight.Name);
         foreach (NodeProto node in graph.Node.Where(node => node.OpType == "FusedMatMul" && given.ContainsKey(node.Input[1])))
         {
-            writer.Quantize(node, given[node.Input[1]], node.Output[0] == logits ? HeadBits : bits);
+            writer.Quantize(node, given[node.Input[1]], node.Output[0] == head ? HeadBits : bits);
         }
 
         // Embeddings and norms are copied too, so that the graph needs no other file.

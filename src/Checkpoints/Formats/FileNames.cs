@@ -6,6 +6,7 @@ internal static class FileNames
     public const string Config = "config.json";
     public const string GenerationConfig = "generation_config.json";
     public const string Weights = "model.safetensors";
+    public const string WeightsIndex = "model.safetensors.index.json";
     public const string Lineage = "lineage.json";
 
     public const string GenAiConfig = "genai_config.json";

@@ -7,8 +7,8 @@ namespace ProxyTune.Checkpoints.Graphs;
 /// <param name="Queries">The number of query heads.</param>
 /// <param name="Keys">The number of key heads, which is also the number of value heads.</param>
 /// <param name="Size">The head size in the graph.</param>
-/// <param name="Padding">The padding from the model's head size to the graph's.</param>
-internal sealed record AttentionHeads(int Queries, int Keys, int Size, HeadPadding Padding)
+/// <param name="Layout">The places of the model's dimensions in the graph's heads.</param>
+internal sealed record AttentionHeads(int Queries, int Keys, int Size, HeadLayout Layout)
 {
     private const string Attention = "GroupQueryAttention";
     private const int PastKey = 3;
@@ -17,7 +17,7 @@ internal sealed record AttentionHeads(int Queries, int Keys, int Size, HeadPaddi
     public static AttentionHeads? Of(ModelProto model, out string refusal)
     {
         refusal = "";
-        (NodeProto Node, string Layout)[] all = [.. model.Graph.Node.Where(node => node.OpType == Attention).Select(node => (node, Layout(model.Graph, node)))];
+        (NodeProto Node, string Layout)[] all = [.. model.Graph.Node.Where(node => node.OpType == Attention).Select(node => (node, Description(model.Graph, node)))];
         if (all.Length == 0)
         {
             refusal = $"is next to attention without {Attention}, so the layout of its heads is unknown";
@@ -38,12 +38,17 @@ internal sealed record AttentionHeads(int Queries, int Keys, int Size, HeadPaddi
             return null;
         }
 
+        if (GraphNotes.HeadsOf(model) is { } noted && noted.Padded == size)
+        {
+            return new(queries, keys, size, noted);
+        }
+
         // The scale belongs to the model's head size, not to the padded one.
         float scale = Scale(attention);
         int own = scale > 0 ? (int)Math.Round(1 / (scale * (double)scale)) : size;
-        if (own >= size || own % 2 != 0 || HeadPadding.Of(own).Padded != size)
+        if (own >= size || own % 2 != 0 || HeadLayout.Of(own).Padded != size)
         {
-            return new(queries, keys, size, new(size, size));
+            return new(queries, keys, size, HeadLayout.Same(size));
         }
 
         if (model.ProducerName != GraphWriter.Producer)
@@ -52,7 +57,7 @@ internal sealed record AttentionHeads(int Queries, int Keys, int Size, HeadPaddi
             return null;
         }
 
-        return new(queries, keys, size, HeadPadding.Of(own));
+        return new(queries, keys, size, HeadLayout.Of(own));
     }
 
     /// <param name="targets">The targets of a node: one of q, k, v, o, or q, k, v together.</param>
@@ -60,7 +65,9 @@ internal sealed record AttentionHeads(int Queries, int Keys, int Size, HeadPaddi
     public LinearPart[]? Parts(string[] targets, LinearShape shape, out string refusal)
     {
         bool isOutput = targets[0].Contains(".o_proj.", StringComparison.Ordinal);
-        int[] heads = [.. targets.Select(target => isOutput || target.Contains(".q_proj.", StringComparison.Ordinal) ? Queries : Keys)];
+        int[] heads = [.. targets.Select(target => isOutput || target.Contains(".q_proj.", StringComparison.Ordinal) ? Queries
+            : target.Contains(".qkv_proj.", StringComparison.Ordinal) ? Queries + (2 * Keys)
+            : Keys)];
         (int dimensions, string what) = isOutput ? (shape.Inputs, "inputs") : (shape.Outputs, "outputs");
         refusal = $"has {dimensions} {what}; heads ({string.Join(" + ", heads)} of {Size}) make {heads.Sum() * Size}";
         if (heads.Sum() * Size != dimensions)
@@ -75,12 +82,12 @@ internal sealed record AttentionHeads(int Queries, int Keys, int Size, HeadPaddi
             {
                 int outputs = isOutput ? shape.Outputs : count * Size, start = first;
                 first += outputs;
-                return new LinearPart(target, start, outputs, isOutput ? null : Padding, isOutput ? Padding : null);
+                return new LinearPart(target, start, outputs, isOutput ? null : Layout, isOutput ? Layout : null);
             }),
         ];
     }
 
-    private static string Layout(GraphProto graph, NodeProto node) => FormattableString.Invariant(
+    private static string Description(GraphProto graph, NodeProto node) => FormattableString.Invariant(
         $"{node.Number("num_heads")} heads and {node.Number("kv_num_heads")} of keys of size {HeadSize(graph, node)}, scale {Scale(node)}");
 
     private static float Scale(NodeProto node) => node.Attribute.FirstOrDefault(attribute => attribute.Name == "scale")?.F ?? 0;

@@ -10,6 +10,7 @@ internal sealed class GraphContents
     {
         Operators = model.Graph.Node.CountBy(node => node.OpType).ToDictionary();
         RotaryPositions = Rotary(model.Graph);
+        LongPositions = GraphNotes.LongPositionsOf(model);
         Weights = [.. model.Graph.Initializer.Where(tensor => tensor.DataLocation == TensorProto.Types.DataLocation.External).Select(tensor => new ExternalWeight(tensor))];
     }
 
@@ -17,6 +18,9 @@ internal sealed class GraphContents
 
     /// <summary>The number of positions of the graph's shortest table of cosines; null if it has none.</summary>
     public long? RotaryPositions { get; }
+
+    /// <summary>The second kind of rotary positions; null if the graph has one kind.</summary>
+    public LongPositions? LongPositions { get; }
 
     /// <summary>The weights. They are in files of the graph's folder, or in the graph's own file.</summary>
     public IReadOnlyList<ExternalWeight> Weights { get; }

@@ -15,6 +15,7 @@ internal sealed class GraphWriter(string name)
     public const string Producer = "ProxyTune";
 
     private readonly GraphProto graph = new() { Name = name };
+    private readonly List<StringStringEntryProto> notes = [];
 
     public string Input(string name, TensorProto.Types.DataType type, params object[] dimensions)
     {
@@ -66,9 +67,13 @@ internal sealed class GraphWriter(string name)
     public string Constant(string name, long[] values, params int[] shape) =>
         Constant(name, TensorProto.Types.DataType.Int64, MemoryMarshal.AsBytes(values.AsSpan()), shape);
 
+    /// <summary>Adds an entry of the model's metadata.</summary>
+    public void Note(string key, string value) => notes.Add(new() { Key = key, Value = value });
+
     public ModelProto ToModel()
     {
         ModelProto model = new() { IrVersion = 9, ProducerName = Producer, Graph = graph };
+        model.MetadataProps.AddRange(notes);
         model.OpsetImport.Add(new OperatorSetIdProto { Domain = "", Version = 18 });
         model.OpsetImport.Add(new OperatorSetIdProto { Domain = Contrib, Version = 1 });
         return model;

@@ -22,6 +22,6 @@ internal sealed record LinearNode(string Output, string Input, int Inputs, int O
 /// <param name="Target">Hugging Face's name of the weight, such as <c>model.layers.0.self_attn.q_proj.weight</c>.</param>
 /// <param name="First">The index of its first output among the node's outputs.</param>
 /// <param name="Outputs">The number of its outputs.</param>
-/// <param name="OutputHeads">The padding of its outputs; null if they are not heads.</param>
-/// <param name="InputHeads">The padding of its inputs; null if they are not heads.</param>
-internal sealed record LinearPart(string Target, int First, int Outputs, HeadPadding? OutputHeads, HeadPadding? InputHeads);
+/// <param name="OutputHeads">The places of its outputs; null if they are not heads.</param>
+/// <param name="InputHeads">The places of its inputs; null if they are not heads.</param>
+internal sealed record LinearPart(string Target, int First, int Outputs, HeadLayout? OutputHeads, HeadLayout? InputHeads);

@@ -4,7 +4,7 @@ using ProxyTune.Checkpoints.Architectures;
 namespace ProxyTune.Checkpoints.Graphs;
 
 /// <summary>
-/// Finds the linear nodes of a Llama-family decoder by the exporter's names of nodes and weights: <c>layers.3.qkv</c> and
+/// Finds the linear nodes of a decoder by the exporter's names of nodes and weights: <c>layers.3.qkv</c> and
 /// <c>layers.3.mlp.gate_up</c> in ProxyTune's graphs, <c>/model/layers.3/attn/q_proj/MatMul</c> and similar names in onnxruntime-genai's. A node
 /// with an uncertain place, shape or type is left out, with a reason that names it.
 /// </summary>
@@ -15,15 +15,17 @@ internal static class LinearNodes
 
     private static readonly Dictionary<string, string[]> Modules = new()
     {
-        ["qkv"] = [LlamaTensors.Query, LlamaTensors.Key, LlamaTensors.Value],
-        ["q"] = [LlamaTensors.Query],
-        ["k"] = [LlamaTensors.Key],
-        ["v"] = [LlamaTensors.Value],
-        ["o"] = [LlamaTensors.Output],
-        ["gate_up"] = [LlamaTensors.Gate, LlamaTensors.Up],
-        ["gate"] = [LlamaTensors.Gate],
-        ["up"] = [LlamaTensors.Up],
-        ["down"] = [LlamaTensors.Down],
+        ["qkv"] = [DecoderTensors.Query, DecoderTensors.Key, DecoderTensors.Value],
+        ["fused_qkv"] = [DecoderTensors.QueryKeyValue],
+        ["q"] = [DecoderTensors.Query],
+        ["k"] = [DecoderTensors.Key],
+        ["v"] = [DecoderTensors.Value],
+        ["o"] = [DecoderTensors.Output],
+        ["gate_up"] = [DecoderTensors.Gate, DecoderTensors.Up],
+        ["fused_gate_up"] = [DecoderTensors.GateUp],
+        ["gate"] = [DecoderTensors.Gate],
+        ["up"] = [DecoderTensors.Up],
+        ["down"] = [DecoderTensors.Down],
     };
 
     public static LinearLayout Find(ModelProto model)
@@ -39,7 +41,7 @@ internal static class LinearNodes
                 continue;
             }
 
-            string[] targets = [.. Modules[place.Module].Select(module => LlamaTensors.Of(place.Layer, module))];
+            string[] targets = [.. Modules[place.Module].Select(module => DecoderTensors.Of(place.Layer, module))];
             LinearPart[]? parts = null;
             LinearShape? shape = LinearShape.Of(index, node, out string refusal);
             if (shape is { } known)

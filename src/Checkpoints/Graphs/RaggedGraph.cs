@@ -17,7 +17,7 @@ internal static class RaggedGraph
     public const string Blocks = GraphIndex.OwnPrefix + "blocks";
 
     private const string Attention = "GroupQueryAttention";
-    private const int Past = 3, Lengths = 5, Total = 6;
+    private const int Past = 3, Lengths = 5, Total = 6, Positions = 9;
 
     /// <summary>The name of an input or output of one sequence.</summary>
     public static string Of(string name, int sequence) => $"{name}.{sequence}";
@@ -40,7 +40,13 @@ internal static class RaggedGraph
             graph.Input.Add(GraphWriter.Value(Length(s), DataType.Int32));
         }
 
-        foreach (NodeProto attention in graph.Node.Where(node => node.OpType == Attention).ToArray())
+        NodeProto[] attentions = [.. graph.Node.Where(node => node.OpType == Attention)];
+        foreach (string positions in attentions.Select(node => node.Input.ElementAtOrDefault(Positions) ?? "").Where(positions => positions.Length > 0).Distinct())
+        {
+            graph.Node.Insert(0, Split(positions, sequences));
+        }
+
+        foreach (NodeProto attention in attentions)
         {
             Replace(graph, attention, sequences);
         }
@@ -55,12 +61,7 @@ internal static class RaggedGraph
         graph.Node.RemoveAt(place);
         List<NodeProto> nodes = [];
         NodeProto[] each = [.. Enumerable.Range(0, sequences).Select(s => For(attention, s))];
-        foreach (string packed in attention.Input.Take(Past).Where(input => input.Length > 0))
-        {
-            NodeProto split = new() { OpType = "Split", Name = $"{packed}.blocks", Input = { packed, Blocks }, Attribute = { GraphWriter.Attribute("axis", 1L) } };
-            split.Output.AddRange(Enumerable.Range(0, sequences).Select(s => Of(packed, s)));
-            nodes.Add(split);
-        }
+        nodes.AddRange(attention.Input.Take(Past).Where(input => input.Length > 0).Select(packed => Split(packed, sequences)));
 
         NodeProto concat = new() { OpType = "Concat", Name = $"{attention.Name}.blocks", Output = { attention.Output[0] }, Attribute = { GraphWriter.Attribute("axis", 1L) } };
         concat.Input.AddRange(each.Select(node => node.Output[0]));
@@ -80,6 +81,14 @@ internal static class RaggedGraph
         }
     }
 
+    /// <summary>Splits the positions of a value, which is [1, positions, ...], into those of each sequence.</summary>
+    private static NodeProto Split(string packed, int sequences)
+    {
+        NodeProto split = new() { OpType = "Split", Name = $"{packed}.blocks", Input = { packed, Blocks }, Attribute = { GraphWriter.Attribute("axis", 1L) } };
+        split.Output.AddRange(Enumerable.Range(0, sequences).Select(s => Of(packed, s)));
+        return split;
+    }
+
     private static NodeProto For(NodeProto attention, int sequence)
     {
         NodeProto node = attention.Clone();
@@ -87,6 +96,11 @@ internal static class RaggedGraph
         for (int i = 0; i < Math.Min(node.Input.Count, Past + 2); i++)
         {
             node.Input[i] = node.Input[i].Length == 0 ? "" : Of(node.Input[i], sequence);
+        }
+
+        if (node.Input.Count > Positions && node.Input[Positions].Length > 0)
+        {
+            node.Input[Positions] = Of(node.Input[Positions], sequence);
         }
 
         (node.Input[Lengths], node.Input[Total]) = (LastPosition(sequence), Length(sequence));

@@ -36,7 +36,7 @@ internal static class DenseUpdate
             }
 
             Span<float> row = dense.AsSpan(((part.InputHeads?.Index(i) ?? i) * node.Outputs) + part.First, part.Outputs);
-            if (part.OutputHeads is not { IsNone: false } heads)
+            if (part.OutputHeads is not { IsSame: false } heads)
             {
                 TensorPrimitives.Add(row, delta, row);
                 continue;

@@ -51,7 +51,7 @@ internal sealed class FittedPatch
             : throw new EngineException(EngineError.InvalidValue, $"The weights of {sum.Name} make '{node.Parts[0].Target}' overflow.", "patches");
     }
 
-    private static int OfModel(int dimensions, HeadPadding? heads) => heads is { } padding ? dimensions / padding.Padded * padding.Size : dimensions;
+    private static int OfModel(int dimensions, HeadLayout? heads) => heads is { } layout ? dimensions / layout.Padded * layout.Size : dimensions;
 
     private static void Add(SlotPair slot, int first, LinearPart part, LowRankPair pair, double factor)
     {

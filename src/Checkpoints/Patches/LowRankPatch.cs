@@ -48,7 +48,7 @@ public sealed class LowRankPatch
                 throw Wrong(file.Path, target, $"lora_A is [{string.Join(", ", a)}] and lora_B [{string.Join(", ", b)}]; r = {rank} asks for [{rank}, in] and [out, {rank}].");
             }
 
-            pairs[LlamaTensors.WeightOf(target)] = new(rank, Finite(file, names[AdapterTensors.A(target)]), Finite(file, names[AdapterTensors.B(target)])) { Scale = config.ScaleOf(target) };
+            pairs[DecoderTensors.WeightOf(target)] = new(rank, Finite(file, names[AdapterTensors.A(target)]), Finite(file, names[AdapterTensors.B(target)])) { Scale = config.ScaleOf(target) };
         }
 
         return pairs.Count > 0

@@ -24,8 +24,8 @@ internal sealed class FreshModel : JsonConverter<DecoderSpec>
             throw given.Wrong(name, $"one of {string.Join(", ", LlamaConfig.Names)}");
         }
 
-        json.TryAdd(LlamaConfig.TiedHead, true);
-        json.TryAdd(LlamaConfig.NormEpsilon, Epsilon);
+        json.TryAdd(CommonFields.TiedHead, true);
+        json.TryAdd(CommonFields.NormEpsilon, Epsilon);
         return LlamaConfig.Read(given with { Json = JsonSerializer.SerializeToElement(json) });
     }
 

@@ -31,7 +31,7 @@ internal static class AdapterManifest
             Base = new(new DirectoryInfo(baseFolder).Name, Lineage.Of(baseFolder), tokenizer.VocabularyHash),
             Rank = rank,
             Alpha = alpha,
-            Targets = [.. targets.Select(target => LlamaTensors.Projection(target)).Distinct().Order(StringComparer.Ordinal)],
+            Targets = [.. targets.Select(target => DecoderTensors.Projection(target)).Distinct().Order(StringComparer.Ordinal)],
             Data = data,
             ValidationLoss = validationLoss,
             Probe = new(tokens, LastRow(model, tokens)),
@@ -44,7 +44,7 @@ internal static class AdapterManifest
         using DisposeScope scope = NewDisposeScope();
         foreach (string target in targets)
         {
-            ParameterSlot slot = weights[LlamaTensors.WeightOf(target)];
+            ParameterSlot slot = weights[DecoderTensors.WeightOf(target)];
             Tensor sum = weights.Values.narrow(0, slot.Offset, slot.Count);
             sum.add_(scale * Matrix(AdapterTensors.B(target)).matmul(Matrix(AdapterTensors.A(target))).flatten());
 

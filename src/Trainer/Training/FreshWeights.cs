@@ -21,7 +21,7 @@ internal static class FreshWeights
                 continue;
             }
 
-            bool writesToResidual = slot.Name.Contains(LlamaTensors.Output, StringComparison.Ordinal) || slot.Name.Contains(LlamaTensors.Down, StringComparison.Ordinal);
+            bool writesToResidual = slot.Name.Contains(DecoderTensors.Output, StringComparison.Ordinal) || slot.Name.Contains(DecoderTensors.Down, StringComparison.Ordinal);
             double deviation = 0.02 / (writesToResidual ? Math.Sqrt(2.0 * spec.Layers) : 1);
             target.copy_(randn(slot.Count, generator: generator) * deviation);
         }

@@ -20,13 +20,13 @@ internal sealed class LlamaLayer
     public LlamaLayer(DecoderSpec spec, ParameterSet parameters, int index, bool trainable, Rotary rotary)
     {
         (this.spec, this.index, this.rotary) = (spec, index, rotary);
-        Tensor Leaf(string part, int rows) => parameters.Leaf(LlamaTensors.Of(index, part), trainable, rows);
-        attentionNorm = Leaf(LlamaTensors.AttentionNorm, spec.HiddenSize);
-        queryKeyValue = Leaf(LlamaTensors.Query, (spec.Heads + 2 * spec.KeyValueHeads) * spec.HeadSize);
-        output = Leaf(LlamaTensors.Output, spec.HiddenSize);
-        feedForwardNorm = Leaf(LlamaTensors.FeedForwardNorm, spec.HiddenSize);
-        gateUp = Leaf(LlamaTensors.Gate, 2 * spec.IntermediateSize);
-        down = Leaf(LlamaTensors.Down, spec.HiddenSize);
+        Tensor Leaf(string part, int rows) => parameters.Leaf(DecoderTensors.Of(index, part), trainable, rows);
+        attentionNorm = Leaf(DecoderTensors.AttentionNorm, spec.HiddenSize);
+        queryKeyValue = Leaf(DecoderTensors.Query, (spec.Heads + 2 * spec.KeyValueHeads) * spec.HeadSize);
+        output = Leaf(DecoderTensors.Output, spec.HiddenSize);
+        feedForwardNorm = Leaf(DecoderTensors.FeedForwardNorm, spec.HiddenSize);
+        gateUp = Leaf(DecoderTensors.Gate, 2 * spec.IntermediateSize);
+        down = Leaf(DecoderTensors.Down, spec.HiddenSize);
     }
 
     /// <param name="x">[batch * positions, hidden]</param>

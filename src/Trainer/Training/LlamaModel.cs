@@ -21,10 +21,10 @@ public sealed class LlamaModel : IDisposable
     public LlamaModel(DecoderSpec spec, bool trainable)
     {
         Spec = spec;
-        Parameters = new ParameterSet(LlamaTensors.InOrder(spec));
-        embedding = Parameters.Leaf(LlamaTensors.Embedding, trainable);
-        head = spec.TiedHead ? embedding : Parameters.Leaf(LlamaTensors.Head, trainable);
-        finalNorm = Parameters.Leaf(LlamaTensors.FinalNorm, trainable);
+        Parameters = new ParameterSet(DecoderTensors.InOrder(spec));
+        embedding = Parameters.Leaf(DecoderTensors.Embedding, trainable);
+        head = spec.TiedHead ? embedding : Parameters.Leaf(DecoderTensors.Head, trainable);
+        finalNorm = Parameters.Leaf(DecoderTensors.FinalNorm, trainable);
         rotary = new Rotary(spec);
         layers = [.. Enumerable.Range(0, spec.Layers).Select(i => new LlamaLayer(spec, Parameters, i, trainable, rotary))];
     }

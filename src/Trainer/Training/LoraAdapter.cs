@@ -9,10 +9,10 @@ namespace ProxyTune.Trainer.Training;
 /// <summary>The projections that a low-rank update changes, grouped as the model computes them.</summary>
 internal static class LoraTargets
 {
-    public static readonly string[] QueryKeyValue = [LlamaTensors.Query, LlamaTensors.Key, LlamaTensors.Value];
-    public static readonly string[] Output = [LlamaTensors.Output];
-    public static readonly string[] GateUp = [LlamaTensors.Gate, LlamaTensors.Up];
-    public static readonly string[] Down = [LlamaTensors.Down];
+    public static readonly string[] QueryKeyValue = [DecoderTensors.Query, DecoderTensors.Key, DecoderTensors.Value];
+    public static readonly string[] Output = [DecoderTensors.Output];
+    public static readonly string[] GateUp = [DecoderTensors.Gate, DecoderTensors.Up];
+    public static readonly string[] Down = [DecoderTensors.Down];
 
     public static readonly string[] All = [.. QueryKeyValue, .. Output, .. GateUp, .. Down];
 }
@@ -26,9 +26,9 @@ public sealed class LoraAdapter : IDisposable
     {
         Settings = settings;
         Spec = spec;
-        string[] parts = [.. LoraTargets.All.Where(part => settings.ChosenTargets.Contains(LlamaTensors.Projection(part)))];
+        string[] parts = [.. LoraTargets.All.Where(part => settings.ChosenTargets.Contains(DecoderTensors.Projection(part)))];
         (string Name, int[] Shape)[] targets =
-            [.. Enumerable.Range(0, spec.Layers).SelectMany(layer => parts.Select(part => (LlamaTensors.Of(layer, part), LlamaTensors.ShapeOf(part, spec))))];
+            [.. Enumerable.Range(0, spec.Layers).SelectMany(layer => parts.Select(part => (DecoderTensors.Of(layer, part), DecoderTensors.ShapeOf(part, spec))))];
         Parameters = new ParameterSet(targets.SelectMany(target => new (string, int[])[]
         {
             (AName(target.Name), [settings.Rank, target.Shape[1]]),
@@ -58,23 +58,23 @@ public sealed class LoraAdapter : IDisposable
     /// <summary>The names of the updated weights in the base.</summary>
     public IReadOnlyCollection<string> Targets => pairs.Keys;
 
-    public static string AName(string target) => AdapterTensors.A(LlamaTensors.ModuleOf(target));
+    public static string AName(string target) => AdapterTensors.A(DecoderTensors.ModuleOf(target));
 
-    public static string BName(string target) => AdapterTensors.B(LlamaTensors.ModuleOf(target));
+    public static string BName(string target) => AdapterTensors.B(DecoderTensors.ModuleOf(target));
 
     /// <summary>Adds the updates of a group of neighbouring projections to their joint output.</summary>
     /// <param name="output">[rows, outputs of all parts]</param>
     /// <param name="x">[rows, inputs]</param>
     internal Tensor AddTo(Tensor output, Tensor x, int layer, string[] parts)
     {
-        if (!parts.Any(part => pairs.ContainsKey(LlamaTensors.Of(layer, part))))
+        if (!parts.Any(part => pairs.ContainsKey(DecoderTensors.Of(layer, part))))
         {
             return output;
         }
 
-        IEnumerable<Tensor> deltas = parts.Select(part => pairs.TryGetValue(LlamaTensors.Of(layer, part), out (Tensor A, Tensor B) pair)
+        IEnumerable<Tensor> deltas = parts.Select(part => pairs.TryGetValue(DecoderTensors.Of(layer, part), out (Tensor A, Tensor B) pair)
             ? functional.linear(functional.linear(x, pair.A), pair.B)
-            : zeros(x.shape[0], LlamaTensors.ShapeOf(part, Spec)[0]));
+            : zeros(x.shape[0], DecoderTensors.ShapeOf(part, Spec)[0]));
         return output + Settings.Scale * cat(deltas.ToList(), 1);
     }
 

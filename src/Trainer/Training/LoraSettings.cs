@@ -10,7 +10,7 @@ namespace ProxyTune.Trainer.Training;
 public sealed record LoraSettings(int Rank, double Alpha, IReadOnlyList<string>? Targets = null)
 {
     /// <summary>The names of the projections that can be targets.</summary>
-    public static IReadOnlyList<string> AllTargets { get; } = [.. LoraTargets.All.Select(LlamaTensors.Projection)];
+    public static IReadOnlyList<string> AllTargets { get; } = [.. LoraTargets.All.Select(DecoderTensors.Projection)];
 
     internal double Scale => Alpha / Rank;
 

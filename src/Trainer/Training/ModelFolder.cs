@@ -19,6 +19,11 @@ public static class ModelFolder
     public static LlamaModel Load(string folder, bool trainable)
     {
         DecoderSpec spec = DecoderSpec.Read(folder);
+        if (!spec.IsPlain)
+        {
+            throw EngineException.InFile(Path.Combine(folder, FileNames.Config), $"model_type {spec.Family} with these fields cannot be trained; accepted is llama with the features of Llama 2.");
+        }
+
         using SafetensorsFile file = SafetensorsFile.Open(Weights(folder));
         LlamaModel model = new(spec, trainable);
         Read(file, model.Parameters);

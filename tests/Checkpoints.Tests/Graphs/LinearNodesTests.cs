@@ -27,7 +27,7 @@ public sealed class LinearNodesTests : IDisposable
         LinearPart[] parts = [.. LinearNodes.Find(Read()).Nodes.SelectMany(node => node.Parts)];
 
         Assert.Equal(checkpoint.Tensors.Keys.Where(name => name.Contains("_proj", StringComparison.Ordinal)).Order(), parts.Select(part => part.Target).Order());
-        Assert.All(parts.Where(part => part.OutputHeads is not null), part => Assert.Equal(new HeadPadding(headSize, 16), part.OutputHeads));
+        Assert.All(parts.Where(part => part.OutputHeads is not null), part => Assert.Equal(HeadLayout.Of(headSize), part.OutputHeads));
     }
 
     [Fact]

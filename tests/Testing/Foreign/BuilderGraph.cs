@@ -101,7 +101,7 @@ internal sealed class BuilderGraph(BuilderForm form, DecoderSpec config, Builder
 
     private string Linear(int layer, string path, string input, params string[] modules)
     {
-        string[] weights = [.. modules.Select(module => LlamaTensors.Of(layer, module))];
+        string[] weights = [.. modules.Select(module => DecoderTensors.Of(layer, module))];
         string name = path + "/MatMul", tensor = path[1..].Replace('/', '.') + ".MatMul.weight";
         bool hasBias = form.Bias != BuilderBias.None && weights[0].Contains("self_attn", StringComparison.Ordinal) && !weights[0].Contains("o_proj", StringComparison.Ordinal);
         string bias = hasBias ? tensors.Bias(tensor[..^"weight".Length] + "bias", weights) : "";
@@ -153,7 +153,7 @@ internal sealed class BuilderGraph(BuilderForm form, DecoderSpec config, Builder
 
     private string Norm(string name, int? layer, string part, string input)
     {
-        string tensor = layer is { } number ? LlamaTensors.Of(number, part) : $"model.{part}.weight";
+        string tensor = layer is { } number ? DecoderTensors.Of(number, part) : $"model.{part}.weight";
         AttributeProto[] attributes = [Attribute("epsilon", (float)config.NormEpsilon), Attribute("axis", -1L), Attribute("stash_type", 1L)];
         return Node("SimplifiedLayerNormalization", name, [input, tensors.Plain(tensor, tensor)], attributes);
     }

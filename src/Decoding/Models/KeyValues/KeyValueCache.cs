@@ -109,6 +109,9 @@ internal sealed class OnnxSequence(PrefixCache prefixes, ReadOnlyMemory<int> pro
     /// <summary>The patch in the graph's layout, or null.</summary>
     public FittedPatch? Fitted { get; init; }
 
+    /// <summary>The position of the first token. It is not 0 in a sequence with the rotary positions of long texts.</summary>
+    public int FirstPosition { get; init; }
+
     /// <summary>The scope of the prefix cache that the sequence may use; null for none.</summary>
     public PrefixScope? Scope { get; init; }
 

@@ -223,7 +223,8 @@ internal sealed class PrefixBlock : IDisposable
 /// <summary>The scope of cached prefixes. Texts share keys and values only within a scope of the same model.</summary>
 /// <param name="Tenant">The tenant of the request. Tenants share no prefixes, since the time of an answer would reveal another tenant's texts.</param>
 /// <param name="Patch">The hash of the patch with its scales; empty without a patch.</param>
-internal sealed record PrefixScope(string Tenant, string Patch);
+/// <param name="FirstPosition">The position of a text's first token. Keys with different rotary positions are different keys of the same tokens.</param>
+internal sealed record PrefixScope(string Tenant, string Patch, int FirstPosition);
 
 /// <summary>The key of a block. Keys are compared completely, since equal hashes could return another text's values.</summary>
 /// <param name="Before">The previous block, or the <see cref="PrefixScope"/> at the beginning of a text.</param>

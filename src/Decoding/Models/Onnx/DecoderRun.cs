@@ -129,7 +129,7 @@ internal sealed class DecoderTokens(DecoderSession decoder, OrtIoBinding binding
         for (int i = 0; i < tokens.Length; i++)
         {
             ids.Write(first + i, tokens[i]);
-            positionIds.Write(first + i, sequence.Computed + i);
+            positionIds.Write(first + i, sequence.FirstPosition + sequence.Computed + i);
         }
     }
 

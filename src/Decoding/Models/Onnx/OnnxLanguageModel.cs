@@ -111,11 +111,16 @@ public sealed class OnnxLanguageModel : ILanguageModel
         }
 
         PatchSum? patch = prompt.Plan.Streams[0].Patch;
-        OnnxSequence sequence = new(prefixes, prompt.Streams[0], (int)Math.Min(Info.ContextLength, (long)length + prompt.MaxAppended), Info.EndOfTextIds)
+        int maxLength = (int)Math.Min(Info.ContextLength, (long)length + prompt.MaxAppended);
+
+        // The kind of rotary positions is settled for the whole sequence, since keys of both kinds must not meet.
+        int firstPosition = graph.Contents.LongPositions is { } positions && maxLength > positions.LongestShort ? positions.First : 0;
+        OnnxSequence sequence = new(prefixes, prompt.Streams[0], maxLength, Info.EndOfTextIds)
         {
+            FirstPosition = firstPosition,
             Patch = patch,
             Fitted = patch is null ? null : patched.Prepare(patch),
-            Scope = prompt.Tenant is null ? null : new(prompt.Tenant, patch?.Hash ?? ""),
+            Scope = prompt.Tenant is null ? null : new(prompt.Tenant, patch?.Hash ?? "", firstPosition),
         };
         lock (cache.Gate)
         {
