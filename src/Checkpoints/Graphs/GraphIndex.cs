@@ -34,6 +34,9 @@ internal sealed class GraphIndex
 
     public TensorProto? Weight(string value) => weights.GetValueOrDefault(value);
 
+    /// <summary>The value of an initializer or of a Constant node; null for other values.</summary>
+    public TensorProto? Constant(string value) => Weight(value) ?? (Producer(value) is { OpType: "Constant" } node ? node.Attribute.FirstOrDefault(attribute => attribute.Name == "value")?.T : null);
+
     /// <summary>Whether the value is independent of the inputs: an initializer, a constant, or one of them transposed or converted.</summary>
     public bool IsWeight(string value) =>
         weights.ContainsKey(value) || (Producer(value) is { } node && (node.OpType == "Constant" || (node.OpType is "Transpose" or "Cast" or "DequantizeLinear" && node.Input.All(IsWeight))));

@@ -30,6 +30,9 @@ internal static class GraphNotes
     /// <summary>The graph's second kind of rotary positions; null if it has one kind.</summary>
     public static LongPositions? LongPositionsOf(ModelProto model) => Read(model, LongRope) is [var longest, var first] ? new(longest, first) : null;
 
+    /// <summary>The note of a second kind of rotary positions.</summary>
+    public static StringStringEntryProto Of(LongPositions positions) => new() { Key = LongRope, Value = Numbers(positions.LongestShort, positions.First) };
+
     private static string Numbers(params int[] numbers) => string.Join(' ', numbers.Select(number => number.ToString(CultureInfo.InvariantCulture)));
 
     private static int[] Read(ModelProto model, string note)

@@ -42,7 +42,7 @@ internal sealed class DecoderGraph : IDisposable
         string path = Path.Combine(folder, config.Graph);
         return Guard(path, config, () =>
         {
-            ModelProto model = GraphFile.Read(path);
+            ModelProto model = RotarySwitch.Without(GraphFile.Read(path), config.PositionIds);
             GraphContents contents = new(model);
             CheckFiles(folder, path, contents);
             return new DecoderGraph(folder, options, config, model, contents);
@@ -100,7 +100,7 @@ internal sealed class DecoderGraph : IDisposable
         {
             return load();
         }
-        catch (Exception e) when (e is OnnxRuntimeException or IOException or UnauthorizedAccessException or InvalidProtocolBufferException)
+        catch (Exception e) when (e is OnnxRuntimeException or IOException or UnauthorizedAccessException or InvalidProtocolBufferException or InvalidDataException)
         {
             throw EngineException.InFile(path, $"the graph cannot be loaded: {e.Message}", config.Graph, e);
         }
