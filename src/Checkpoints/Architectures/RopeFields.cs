@@ -79,7 +79,7 @@ internal static class RopeFields
             throw rope.Wrong(field, string.Join(", ", Fields.Keys));
         }
 
-        HashSet<string> known = [.. fields, "rope_type", "type", Theta, OriginalContext, PartialRotary];
+        HashSet<string> known = [.. fields, "rope_type", "type", Theta, OriginalContext, PartialRotary, "finetuned"];
         foreach (JsonProperty other in rope.Json.EnumerateObject().Where(other => !known.Contains(other.Name) && other.Value.ValueKind != JsonValueKind.Null))
         {
             throw rope.Wrong(other.Name, $"nothing: {field} {type} does not have it");

@@ -104,7 +104,7 @@ internal static partial class PatchCheck
         string shown = UploadName.Printable(tensor.Name), shape = string.Join(", ", tensor.Shape);
         if (!Target().IsMatch(tensor.Name))
         {
-            throw UploadName.Refused(Weights, $"has the tensor '{shown}'; accepted are lora_A and lora_B of q, k, v, o, gate, up and down of Llama's layers.");
+            throw UploadName.Refused(Weights, $"has the tensor '{shown}'; accepted are lora_A and lora_B of q, k, v, o, gate, up and down of a decoder's layers, or of qkv and gate_up.");
         }
 
         if (tensor.DType is not ("F32" or "F16" or "BF16") || tensor.Shape.Count != 2 || tensor.Shape.Min() < 1 || tensor.Shape.Min() > options.MaxRank)
@@ -123,7 +123,7 @@ internal static partial class PatchCheck
 
     private static EngineException Wrong(string what) => UploadName.Refused(FileNames.AdapterConfig, $"is refused: {what}");
 
-    [GeneratedRegex(@"^base_model\.model\.model\.layers\.(0|[1-9][0-9]{0,3})\.(self_attn\.[qkvo]|mlp\.(gate|up|down))_proj\.lora_[AB]\.weight\z")]
+    [GeneratedRegex(@"^base_model\.model\.model\.layers\.(0|[1-9][0-9]{0,3})\.(self_attn\.(qkv|[qkvo])|mlp\.(gate_up|gate|up|down))_proj\.lora_[AB]\.weight\z")]
     private static partial Regex Target();
 
     [GeneratedRegex(@"^[A-Za-z0-9_.|()\[\]^$*+?\\-]{1,256}\z")]
