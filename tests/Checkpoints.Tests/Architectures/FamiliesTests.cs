@@ -46,6 +46,7 @@ public sealed class FamiliesTests : IDisposable
     [InlineData("phi3", "attention_bias", "true")]
     [InlineData("phi3", "partial_rotary_factor", "1.5")]
     [InlineData("phi3", "interpolate_factor", "4")]
+    [InlineData("llama", "rope_scaling", """{ "rope_type": "linear", "factor": 2.0 }, "rope_parameters": { "rope_theta": 500.0 }""")]
     [InlineData("llama", "sliding_window", "8")]
     [InlineData("llama", "quantization_config", """{ "bits": 4 }""")]
     public void Read_FieldThatIsNotHonoured_IsRefusedByName(string type, string field, string value) =>
@@ -133,6 +134,19 @@ public sealed class FamiliesTests : IDisposable
             (8, false) => 'N',
             _ => '?',
         })));
+    }
+
+    [Fact]
+    public void Read_Gemma3WithoutThetaOfAKind_HasThatOfTransformers()
+    {
+        const string Kinds = """
+            "rope_parameters": { "full_attention": { "rope_type": "default" }, "sliding_attention": { "rope_type": "default" } }
+            """;
+
+        Assert.Equal((1_000_000, new RopeSpec(10_000)), Rope(Read($$"""{ "model_type": "gemma3_text", {{Sizes}}, {{Kinds}} }""")));
+        Assert.Equal((300, new RopeSpec(200)), Rope(Read($$"""{ "model_type": "gemma3_text", {{Sizes}}, {{Kinds}}, "rope_theta": 300.0, "rope_local_base_freq": 200.0 }""")));
+
+        static (double, RopeSpec?) Rope(DecoderSpec spec) => (spec.RopeTheta, spec.WindowRope);
     }
 
     [Fact]
