@@ -9,8 +9,7 @@ public static class SharedData
     /// <summary>Path of a folder of the data; null if it does not exist.</summary>
     public static string? Folder(string name)
     {
-        string root = Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } set
-            ? set
+        string root = Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } set ? set
             : Path.Combine(Repository.Root, "..", "shared", "data");
         string folder = Path.GetFullPath(Path.Combine(root, name));
         return Directory.Exists(folder) ? folder : null;

@@ -16,7 +16,7 @@ internal static class Gemma3Config
     /// <summary>The type of a checkpoint with a vision tower. Its text part is read.</summary>
     public const string WithVision = "gemma3";
 
-    private const string Text = "text_config", Pattern = "sliding_window_pattern", OwnPattern = "_sliding_window_pattern", WindowTheta = "rope_local_base_freq";
+    private const string Text = "text_config", Pattern = "sliding_window_pattern", OwnPattern = "_sliding_window_pattern";
     private const int UsualPattern = 6;
     private const double UsualTheta = 1_000_000, UsualWindowTheta = 10_000;
 
@@ -31,8 +31,8 @@ internal static class Gemma3Config
     {
         config = config.WithDefaults([.. Usual.Select(usual => (usual.Item1, (JsonNode?)(int)usual.Item2)), (RopeFields.Theta, UsualTheta)]);
         int pattern = config.FindInteger(OwnPattern, 1) ?? config.FindInteger(Pattern, 1) ?? UsualPattern;
-        DecoderSpec spec = Gemma2Config.Gemma(config, ModelType, LayerTypes, Pattern, OwnPattern, WindowTheta).WithLayers(config, config.Integer(Window, 1), layer => (layer + 1) % pattern != 0);
-        double theta = config.FindPositive(WindowTheta) ?? UsualWindowTheta;
+        DecoderSpec spec = Gemma2Config.Gemma(config, ModelType, LayerTypes, Pattern, OwnPattern, RopeFields.WindowTheta).WithLayers(config, config.Integer(Window, 1), layer => (layer + 1) % pattern != 0);
+        double theta = config.FindPositive(RopeFields.WindowTheta) ?? UsualWindowTheta;
         return spec with { HeadNorm = HeadNorm.EachHead, WindowRope = spec.WindowRope ?? new(theta) };
     }
 

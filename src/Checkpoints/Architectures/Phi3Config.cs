@@ -11,6 +11,7 @@ internal static class Phi3Config
 {
     public const string ModelType = "phi3";
 
+    private const string FullAttention = "full_attn_mod", Interpolation = "interpolate_factor";
     private const int UsualOriginalContext = 4096;
     private const double UsualEpsilon = 1e-5;
 
@@ -19,6 +20,10 @@ internal static class Phi3Config
         config = config.WithDefaults((RopeFields.OriginalContext, UsualOriginalContext), (NormEpsilon, UsualEpsilon));
         config.AcceptOnly(AttentionBias, bool.FalseString);
         config.AcceptOnly(FeedForwardBias, bool.FalseString);
-        return CommonFields.Of(config, ModelType, Window).WithLayers(config, config.FindWindow(), _ => true) with { FusedProjections = true };
+
+        // Phi-4-mini has these two with the values that change nothing.
+        config.AcceptOnly(FullAttention, "1");
+        config.AcceptOnly(Interpolation, "1");
+        return CommonFields.Of(config, ModelType, Window, FullAttention, Interpolation).WithLayers(config, config.FindWindow(), _ => true) with { FusedProjections = true };
     }
 }

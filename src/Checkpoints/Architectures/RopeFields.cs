@@ -10,6 +10,7 @@ namespace ProxyTune.Checkpoints.Architectures;
 internal static class RopeFields
 {
     public const string Theta = "rope_theta";
+    public const string WindowTheta = "rope_local_base_freq";
     public const string Scaling = "rope_scaling";
     public const string Parameters = "rope_parameters";
     public const string OriginalContext = "original_max_position_embeddings";
@@ -38,10 +39,15 @@ internal static class RopeFields
     public static DecoderSpec Of(JsonFields config, DecoderSpec spec)
     {
         JsonFields? parameters = config.FindObject(Parameters);
+        if (parameters is not null && config.Find(Scaling) is not null)
+        {
+            throw config.Wrong(Scaling, $"null beside {Parameters}");
+        }
+
         if (parameters?.FindObjectOrNothing(FullLayers) is null && parameters?.FindObjectOrNothing(WindowLayers) is null)
         {
             RefuseOthers(parameters);
-            RopeSpec both = Rope(config, parameters ?? config.FindObject(Scaling), spec);
+            RopeSpec both = Rope(config, parameters ?? config.FindObject(Scaling), spec, Theta);
             return Partial(config, parameters, spec with { RopeTheta = both.Theta, RopeScaling = both.Scaling });
         }
 
@@ -50,28 +56,30 @@ internal static class RopeFields
             throw parameters.Wrong(other.Name, $"nothing: the object has {FullLayers} and {WindowLayers}");
         }
 
-        RopeSpec full = Rope(config, parameters.Object(FullLayers), spec), window = Rope(config, parameters.Object(WindowLayers), spec);
+        RopeSpec full = Rope(config, parameters.Object(FullLayers), spec, Theta), window = Rope(config, parameters.Object(WindowLayers), spec, WindowTheta);
         return Partial(config, parameters.Object(FullLayers), spec with { RopeTheta = full.Theta, RopeScaling = full.Scaling, WindowRope = Checked(window, parameters) });
     }
 
     /// <summary>The rope of one kind of layers.</summary>
     /// <param name="rope">rope_parameters or rope_scaling; null for rotary positions without scaling.</param>
-    private static RopeSpec Rope(JsonFields config, JsonFields? rope, DecoderSpec spec)
+    /// <param name="outside">The name of theta outside of that object.</param>
+    private static RopeSpec Rope(JsonFields config, JsonFields? rope, DecoderSpec spec, string outside)
     {
-        JsonFields holder = rope?.Find(Theta) is null ? config : rope;
-        double theta = holder.FindNumber(Theta) ?? UsualTheta;
-        return theta > 1 ? new(theta, rope is null ? null : Scale(config, rope, theta, spec)) : throw holder.Wrong(Theta, "a number above 1");
+        (JsonFields holder, string name) = rope?.Find(Theta) is null ? (config, outside) : (rope, Theta);
+        double theta = holder.FindNumber(name) ?? UsualTheta;
+        return theta > 1 ? new(theta, rope is null ? null : Scale(config, rope, spec)) : throw holder.Wrong(name, "a number above 1");
     }
 
-    private static RopeScaling? Scale(JsonFields config, JsonFields rope, double theta, DecoderSpec spec)
+    private static RopeScaling? Scale(JsonFields config, JsonFields rope, DecoderSpec spec)
     {
         string field = rope.Find("rope_type") is null && rope.Find("type") is not null ? "type" : "rope_type";
         string type = rope.FindText(field) ?? "default";
 
-        // The first Phi-3 checkpoints had two other names for it.
-        if (spec.Family == Phi3Config.ModelType && (type is "su" || (type is "yarn" && rope.Find("short_factor") is not null)))
+        if (spec.Family == Phi3Config.ModelType)
         {
-            type = "longrope";
+            // The first Phi-3 checkpoints had two other names for it.
+            type = type is "su" or "yarn" ? "longrope" : type;
+            rope.AcceptOnly(field, type is "longrope" ? rope.FindText(field)! : "default");
         }
 
         if (!Fields.TryGetValue(type, out string[]? fields))
@@ -79,7 +87,7 @@ internal static class RopeFields
             throw rope.Wrong(field, string.Join(", ", Fields.Keys));
         }
 
-        HashSet<string> known = [.. fields, "rope_type", "type", Theta, OriginalContext, PartialRotary];
+        HashSet<string> known = [.. fields, "rope_type", "type", Theta, OriginalContext, PartialRotary, "finetuned"];
         foreach (JsonProperty other in rope.Json.EnumerateObject().Where(other => !known.Contains(other.Name) && other.Value.ValueKind != JsonValueKind.Null))
         {
             throw rope.Wrong(other.Name, $"nothing: {field} {type} does not have it");

@@ -94,8 +94,9 @@ internal sealed class AttentionWriter
 
     private string[] RotaryCaches(RopeSpec kind, string suffix)
     {
-        (float[] cos, float[] sin) = RotaryTable.Of(kind, spec, headSize);
-        int[] shape = [cos.Length / (headSize / 2), headSize / 2];
+        int half = HeadLayout.TableSize(spec) / 2;
+        (float[] cos, float[] sin) = RotaryTable.Of(kind, spec, 2 * half);
+        int[] shape = [cos.Length / half, half];
         return [graph.Constant($"cos_cache{suffix}", cos, shape), graph.Constant($"sin_cache{suffix}", sin, shape)];
     }
 }

@@ -25,7 +25,7 @@ internal static class GraphNotes
     }
 
     /// <summary>The layout of heads; null without a note.</summary>
-    public static HeadLayout? HeadsOf(ModelProto model) => Read(model, Heads) is [var size, var padded, var rotary] ? new(size, padded, rotary) : null;
+    public static HeadLayout? HeadsOf(ModelProto model) => Read(model, Heads) is [var size, var padded, var rotary] && new HeadLayout(size, padded, rotary) is { IsValid: true } heads ? heads : null;
 
     /// <summary>The graph's second kind of rotary positions; null if it has one kind.</summary>
     public static LongPositions? LongPositionsOf(ModelProto model) => Read(model, LongRope) is [var longest, var first] ? new(longest, first) : null;

@@ -16,7 +16,7 @@ internal static class MergedModel
     public static string Name(string model, IEnumerable<(string Patch, double Weight)> patches) => string.Concat(
         patches.OrderBy(patch => patch.Patch, StringComparer.Ordinal).Select(patch => FormattableString.Invariant($" + {patch.Weight} {patch.Patch}")).Prepend(model));
 
-    /// <param name="folder">A Llama checkpoint with config.json and model.safetensors; needs no graph.</param>
+    /// <param name="folder">A checkpoint with config.json and model.safetensors; needs no graph.</param>
     /// <exception cref="EngineException">As of <see cref="LlamaExporter.Export"/> and <see cref="OnnxLanguageModel.Load"/>.</exception>
     public static OnnxLanguageModel Load(string folder, IReadOnlyList<WeightedPatch> patches, EngineOptions options, KeyValueMemory? memory = null)
     {

@@ -27,12 +27,14 @@ public sealed class OnnxLanguageModel : ILanguageModel
     private readonly RaggedDecoder? ragged;
     private readonly DecoderRuns runs;
     private readonly int maxSequences;
+    private readonly LongPositions? longPositions;
 
     private OnnxLanguageModel(DecoderGraph graph, ModelProto variant, string name, string hash, EngineOptions options, KeyValueMemory? memory)
     {
         this.graph = graph;
         decoder = graph.Open(variant);
         maxSequences = options.MaxSequences;
+        longPositions = graph.Contents.LongPositions;
         memory ??= ownMemory = new(options.KeyValueBytes);
         cache = decoder.SharesCache ? new SharedCache(decoder, memory) : new GrowingCache(decoder, memory);
         prefixes = new(cache, memory);
@@ -114,7 +116,7 @@ public sealed class OnnxLanguageModel : ILanguageModel
         int maxLength = (int)Math.Min(Info.ContextLength, (long)length + prompt.MaxAppended);
 
         // The kind of rotary positions is settled for the whole sequence, since keys of both kinds must not meet.
-        int firstPosition = graph.Contents.LongPositions is { } positions && maxLength > positions.LongestShort ? positions.First : 0;
+        int firstPosition = longPositions is { } positions && maxLength > positions.LongestShort ? positions.First : 0;
         OnnxSequence sequence = new(prefixes, prompt.Streams[0], maxLength, Info.EndOfTextIds)
         {
             FirstPosition = firstPosition,

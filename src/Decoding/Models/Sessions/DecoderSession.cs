@@ -122,6 +122,12 @@ internal sealed class DecoderSession : IDisposable
             throw Invalid($"has rotary tables for {positions} positions, and context_length is {Config.ContextLength}; accepted is at most the number of positions");
         }
 
+        // The kernel does not check positions against its tables.
+        if (graph.Contents.LongPositions is { } own && (!Has(Config.PositionIds) || graph.Contents.RotaryPositions is not { } rows || (long)own.First + Config.ContextLength > rows))
+        {
+            throw Invalid($"says that long texts begin at position {own.First}; accepted is that with '{Config.PositionIds}' as an input, and with rotary tables for {Config.ContextLength} positions from there");
+        }
+
         Cache = new(heads, headSize, past.Dimensions[2] > 0 ? past.Dimensions[2] : null, past.ElementDataType);
         VocabularySize = Logits.Dimensions[2] > 0 ? Logits.Dimensions[2] : Config.VocabularySize;
     }

@@ -14,26 +14,27 @@ internal sealed class FamilyData
 
     private FamilyData(string folder, IReadOnlyList<FamilyCase> cases) => (Folder, Cases) = (folder, cases);
 
-    /// <summary>The names of the folders that hold a reference.</summary>
-    public static TheoryData<string> Names
-    {
-        get
-        {
-            string? root = SharedData.Folder("families");
-            string[] names = root is null ? [] : [.. Directory.GetDirectories(root).Where(folder => File.Exists(Reference(folder))).Select(folder => Path.GetFileName(folder)).Order(StringComparer.Ordinal)];
-            return [.. names.DefaultIfEmpty(None)];
-        }
-    }
+    /// <summary>The names of the folders whose logits must be equal.</summary>
+    public static TheoryData<string> Names => [.. Find(isEqual: true)];
+
+    /// <summary>The names of the folders that must be refused.</summary>
+    public static TheoryData<string> Refused => [.. Find(isEqual: false)];
 
     public string Folder { get; }
 
     public IReadOnlyList<FamilyCase> Cases { get; }
 
+    /// <summary>The path of a folder; skips the test if there is none.</summary>
+    public static string PathOf(string name)
+    {
+        Skip.If(name == None, "The data beside the checkout have no such folder in shared/data/families.");
+        return Path.Combine(SharedData.Folder("families")!, name);
+    }
+
     /// <summary>Reads a folder; skips the test if there is none.</summary>
     public static FamilyData Read(string name)
     {
-        Skip.If(name == None, "There is no folder shared/data/families beside the checkout.");
-        string folder = Path.Combine(SharedData.Folder("families")!, name);
+        string folder = PathOf(name);
         using SafetensorsFile file = SafetensorsFile.Open(Reference(folder));
         List<FamilyCase> cases = [];
         for (int k = 0; file.Tensors.ContainsKey($"input_ids.{k}"); k++)
@@ -52,6 +53,18 @@ internal sealed class FamilyData
     {
         Assert.Equal(expected.Length, actual.Length);
         return expected.Zip(actual, (e, a) => e.Zip(a, (x, y) => Math.Abs((double)x - y)).Max()).Max();
+    }
+
+    // expected.txt says whether the logits must be equal or the checkpoint must be refused.
+    private static IEnumerable<string> Find(bool isEqual)
+    {
+        string? root = SharedData.Folder("families");
+        string[] folders = root is null ? [] : [.. Directory.GetDirectories(root).Where(folder => IsEqual(folder) == isEqual)];
+        return folders.Select(folder => Path.GetFileName(folder)).Order(StringComparer.Ordinal).DefaultIfEmpty(None);
+
+        static bool IsEqual(string folder) => !File.Exists(Path.Combine(folder, "expected.txt"))
+            ? File.Exists(Reference(folder))
+            : File.ReadAllText(Path.Combine(folder, "expected.txt")).StartsWith("equal", StringComparison.Ordinal);
     }
 
     private static string Reference(string folder) => Path.Combine(folder, "reference.safetensors");

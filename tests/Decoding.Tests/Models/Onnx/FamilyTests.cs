@@ -1,3 +1,4 @@
+using ProxyTune.Checkpoints;
 using ProxyTune.Checkpoints.Export;
 using ProxyTune.Decoding.Models;
 using Xunit.Abstractions;
@@ -12,6 +13,8 @@ public sealed class FamilyTests(ITestOutputHelper output) : IDisposable
     private readonly string folder = Directory.CreateTempSubdirectory("family-").FullName;
 
     public static TheoryData<string> Names => FamilyData.Names;
+
+    public static TheoryData<string> Refused => FamilyData.Refused;
 
     public void Dispose() => Directory.Delete(folder, recursive: true);
 
@@ -67,6 +70,19 @@ public sealed class FamilyTests(ITestOutputHelper output) : IDisposable
                 }
             }
         }
+    }
+
+    [SkippableTheory]
+    [MemberData(nameof(Refused))]
+    public void Export_RefusedCheckpoint_NamesTheFile(string name)
+    {
+        string checkpoint = FamilyData.PathOf(name);
+
+        EngineException error = Assert.Throws<EngineException>(() => LlamaExporter.Export(checkpoint, folder));
+
+        output.WriteLine(error.Message);
+        Assert.Equal(EngineError.InvalidModelFolder, error.Error);
+        Assert.Contains(checkpoint, error.Message, StringComparison.Ordinal);
     }
 
     private (FamilyData Data, OnnxLanguageModel Model) Load(string name)

@@ -31,6 +31,7 @@ public sealed class FamilyVariantTests : IDisposable
         """{ "model_type": "olmo2", "head_dim": 20, "attention_bias": true }""",
         """{ "model_type": "granite", "embedding_multiplier": 3.0, "attention_multiplier": 0.3, "residual_multiplier": 0.5, "logits_scaling": 2.0, "head_dim": 10, "mlp_bias": true }""",
         """{ "model_type": "phi3", "head_dim": 24, "partial_rotary_factor": 0.75, "sliding_window": 9, "eos_token_id": [0, 5] }""",
+        """{ "model_type": "phi3", "head_dim": 32, "partial_rotary_factor": 0.5, "attention_bias": false, "full_attn_mod": 1 }""",
         """{ "model_type": "phi3", "head_dim": 16, "partial_rotary_factor": 0.25 }""",
         LongRope,
         """{ "model_type": "gemma2", "head_dim": 20, "query_pre_attn_scalar": 12, "sliding_window": 5, "attn_logit_softcapping": 2.0, "final_logit_softcapping": null }""",
