@@ -9,7 +9,7 @@ internal sealed record RenderingLimits
     public static RenderingLimits Default { get; } = new();
 
     /// <summary>The most expressions, statements and elements that are visited; and the same for each character of the input.</summary>
-    public long Steps { get; init; } = 2_000_000;
+    public long Steps { get; init; } = 1_000_000;
 
     public long StepsOfACharacter { get; init; } = 50;
 

@@ -3,7 +3,6 @@ using System.Globalization;
 using System.Text;
 using ProxyTune.Checkpoints;
 using ProxyTune.Gateway.Experts;
-using ProxyTune.Testing;
 using Xunit.Abstractions;
 
 namespace ProxyTune.Gateway.Tests.Experts;
@@ -28,7 +27,7 @@ public sealed class ChildTests(ITestOutputHelper output) : IDisposable
 
     [Theory]
     [InlineData("sleep 100", 1.0, 4 * Gibi, "longer than 1 s")]
-    [InlineData("tail /dev/zero", 100.0, Gibi / 16, "bytes of memory")]
+    [InlineData("ulimit -v 2000000; exec tail /dev/zero", 100.0, Gibi / 16, "bytes of memory")]
     public async Task Commit_CheckOverTheLimits_IsStoppedAndLeavesNothing(string command, double seconds, long bytes, string says)
     {
         ChildProgram program = new("/bin/sh", ["-c", command]);
