@@ -97,12 +97,11 @@ internal static class Program
         builder.Services.AddScoped<AnswerPipeline>();
         builder.Services.AddSingleton(_ => DroppedModels.Prepare(ModelsFor(options), options.Import, Console.Error));
         builder.Services.AddSingleton(services => ModelHost.Load(
-            services.GetRequiredService<ModelFolders>(), options.Engine, new StoredUploads(services.GetRequiredService<ExpertStore>()), services.GetRequiredService<TemplateWorker>()));
+            services.GetRequiredService<ModelFolders>(), options.Engine, new StoredUploads(services.GetRequiredService<ExpertStore>())));
 
         builder.Services.AddSingleton(services => new DecodeScheduler(services.GetRequiredService<ModelHost>().Ensemble, options.Scheduler));
 
         builder.Services.AddSingleton(services => ExpertStore.Open(options.ExpertsFolder ?? Path.Combine(services.GetRequiredService<ModelFolders>().Root, "experts"), options.Experts, new ChildTrial(Self, new(options.Experts.MaxTrialTime, options.Experts.MaxTrialBytes)).RunAsync));
-        builder.Services.AddSingleton(_ => new TemplateWorker(Self, TemplateWorker.UsualLimits with { Time = options.Experts.MaxTemplateTime }));
         builder.Services.AddSingleton(services => ExpertRegistry.OpenAsync(
             services.GetRequiredService<ExpertStore>(), services.GetRequiredService<ModelHost>(), services.GetRequiredService<DecodeScheduler>()).GetAwaiter().GetResult());
         builder.Services.AddSingleton(services => new TaskEvaluation(options.Gate, services.GetRequiredService<IServer>(), options.Operator.Key));

@@ -21,15 +21,14 @@ internal sealed record LoadedModel(string Folder, ILanguageModel Model, Tokenize
 
     /// <param name="memory">The budget for keys and values that all models share.</param>
     /// <param name="patches">Merged into the weights; null for none.</param>
-    /// <param name="templates">Renders its template if its author is not trusted; null renders it in this process.</param>
     /// <exception cref="EngineException">InvalidModelFolder with the folder and file at fault.</exception>
-    public static LoadedModel Load(string folder, EngineOptions options, KeyValueMemory memory, IReadOnlyList<WeightedPatch>? patches = null, ITemplateRenderer? templates = null)
+    public static LoadedModel Load(string folder, EngineOptions options, KeyValueMemory memory, IReadOnlyList<WeightedPatch>? patches = null)
     {
         // The tokenizer comes first: it loads fast, and shows many mistakes in a folder.
         Tokenizer tokenizer = Tokenizer.Load(folder);
         try
         {
-            ChatTemplate? template = ChatTemplate.TryLoad(folder, templates);
+            ChatTemplate? template = ChatTemplate.TryLoad(folder);
             OnnxLanguageModel model = patches is null ? OnnxLanguageModel.Load(folder, options, memory: memory) : MergedModel.Load(folder, patches, options, memory);
             return new LoadedModel(folder, model, tokenizer, template);
         }

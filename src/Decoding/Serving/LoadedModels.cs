@@ -3,7 +3,6 @@ using ProxyTune.Checkpoints;
 using ProxyTune.Checkpoints.Formats;
 using ProxyTune.Checkpoints.Patches;
 using ProxyTune.Decoding.Models;
-using ProxyTune.Decoding.Text;
 
 namespace ProxyTune.Decoding.Serving;
 
@@ -13,9 +12,8 @@ namespace ProxyTune.Decoding.Serving;
 /// </summary>
 /// <param name="folders">Paths of the folders of the models folder, by name.</param>
 /// <param name="uploads">Models that entries at run time may name beside these.</param>
-/// <param name="templates">Renders the templates of uploaded models; null renders them in this process.</param>
 internal sealed class LoadedModels(
-    IReadOnlyDictionary<string, string> folders, PatchStore patchStore, IUploadedExperts uploads, ITemplateRenderer? templates, EngineOptions options) : IDisposable
+    IReadOnlyDictionary<string, string> folders, PatchStore patchStore, IUploadedExperts uploads, EngineOptions options) : IDisposable
 {
     private readonly Dictionary<string, ServedPatch> patches = [];
     private volatile ImmutableDictionary<string, LoadedModel> loaded = ImmutableDictionary<string, LoadedModel>.Empty;
@@ -76,8 +74,8 @@ internal sealed class LoadedModels(
             return member;
         }
 
-        (string folder, ITemplateRenderer? renderer) = Find(name, label);
-        return Add(name, Guarded(name, label, () => LoadedModel.Load(folder, options, Memory, templates: renderer)) with { Name = name });
+        string folder = Find(name, label);
+        return Add(name, Guarded(name, label, () => LoadedModel.Load(folder, options, Memory)) with { Name = name });
     }
 
     /// <summary>
@@ -155,16 +153,16 @@ internal sealed class LoadedModels(
             : throw new EngineException(EngineError.InvalidModelFolder, $"{label}: the files of {sum.Name} are not what they were when they were first read; start again to use them.", label.Name);
     }
 
-    private (string Folder, ITemplateRenderer? Renderer) Find(string name, EntryLabel label)
+    private string Find(string name, EntryLabel label)
     {
         if (folders.TryGetValue(name, out string? folder))
         {
-            return (folder, null);
+            return folder;
         }
 
         if (!label.Source.IsAtStart && uploads.FindModel(name) is { } upload)
         {
-            return (upload.Folder, templates);
+            return upload.Folder;
         }
 
         throw label.Wrong($"there is no model folder '{name}' with a {FileNames.GenAiConfig}; there are: {Listing.Of(folders.Keys)}.");

@@ -3,7 +3,6 @@ using ProxyTune.Checkpoints;
 using ProxyTune.Checkpoints.Formats;
 using ProxyTune.Decoding.Fusion;
 using ProxyTune.Decoding.Models;
-using ProxyTune.Decoding.Text;
 
 namespace ProxyTune.Decoding.Serving;
 
@@ -46,13 +45,12 @@ public sealed class ModelHost : IDisposable
     /// under its own name, without experts. If the models folder is itself a model, it is served alone.
     /// </summary>
     /// <param name="uploads">What entries at run time may name beside the models folder; null for nothing.</param>
-    /// <param name="templates">Renders the chat templates of uploaded models; null renders them in this process, which a malicious template may stop.</param>
     /// <exception cref="EngineException">InvalidCatalog or InvalidModelFolder; the message names file and entry.</exception>
-    public static ModelHost Load(string modelsFolder, EngineOptions options, IUploadedExperts? uploads = null, ITemplateRenderer? templates = null) =>
-        Load(ModelFolders.Of(modelsFolder), options, uploads, templates);
+    public static ModelHost Load(string modelsFolder, EngineOptions options, IUploadedExperts? uploads = null) =>
+        Load(ModelFolders.Of(modelsFolder), options, uploads);
 
     /// <summary>As the other overload, for model folders that need not lie in one folder.</summary>
-    public static ModelHost Load(ModelFolders models, EngineOptions options, IUploadedExperts? uploads = null, ITemplateRenderer? templates = null)
+    public static ModelHost Load(ModelFolders models, EngineOptions options, IUploadedExperts? uploads = null)
     {
         string modelsFolder = models.Root;
         EntrySource source = EntrySource.Catalog(Path.Combine(modelsFolder, FileNames.Catalog));
@@ -69,7 +67,7 @@ public sealed class ModelHost : IDisposable
         }
 
         OnnxEnvironment.EnsureCreated(options.Threads);
-        LoadedModels members = new(folders, new PatchStore(modelsFolder, uploads), uploads, templates, options);
+        LoadedModels members = new(folders, new PatchStore(modelsFolder, uploads), uploads, options);
         try
         {
             ServedModelBuilder builder = new(modelsFolder, members);

@@ -35,9 +35,6 @@ public sealed record ExpertStoreOptions
     /// <summary>Memory of that process beyond the files that it maps. Default 8 GiB, at least 256 MiB.</summary>
     public long MaxTrialBytes { get; init; } = 8 * Gibi;
 
-    /// <summary>Time for one rendering of an uploaded model's chat template. Default a second, from 10 ms to a minute.</summary>
-    public TimeSpan MaxTemplateTime { get; init; } = TimeSpan.FromSeconds(1);
-
     /// <summary>Rank of a patch. Default 512, from 1 to 4096.</summary>
     public int MaxRank { get; init; } = 512;
 
@@ -57,7 +54,6 @@ public sealed record ExpertStoreOptions
         RangeCheck.Between("Experts:MaxRank", MaxRank, 1, 4096);
         RangeCheck.AtLeast("Experts:MaxTrialBytes", MaxTrialBytes, 256 * Mebi);
         RangeCheck.Between("Experts:MaxTrialTime", MaxTrialTime, TimeSpan.FromSeconds(1), TimeSpan.FromHours(1));
-        RangeCheck.Between("Experts:MaxTemplateTime", MaxTemplateTime, TimeSpan.FromMilliseconds(10), TimeSpan.FromMinutes(1));
         RangeCheck.Between("Experts:BlobLifetime", BlobLifetime, TimeSpan.FromMinutes(1), TimeSpan.FromDays(365));
         return this;
     }

@@ -215,7 +215,7 @@ public sealed class DecodeSchedulerTests : IAsyncLifetime, IDisposable
         await using DecodeScheduler own = new(large, new());
         using GenerationStream unread = own.Submit(Answers.Greedy(large, [1], 40_000) with { TopLogprobs = topLogprobs });
         using CancellationTokenSource patience = new(Patience);
-        while (large.LiveSequences > 0 || own.Statistics.Steps == 0)
+        while (own.Statistics.Steps == 0 || large.LiveSequences > 0)
         {
             await Task.Delay(1, patience.Token);
         }

@@ -3,21 +3,19 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using ProxyTune.Checkpoints;
 using ProxyTune.Decoding;
-using ProxyTune.Decoding.Text;
 
 namespace ProxyTune.Gateway.Experts;
 
 /// <summary>Commands that <see cref="LimitedChild"/> runs; people do not use them.</summary>
 public static class ChildCommand
 {
-    internal const string Check = "check-expert", Templates = "render-templates";
+    internal const string Check = "check-expert";
 
     /// <summary>Runs a child's command.</summary>
     /// <returns>The exit code; null if the arguments are not a child's command.</returns>
     public static int? TryRun(string[] arguments) => arguments switch
     {
         [Check, var folder] => Run(() => CheckExpert(folder)),
-        [Templates] => Run(TemplateWorker.Serve),
         _ => null,
     };
 
@@ -68,8 +66,7 @@ public static class ChildCommand
 
 /// <summary>A child's answer, one line of JSON.</summary>
 /// <param name="Error">What is wrong; null if nothing is.</param>
-internal sealed record ChildAnswer(string? Error = null, string? Field = null, string? Text = null);
+internal sealed record ChildAnswer(string? Error = null, string? Field = null);
 
 [JsonSerializable(typeof(ChildAnswer))]
-[JsonSerializable(typeof(TemplateRequest))]
 internal sealed partial class ChildJson : JsonSerializerContext;
