@@ -47,18 +47,21 @@ public sealed class ChatTemplate
     private readonly TemplateFiles files;
     private readonly Template template;
     private readonly Template? templateWithTools;
+    private readonly IReadOnlyDictionary<string, object> tokens;
     private readonly TimeProvider clock;
 
     private ChatTemplate(TemplateFiles files, TimeProvider? clock)
     {
         this.files = files;
+        tokens = files.Tokens;
+        Source = files.Default;
         this.clock = clock ?? TimeProvider.System;
         template = Parse(files.Default, files.Path);
         templateWithTools = files.WithTools is null ? null : Parse(files.WithTools, files.Path);
     }
 
     /// <summary>The template's text.</summary>
-    public string Source => files.Default;
+    public string Source { get; }
 
     /// <summary>The template of a model folder, as <see cref="TemplateFiles"/> finds it.</summary>
     /// <param name="clock">The date that a template may print; null is the system's clock.</param>
@@ -125,7 +128,7 @@ public sealed class ChatTemplate
 
     private string Render(ListValue messages, object tools, object documents, Dictionary<string, object> variables, bool addGenerationPrompt)
     {
-        Dictionary<string, object> all = new(files.Tokens);
+        Dictionary<string, object> all = new(tokens);
         foreach ((string name, object value) in variables)
         {
             all[name] = value;
@@ -152,7 +155,7 @@ public sealed class ChatTemplate
     }
 
     // transformers takes another template where the folder has one for tools.
-    private (Template Template, string Source) Chosen(object tools) => tools is not NoneValue && templateWithTools is not null ? (templateWithTools, files.WithTools!) : (template, files.Default);
+    private (Template Template, string Source) Chosen(object tools) => tools is not NoneValue && templateWithTools is not null ? (templateWithTools, files.WithTools!) : (template, Source);
 
     private static Template Parse(string source, string path)
     {
