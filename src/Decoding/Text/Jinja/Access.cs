@@ -5,6 +5,27 @@ namespace ProxyTune.Decoding.Text;
 /// <summary>Elements, slices, attributes, iteration.</summary>
 internal static partial class Operators
 {
+    public static bool IsTrue(object value) => value switch
+    {
+        bool flag => flag,
+        NoneValue or Undefined => false,
+        string text => text.Length > 0,
+        BigInteger number => !number.IsZero,
+        double number => number != 0,
+        Markup markup => markup.Text.Length > 0,
+        ListValue list => list.Items.Count > 0,
+        TupleValue tuple => tuple.Items.Length > 0,
+        DictValue dict => dict.Items.Count > 0,
+        DictView view => view.Dict.Items.Count > 0,
+        RangeValue range => !range.Length.IsZero,
+        BytesValue bytes => bytes.Bytes.Length > 0,
+        LoopValue loop => loop.Length > 0,
+        _ => true,
+    };
+
+    /// <summary>The text of a str, escaped or not; null for other values.</summary>
+    public static string? AsText(object? value) => value as string ?? (value as Markup)?.Text;
+
     /// <summary>Python's len(); null where it raises a TypeError.</summary>
     public static int? Length(Rendering rendering, object value)
     {

@@ -252,7 +252,9 @@ internal sealed class Binary(string op, Expression left, Expression right) : Exp
                 // Jinja writes -2 ** n into its compiled code, where the power comes first.
                 return Operators.Negate(Operators.Binary(scope.Rendering, op, Operators.Negate(first), right.Evaluate(scope)));
             default:
-                return scope.Rendering.Built(Operators.Binary(scope.Rendering, op, first, right.Evaluate(scope)));
+                object second = right.Evaluate(scope);
+                return op == "+" && first is string a && second is string b ? scope.Rendering.Join(a, b)
+                    : scope.Rendering.Built(Operators.Binary(scope.Rendering, op, first, second));
         }
     }
 }

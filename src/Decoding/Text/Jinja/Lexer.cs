@@ -144,6 +144,11 @@ internal sealed class Lexer
     private void SkipComment()
     {
         int end = source.IndexOf("#}", at, StringComparison.Ordinal);
+        if (at == source.Length)
+        {
+            return;
+        }
+
         if (end < 0)
         {
             throw TemplateException.Syntax("a comment does not end", line);
@@ -224,7 +229,8 @@ internal sealed class Lexer
             return;
         }
 
-        throw TemplateException.Syntax("a raw block does not end", line);
+        // Jinja does not mind where nothing follows.
+        at = begin == source.Length ? begin : throw TemplateException.Syntax("a raw block does not end", line);
     }
 
     private int SkipSpaces(int i)

@@ -6,27 +6,6 @@ namespace ProxyTune.Decoding.Text;
 /// <summary>Python's operators on the values of templates.</summary>
 internal static partial class Operators
 {
-    public static bool IsTrue(object value) => value switch
-    {
-        bool flag => flag,
-        NoneValue or Undefined => false,
-        string text => text.Length > 0,
-        BigInteger number => !number.IsZero,
-        double number => number != 0,
-        Markup markup => markup.Text.Length > 0,
-        ListValue list => list.Items.Count > 0,
-        TupleValue tuple => tuple.Items.Length > 0,
-        DictValue dict => dict.Items.Count > 0,
-        DictView view => view.Dict.Items.Count > 0,
-        RangeValue range => !range.Length.IsZero,
-        BytesValue bytes => bytes.Bytes.Length > 0,
-        LoopValue loop => loop.Length > 0,
-        _ => true,
-    };
-
-    /// <summary>The text of a str, escaped or not; null for other values.</summary>
-    public static string? AsText(object? value) => value as string ?? (value as Markup)?.Text;
-
     public static BigInteger? AsInteger(object? value) => value is BigInteger number ? number : value is bool flag ? (flag ? BigInteger.One : BigInteger.Zero) : null;
 
     /// <exception cref="TemplateException">It is no integer.</exception>
@@ -58,8 +37,8 @@ internal static partial class Operators
 
         return (op, left, right) switch
         {
-            ("+", string a, string b) => Join(rendering, a, b),
-            ("+", string or Markup, string or Markup) => new Markup(Join(rendering, Html.Escaped(left), Html.Escaped(right))),
+            ("+", string a, string b) => rendering.Join(a, b),
+            ("+", string or Markup, string or Markup) => new Markup(rendering.Join(Html.Escaped(left), Html.Escaped(right))),
             ("+", ListValue a, ListValue b) => new ListValue(Counted(rendering, a.Items.Count + b.Items.Count, [.. a.Items, .. b.Items])),
             ("+", TupleValue a, TupleValue b) => new TupleValue([.. Counted(rendering, a.Items.Length + b.Items.Length, [.. a.Items, .. b.Items])]),
             ("*", _, _) when AsInteger(right) is { } times && IsSequence(left) => Repeat(rendering, left, times),
@@ -360,12 +339,6 @@ internal static partial class Operators
     }
 
     private static bool IsSequence(object value) => value is string or Markup or ListValue or TupleValue or BytesValue;
-
-    private static string Join(Rendering rendering, string a, string b)
-    {
-        rendering.BuildText(a.Length + (double)b.Length);
-        return a + b;
-    }
 
     private static List<object> Counted(Rendering rendering, long count, List<object> items)
     {

@@ -207,8 +207,8 @@ internal static class PythonNumber
             return (new string('0', count), 0);
         }
 
-        // The logarithm may be off by one, and rounding may carry.
-        int exponent = (int)Math.Floor(Math.Log10(Math.Abs(value)));
+        // The logarithm may be off by one, and rounding may carry, so the search comes from below.
+        int exponent = (int)Math.Floor(Math.Log10(Math.Abs(value))) - 1;
         while (true)
         {
             string digits = Scaled(value, count - 1 - exponent).Value.ToString(CultureInfo.InvariantCulture);

@@ -92,6 +92,12 @@ internal sealed class Rendering(IReadOnlyDictionary<string, object> variables, R
         Build(2 * (long)Math.Max(characters, 0));
     }
 
+    public string Join(string a, string b)
+    {
+        BuildText(a.Length + (double)b.Length);
+        return a + b;
+    }
+
     /// <summary>Counts a value that has been built.</summary>
     public object Built(object value)
     {
@@ -156,45 +162,4 @@ internal sealed class Rendering(IReadOnlyDictionary<string, object> variables, R
             Output = outer;
         }
     }
-}
-
-/// <summary>The variables of one frame: the template, the body of a loop, a macro's call.</summary>
-internal sealed class Scope(Rendering rendering, Scope? parent, Symbols symbols)
-{
-    private readonly object?[] slots = new object?[symbols.Count];
-
-    public Rendering Rendering => rendering;
-
-    public Scope? Parent => parent;
-
-    public ref object? this[Slot slot]
-    {
-        get
-        {
-            Scope scope = this;
-            for (int hops = slot.Hops; hops > 0; hops--)
-            {
-                scope = scope.Parent!;
-            }
-
-            return ref scope.slots[slot.Index];
-        }
-    }
-
-    /// <summary>Gives each variable the value that it has outside.</summary>
-    public void Enter()
-    {
-        foreach (Load load in symbols.Loads)
-        {
-            slots[load.Index] = load.Kind switch
-            {
-                LoadKind.Resolve => rendering.Find(load.Name),
-                LoadKind.Alias => parent![load.Outer],
-                LoadKind.Missing => null,
-                _ => slots[load.Index],
-            };
-        }
-    }
-
-    public void Leave() => Array.Clear(slots);
 }

@@ -1,3 +1,5 @@
+using System.Numerics;
+
 namespace ProxyTune.Decoding.Text;
 
 /// <summary>How a statement ended.</summary>
@@ -125,7 +127,8 @@ internal sealed class Output(List<(string? Text, Expression? Value)> parts, bool
             }
 
             object printed = value!.Evaluate(scope);
-            rendering.Write(escapes ?? rendering.Escapes ? Html.Escaped(rendering, printed) : Printing.Text(rendering, printed));
+            bool isEscaped = escapes ?? rendering.Escapes;
+            rendering.Write(!isEscaped && printed is string plain ? plain : isEscaped ? Html.Escaped(rendering, printed) : Printing.Text(rendering, printed));
         }
 
         return Flow.Next;
@@ -214,282 +217,212 @@ internal sealed class If(List<(Expression Test, List<Statement> Body)> branches,
     }
 }
 
-/// <summary>{% set a, ns.b = value %}.</summary>
-internal sealed class Set(Expression target, Expression value) : Statement
+/// <summary>{% for a in b if c recursive %}...{% else %}...{% endfor %}.</summary>
+internal sealed class For(Expression target, Expression iterable, Expression? test, bool isRecursive, List<Statement> body, List<Statement> otherwise, bool? escapes, bool hasScopedBlock, int line) : Statement
 {
-    private string[] exported = [];
+    private readonly Expression testTarget = target.AsTarget(isParameter: true)!;
+    private Symbols? loopSymbols, testSymbols, elseSymbols;
+    private Slot? loopSlot;
 
     public override Flow Execute(Scope scope)
     {
-        foreach (Expression part in target is NamespaceTarget ? [target] : target.Parts())
+        object items = iterable.Evaluate(scope);
+        if (!isRecursive)
         {
-            (part as NamespaceTarget)?.Check(scope);
+            return RunOn(scope, items, 0);
         }
 
-        target.Assign(scope, value.Evaluate(scope));
-        Export(scope, target, exported);
+        scope.Rendering.Write(Operators.AsText(Recurse(scope, items, 0))!);
         return Flow.Next;
     }
 
-    public override void Analyze(Symbols symbols)
+    /// <summary>Runs the loop on other items, one level deeper.</summary>
+    /// <returns>What it writes.</returns>
+    public object Recurse(Scope scope, object items, int depth)
     {
-        value.Analyze(symbols);
-        target.Analyze(symbols);
+        Rendering rendering = scope.Rendering;
+        rendering.Enter();
+        string text = rendering.Capture(() => RunOn(scope, items, depth))!;
+        rendering.Leave();
+        return escapes ?? rendering.Escapes ? new Markup(text) : text;
     }
+
+    public bool IsRecursive => isRecursive;
+
+    public override void Analyze(Symbols symbols) => iterable.Analyze(symbols);
 
     public override void Resolve(Frame frame)
     {
-        target.Resolve(frame.Symbols, frame.IsChecked);
-        value.Resolve(frame.Symbols, frame.IsChecked);
-        exported = frame.IsTop ? [.. target.Targets()] : [];
+        loopSymbols = new(frame.Symbols);
+        testSymbols = new(frame.Symbols);
+        elseSymbols = new(frame.Symbols);
+        bool usesLoop = isRecursive || Undeclared(body, "loop").Count > 0 || hasScopedBlock;
+        if (usesLoop)
+        {
+            loopSymbols.Parameter("loop");
+        }
+
+        target.Analyze(loopSymbols);
+        Analyze(body, loopSymbols);
+        Analyze(otherwise, elseSymbols);
+        if (test is not null)
+        {
+            testTarget.Analyze(testSymbols);
+            test.Analyze(testSymbols);
+            testTarget.Resolve(testSymbols, isChecked: true);
+            test.Resolve(testSymbols, isChecked: true);
+        }
+
+        Visit((name, use) =>
+        {
+            if (name == "loop" && use != NameUse.Read)
+            {
+                throw TemplateException.Syntax("can't assign to special loop variable in for-loop target", line);
+            }
+        });
+        target.Resolve(loopSymbols, isChecked: true);
+        iterable.Resolve(frame.Symbols, frame.IsChecked);
+        loopSlot = usesLoop ? loopSymbols.Find("loop") : null;
+        Resolve(body, frame.Inner(loopSymbols) with { InLoop = true });
+        Resolve(otherwise, frame.Inner(elseSymbols) with { InLoop = frame.InLoop && !isRecursive });
     }
 
     public override void Visit(NameVisitor visitor)
     {
         target.Visit(visitor);
-        value.Visit(visitor);
-    }
-
-    public static void Export(Scope scope, Expression target, string[] names)
-    {
-        foreach (Name name in (target is Name ? [target] : target.Parts()).OfType<Name>().Where(name => names.Contains(name.Text)))
-        {
-            scope.Rendering.Exported[name.Text] = name.Evaluate(scope);
-        }
-    }
-}
-
-/// <summary>{% set a %}...{% endset %}.</summary>
-internal sealed class SetBlock(Expression target, FilterExpression? filter, List<Statement> body, bool? escapes) : Statement
-{
-    private Symbols? inner;
-    private string[] exported = [];
-
-    public override Flow Execute(Scope scope)
-    {
-        Rendering rendering = scope.Rendering;
-        Scope block = new(rendering, scope, inner!);
-        block.Enter();
-        Flow flow = Flow.Next;
-        string? text = rendering.Capture(() => flow = Run(body, block));
-        if (text is null)
-        {
-            return flow;
-        }
-
-        object value = text;
-        if (filter is not null)
-        {
-            value = filter.ApplyToBlock(block, escapes ?? rendering.Escapes ? new Markup(text) : text);
-        }
-
-        target.Assign(scope, rendering.Escapes ? new Markup(Printing.Text(rendering, value)) : value);
-        Set.Export(scope, target, exported);
-        return Flow.Next;
-    }
-
-    public override void Analyze(Symbols symbols) => target.Analyze(symbols);
-
-    public override void Resolve(Frame frame)
-    {
-        inner = new(frame.Symbols);
-        Analyze(body, inner);
-        Resolve(body, frame.Inner(inner));
-        target.Resolve(frame.Symbols, frame.IsChecked);
-        filter?.Resolve(inner, isChecked: true);
-        exported = frame.IsTop ? [.. target.Targets()] : [];
-    }
-
-    public override void Visit(NameVisitor visitor)
-    {
-        target.Visit(visitor);
-        filter?.Visit(visitor);
+        iterable.Visit(visitor);
         Visit(body, visitor);
+        Visit(otherwise, visitor);
+        test?.Visit(visitor);
+    }
+
+    private Flow RunOn(Scope outer, object items, int depth)
+    {
+        Rendering rendering = outer.Rendering;
+        IEnumerable<object> all = Operators.Iterate(items);
+        LoopValue loop = new(this, outer, test is null ? items : new IteratorValue(Chosen(outer, all)), test is null ? all : null, depth);
+        Scope scope = new(rendering, outer, loopSymbols!);
+
+        // As in the code that Jinja compiles, a round that is left early does not count here.
+        bool hasRun = false;
+        while (loop.MoveNext())
+        {
+            rendering.Step();
+            target.Assign(scope, loop.Current!);
+            if (loopSlot is { } slot)
+            {
+                scope[slot] = loop;
+            }
+
+            scope.Enter();
+            Flow flow = Run(body, scope);
+            if (flow == Flow.Break)
+            {
+                break;
+            }
+
+            hasRun |= flow == Flow.Next;
+        }
+
+        scope.Leave();
+        return hasRun || otherwise.Count == 0 ? Flow.Next : RunInner(otherwise, outer, elseSymbols!);
+    }
+
+    private IEnumerable<object> Chosen(Scope outer, IEnumerable<object> items)
+    {
+        Scope scope = new(outer.Rendering, outer, testSymbols!);
+        scope.Enter();
+        foreach (object item in items)
+        {
+            outer.Rendering.Step();
+            testTarget.Assign(scope, item);
+            if (Operators.IsTrue(test!.Evaluate(scope)))
+            {
+                yield return item;
+            }
+        }
     }
 }
 
-/// <summary>{% filter upper %}...{% endfilter %}.</summary>
-internal sealed class FilterBlock(FilterExpression filter, List<Statement> body, bool? escapes) : Statement
+/// <summary>The variable <c>loop</c>.</summary>
+/// <param name="items">What the loop runs over; its length is known without reading it, or not.</param>
+/// <param name="all">The elements; null to take them from <paramref name="items"/>, an iterator.</param>
+internal sealed class LoopValue(For statement, Scope outer, object items, IEnumerable<object>? all, int depth) : ICallable
 {
-    private Symbols? inner;
+    private IEnumerator<object> enumerator = (all ?? (IteratorValue)items).GetEnumerator();
+    private object? previous, next;
+    private List<object>? changed;
+    private int? length;
 
-    public override Flow Execute(Scope scope)
+    public int Index0 { get; private set; } = -1;
+
+    public object? Current { get; private set; }
+
+    public int Length => length ??= Operators.Length(outer.Rendering, items) ?? ReadAll();
+
+    public bool MoveNext()
     {
-        Rendering rendering = scope.Rendering;
-        Scope block = new(rendering, scope, inner!);
-        block.Enter();
-        Flow flow = Flow.Next;
-        if (rendering.Capture(() => flow = Run(body, block)) is not { } text)
+        object? item = Peek();
+        if (item is null)
         {
-            return flow;
+            return false;
         }
 
-        object value = filter.ApplyToBlock(block, escapes ?? rendering.Escapes ? new Markup(text) : text);
-        rendering.Write(Operators.AsText(value) ?? throw TemplateException.Failed($"a filter block gives a {Printing.TypeName(value)}, not a text"));
-        return Flow.Next;
+        Index0++;
+        (previous, Current, next) = (Current, item, null);
+        return true;
     }
 
-    public override void Analyze(Symbols symbols) => filter.Analyze(symbols);
-
-    public override void Resolve(Frame frame)
+    public object? Find(string name) => name switch
     {
-        inner = new(frame.Symbols);
-        Analyze(body, inner);
-        filter.Analyze(inner);
-        Resolve(body, frame.Inner(inner));
-        filter.Resolve(inner, isChecked: true);
-    }
+        "index" => (BigInteger)Index0 + 1,
+        "index0" => (BigInteger)Index0,
+        "revindex" => (BigInteger)Length - Index0,
+        "revindex0" => (BigInteger)Length - Index0 - 1,
+        "first" => Index0 == 0,
+        "last" => Peek() is null,
+        "length" => (BigInteger)Length,
+        "depth" => (BigInteger)depth + 1,
+        "depth0" => (BigInteger)depth,
+        "previtem" => Index0 == 0 ? new Undefined("there is no previous item") : previous,
+        "nextitem" => Peek() ?? new Undefined("there is no next item"),
+        "cycle" => new Function("cycle", (_, arguments) => arguments.Only("cycle", 1, int.MaxValue) is var given ? given[Index0 % given.Count] : given),
+        "changed" => new Function("changed", (rendering, arguments) => HasChanged(rendering, arguments.Only("changed", 0, int.MaxValue))),
+        _ => null,
+    };
 
-    public override void Visit(NameVisitor visitor)
+    public object Call(Rendering rendering, Arguments arguments) => statement.IsRecursive
+        ? statement.Recurse(outer, arguments.Bind("loop", "iterable")[0]!, depth + 1)
+        : throw TemplateException.Failed("The loop must have the 'recursive' marker to be called recursively.");
+
+    private object? Peek()
     {
-        Visit(body, visitor);
-        filter.Visit(visitor);
-    }
-}
-
-/// <summary>{% with a = 1 %}...{% endwith %}.</summary>
-internal sealed class With(List<(Expression Target, Expression Value)> variables, List<Statement> body) : Statement
-{
-    private Symbols? inner;
-
-    public override Flow Execute(Scope scope)
-    {
-        Scope block = new(scope.Rendering, scope, inner!);
-        block.Enter();
-        foreach ((Expression target, Expression value) in variables)
+        if (next is null && enumerator.MoveNext())
         {
-            target.Assign(block, value.Evaluate(scope));
+            next = enumerator.Current;
         }
 
-        return Run(body, block);
+        return next;
     }
 
-    public override void Analyze(Symbols symbols)
+    private int ReadAll()
     {
-        foreach ((_, Expression value) in variables)
+        List<object> rest = [];
+        while (enumerator.MoveNext())
         {
-            value.Analyze(symbols);
-        }
-    }
-
-    public override void Resolve(Frame frame)
-    {
-        inner = new(frame.Symbols);
-        foreach ((Expression target, _) in variables)
-        {
-            target.Analyze(inner);
+            outer.Rendering.Step();
+            outer.Rendering.Build(16);
+            rest.Add(enumerator.Current);
         }
 
-        Analyze(body, inner);
-        foreach ((Expression target, Expression value) in variables)
-        {
-            target.Resolve(inner, isChecked: true);
-            value.Resolve(frame.Symbols, frame.IsChecked);
-        }
-
-        Resolve(body, frame.Inner(inner));
+        enumerator = rest.GetEnumerator();
+        return rest.Count + Index0 + 1 + (next is null ? 0 : 1);
     }
 
-    public override void Visit(NameVisitor visitor)
+    private bool HasChanged(Rendering rendering, List<object> values)
     {
-        foreach ((Expression target, _) in variables)
-        {
-            target.Visit(visitor);
-        }
-
-        foreach ((_, Expression value) in variables)
-        {
-            value.Visit(visitor);
-        }
-
-        Visit(body, visitor);
+        bool isSame = changed is not null && Operators.AreEqual(rendering, new TupleValue([.. changed]), new TupleValue([.. values]));
+        changed = isSame ? changed : values;
+        return !isSame;
     }
-}
-
-/// <summary>{% autoescape true %}...{% endautoescape %}.</summary>
-internal sealed class AutoEscape(Expression isOn, List<Statement> body) : Statement
-{
-    private Symbols? inner;
-
-    public override Flow Execute(Scope scope)
-    {
-        Rendering rendering = scope.Rendering;
-        Scope block = new(rendering, scope, inner!);
-        block.Enter();
-        bool before = rendering.Escapes;
-        rendering.Escapes = Operators.IsTrue(isOn.Evaluate(block));
-        Flow flow = Run(body, block);
-        rendering.Escapes = before;
-        return flow;
-    }
-
-    public override void Analyze(Symbols symbols)
-    {
-    }
-
-    public override void Resolve(Frame frame)
-    {
-        inner = new(frame.Symbols);
-        isOn.Analyze(inner);
-        Analyze(body, inner);
-        isOn.Resolve(inner, isChecked: true);
-        Resolve(body, frame.Inner(inner));
-    }
-
-    public override void Visit(NameVisitor visitor)
-    {
-        isOn.Visit(visitor);
-        Visit(body, visitor);
-    }
-}
-
-/// <summary>{% break %} and {% continue %}.</summary>
-internal sealed class Jump(Flow flow, int line) : Statement
-{
-    public override Flow Execute(Scope scope) => flow;
-
-    public override void Analyze(Symbols symbols)
-    {
-    }
-
-    public override void Resolve(Frame frame)
-    {
-        if (!frame.InLoop)
-        {
-            throw TemplateException.Syntax($"'{(flow == Flow.Break ? "break" : "continue")}' outside loop", line);
-        }
-    }
-
-    public override void Visit(NameVisitor visitor)
-    {
-    }
-}
-
-/// <summary>include, import and extends: there are no other templates, so they fail when they run.</summary>
-internal sealed class Import(string tag, Expression template, List<string> targets, bool ignoresMissing) : Statement
-{
-    public override Flow Execute(Scope scope)
-    {
-        object name = template.Evaluate(scope);
-        Operators.Refuse(name);
-        return ignoresMissing && Operators.AsText(name) is null && !Operators.IsTrue(name) ? Flow.Next
-            : throw TemplateException.Failed($"'{tag}' needs another template, and a chat template has none");
-    }
-
-    public override void Analyze(Symbols symbols)
-    {
-        template.Analyze(symbols);
-        targets.ForEach(symbols.Store);
-    }
-
-    public override void Resolve(Frame frame)
-    {
-        template.Resolve(frame.Symbols, frame.IsChecked);
-        if (tag == "extends" && !frame.IsTop)
-        {
-            throw new TemplateException(TemplateFault.Syntax, "cannot use extend from a non top-level scope");
-        }
-    }
-
-    public override void Visit(NameVisitor visitor) => template.Visit(visitor);
 }

@@ -10,6 +10,8 @@ internal sealed class Template
     /// <summary>The longest template.</summary>
     public const int MaxLength = 200_000;
 
+    private static readonly IReadOnlyDictionary<string, object> Functions = Globals.All;
+
     private readonly List<Statement> body;
     private readonly Dictionary<string, BlockStatement> blocks;
     private readonly Symbols symbols = new(null);
@@ -48,7 +50,7 @@ internal sealed class Template
     /// <exception cref="TemplateException">An operation fails, the template raises an exception, or a limit is exceeded.</exception>
     public string Render(IReadOnlyDictionary<string, object> variables, TimeProvider clock, RenderingLimits? limits = null)
     {
-        Dictionary<string, object> all = new(Globals.All);
+        Dictionary<string, object> all = new(Functions);
         long size = 0;
         foreach ((string name, object value) in variables)
         {
