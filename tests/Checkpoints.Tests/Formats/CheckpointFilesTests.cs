@@ -18,11 +18,11 @@ public sealed class CheckpointFilesTests : IDisposable
     [Fact]
     public void Export_SeveralFiles_EqualsTheExportOfOneFile()
     {
-        LlamaExporter.Export(folder, Path.Combine(folder, "one"));
+        CheckpointExporter.Export(folder, Path.Combine(folder, "one"));
         string lineage = Lineage.Of(folder)!;
         Divide();
 
-        LlamaExporter.Export(folder, Path.Combine(folder, "several"));
+        CheckpointExporter.Export(folder, Path.Combine(folder, "several"));
 
         foreach (string name in (string[])["model.safetensors", "model.onnx", "genai_config.json"])
         {
@@ -82,7 +82,7 @@ public sealed class CheckpointFilesTests : IDisposable
 
     private void AssertRefused(string expected)
     {
-        EngineException error = Assert.Throws<EngineException>(() => LlamaExporter.Export(folder, Path.Combine(folder, "out")));
+        EngineException error = Assert.Throws<EngineException>(() => CheckpointExporter.Export(folder, Path.Combine(folder, "out")));
         Assert.Equal(EngineError.InvalidModelFolder, error.Error);
         Assert.Contains(expected, error.Message, StringComparison.Ordinal);
     }

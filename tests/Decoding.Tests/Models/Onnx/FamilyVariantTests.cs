@@ -86,7 +86,7 @@ public sealed class FamilyVariantTests : IDisposable
     private OnnxLanguageModel Load(string config)
     {
         TinyCheckpoint.Write(In("checkpoint"), config);
-        LlamaExporter.Export(In("checkpoint"), In("model"));
+        CheckpointExporter.Export(In("checkpoint"), In("model"));
         return OnnxLanguageModel.Load(In("model"), new());
     }
 
