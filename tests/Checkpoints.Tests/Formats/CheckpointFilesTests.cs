@@ -64,6 +64,30 @@ public sealed class CheckpointFilesTests : IDisposable
         AssertRefused("pytorch_model.bin may be a pickle");
     }
 
+    [Theory]
+    [InlineData(0f, false)]
+    [InlineData(0.5f, true)]
+    public void Export_HeadBesideTheTie_MustBeTheEmbedding(float added, bool isRefused)
+    {
+        string path = Path.Combine(folder, "model.safetensors");
+        using (SafetensorsFile file = SafetensorsFile.Open(path))
+        {
+            float[] head = file.ReadFloat32("model.embed_tokens.weight");
+            head[^1] += added;
+            SafetensorsFile.Write(path, file.Tensors.Values.Select(tensor => (tensor.Name, tensor.Shape.ToArray(), file.ReadFloat32(tensor.Name)))
+                .Append(("lm_head.weight", [.. file.Tensors["model.embed_tokens.weight"].Shape], head)));
+        }
+
+        if (isRefused)
+        {
+            AssertRefused("'lm_head.weight' differs from 'model.embed_tokens.weight', and tie_word_embeddings of config.json is true");
+        }
+        else
+        {
+            CheckpointExporter.Export(folder, Path.Combine(folder, "out"));
+        }
+    }
+
     /// <summary>Divides model.safetensors into two files.</summary>
     private void Divide()
     {
