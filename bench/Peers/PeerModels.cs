@@ -21,11 +21,11 @@ internal sealed class PeerModels : IDisposable
         foreach ((string name, string source, Widening widening) in ((string, string, Widening)[])
             [(Base, "town-base", large), (Expert, "town-small-qa", small), (AntiExpert, "town-small", small)])
         {
-            string full = bits == LlamaExporter.FloatBits ? Path.Combine(Folder, name) : Path.Combine(root.FullName, "float32", name);
+            string full = bits == CheckpointExporter.FloatBits ? Path.Combine(Folder, name) : Path.Combine(root.FullName, "float32", name);
             WidenedModel.Write(Path.Combine(models, source), full, widening);
-            if (bits != LlamaExporter.FloatBits)
+            if (bits != CheckpointExporter.FloatBits)
             {
-                LlamaExporter.Export(full, Path.Combine(Folder, name), bits: bits);
+                CheckpointExporter.Export(full, Path.Combine(Folder, name), bits: bits);
             }
 
             GgufExporter.Export(full, Gguf(name), bits);

@@ -9,7 +9,7 @@ internal static class Precision
 {
     public static async Task<IReadOnlyList<Comparison>> MeasureAsync(PeerModels models, PeerSettings settings, Report report)
     {
-        string precision = models.Bits == LlamaExporter.FloatBits ? "float32" : $"{models.Bits} bits";
+        string precision = models.Bits == CheckpointExporter.FloatBits ? "float32" : $"{models.Bits} bits";
         await PassesAsync(models, settings, report, precision);
         SchedulerOptions plain = new() { MaxDraft = 0 };
         using GenAiModel large = new(Path.Combine(models.Folder, PeerModels.Base)), expert = new(Path.Combine(models.Folder, PeerModels.Expert)),

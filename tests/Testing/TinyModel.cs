@@ -23,7 +23,7 @@ public sealed class TinyModel : IDisposable
     public static void Write(string folder, TinyModelOptions? options = null)
     {
         WriteCheckpoint(folder, options);
-        LlamaExporter.Export(folder, folder);
+        CheckpointExporter.Export(folder, folder);
     }
 
     /// <summary>Writes only the Hugging Face checkpoint: config.json, model.safetensors and the tokenizer.</summary>

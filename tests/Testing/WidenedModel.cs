@@ -25,7 +25,7 @@ public static class WidenedModel
 
     /// <summary>Writes a folder that is both a checkpoint and a model that can be served.</summary>
     /// <param name="source">Folder with config.json, model.safetensors and the tokenizer.</param>
-    public static void Write(string source, string target, Widening widening, int bits = LlamaExporter.FloatBits)
+    public static void Write(string source, string target, Widening widening, int bits = CheckpointExporter.FloatBits)
     {
         Directory.CreateDirectory(target);
         foreach (string file in Directory.GetFiles(source, "*.json"))
@@ -40,7 +40,7 @@ public static class WidenedModel
             SafetensorsFile.Write(Path.Combine(target, Weights), DecoderTensors.InOrder(wide).Select(tensor => (tensor.Name, tensor.Shape, Widen(file, narrow, tensor.Name, tensor.Shape, widening))));
         }
 
-        LlamaExporter.Export(target, target, bits: bits);
+        CheckpointExporter.Export(target, target, bits: bits);
     }
 
     private static float[] Widen(SafetensorsFile file, DecoderSpec narrow, string name, int[] shape, Widening widening)

@@ -9,7 +9,7 @@ internal static class SpeculationCommand
 {
     // This base goes with the demo's small model, whose pass consists mostly of fixed costs.
     private static readonly Widening BaseWidening = new(Intermediate: 5), SmallWidening = new();
-    private static readonly int[] AllBits = [LlamaExporter.FloatBits, 8, 4];
+    private static readonly int[] AllBits = [CheckpointExporter.FloatBits, 8, 4];
 
     private static readonly Dictionary<string, Func<Report, SpeculationSettings, int, Task>> Parts = new()
     {

@@ -30,9 +30,9 @@ internal sealed class WidenedFamily : IDisposable
     /// <param name="large">Widening of the base.</param>
     /// <param name="small">Widening of experts and anti-expert.</param>
     /// <param name="bits">Bits of the weights of all models.</param>
-    public WidenedFamily(Widening large, Widening small, int bits = LlamaExporter.FloatBits)
+    public WidenedFamily(Widening large, Widening small, int bits = CheckpointExporter.FloatBits)
     {
-        Name = bits == LlamaExporter.FloatBits ? "fp32" : $"int{bits}";
+        Name = bits == CheckpointExporter.FloatBits ? "fp32" : $"int{bits}";
         WidenedModel.Write(Path.Combine(Repository.Models, Plain), Base, large, bits);
         foreach (string name in SmallNames)
         {

@@ -112,6 +112,7 @@ internal static class DecoderTensors
     /// <summary>All tensors, each read and checked against the sizes of config.json.</summary>
     public static IEnumerable<TensorSource> ReadInOrder(CheckpointFiles files, DecoderSpec spec)
     {
+        CheckTie(files, spec);
         foreach ((string name, int[] shape) in InOrder(spec))
         {
             (SafetensorsFile file, string stored) = files.Find(Aliases(name));
@@ -126,6 +127,18 @@ internal static class DecoderTensors
 
             yield return TensorSource.Of(file, stored) with { Name = name };
         }
+    }
+
+    // transformers 4 takes the embedding for such a checkpoint, and transformers 5 the head.
+    private static void CheckTie(CheckpointFiles files, DecoderSpec spec)
+    {
+        if (spec.TiedHead && files.TryFind(out (SafetensorsFile File, string Name) head, Aliases(Head)) && files.TryFind(out (SafetensorsFile File, string Name) embedding, Aliases(Embedding))
+            && !Elements(head).SequenceEqual(Elements(embedding)))
+        {
+            throw EngineException.InFile(head.File.Path, $"'{head.Name}' differs from '{embedding.Name}', and {CommonFields.TiedHead} of config.json is true; accepted is false, or one tensor for both.", head.Name);
+        }
+
+        static IEnumerable<float> Elements((SafetensorsFile File, string Name) tensor) => TensorSource.Of(tensor.File, tensor.Name).Pieces().SelectMany(piece => piece.ToArray());
     }
 
     /// <summary>The names of a tensor: in a decoder's checkpoint, and in those of models with a vision tower.</summary>

@@ -28,7 +28,7 @@ internal static class Families
     [
         ("moe", "a mixture of experts"), ("mixtral", "a mixture of experts"), ("deepseek", "a mixture of experts and latent attention"),
         ("dbrx", "a mixture of experts"), ("gpt_oss", "a mixture of experts and attention sinks"), ("llama4", "a mixture of experts and chunked attention"),
-        ("qwen3_next", "recurrent layers and a mixture of experts"), ("qwen3_5", "recurrent layers"), ("mamba", "recurrent layers"), ("rwkv", "recurrent layers"),
+        ("qwen3_next", "recurrent layers and a mixture of experts"), ("qwen3_5", "recurrent layers"), ("mamba", "recurrent layers"), ("jamba", "recurrent layers and a mixture of experts"), ("rwkv", "recurrent layers"),
         ("bamba", "recurrent layers"), ("zamba", "recurrent layers"), ("hybrid", "recurrent layers"), ("recurrent", "recurrent layers"),
         ("falcon_h1", "recurrent layers"), ("nemotron_h", "recurrent layers"), ("lfm2", "convolutional layers"), ("gemma3n", "keys and values that layers share"),
         ("gemma4", "keys and values that layers share"), ("bert", "attention to later tokens"), ("t5", "an encoder"), ("bart", "an encoder"), ("whisper", "an encoder"),

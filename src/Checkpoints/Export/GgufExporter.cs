@@ -13,14 +13,14 @@ public static class GgufExporter
     /// <param name="path">The file to write; an existing file is replaced.</param>
     /// <param name="bits">
     /// The bits of each linear weight: 32 (default, float), 8 or 4, with a scale of 16 bits for each 32 inputs. Rounding is the same as in
-    /// <see cref="LlamaExporter"/>. The head has at least 8 bits; embeddings and norms are float32.
+    /// <see cref="CheckpointExporter"/>. The head has at least 8 bits; embeddings and norms are float32.
     /// </param>
     /// <exception cref="EngineException">InvalidModelFolder: the checkpoint is incomplete; InvalidValue: bits, or a size that is not a multiple of a block.</exception>
-    public static void Export(string checkpoint, string path, int bits = LlamaExporter.FloatBits)
+    public static void Export(string checkpoint, string path, int bits = CheckpointExporter.FloatBits)
     {
-        if (bits is not (LlamaExporter.FloatBits or 8 or 4))
+        if (bits is not (CheckpointExporter.FloatBits or 8 or 4))
         {
-            throw new EngineException(EngineError.InvalidValue, $"bits is {bits}; accepted are 4, 8 and {LlamaExporter.FloatBits}.", "bits");
+            throw new EngineException(EngineError.InvalidValue, $"bits is {bits}; accepted are 4, 8 and {CheckpointExporter.FloatBits}.", "bits");
         }
 
         DecoderSpec spec = DecoderSpec.Read(checkpoint);
@@ -31,7 +31,7 @@ public static class GgufExporter
 
         using SafetensorsFile file = SafetensorsFile.Open(Path.Combine(checkpoint, FileNames.Weights));
         List<GgufTensor> tensors = [.. DecoderTensors.InOrder(spec).Select(tensor => Tensor(file, spec, tensor.Name, tensor.Shape, bits))];
-        if (spec.TiedHead && bits != LlamaExporter.FloatBits)
+        if (spec.TiedHead && bits != CheckpointExporter.FloatBits)
         {
             tensors.Add(tensors[0] with { Name = "output.weight", Type = GgufType.Q8 });
         }
@@ -64,7 +64,7 @@ public static class GgufExporter
 
     private static GgufTensor Tensor(SafetensorsFile file, DecoderSpec spec, string name, int[] shape, int bits)
     {
-        bool isFloat = bits == LlamaExporter.FloatBits || shape.Length == 1 || name == DecoderTensors.Embedding;
+        bool isFloat = bits == CheckpointExporter.FloatBits || shape.Length == 1 || name == DecoderTensors.Embedding;
         GgufType type = isFloat ? GgufType.F32 : bits == 8 || name == DecoderTensors.Head ? GgufType.Q8 : GgufType.Q4;
         bool isRotated = name.Contains(DecoderTensors.Query, StringComparison.Ordinal) || name.Contains(DecoderTensors.Key, StringComparison.Ordinal);
         return new(Name(name), shape, type, () => isRotated ? [Pairs(file.ReadFloat32(name), spec.HeadSize, shape[1])] : TensorSource.Of(file, name).Pieces());

@@ -52,17 +52,15 @@ internal sealed class CheckpointFiles : IDisposable
     /// <summary>Finds a tensor by one of its names.</summary>
     /// <param name="names">The first one is the usual one.</param>
     /// <exception cref="EngineException">InvalidModelFolder: no file has it.</exception>
-    public (SafetensorsFile File, string Name) Find(params string[] names)
-    {
-        foreach (string name in names)
-        {
-            if (files.FirstOrDefault(file => file.Tensors.ContainsKey(name)) is { } file)
-            {
-                return (file, name);
-            }
-        }
+    public (SafetensorsFile File, string Name) Find(params string[] names) => TryFind(out (SafetensorsFile, string) tensor, names)
+        ? tensor
+        : throw EngineException.InFile(files.Count == 1 ? files[0].Path : Path.Combine(folder, FileNames.WeightsIndex), $"no tensor '{names[0]}'.", names[0]);
 
-        throw EngineException.InFile(files.Count == 1 ? files[0].Path : Path.Combine(folder, FileNames.WeightsIndex), $"no tensor '{names[0]}'.", names[0]);
+    /// <summary>Finds a tensor by one of its names; false if no file has it.</summary>
+    public bool TryFind(out (SafetensorsFile File, string Name) tensor, params string[] names)
+    {
+        tensor = names.SelectMany(name => files.Where(file => file.Tensors.ContainsKey(name)), (name, file) => (file, name)).FirstOrDefault();
+        return tensor.File is not null;
     }
 
     public void Dispose()

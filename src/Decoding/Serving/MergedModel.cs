@@ -17,14 +17,14 @@ internal static class MergedModel
         patches.OrderBy(patch => patch.Patch, StringComparer.Ordinal).Select(patch => FormattableString.Invariant($" + {patch.Weight} {patch.Patch}")).Prepend(model));
 
     /// <param name="folder">A checkpoint with config.json and model.safetensors; needs no graph.</param>
-    /// <exception cref="EngineException">As of <see cref="LlamaExporter.Export"/> and <see cref="OnnxLanguageModel.Load"/>.</exception>
+    /// <exception cref="EngineException">As of <see cref="CheckpointExporter.Export"/> and <see cref="OnnxLanguageModel.Load"/>.</exception>
     public static OnnxLanguageModel Load(string folder, IReadOnlyList<WeightedPatch> patches, EngineOptions options, KeyValueMemory? memory = null)
     {
         // Only this user can read it, and its name cannot be predicted.
         DirectoryInfo merged = Directory.CreateTempSubdirectory("proxytune-merge-");
         try
         {
-            LlamaExporter.Export(folder, merged.FullName, patches);
+            CheckpointExporter.Export(folder, merged.FullName, patches);
             return OnnxLanguageModel.Load(
                 merged.FullName, options, Name(new DirectoryInfo(folder).Name, patches.Select(patch => (patch.Patch.Name, patch.Weight))), memory);
         }

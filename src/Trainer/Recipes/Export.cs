@@ -12,6 +12,6 @@ public static class Export
     /// <param name="output">The target folder; created if it is missing.</param>
     /// <param name="bits">The bits of each linear weight: 32, 8 or 4.</param>
     /// <exception cref="EngineException">The checkpoint or the adapter is incomplete or broken, or they do not fit each other.</exception>
-    public static void Run(string model, string? adapter, string output, int bits = LlamaExporter.FloatBits) =>
-        LlamaExporter.Export(model, output, adapter is null ? null : [new WeightedPatch(LowRankPatch.Read(adapter), 1)], bits);
+    public static void Run(string model, string? adapter, string output, int bits = CheckpointExporter.FloatBits) =>
+        CheckpointExporter.Export(model, output, adapter is null ? null : [new WeightedPatch(LowRankPatch.Read(adapter), 1)], bits);
 }

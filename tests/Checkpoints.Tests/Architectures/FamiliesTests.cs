@@ -52,6 +52,21 @@ public sealed class FamiliesTests : IDisposable
     public void Read_FieldThatIsNotHonoured_IsRefusedByName(string type, string field, string value) =>
         AssertRefused($$"""{ "model_type": "{{type}}", {{Sizes}}, "{{field}}": {{value}} }""", $"config.json: {field} is ");
 
+    // Fields of published files that change nothing.
+    [Theory]
+    [InlineData("llama", """ "is_llama_config": true, "rope_interleaved": false, "pretraining_tp": 1, "transformers.js_config": { "dtype": "q4" }, "rope_scaling": null, "use_cache": true """)]
+    [InlineData("qwen2", """ "use_sliding_window": false, "max_window_layers": 28, "use_mrope": false, "attention_dropout": 0.0, "bos_token_id": 1, "sliding_window": 32768 """)]
+    [InlineData("qwen3", """ "head_dim": 8, "use_sliding_window": false, "max_window_layers": 4, "sliding_window": null, "attention_bias": false, "rope_scaling": null """)]
+    [InlineData("smollm3", """ "max_window_layers": 28, "pretraining_tp": 2, "no_rope_layer_interval": 4, "no_rope_layers": [1, 1, 1, 0], "sliding_window": null, "bos_token_id": null """)]
+    [InlineData("gemma2", """ "hidden_act": "gelu_pytorch_tanh", "hidden_activation": "gelu_pytorch_tanh", "cache_implementation": "hybrid", "_name_or_path": "x" """)]
+    [InlineData("gemma3_text", """ "cache_implementation": "hybrid", "attn_logit_softcapping": null, "rope_local_base_freq": 10000, "use_bidirectional_attention": false """)]
+    [InlineData("granite", """ "attention_multiplier": 0.0078125, "embedding_multiplier": 12.0, "residual_multiplier": 0.22, "logits_scaling": 16.0, "mlp_bias": false """)]
+    [InlineData("olmo2", """ "attention_bias": false, "attention_dropout": 0.0, "use_cache": false, "pad_token_id": 1 """)]
+    [InlineData("mistral", """ "sliding_window": null, "head_dim": 8, "torch_dtype": "bfloat16", "quantization_config": null """)]
+    [InlineData("phi3", """ "auto_map": { "AutoConfig": "x" }, "embd_pdrop": 0.0, "full_attn_mod": 1, "interpolate_factor": 1, "lm_head_bias": false, "mlp_bias": false, "resid_pdrop": 0.0, "sliding_window": 262144 """)]
+    public void Read_FieldsOfPublishedFiles_AreAccepted(string type, string fields) =>
+        Assert.Equal(type, Read($$"""{ "model_type": "{{type}}", {{Sizes}}, {{fields}} }""").Family);
+
     [Theory]
     [InlineData("""{ "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 32 }""")]
     [InlineData("""{ "rope_type": "linear", "factor": 2.0 }""")]

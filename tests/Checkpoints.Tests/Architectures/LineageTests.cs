@@ -51,7 +51,7 @@ public sealed class LineageTests : IDisposable
     public void Of_Export_EqualsThatOfTheCheckpoint(int bits)
     {
         TinyModel.WriteCheckpoint(In("checkpoint"));
-        LlamaExporter.Export(In("checkpoint"), In("export"), bits: bits);
+        CheckpointExporter.Export(In("checkpoint"), In("export"), bits: bits);
         TinyModel.WriteCheckpoint(In("other"), new TinyModelOptions { Seed = 2 });
 
         Assert.Equal(Lineage.Of(In("checkpoint")), Lineage.Of(In("export")));

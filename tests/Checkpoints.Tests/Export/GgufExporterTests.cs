@@ -28,6 +28,15 @@ public sealed class GgufExporterTests
     }
 
     [Fact]
+    public void Export_OtherFamily_IsRefusedByName()
+    {
+        using TinyModel model = TinyModel.Create(Options);
+        TinyCheckpoint.Write(model.Folder, """{ "model_type": "granite" }""");
+
+        Assert.Contains("model_type granite", Assert.Throws<EngineException>(() => Export(model, 32)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Export_RotatedHeads_HalvesBecomePairs()
     {
         using TinyModel model = TinyModel.Create(Options);

@@ -18,11 +18,11 @@ public sealed class CheckpointFilesTests : IDisposable
     [Fact]
     public void Export_SeveralFiles_EqualsTheExportOfOneFile()
     {
-        LlamaExporter.Export(folder, Path.Combine(folder, "one"));
+        CheckpointExporter.Export(folder, Path.Combine(folder, "one"));
         string lineage = Lineage.Of(folder)!;
         Divide();
 
-        LlamaExporter.Export(folder, Path.Combine(folder, "several"));
+        CheckpointExporter.Export(folder, Path.Combine(folder, "several"));
 
         foreach (string name in (string[])["model.safetensors", "model.onnx", "genai_config.json"])
         {
@@ -64,6 +64,30 @@ public sealed class CheckpointFilesTests : IDisposable
         AssertRefused("pytorch_model.bin may be a pickle");
     }
 
+    [Theory]
+    [InlineData(0f, false)]
+    [InlineData(0.5f, true)]
+    public void Export_HeadBesideTheTie_MustBeTheEmbedding(float added, bool isRefused)
+    {
+        string path = Path.Combine(folder, "model.safetensors");
+        using (SafetensorsFile file = SafetensorsFile.Open(path))
+        {
+            float[] head = file.ReadFloat32("model.embed_tokens.weight");
+            head[^1] += added;
+            SafetensorsFile.Write(path, file.Tensors.Values.Select(tensor => (tensor.Name, tensor.Shape.ToArray(), file.ReadFloat32(tensor.Name)))
+                .Append(("lm_head.weight", [.. file.Tensors["model.embed_tokens.weight"].Shape], head)));
+        }
+
+        if (isRefused)
+        {
+            AssertRefused("'lm_head.weight' differs from 'model.embed_tokens.weight', and tie_word_embeddings of config.json is true");
+        }
+        else
+        {
+            CheckpointExporter.Export(folder, Path.Combine(folder, "out"));
+        }
+    }
+
     /// <summary>Divides model.safetensors into two files.</summary>
     private void Divide()
     {
@@ -82,7 +106,7 @@ public sealed class CheckpointFilesTests : IDisposable
 
     private void AssertRefused(string expected)
     {
-        EngineException error = Assert.Throws<EngineException>(() => LlamaExporter.Export(folder, Path.Combine(folder, "out")));
+        EngineException error = Assert.Throws<EngineException>(() => CheckpointExporter.Export(folder, Path.Combine(folder, "out")));
         Assert.Equal(EngineError.InvalidModelFolder, error.Error);
         Assert.Contains(expected, error.Message, StringComparison.Ordinal);
     }

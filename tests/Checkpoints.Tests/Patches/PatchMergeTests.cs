@@ -52,7 +52,7 @@ public sealed class PatchMergeTests : IDisposable
     [InlineData(0, 1)]
     public void Export_TwoPatches_GivesTheLogitsOfTheDenseSums(double one, double other)
     {
-        LlamaExporter.Export(model, In("merged"), [Patch(first, one), Patch(second, other)]);
+        CheckpointExporter.Export(model, In("merged"), [Patch(first, one), Patch(second, other)]);
 
         TinyPatch.WriteDense(In("dense"), model, (first, one), (second, other));
         double[][] expected = new SlowLlama(In("dense")).Logits(Ids);
@@ -70,7 +70,7 @@ public sealed class PatchMergeTests : IDisposable
     [Fact]
     public void Export_WeightZero_EqualsTheModel()
     {
-        LlamaExporter.Export(model, In("merged"), [Patch(first, 0), Patch(second, 0)]);
+        CheckpointExporter.Export(model, In("merged"), [Patch(first, 0), Patch(second, 0)]);
 
         Assert.Equal(Bytes(model), Bytes(In("merged")));
     }
@@ -78,8 +78,8 @@ public sealed class PatchMergeTests : IDisposable
     [Fact]
     public void Export_PatchesInAnyOrder_GiveTheSameMerge()
     {
-        LlamaExporter.Export(model, In("merged"), [Patch(first, 0.3), Patch(second, 0.7)]);
-        LlamaExporter.Export(model, In("reversed"), [Patch(second, 0.7), Patch(first, 0.3)]);
+        CheckpointExporter.Export(model, In("merged"), [Patch(first, 0.3), Patch(second, 0.7)]);
+        CheckpointExporter.Export(model, In("reversed"), [Patch(second, 0.7), Patch(first, 0.3)]);
 
         Assert.Equal(Bytes(In("merged")), Bytes(In("reversed")));
         Assert.NotEqual(Bytes(model), Bytes(In("merged")));
@@ -158,7 +158,7 @@ public sealed class PatchMergeTests : IDisposable
         Refused(() => Merge(Patch(first, 1), Patch(first, 2)), "twice", ["first", "2 times"]);
         Assert.False(File.Exists(Path.Combine(In("merged"), "model.safetensors")));
 
-        void Merge(params WeightedPatch[] patches) => LlamaExporter.Export(model, In("merged"), patches);
+        void Merge(params WeightedPatch[] patches) => CheckpointExporter.Export(model, In("merged"), patches);
     }
 
     [Theory]
@@ -167,7 +167,7 @@ public sealed class PatchMergeTests : IDisposable
     [InlineData("town-reticent", "town-small-reticent")]
     public void Export_ShippedPatchOfWeightOne_EqualsTheShippedExpert(string patch, string expert)
     {
-        LlamaExporter.Export(Path.Combine(Repository.Models, "town-small"), In("merged"), [Patch(Path.Combine(Repository.Models, "patches", patch), 1)]);
+        CheckpointExporter.Export(Path.Combine(Repository.Models, "town-small"), In("merged"), [Patch(Path.Combine(Repository.Models, "patches", patch), 1)]);
 
         using SafetensorsFile merged = SafetensorsFile.Open(Path.Combine(In("merged"), "model.safetensors"));
         using SafetensorsFile shipped = SafetensorsFile.Open(Path.Combine(Repository.Models, expert, "model.safetensors"));

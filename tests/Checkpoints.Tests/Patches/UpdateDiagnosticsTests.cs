@@ -93,7 +93,7 @@ public sealed class UpdateDiagnosticsTests : IDisposable
     {
         TinyPatch.Write(In("patch"), In("old"), 1, "q_proj");
         LowRankPatch patch = LowRankPatch.Read(In("patch"));
-        LlamaExporter.Export(In("old"), In("quantized"), bits: 4);
+        CheckpointExporter.Export(In("old"), In("quantized"), bits: 4);
 
         UpdateDiagnostics quantized = UpdateDiagnostics.Of(patch, In("quantized"), In("old")), alone = UpdateDiagnostics.Of(patch, In("new")), donor = UpdateDiagnostics.Of(patch, In("new"), In("quantized"));
 

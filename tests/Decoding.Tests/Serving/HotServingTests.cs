@@ -319,7 +319,7 @@ public sealed class HotServingTests : IAsyncLifetime, IDisposable
     private async Task<int[]> MergedAsync(params (string Name, double Weight)[] patches)
     {
         string folder = Directory.CreateTempSubdirectory("merged-").FullName;
-        LlamaExporter.Export(family.PathOf(TinyFamily.Base), folder, [.. patches.Select(patch => new WeightedPatch(LowRankPatch.Read(uploads.FindPatch(patch.Name)!.Folder), patch.Weight))]);
+        CheckpointExporter.Export(family.PathOf(TinyFamily.Base), folder, [.. patches.Select(patch => new WeightedPatch(LowRankPatch.Read(uploads.FindPatch(patch.Name)!.Folder), patch.Weight))]);
         using ModelHost merged = ModelHost.Load(folder, new());
         await using DecodeScheduler own = new(merged.Ensemble, new());
         int[] answer = await AnswerAsync(own, merged, new DirectoryInfo(folder).Name);

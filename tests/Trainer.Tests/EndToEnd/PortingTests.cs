@@ -30,7 +30,7 @@ public sealed class PortingTests : IAsyncLifetime
         // The same base after further training.
         string news = Path.Combine(folder, "news");
         TinyPatch.Write(news, gateway.Family.PathOf(TinyFamily.Base), 99, TinyPatch.Modules);
-        LlamaExporter.Export(gateway.Family.PathOf(TinyFamily.Base), gateway.Family.PathOf(Near), [new WeightedPatch(LowRankPatch.Read(news), 1e-4)]);
+        CheckpointExporter.Export(gateway.Family.PathOf(TinyFamily.Base), gateway.Family.PathOf(Near), [new WeightedPatch(LowRankPatch.Read(news), 1e-4)]);
         gateway.Family.WriteModel(Far, seed: 7);
         TinyModel.Write(Directory.CreateDirectory(gateway.Family.PathOf(Wide)).FullName, new() { Hidden = 48, Context = TinyFamily.ContextLength });
         await gateway.InitializeAsync();

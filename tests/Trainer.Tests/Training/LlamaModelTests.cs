@@ -1,3 +1,4 @@
+using ProxyTune.Checkpoints;
 using ProxyTune.Checkpoints.Architectures;
 using ProxyTune.Testing;
 using ProxyTune.Trainer.Settings;
@@ -24,6 +25,18 @@ public sealed class LlamaModelTests : IDisposable
         IEnumerable<double> expected = new SlowLlama(folder).Logits(Ids).SelectMany(row => row);
 
         Tiny.AssertClose(expected, Tiny.Logits(model, Ids), 1e-4);
+    }
+
+    [Theory]
+    [InlineData("""{ "model_type": "qwen3" }""", "model_type qwen3")]
+    [InlineData("""{ "model_type": "llama", "rope_scaling": { "type": "linear", "factor": 2.0 } }""", "model_type llama with these fields")]
+    public void Load_OtherFamilyOrFeature_IsRefusedByName(string config, string expected)
+    {
+        TinyCheckpoint.Write(folder, config);
+
+        EngineException error = Assert.Throws<EngineException>(() => ModelFolder.Load(folder, trainable: false));
+
+        Assert.Contains(expected, error.Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -20,7 +20,7 @@ public sealed class CheckpointTests : IDisposable
     [Fact]
     public void Export_AlphabeticalFile_PlacesPackedTensorsSideBySide()
     {
-        LlamaExporter.Export(folder, folder);
+        CheckpointExporter.Export(folder, folder);
 
         using SafetensorsFile file = SafetensorsFile.Open(Weights);
         SafetensorsTensor Of(string part) => file.Tensors[$"model.layers.1.{part}.weight"];
@@ -31,10 +31,10 @@ public sealed class CheckpointTests : IDisposable
     [Fact]
     public void Export_IntoItselfTwice_ChangesNothing()
     {
-        LlamaExporter.Export(folder, folder);
+        CheckpointExporter.Export(folder, folder);
         string[] first = Contents(folder);
 
-        LlamaExporter.Export(folder, folder);
+        CheckpointExporter.Export(folder, folder);
 
         Assert.Equal(first, Contents(folder));
         Assert.DoesNotContain(first, file => file.StartsWith("model.onnx.data", StringComparison.Ordinal));
@@ -45,7 +45,7 @@ public sealed class CheckpointTests : IDisposable
     {
         string target = Path.Combine(folder, "served");
 
-        LlamaExporter.Export(folder, target);
+        CheckpointExporter.Export(folder, target);
 
         int[] ids = [5, 80, 81];
         Assert.Equal(new SlowLlama(folder).Logits(ids)[2], new SlowLlama(target).Logits(ids)[2]);
@@ -102,7 +102,7 @@ public sealed class CheckpointTests : IDisposable
 
         Assert.Equal([3, 4], DecoderSpec.Read(folder).EndIds);
 
-        LlamaExporter.Export(folder, folder);
+        CheckpointExporter.Export(folder, folder);
         JsonNode written = JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "genai_config.json")))!["model"]!["eos_token_id"]!;
         Assert.Equal("[3,4]", written.ToJsonString());
     }
@@ -128,7 +128,7 @@ public sealed class CheckpointTests : IDisposable
 
     private void AssertRefused(string named)
     {
-        EngineException error = Assert.Throws<EngineException>(() => LlamaExporter.Export(folder, Path.Combine(folder, "out")));
+        EngineException error = Assert.Throws<EngineException>(() => CheckpointExporter.Export(folder, Path.Combine(folder, "out")));
         Assert.Equal(EngineError.InvalidModelFolder, error.Error);
         Assert.Contains(named, error.Message, StringComparison.Ordinal);
     }

@@ -78,7 +78,7 @@ public sealed class FamilyServingTests(ITestOutputHelper output) : IDisposable
         string patch = In("patch");
         TinyPatch.Write(patch, In("model"), 5, [.. TinyPatch.Modules, "qkv_proj", "gate_up_proj"]);
         WeightedPatch[] patches = [new(LowRankPatch.Read(patch), 0.5)];
-        LlamaExporter.Export(data.Folder, In("merged"), patches);
+        CheckpointExporter.Export(data.Folder, In("merged"), patches);
         using OnnxLanguageModel merged = OnnxLanguageModel.Load(In("merged"), new());
         int[] ids = data.Cases[0].Ids;
 
@@ -99,7 +99,7 @@ public sealed class FamilyServingTests(ITestOutputHelper output) : IDisposable
         FamilyData data = FamilyData.Read(name);
         foreach ((int bits, double allowed) in ((int, double)[])[(8, 0.1), (4, 0.6)])
         {
-            LlamaExporter.Export(data.Folder, In($"{bits}"), bits: bits);
+            CheckpointExporter.Export(data.Folder, In($"{bits}"), bits: bits);
             ModelProto graph = ModelProto.Parser.ParseFrom(File.ReadAllBytes(In($"{bits}/model.onnx")));
             NodeProto[] linear = [.. graph.Graph.Node.Where(node => node.OpType.Contains("MatMul", StringComparison.Ordinal))];
             Assert.All(linear, node => Assert.Equal(node == linear[^1] ? 8 : bits, node.Attribute.Single(attribute => attribute.Name == "bits").I));
@@ -165,7 +165,7 @@ public sealed class FamilyServingTests(ITestOutputHelper output) : IDisposable
     private (FamilyData Data, OnnxLanguageModel Model) Load(string name)
     {
         FamilyData data = FamilyData.Read(name);
-        LlamaExporter.Export(data.Folder, In("model"));
+        CheckpointExporter.Export(data.Folder, In("model"));
         return (data, OnnxLanguageModel.Load(In("model"), new()));
     }
 

@@ -78,7 +78,7 @@ public sealed class FamilyTests(ITestOutputHelper output) : IDisposable
     {
         string checkpoint = FamilyData.PathOf(name);
 
-        EngineException error = Assert.Throws<EngineException>(() => LlamaExporter.Export(checkpoint, folder));
+        EngineException error = Assert.Throws<EngineException>(() => CheckpointExporter.Export(checkpoint, folder));
 
         output.WriteLine(error.Message);
         Assert.Equal(EngineError.InvalidModelFolder, error.Error);
@@ -88,7 +88,7 @@ public sealed class FamilyTests(ITestOutputHelper output) : IDisposable
     private (FamilyData Data, OnnxLanguageModel Model) Load(string name)
     {
         FamilyData data = FamilyData.Read(name);
-        LlamaExporter.Export(data.Folder, folder);
+        CheckpointExporter.Export(data.Folder, folder);
         return (data, OnnxLanguageModel.Load(folder, new()));
     }
 

@@ -1,3 +1,6 @@
+using Google.Protobuf;
+using Onnx;
+using ProxyTune.Checkpoints;
 using ProxyTune.Checkpoints.Export;
 using ProxyTune.Checkpoints.Patches;
 using ProxyTune.Decoding.Models;
@@ -70,15 +73,34 @@ public sealed class FamilyVariantTests : IDisposable
     }
 
     [Fact]
-    public void Start_LongText_HasTheFactorsOfLongTexts()
+    public void Start_ShortAndLongTextInOneRun_EachHasItsFactors()
     {
         using OnnxLanguageModel model = Load(LongRope);
         SlowDecoder oracle = new(In("checkpoint"));
-        foreach ((int appended, bool isLong) in ((int, bool)[])[(2, false), (3, true)])
-        {
-            using Sequence sequence = Start(model, Ids, appended);
-            AssertClose(oracle.Logits(Ids, isLong), Rows.Forward(model, new Segment(sequence, default, Ids.Length)));
-        }
+        double[][] ofShort = oracle.Logits(Ids), ofLong = oracle.Logits(Ids, isLong: true);
+
+        // With 30 tokens and 32 of the original context, the third appended token makes a long text.
+        using Sequence brief = Start(model, Ids, 2), extended = Start(model, Ids, 3);
+        float[][] rows = Rows.Forward(model, new Segment(extended, default, Ids.Length), new Segment(brief, default, Ids.Length));
+
+        AssertClose(ofLong, rows[..Ids.Length]);
+        AssertClose(ofShort, rows[Ids.Length..]);
+        Assert.Equal(1, model.Runs);
+    }
+
+    [Theory]
+    [InlineData("32 129")]
+    [InlineData("32 2147483647")]
+    public void Load_PositionsBeyondTheTables_IsRefused(string note)
+    {
+        Load(LongRope).Dispose();
+        ModelProto graph = ModelProto.Parser.ParseFrom(File.ReadAllBytes(In("model/model.onnx")));
+        graph.MetadataProps.Single(entry => entry.Key.EndsWith("long_rope", StringComparison.Ordinal)).Value = note;
+        File.WriteAllBytes(In("model/model.onnx"), graph.ToByteArray());
+
+        EngineException error = Assert.Throws<EngineException>(() => OnnxLanguageModel.Load(In("model"), new()));
+
+        Assert.Contains($"long texts begin at position {note[3..]}", error.Message, StringComparison.Ordinal);
     }
 
     private string In(string name) => Path.Combine(folder, name);
@@ -86,7 +108,7 @@ public sealed class FamilyVariantTests : IDisposable
     private OnnxLanguageModel Load(string config)
     {
         TinyCheckpoint.Write(In("checkpoint"), config);
-        LlamaExporter.Export(In("checkpoint"), In("model"));
+        CheckpointExporter.Export(In("checkpoint"), In("model"));
         return OnnxLanguageModel.Load(In("model"), new());
     }
 

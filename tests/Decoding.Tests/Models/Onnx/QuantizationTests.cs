@@ -88,7 +88,7 @@ public sealed class QuantizationTests : IDisposable
     public void Export_OtherBits_IsRefused()
     {
         TinyModel.WriteCheckpoint(In("checkpoint"));
-        Assert.Contains("bits is 5; accepted are 4, 8 and 32", Assert.Throws<EngineException>(() => LlamaExporter.Export(In("checkpoint"), In("quantized"), bits: 5)).Message, StringComparison.Ordinal);
+        Assert.Contains("bits is 5; accepted are 4, 8 and 32", Assert.Throws<EngineException>(() => CheckpointExporter.Export(In("checkpoint"), In("quantized"), bits: 5)).Message, StringComparison.Ordinal);
     }
 
     private string In(string name) => Path.Combine(folder, name);
@@ -97,7 +97,7 @@ public sealed class QuantizationTests : IDisposable
     private void Write(int bits, int headSize)
     {
         TinyModel.WriteCheckpoint(In("checkpoint"), new TinyModelOptions { HeadSize = headSize });
-        LlamaExporter.Export(In("checkpoint"), In("quantized"), bits: bits);
+        CheckpointExporter.Export(In("checkpoint"), In("quantized"), bits: bits);
         Directory.CreateDirectory(In("dequantized"));
 
         // The embedding stays, the head has bits: no longer one tensor.

@@ -77,7 +77,7 @@ public sealed class AnyBaseTests : IDisposable
         TinyPatch.WriteDense(dense, once, (more, 2));
         TinyPatch.WriteConfig(patch, config => config["alpha_pattern"] = new JsonObject { ["k_proj"] = 3 * TinyPatch.Alpha });
         PatchSum sum = PatchedFamily.Sum((LowRankPatch.Read(patch), 1));
-        LlamaExporter.Export(built.Checkpoint, merged, sum.Patches);
+        CheckpointExporter.Export(built.Checkpoint, merged, sum.Patches);
         using OnnxLanguageModel model = OnnxLanguageModel.Load(built.Folder, new()), other = OnnxLanguageModel.Load(merged, new());
 
         int[] text = [7, 30, 12, 9];

@@ -38,7 +38,7 @@ public sealed class PatchProbeTests : IDisposable
     public void Check_PatchInItsSlots_EqualsDenseSums(int headSize, int bits)
     {
         TinyModel.WriteCheckpoint(In("checkpoint"), new() { HeadSize = headSize });
-        LlamaExporter.Export(In("checkpoint"), In("model"), bits: bits);
+        CheckpointExporter.Export(In("checkpoint"), In("model"), bits: bits);
 
         ProbeRecord record = Checked(In("model"));
 
@@ -70,7 +70,7 @@ public sealed class PatchProbeTests : IDisposable
     {
         // The memory limits give one group, several groups, and one group per node.
         TinyModel.WriteCheckpoint(In("checkpoint"));
-        LlamaExporter.Export(In("checkpoint"), In("model"), bits: bits);
+        CheckpointExporter.Export(In("checkpoint"), In("model"), bits: bits);
         (PatchProbe probe, DecoderSession slots, PatchSum patch, FittedPatch fit) = Open(In("model"), memory: memory);
         SlotPair wrong = fit.Pairs[7]!;
         wrong.A[5] += 0.01f;
@@ -133,7 +133,7 @@ public sealed class PatchProbeTests : IDisposable
     public void Check_RowOfTheTrainerOnItsQuantisedWeights_IsNotCompared(int bits, int accuracyLevel)
     {
         TinyModel.WriteCheckpoint(In("checkpoint"));
-        LlamaExporter.Export(In("checkpoint"), In("model"), bits: bits);
+        CheckpointExporter.Export(In("checkpoint"), In("model"), bits: bits);
         string file = Path.Combine(In("model"), "model.onnx");
         ModelProto graph = ModelProto.Parser.ParseFrom(File.ReadAllBytes(file));
         foreach (AttributeProto level in graph.Graph.Node.SelectMany(node => node.Attribute).Where(attribute => attribute.Name == "accuracy_level"))

@@ -41,7 +41,7 @@ internal sealed class PatchedFamily : IDisposable
         if (!merged.TryGetValue(patch.Hash, out OnnxLanguageModel? model))
         {
             string target = Path.Combine(folder, patch.Hash);
-            LlamaExporter.Export(Checkpoint, target, patch.Patches);
+            CheckpointExporter.Export(Checkpoint, target, patch.Patches);
             merged[patch.Hash] = model = OnnxLanguageModel.Load(target, new());
         }
 

@@ -7,7 +7,7 @@ using ProxyTune.Checkpoints.Patches;
 namespace ProxyTune.Checkpoints.Export;
 
 /// <summary>Exports a Hugging Face checkpoint of a decoder, of any family in Checkpoints/Architectures, as a folder for ONNX Runtime and onnxruntime-genai.</summary>
-public static class LlamaExporter
+public static class CheckpointExporter
 {
     /// <summary>The bits of a weight that is not quantised.</summary>
     public const int FloatBits = 32;

@@ -2,7 +2,7 @@ using ProxyTune.Testing;
 
 namespace ProxyTune.Checkpoints.Tests.Export;
 
-public sealed class LlamaExporterTests
+public sealed class CheckpointExporterTests
 {
     private static readonly int[] Prompt = [2, 77, 105, 110, 33, 4, 3];
 
