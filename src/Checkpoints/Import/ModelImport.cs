@@ -102,7 +102,7 @@ public static class ModelImport
             throw EngineException.InFile(source.Path, "GGUF files are not imported yet.");
         }
 
-        LlamaExporter.Export(source.Path, target, bits: record.Precision switch { "int8" => 8, "int4" => 4, _ => LlamaExporter.FloatBits });
+        CheckpointExporter.Export(source.Path, target, bits: record.Precision switch { "int8" => 8, "int4" => 4, _ => CheckpointExporter.FloatBits });
         JsonFields config = JsonFields.Read(Path.Combine(source.Path, FileNames.Config));
         return record.WithHashes(source) with { Family = config.FindText("model_type"), Licence = LicenceOf(Path.Combine(source.Path, ModelCard)) };
     }

@@ -27,7 +27,7 @@ public sealed class PublishedPatchesTests : IDisposable
         string adapter = Path.Combine(SharedData.Folder("peft")!, name);
         using JsonDocument config = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(adapter, "adapter_config.json")));
         string checkpoint = Path.Combine(SharedData.Folder("families")!, config.RootElement.GetProperty("base_model_name_or_path").GetString()!);
-        LlamaExporter.Export(checkpoint, In("base"));
+        CheckpointExporter.Export(checkpoint, In("base"));
         using OnnxLanguageModel model = OnnxLanguageModel.Load(In("base"), new());
         ReferenceTensors reference = new(Path.Combine(adapter, "reference.safetensors"));
         int[] tokens = reference.Integers("input_ids");
@@ -42,7 +42,7 @@ public sealed class PublishedPatchesTests : IDisposable
                 Rows.AssertEqual(reference.Rows("logits"), Rows.Forward(model, new Segment(patched, default, tokens.Length)), Tolerance);
             }
 
-            LlamaExporter.Export(checkpoint, In("merged"), patch.Patches);
+            CheckpointExporter.Export(checkpoint, In("merged"), patch.Patches);
         }
         catch (EngineException error) when (File.ReadAllText(Path.Combine(adapter, "expected.txt")).Contains("refused", StringComparison.Ordinal))
         {
