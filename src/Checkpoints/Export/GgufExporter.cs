@@ -28,7 +28,7 @@ public static class GgufExporter
         List<GgufTensor> tensors = [.. LlamaTensors.InOrder(spec).Select(tensor => Tensor(file, spec, tensor.Name, tensor.Shape, bits))];
         if (spec.TiedHead && bits != LlamaExporter.FloatBits)
         {
-            tensors.Add(tensors[0] with { Name = "output.weight", Type = GgufType.Q8 });
+            tensors.Add(tensors[0] with { Name = "output.weight", Type = GgufType.Q8_0 });
         }
 
         if (tensors.FirstOrDefault(tensor => tensor.Type != GgufType.F32 && tensor.Shape[^1] % GgufBlocks.Size != 0) is { } odd)
@@ -60,7 +60,7 @@ public static class GgufExporter
     private static GgufTensor Tensor(SafetensorsFile file, DecoderSpec spec, string name, int[] shape, int bits)
     {
         bool isFloat = bits == LlamaExporter.FloatBits || shape.Length == 1 || name == LlamaTensors.Embedding;
-        GgufType type = isFloat ? GgufType.F32 : bits == 8 || name == LlamaTensors.Head ? GgufType.Q8 : GgufType.Q4;
+        GgufType type = isFloat ? GgufType.F32 : bits == 8 || name == LlamaTensors.Head ? GgufType.Q8_0 : GgufType.Q4_0;
         bool isRotated = name.Contains(LlamaTensors.Query, StringComparison.Ordinal) || name.Contains(LlamaTensors.Key, StringComparison.Ordinal);
         return new(Name(name), shape, type, () => isRotated ? [Pairs(file.ReadFloat32(name), spec.HeadSize, shape[1])] : TensorSource.Of(file, name).Pieces());
     }
