@@ -33,7 +33,7 @@ public static class GgufExporter
         List<GgufTensor> tensors = [.. DecoderTensors.InOrder(spec).Select(tensor => Tensor(file, spec, tensor.Name, tensor.Shape, bits))];
         if (spec.TiedHead && bits != CheckpointExporter.FloatBits)
         {
-            tensors.Add(tensors[0] with { Name = "output.weight", Type = GgufType.Q8 });
+            tensors.Add(tensors[0] with { Name = "output.weight", Type = GgufType.Q8_0 });
         }
 
         if (tensors.FirstOrDefault(tensor => tensor.Type != GgufType.F32 && tensor.Shape[^1] % GgufBlocks.Size != 0) is { } odd)
@@ -65,7 +65,7 @@ public static class GgufExporter
     private static GgufTensor Tensor(SafetensorsFile file, DecoderSpec spec, string name, int[] shape, int bits)
     {
         bool isFloat = bits == CheckpointExporter.FloatBits || shape.Length == 1 || name == DecoderTensors.Embedding;
-        GgufType type = isFloat ? GgufType.F32 : bits == 8 || name == DecoderTensors.Head ? GgufType.Q8 : GgufType.Q4;
+        GgufType type = isFloat ? GgufType.F32 : bits == 8 || name == DecoderTensors.Head ? GgufType.Q8_0 : GgufType.Q4_0;
         bool isRotated = name.Contains(DecoderTensors.Query, StringComparison.Ordinal) || name.Contains(DecoderTensors.Key, StringComparison.Ordinal);
         return new(Name(name), shape, type, () => isRotated ? [Pairs(file.ReadFloat32(name), spec.HeadSize, shape[1])] : TensorSource.Of(file, name).Pieces());
     }

@@ -8,12 +8,12 @@ internal static class GgufBlocks
 {
     public const int Size = BlockQuantization.BlockSize;
 
-    public static int BytesOf(GgufType type) => sizeof(ushort) + (type == GgufType.Q4 ? Size / 2 : Size);
+    public static int BytesOf(GgufType type) => sizeof(ushort) + (type == GgufType.Q4_0 ? Size / 2 : Size);
 
     /// <param name="columns">Columns of the tensor; a multiple of 32 if it is quantised.</param>
     public static byte[] Of(GgufType type, ReadOnlySpan<float> values, int columns) => type == GgufType.F32
         ? MemoryMarshal.AsBytes(values).ToArray()
-        : Interleave(type, BlockQuantization.Of(values, columns, type == GgufType.Q4 ? 4 : 8));
+        : Interleave(type, BlockQuantization.Of(values, columns, type == GgufType.Q4_0 ? 4 : 8));
 
     private static byte[] Interleave(GgufType type, BlockQuantization blocks)
     {
@@ -25,7 +25,7 @@ internal static class GgufBlocks
             Span<byte> block = result.AsSpan(i * bytes, bytes);
             BinaryPrimitives.WriteHalfLittleEndian(block, (Half)blocks.Scales[i]);
             block = block[sizeof(ushort)..];
-            if (type == GgufType.Q8)
+            if (type == GgufType.Q8_0)
             {
                 // Our graphs store values without a sign, GGUF stores them with one.
                 for (int j = 0; j < Size; j++)

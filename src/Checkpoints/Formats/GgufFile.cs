@@ -1,92 +1,156 @@
-using System.Text;
-
 namespace ProxyTune.Checkpoints.Formats;
 
 /// <summary>
-/// Writes GGUF 3, the file of llama.cpp: header, metadata, a line per tensor, then the tensors, each from a multiple of 32 bytes
+/// A model in llama.cpp's format GGUF, version 2 or 3, in one file or in parts: metadata and named tensors, often quantised
 /// (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md).
 /// </summary>
-internal static class GgufFile
+/// <remarks>Headers are checked as a whole when the file is opened. Tensors are read in pieces. Reading is thread-safe.</remarks>
+internal sealed class GgufFile : IDisposable
 {
-    private const uint Version = 3;
-    private const int Alignment = 32;
+    private readonly IReadOnlyList<GgufPart> parts;
 
+    private GgufFile(string path, IReadOnlyList<GgufPart> parts)
+    {
+        (Path, this.parts) = (path, parts);
+        Dictionary<string, GgufTensorInfo> tensors = [];
+        foreach ((GgufPart part, GgufTensorInfo tensor) in parts.SelectMany(part => part.Header.Tensors.Values.Select(tensor => (part, tensor))))
+        {
+            if (!tensors.TryAdd(tensor.Name, tensor))
+            {
+                throw EngineException.InFile(part.Path, $"tensor '{tensor.Name}' is also in {System.IO.Path.GetFileName(parts[tensors[tensor.Name].Part].Path)}; accepted is one.", tensor.Name);
+            }
+        }
+
+        Tensors = tensors;
+    }
+
+    /// <summary>Path of the only part or the first.</summary>
+    public string Path { get; }
+
+    /// <summary>Of the only part or the first.</summary>
+    public GgufMetadata Metadata => parts[0].Header.Metadata;
+
+    /// <summary>Of all parts, by name, in the order of the file.</summary>
+    public IReadOnlyDictionary<string, GgufTensorInfo> Tensors { get; }
+
+    /// <param name="path">The only part, or the first of several in one folder.</param>
+    /// <exception cref="EngineException">InvalidModelFolder: no such file, a missing part, or a header that is broken or does not fit the file; names file, key or tensor, value and what is accepted.</exception>
+    public static GgufFile Open(string path)
+    {
+        IReadOnlyList<GgufPart> parts = GgufParts.Open(path);
+        try
+        {
+            return new(path, parts);
+        }
+        catch
+        {
+            foreach (GgufPart part in parts)
+            {
+                part.Dispose();
+            }
+
+            throw;
+        }
+    }
+
+    /// <summary>Writes a file of one part.</summary>
     /// <param name="metadata">Values are uint, float or string.</param>
-    public static void Write(string path, IReadOnlyList<(string Key, object Value)> metadata, IReadOnlyList<GgufTensor> tensors)
+    public static void Write(string path, IReadOnlyList<(string Key, object Value)> metadata, IReadOnlyList<GgufTensor> tensors) => GgufWriter.Write(path, metadata, tensors);
+
+    /// <summary>The tensor's elements in row-major order, dequantised; for small tensors.</summary>
+    /// <exception cref="EngineException">As of <see cref="ReadPieces"/>; or more elements than an array holds.</exception>
+    public float[] ReadFloat32(string name, int pairedHead = 0)
     {
-        using FileStream file = File.Create(path, 1 << 16);
-        using BinaryWriter writer = new(file, Encoding.UTF8);
-        writer.Write("GGUF"u8);
-        writer.Write(Version);
-        writer.Write((ulong)tensors.Count);
-        writer.Write((ulong)metadata.Count);
-        foreach ((string key, object value) in metadata)
+        GgufTensorInfo tensor = Readable(name);
+        if (tensor.ElementCount > Array.MaxLength)
         {
-            Text(writer, key);
-            Value(writer, value);
+            throw EngineException.InFile(Path, $"tensor '{name}' has {tensor.ElementCount} elements; at most {Array.MaxLength} can be read at once.", name);
         }
 
-        long offset = 0;
-        foreach (GgufTensor tensor in tensors)
+        float[] values = new float[tensor.ElementCount];
+        int first = 0;
+        foreach (ReadOnlyMemory<float> piece in ReadPieces(name, pairedHead))
         {
-            Text(writer, tensor.Name);
-            writer.Write((uint)tensor.Shape.Length);
-            foreach (int size in tensor.Shape.Reverse())
-            {
-                writer.Write((ulong)size);
-            }
-
-            writer.Write((uint)tensor.Type);
-            writer.Write((ulong)offset);
-            offset += Aligned(tensor.Bytes);
+            piece.CopyTo(values.AsMemory(first));
+            first += piece.Length;
         }
 
-        foreach (GgufTensor tensor in tensors)
-        {
-            Pad(writer);
-            foreach (ReadOnlyMemory<float> piece in tensor.Read())
-            {
-                writer.Write(GgufBlocks.Of(tensor.Type, piece.Span, tensor.Shape[^1]));
-            }
-        }
-
-        Pad(writer);
+        return values;
     }
 
-    private static void Value(BinaryWriter writer, object value)
+    /// <summary>The tensor's elements in row-major order, dequantised, in pieces of whole rows; each piece is valid until the next is asked for.</summary>
+    /// <param name="pairedHead">As of <see cref="ReadRows"/>.</param>
+    /// <exception cref="EngineException">InvalidModelFolder: no tensor of that name, or one of a type that is not read.</exception>
+    public IEnumerable<ReadOnlyMemory<float>> ReadPieces(string name, int pairedHead = 0)
     {
-        const uint UnsignedInteger = 4, Float = 6, String = 8;
-        switch (value)
+        GgufTensorInfo tensor = Readable(name);
+        GgufLayout layout = GgufLayout.Of(tensor.Type);
+        float[] piece = [];
+        foreach (ReadOnlyMemory<byte> rows in ReadRows(name, pairedHead))
         {
-            case uint number:
-                writer.Write(UnsignedInteger);
-                writer.Write(number);
-                break;
-            case float number:
-                writer.Write(Float);
-                writer.Write(number);
-                break;
-            case string text:
-                writer.Write(String);
-                Text(writer, text);
-                break;
-            default:
-                throw new ArgumentException($"A {value.GetType().Name} is given; uint, float or string can be written.", nameof(value));
+            int elements = rows.Length / layout.Bytes * layout.Elements;
+            piece = piece.Length < elements ? new float[elements] : piece;
+            GgufDequantizer.Read(tensor.Type, rows.Span, piece.AsSpan(0, elements));
+            yield return piece.AsMemory(0, elements);
         }
     }
 
-    private static void Text(BinaryWriter writer, string text)
+    /// <summary>The tensor's bytes as the file stores them, in pieces of whole rows; each piece is valid until the next is asked for.</summary>
+    /// <param name="pairedHead">
+    /// Above 0: the size of a head whose rows lie in rotary pairs, as llama.cpp converts the Llama family. Rows 2i and 2i + 1 become rows i and
+    /// i + size / 2, as Hugging Face has them. Rows of a vector are its elements.
+    /// </param>
+    /// <exception cref="EngineException">InvalidModelFolder: no tensor of that name.</exception>
+    public IEnumerable<ReadOnlyMemory<byte>> ReadRows(string name, int pairedHead = 0)
     {
-        byte[] bytes = Encoding.UTF8.GetBytes(text);
-        writer.Write((ulong)bytes.Length);
-        writer.Write(bytes);
+        GgufTensorInfo tensor = Named(name);
+        bool isVector = tensor.Shape.Count == 1 && pairedHead > 0;
+        int columns = isVector ? 1 : tensor.Columns;
+        long rows = tensor.ElementCount / columns;
+        if (pairedHead > 0 && (pairedHead % 2 != 0 || rows % pairedHead != 0))
+        {
+            throw EngineException.InFile(Path, $"tensor '{name}' has {rows} rows; accepted is a multiple of the head size {pairedHead}, an even number.", name);
+        }
+
+        GgufLayout layout = GgufLayout.Of(tensor.Type);
+        long rowBytes = layout.BytesOf(columns);
+        int unit = Math.Max(1, pairedHead);
+        long most = Math.Max(1, TensorSource.PieceOf([columns]) / columns / unit) * unit;
+        if (rowBytes * unit > Array.MaxLength)
+        {
+            throw EngineException.InFile(Path, $"tensor '{name}' has rows of {rowBytes} bytes; at most {Array.MaxLength / unit} can be read.", name);
+        }
+
+        byte[] bytes = new byte[Math.Min(most, rows) * rowBytes];
+        for (long row = 0; row < rows; row += most)
+        {
+            int count = (int)(Math.Min(most, rows - row) * rowBytes);
+            parts[tensor.Part].Read(name, tensor.Offset + (row * rowBytes), bytes.AsSpan(0, count), (int)rowBytes, pairedHead > 0 ? HalvesOf : null);
+            yield return bytes.AsMemory(0, count);
+        }
+
+        int HalvesOf(int row)
+        {
+            int place = row % pairedHead;
+            return row - place + (place / 2) + (place % 2 * pairedHead / 2);
+        }
     }
 
-    private static void Pad(BinaryWriter writer)
+    public void Dispose()
     {
-        writer.Flush();
-        writer.Write(new byte[Aligned(writer.BaseStream.Position) - writer.BaseStream.Position]);
+        foreach (GgufPart part in parts)
+        {
+            part.Dispose();
+        }
     }
 
-    private static long Aligned(long bytes) => (bytes + Alignment - 1) / Alignment * Alignment;
+    /// <summary>The tensor, if its type can be dequantised.</summary>
+    /// <exception cref="EngineException">As of <see cref="ReadPieces"/>.</exception>
+    public GgufTensorInfo Readable(string name)
+    {
+        GgufTensorInfo tensor = Named(name);
+        return GgufLayout.Of(tensor.Type).CanRead ? tensor : throw EngineException.InFile(parts[tensor.Part].Path, $"tensor '{name}' is {tensor.Type}; accepted are {GgufLayout.Readable}.", name);
+    }
+
+    private GgufTensorInfo Named(string name) => Tensors.TryGetValue(name, out GgufTensorInfo? tensor) ? tensor : throw EngineException.InFile(Path, $"tensor '{name}' is missing.", name);
 }
