@@ -1,5 +1,4 @@
 using System.Numerics.Tensors;
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using ProxyTune.Checkpoints.Formats;
 

@@ -14,6 +14,9 @@ public static class ModelImport
     public const string Keep = "keep";
 
     private const string CacheName = ".proxytune", ModelCard = "README.md", Partial = ".partial", Old = ".old";
+    // The share of the work before the hashes of the source's files.
+    private const double Converted = 0.9;
+
     private static readonly TimeSpan LockPause = TimeSpan.FromMilliseconds(200);
 
     /// <summary>The accepted precisions.</summary>
@@ -97,14 +100,33 @@ public static class ModelImport
 
     private static ImportRecord Convert(ModelSource source, string target, ImportRecord record, IProgress<double>? progress)
     {
-        if (source.Kind == SourceKind.Gguf)
+        int bits = record.Precision switch { "int8" => 8, "int4" => 4, _ => CheckpointExporter.FloatBits };
+        if (source.Kind == SourceKind.HuggingFace)
         {
-            throw EngineException.InFile(source.Path, "GGUF files are not imported yet.");
+            CheckpointExporter.Export(source.Path, target, bits: bits);
+            progress?.Report(Converted);
+            JsonFields config = JsonFields.Read(Path.Combine(source.Path, FileNames.Config));
+            return record.WithHashes(source) with
+            {
+                Family = config.FindText("model_type"),
+                Licence = LicenceOf(Path.Combine(source.Path, ModelCard)),
+                NotServed = config.FindObject("vision_config") is null ? [] : ["vision"],
+            };
         }
 
-        CheckpointExporter.Export(source.Path, target, bits: record.Precision switch { "int8" => 8, "int4" => 4, _ => CheckpointExporter.FloatBits });
-        JsonFields config = JsonFields.Read(Path.Combine(source.Path, FileNames.Config));
-        return record.WithHashes(source) with { Family = config.FindText("model_type"), Licence = LicenceOf(Path.Combine(source.Path, ModelCard)) };
+        // A float32 export may be made in the folder of its checkpoint.
+        string checkpoint = bits == CheckpointExporter.FloatBits ? target : Path.Combine(target, ".checkpoint");
+        GgufImporter.WriteHuggingFace(source.Path, checkpoint);
+        progress?.Report(Converted / 2);
+        CheckpointExporter.Export(checkpoint, target, bits: bits);
+        progress?.Report(Converted);
+        if (checkpoint != target)
+        {
+            Delete(checkpoint);
+        }
+
+        using GgufFile file = GgufFile.Open(source.Path);
+        return record.WithHashes(source) with { Family = file.Metadata.FindText("general.architecture"), Licence = file.Metadata.FindText("general.license") };
     }
 
     /// <summary>The licence that the model card of a Hugging Face folder names between its two lines of dashes; null if it names none.</summary>
