@@ -30,8 +30,10 @@ internal static class RotaryTable
             (double[] frequencies, int position) = (tables[row / spec.ContextLength], row % spec.ContextLength);
             for (int i = 0; i < frequencies.Length; i++)
             {
-                cos[(row * half) + i] = (float)(factor * Math.Cos(position * frequencies[i]));
-                sin[(row * half) + i] = (float)(factor * Math.Sin(position * frequencies[i]));
+                // transformers rounds the angles of long texts to float32, which shows at scaled ones. The plain table stays that of earlier exports.
+                double angle = rope.Scaling is null ? position * frequencies[i] : position * (float)frequencies[i];
+                cos[(row * half) + i] = (float)(factor * Math.Cos(angle));
+                sin[(row * half) + i] = (float)(factor * Math.Sin(angle));
             }
         }
 

@@ -1,6 +1,8 @@
 using ProxyTune.Checkpoints;
+using ProxyTune.Checkpoints.Architectures;
 using ProxyTune.Checkpoints.Export;
 using ProxyTune.Decoding.Models;
+using ProxyTune.Testing;
 using Xunit.Abstractions;
 
 namespace ProxyTune.Decoding.Tests.Models;
@@ -70,6 +72,20 @@ public sealed class FamilyTests(ITestOutputHelper output) : IDisposable
                 }
             }
         }
+    }
+
+    // The oracle of the other tests computes in double precision, so it also says how much of a difference is transformers' own rounding.
+    [SkippableTheory]
+    [MemberData(nameof(Names))]
+    public void SlowDecoder_AnyFamily_EqualsTransformers(string name)
+    {
+        FamilyData data = FamilyData.Read(name);
+        CheckpointExporter.Export(data.Folder, folder);
+        SlowDecoder oracle = new(folder);
+        int? longest = DecoderSpec.Read(folder).LongRope?.OriginalContext;
+
+        Report("plain loops", data.Cases.Max(one =>
+            FamilyData.Difference(one.Logits, [.. oracle.Logits(one.Ids, one.Ids.Length > longest).Select(row => row.Select(logit => (float)logit).ToArray())])));
     }
 
     [SkippableTheory]
