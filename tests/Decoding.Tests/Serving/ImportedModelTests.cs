@@ -43,8 +43,9 @@ public sealed class ImportedModelTests : IDisposable
         foreach ((JsonElement prompt, List<GeneratedToken> answer) in prompts.Zip(answers))
         {
             int[] expected = Ids(prompt, "greedy"), given = [.. answer.Select(token => token.Id)];
+            Assert.Equal(expected.Length, given.Length);
             int same = expected.Zip(given).TakeWhile(pair => pair.First == pair.Second).Count();
-            Assert.True(same == expected.Length || prompt.GetProperty("margin")[same].GetDouble() < Margin, $"{prompt.GetProperty("id")}: token {same} is {given[same]}, and {expected[same]} is expected.");
+            Assert.True(same == expected.Length || prompt.GetProperty("margin")[same].GetDouble() < Margin, $"{prompt.GetProperty("id")}: token {same} is {given.ElementAtOrDefault(same)}, and {expected.ElementAtOrDefault(same)} is expected.");
         }
     }
 
