@@ -71,7 +71,7 @@ internal sealed record GgufMetadata(string Path, IReadOnlyDictionary<string, obj
             return null;
         }
 
-        object[] items = value is Array array and not string[] ? [.. array.Cast<object>()] : [value];
+        object[] items = value is Array array and not string[]? [.. array.Cast<object>()] : [value];
         return [.. items.Select(item => Integer(item) is { } number && number >= from && number <= to ? (int)number : throw Wrong(key, $"{Range(from, to)}, or an array of such"))];
     }
 

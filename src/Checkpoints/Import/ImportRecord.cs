@@ -17,7 +17,7 @@ public sealed record ImportRecord
     /// <summary>Full path of the source.</summary>
     public required string Source { get; init; }
 
-    /// <summary>As asked: keep, fp32, int8 or int4.</summary>
+    /// <summary>fp32, int8 or int4.</summary>
     public required string Precision { get; init; }
 
     /// <summary>The architecture's name in the source.</summary>

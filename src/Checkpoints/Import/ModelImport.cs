@@ -10,8 +10,8 @@ namespace ProxyTune.Checkpoints.Import;
 /// </remarks>
 public static class ModelImport
 {
-    /// <summary>The weights as they lie in the source, where the engine can run them so; else float32.</summary>
-    public const string Keep = "keep";
+    /// <summary>The default precision.</summary>
+    public const string UsualPrecision = "fp32";
 
     private const string CacheName = ".proxytune", ModelCard = "README.md", Partial = ".partial", Old = ".old";
     // The share of the work before the hashes of the source's files.
@@ -20,7 +20,7 @@ public static class ModelImport
     private static readonly TimeSpan LockPause = TimeSpan.FromMilliseconds(200);
 
     /// <summary>The accepted precisions.</summary>
-    public static IReadOnlyList<string> Precisions { get; } = [Keep, "fp32", "int8", "int4"];
+    public static IReadOnlyList<string> Precisions { get; } = [UsualPrecision, "int8", "int4"];
 
     /// <summary>The folder for a source's imports: <c>.proxytune</c> beside it, or a folder of the user's where that cannot be written.</summary>
     /// <param name="userCache">The user's folder; null for <c>proxytune</c> in the system's place for caches.</param>
@@ -49,7 +49,7 @@ public static class ModelImport
     /// <param name="progress">Receives the share of the work that is done, 0 to 1; null for none. Not called if nothing is to do.</param>
     /// <returns>The folder of the import.</returns>
     /// <exception cref="EngineException">InvalidModelFolder: the source is broken or not supported; InvalidValue: the precision; StoreFull: the disk is full.</exception>
-    public static string IntoCache(ModelSource source, string cache, string precision = Keep, IProgress<double>? progress = null)
+    public static string IntoCache(ModelSource source, string cache, string precision = UsualPrecision, IProgress<double>? progress = null)
     {
         string target = Path.Combine(cache, $"{source.Name}.{precision}");
         return Into(source, target, precision, replaces: true, progress);
@@ -58,7 +58,7 @@ public static class ModelImport
     /// <summary>Imports a source into a folder.</summary>
     /// <param name="replaces">Whether a folder that is there may be replaced. A complete import of the same files stays as it is.</param>
     /// <exception cref="EngineException">As <see cref="IntoCache"/>; Conflict: the folder exists and is not an import of these files.</exception>
-    public static string Into(ModelSource source, string target, string precision = Keep, bool replaces = false, IProgress<double>? progress = null)
+    public static string Into(ModelSource source, string target, string precision = UsualPrecision, bool replaces = false, IProgress<double>? progress = null)
     {
         if (!Precisions.Contains(precision))
         {

@@ -13,7 +13,7 @@ internal static class ImportCommand
     public static Task<int> RunAsync(string[] arguments)
     {
         Argument<string> path = new("path") { Description = "A Hugging Face folder, a .gguf file, or a folder of these." };
-        Option<string> precision = new("--precision") { Description = $"One of {string.Join(", ", ModelImport.Precisions)}.", HelpName = "PRECISION", DefaultValueFactory = _ => ModelImport.Keep };
+        Option<string> precision = new("--precision") { Description = $"One of {string.Join(", ", ModelImport.Precisions)}.", HelpName = "PRECISION", DefaultValueFactory = _ => ModelImport.UsualPrecision };
         Option<string?> name = new("--name") { Description = "Name of the imported folder, under which it is served; the source's name where absent.", HelpName = "NAME" };
         Option<string?> into = new("--into") { Description = "The models folder to import into; the cache beside the source where absent.", HelpName = "FOLDER" };
         Option<bool> replace = new("--replace") { Description = "Replace a folder of that name." };

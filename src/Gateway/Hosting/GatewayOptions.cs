@@ -83,9 +83,9 @@ internal sealed record GatewayOptions
     }
 }
 
-/// <param name="Precision">Import:Precision: keep (as they lie in the source), fp32, int8 or int4. Default keep.</param>
+/// <param name="Precision">Import:Precision: fp32, int8 or int4. Default fp32.</param>
 /// <param name="Folder">Import:Folder: where imports are kept; null for <c>.proxytune</c> beside the source, or a folder of the user's where that cannot be written.</param>
-internal sealed record ImportOptions(string Precision = ModelImport.Keep, string? Folder = null);
+internal sealed record ImportOptions(string Precision = ModelImport.UsualPrecision, string? Folder = null);
 
 /// <param name="Key">What operators send as <c>Authorization: Bearer KEY</c>; null takes connections from this machine as operators.</param>
 internal sealed record OperatorOptions(string? Key = null);

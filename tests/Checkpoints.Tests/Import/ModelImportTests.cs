@@ -28,7 +28,7 @@ public sealed class ModelImportTests : IDisposable
 
         Assert.Equal(first, ModelImport.IntoCache(source, cache, progress: progress));
 
-        Assert.Equal(Path.Combine(In(".proxytune"), "tiny.keep"), first);
+        Assert.Equal(Path.Combine(In(".proxytune"), "tiny.fp32"), first);
         Assert.Equal(written, Written(first));
         Assert.Equal(untouched, Written(In("tiny")));
         Assert.Empty(progress.Reported);
@@ -56,9 +56,9 @@ public sealed class ModelImportTests : IDisposable
     [Fact]
     public void IntoCache_ProcessWasKilledBefore_LeavesNoHalfModel()
     {
-        Directory.CreateDirectory(Path.Combine(cache, "tiny.keep.partial"));
-        File.WriteAllText(Path.Combine(cache, "tiny.keep.partial", "genai_config.json"), "half");
-        Directory.CreateDirectory(Path.Combine(cache, "tiny.keep.old"));
+        Directory.CreateDirectory(Path.Combine(cache, "tiny.fp32.partial"));
+        File.WriteAllText(Path.Combine(cache, "tiny.fp32.partial", "genai_config.json"), "half");
+        Directory.CreateDirectory(Path.Combine(cache, "tiny.fp32.old"));
 
         string done = ModelImport.IntoCache(source, cache);
 
@@ -110,7 +110,7 @@ public sealed class ModelImportTests : IDisposable
     {
         EngineException error = Assert.Throws<EngineException>(() => ModelImport.Into(source, In("x"), "int2"));
         Assert.Equal(("precision", EngineError.InvalidValue), (error.Field, error.Error));
-        Assert.Contains("keep, fp32, int8, int4", error.Message, StringComparison.Ordinal);
+        Assert.Contains("fp32, int8, int4", error.Message, StringComparison.Ordinal);
     }
 
     [Theory]

@@ -37,7 +37,7 @@ public sealed class ModelSourceTests : IDisposable
 
         Assert.Equal(("tiny", In("models--org--tiny/snapshots/new")), (source.Name, source.Path));
         Assert.Equal(source, Assert.Single(ModelSource.Find(In("models--org--tiny"))));
-        Assert.Equal(5, ImportRecord.Of(source, ModelImport.Keep).Files["model.safetensors"].Bytes);
+        Assert.Equal(5, ImportRecord.Of(source, ModelImport.UsualPrecision).Files["model.safetensors"].Bytes);
     }
 
     [Fact]

@@ -43,9 +43,9 @@ public sealed class DroppedModelsTests : IDisposable
         using ModelHost host = ModelHost.Load(DroppedModels.Prepare(In("published"), new(), output), new EngineOptions());
         ServedModel model = Assert.Single(host.Models);
         Assert.Equal("published", model.Name);
-        Assert.Equal("published (from published, llama, keep, no licence named, context 128)", DroppedModels.Describe(model));
+        Assert.Equal("published (from published, llama, fp32, no licence named, context 128)", DroppedModels.Describe(model));
         ModelOrigin origin = ModelsEndpoint.Describe(model).Origin!;
-        Assert.Equal(("published", "llama", "keep", null), (origin.Name, origin.Family, origin.Precision, origin.Licence));
+        Assert.Equal(("published", "llama", "fp32", null), (origin.Name, origin.Family, origin.Precision, origin.Licence));
         Assert.Equal(["model.safetensors"], origin.Files.Keys);
     }
 
