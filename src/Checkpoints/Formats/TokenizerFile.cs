@@ -30,6 +30,7 @@ internal sealed class TokenizerFile
             }
         }
 
+        Decoder = root.TryGetProperty("decoder", out JsonElement decoder) ? decoder.Clone() : default;
         string?[] decoders = Decoders(root).ToArray();
         IsByteLevel = decoders is ["ByteLevel"];
         if (decoders.Contains("ByteFallback"))
@@ -57,6 +58,9 @@ internal sealed class TokenizerFile
     public int VocabularySize { get; }
 
     public bool IsByteLevel { get; }
+
+    /// <summary>The decoder as it stands in the file; undefined if there is none.</summary>
+    public JsonElement Decoder { get; }
 
     /// <summary>The byte that a byte-fallback token stands for.</summary>
     public byte? ByteOf(int id) => byteTokens.TryGetValue(id, out byte value) ? value : null;

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Text;
 using ProxyTune.Checkpoints;
 using ProxyTune.Checkpoints.Formats;
@@ -17,14 +18,18 @@ public sealed class Tokenizer : IDisposable
 
     // Without the post-processor; the same object if the post-processor adds nothing.
     private readonly HuggingFaceTokenizer bare;
-    private readonly Lazy<int?> anchor;
+
+    // At the beginning of a text; they are copied.
+    private readonly TokenDecoder whole;
+    private readonly TokenDecoder stream;
 
     private Tokenizer(TokenizerFile file)
     {
         this.file = file;
         native = NativeTokenizer.Create(file, withPostProcessor: true);
         bare = native.Encode("").Length == 0 ? native : NativeTokenizer.Create(file, withPostProcessor: false);
-        anchor = new Lazy<int?>(FindAnchor);
+        whole = TokenDecoder.Of(file.Decoder, asStream: false);
+        stream = TokenDecoder.Of(file.Decoder, asStream: true);
     }
 
     /// <summary>Whether a text is its tokens' bytes in a row.</summary>
@@ -55,21 +60,46 @@ public sealed class Tokenizer : IDisposable
     /// <summary>Ids with special tokens recognised but nothing added: for text from a chat template, which writes its own begin token.</summary>
     public int[] EncodeRendered(string text) => Encode(bare, text);
 
-    /// <summary>Text without special tokens, as Hugging Face's <c>decode(ids, skip_special_tokens=True)</c>; ids beyond the vocabulary give no text.</summary>
-    public string Decode(IReadOnlyList<int> ids)
+    /// <summary>Text of ids, as Hugging Face's <c>decode(ids, skip_special_tokens)</c>; ids beyond the vocabulary give no text.</summary>
+    /// <param name="withSpecial">Whether special tokens give their names. Default: they give no text.</param>
+    public string Decode(IReadOnlyList<int> ids, bool withSpecial = false)
     {
-        uint[] native = new uint[ids.Count];
-        for (int i = 0; i < native.Length; i++)
+        TokenDecoder decoder = whole.Copy();
+        StringBuilder text = new();
+        foreach (int id in ids)
         {
-            native[i] = (uint)ids[i];
+            if (TextToken(id, withSpecial) is { } token)
+            {
+                text.Append(decoder.Push(token));
+            }
         }
 
-        return this.native.Decode(native);
+        return text.Append(decoder.End()).ToString();
     }
 
     /// <summary>Begins the text of one answer, token by token. Not thread-safe itself.</summary>
     /// <param name="before">The tokens that the answer continues. Some decoders strip the space of a token at the beginning of a text, and here it is not the beginning.</param>
-    public TokenStream Stream(ReadOnlySpan<int> before = default) => file.IsByteLevel ? new ByteLevelStream(file) : new WindowStream(this, file, before);
+    /// <param name="withSpecial">Whether special tokens give their names. Default: they give no text.</param>
+    public TokenStream Stream(ReadOnlySpan<int> before = default, bool withSpecial = false)
+    {
+        if (file.IsByteLevel)
+        {
+            return new ByteLevelStream(id => TextToken(id, withSpecial));
+        }
+
+        TokenDecoder decoder = stream.Copy();
+        for (int i = FirstThatCounts(before, withSpecial); i < before.Length; i++)
+        {
+            if (TextToken(before[i], withSpecial) is { } token)
+            {
+                decoder.Push(token);
+            }
+        }
+
+        decoder.Commit();
+        decoder.EndBytes();
+        return new DecoderStream(decoder, id => TextToken(id, withSpecial));
+    }
 
     /// <summary>The ids of special tokens, such as those that begin or end a text.</summary>
     public IReadOnlyCollection<int> SpecialIds => file.SpecialIds;
@@ -90,15 +120,7 @@ public sealed class Tokenizer : IDisposable
             return ByteLevelAlphabet.Bytes(token);
         }
 
-        if (file.ByteOf(id) is { } single)
-        {
-            return [single];
-        }
-
-        // Decoders strip a token's space at the start of a text, so it is decoded after another token.
-        return this.anchor.Value is not { } anchor
-            ? Encoding.UTF8.GetBytes(Decode([id]))
-            : Encoding.UTF8.GetBytes(Decode([anchor, id])[Decode([anchor]).Length..]);
+        return file.ByteOf(id) is { } single ? [single] : Encoding.UTF8.GetBytes(InText(token));
     }
 
     /// <summary>SHA-256 over the map of tokens in the order of their ids, lower-case hex: equal where <see cref="SameVocabulary"/> holds.</summary>
@@ -123,14 +145,49 @@ public sealed class Tokenizer : IDisposable
         return Array.ConvertAll(native.Encode(valid), id => (int)id);
     }
 
-    private int? FindAnchor() => file.Tokens.Keys.Order()
-        .Where(id => !file.SpecialIds.Contains(id) && file.ByteOf(id) is null && Decode([id]).Length > 0)
-        .Select(id => (int?)id)
-        .FirstOrDefault();
+    private string? TextToken(int id, bool withSpecial) =>
+        file.Tokens.TryGetValue(id, out string? token) && (withSpecial || !file.SpecialIds.Contains(id)) ? token : null;
+
+    /// <summary>No decoder looks back farther than a few tokens with text, or to the beginning.</summary>
+    private int FirstThatCounts(ReadOnlySpan<int> before, bool withSpecial)
+    {
+        const int Enough = 8;
+        int first = before.Length;
+        for (int found = 0; first > 0 && found < Enough; first--)
+        {
+            found += TextToken(before[first - 1], withSpecial) is not null && file.ByteOf(before[first - 1]) is null ? 1 : 0;
+        }
+
+        return first;
+    }
+
+    /// <summary>Decoders change a token at the beginning or the end of a text, so it is decoded between two others.</summary>
+    private string InText(string token)
+    {
+        string left = token == "a" ? "b" : "a", right = token == "c" ? "d" : "c";
+        int head = Text(left).Length, tail = Text(left, right).Length - head;
+        return Text(left, token, right)[head..^tail];
+    }
+
+    private string Text(params ReadOnlySpan<string> tokens)
+    {
+        TokenDecoder decoder = whole.Copy();
+        StringBuilder text = new();
+        foreach (string token in tokens)
+        {
+            text.Append(decoder.Push(token));
+        }
+
+        return text.Append(decoder.End()).ToString();
+    }
 }
 
-/// <summary>Incremental detokenisation: the pieces joined equal <see cref="Tokenizer.Decode"/> of all ids, and no piece splits a character.</summary>
-/// <remarks>A token's cost does not depend on the length of the text. Not thread-safe.</remarks>
+/// <summary>Incremental detokenisation: each byte is given once, and no piece splits a character.</summary>
+/// <remarks>
+/// The pieces are those of Hugging Face's <c>DecodeStream</c>: a piece that would end in U+FFFD waits for the next token. Unlike there, a byte
+/// that makes earlier ones invalid raises nothing and takes nothing back, and the rest comes when the stream ends. A token's cost does not
+/// depend on the length of the text. Not thread-safe.
+/// </remarks>
 public abstract class TokenStream
 {
     private protected TokenStream()
@@ -144,66 +201,54 @@ public abstract class TokenStream
     public abstract string Finish();
 }
 
-/// <summary>A byte-level vocabulary's text is the tokens' bytes in a row, so the framework's own incremental UTF-8 decoder does the work.</summary>
-internal sealed class ByteLevelStream(TokenizerFile file) : TokenStream
+/// <summary>A byte-level vocabulary's text is the tokens' bytes in a row.</summary>
+internal sealed class ByteLevelStream(Func<int, string?> tokenOf) : TokenStream
 {
-    private readonly Decoder utf8 = Encoding.UTF8.GetDecoder();
-
-    public override string Append(int id) =>
-        file.SpecialIds.Contains(id) || !file.Tokens.TryGetValue(id, out string? token) ? "" : Read(ByteLevelAlphabet.Bytes(token), flush: false);
-
-    public override string Finish() => Read([], flush: true);
-
-    private string Read(byte[] bytes, bool flush)
-    {
-        // An unfinished character may be released too, as at most one U+FFFD for each byte.
-        char[] chars = new char[bytes.Length + 4];
-        return new string(chars, 0, utf8.GetChars(bytes, chars, flush));
-    }
-}
-
-/// <summary>
-/// For any other decoder: it decodes the last settled token with the new tokens behind it. The text that the new tokens add is the piece.
-/// </summary>
-/// <remarks>
-/// A run of byte-fallback tokens (&lt;0xE4&gt;) is held until it ends: decoders turn the whole run into U+FFFD if any part of it is not valid UTF-8.
-/// </remarks>
-internal sealed class WindowStream : TokenStream
-{
-    private readonly Tokenizer tokenizer;
-    private readonly TokenizerFile file;
-    private readonly List<int> window = [];
-    private int settled;
-
-    public WindowStream(Tokenizer tokenizer, TokenizerFile file, ReadOnlySpan<int> before)
-    {
-        (this.tokenizer, this.file) = (tokenizer, file);
-        if (!before.IsEmpty && before[^1] is var last && file.Tokens.ContainsKey(last) && !file.SpecialIds.Contains(last) && file.ByteOf(last) is null)
-        {
-            window.Add(last);
-            settled = 1;
-        }
-    }
+    private readonly StringBuilder held = new();
+    private byte[] unfinished = [];
 
     public override string Append(int id)
     {
-        if (file.SpecialIds.Contains(id) || !file.Tokens.ContainsKey(id))
+        if (tokenOf(id) is not { } token)
         {
             return "";
         }
 
-        window.Add(id);
-        return file.ByteOf(id) is null ? Settle() : "";
+        (string text, unfinished) = Utf8Text.Read([.. unfinished, .. ByteLevelAlphabet.Bytes(token)]);
+        held.Append(text);
+        return unfinished.Length > 0 || held.Length == 0 || held[^1] == Rune.ReplacementChar.Value ? "" : Release();
     }
 
-    public override string Finish() => window.Count > settled ? Settle() : "";
-
-    private string Settle()
+    public override string Finish()
     {
-        int before = settled == 0 ? 0 : tokenizer.Decode(window[..settled]).Length;
-        string piece = tokenizer.Decode(window)[before..];
-        window.RemoveRange(0, window.Count - 1);
-        settled = 1;
+        held.Append(Encoding.UTF8.GetString(unfinished));
+        unfinished = [];
+        return Release();
+    }
+
+    private string Release()
+    {
+        string piece = held.ToString();
+        held.Clear();
         return piece;
+    }
+}
+
+/// <summary>The part of UTF-8 that is finished.</summary>
+internal static class Utf8Text
+{
+    /// <returns>The text, and the bytes behind it that a following byte may complete to a character.</returns>
+    public static (string Text, byte[] Unfinished) Read(ReadOnlySpan<byte> bytes)
+    {
+        // A character has at most four bytes, so the unfinished one begins in the last three.
+        for (int at = Math.Max(0, bytes.Length - 3); at < bytes.Length; at++)
+        {
+            if (bytes[at] >= 0xC0 && Rune.DecodeFromUtf8(bytes[at..], out _, out _) == OperationStatus.NeedMoreData)
+            {
+                return (Encoding.UTF8.GetString(bytes[..at]), bytes[at..].ToArray());
+            }
+        }
+
+        return (Encoding.UTF8.GetString(bytes), []);
     }
 }
