@@ -6,7 +6,8 @@ using ProxyTune.Checkpoints.Patches;
 
 namespace ProxyTune.Checkpoints.Tests.Formats;
 
-/// <summary>A tensor of more than 2^29 elements and 5 GB, as embeddings of large models are. The file is sparse, so it takes no room.</summary>
+/// <summary>A tensor of more than 2^29 elements and 5 GB, as embeddings of large models are. The file is sparse, so it takes no room. The memory of the process is measured, so no other test runs beside.</summary>
+[Collection(Alone.Name)]
 public sealed class LargeTensorTests : IDisposable
 {
     private const int Rows = 660_000, Columns = 2048;
@@ -69,5 +70,11 @@ public sealed class LargeTensorTests : IDisposable
         file.Position = file.Length - (Columns * sizeof(float));
         file.Write(MemoryMarshal.AsBytes(last.AsSpan()));
         return path;
+    }
+
+    [CollectionDefinition(Name, DisableParallelization = true)]
+    public sealed class Alone
+    {
+        public const string Name = "large tensors";
     }
 }
