@@ -14,6 +14,7 @@ public static class ModelImport
     public const string UsualPrecision = "fp32";
 
     private const string CacheName = ".proxytune", ModelCard = "README.md", Partial = ".partial", Old = ".old";
+
     // The share of the work before the hashes of the source's files.
     private const double Converted = 0.9;
 
