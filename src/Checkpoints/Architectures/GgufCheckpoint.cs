@@ -56,9 +56,7 @@ internal sealed class GgufCheckpoint : IDisposable
         }
     }
 
-    /// <summary>All tensors as float32, in the order of <see cref="Names"/>. The checkpoint must stay open.</summary>
-    public IEnumerable<TensorSource> Tensors() => names.Keys.Select(Tensor);
-
+    /// <summary>A tensor as float32. The checkpoint must stay open.</summary>
     /// <param name="name">Hugging Face's.</param>
     /// <exception cref="EngineException">InvalidModelFolder: no such tensor.</exception>
     public TensorSource Tensor(string name)

@@ -33,7 +33,15 @@ public static class CheckpointExporter
     /// weight takes 9 or 5 bits. The head has at least 8 bits; embeddings and norms are float32.
     /// </param>
     /// <exception cref="EngineException">InvalidModelFolder: the checkpoint is incomplete or does not fit its config.json, or a patch does not fit it; InvalidValue: a patch's weight, bits.</exception>
-    public static void Export(string checkpoint, string target, IReadOnlyList<WeightedPatch>? patches = null, int bits = FloatBits)
+    public static void Export(string checkpoint, string target, IReadOnlyList<WeightedPatch>? patches = null, int bits = FloatBits) =>
+        ExportWritten(folder => WriteCheckpoint(checkpoint, folder, patches ?? []), target, bits);
+
+    /// <summary>As <see cref="Export"/>, for a checkpoint that does not lie in a folder yet.</summary>
+    /// <param name="write">
+    /// Writes config.json, the tokenizer's files, and model.safetensors in float32 with its tensors in the order of <see cref="DecoderTensors.InOrder"/>. It is
+    /// given the folder, which it creates if it is missing.
+    /// </param>
+    internal static void ExportWritten(Action<string> write, string target, int bits)
     {
         if (bits is not (FloatBits or 8 or 4))
         {
@@ -42,14 +50,16 @@ public static class CheckpointExporter
 
         if (bits == FloatBits)
         {
-            ExportFloat32(checkpoint, target, patches ?? []);
+            write(target);
+            WriteGraph(target);
             return;
         }
 
         DirectoryInfo full = Directory.CreateDirectory(Path.Combine(target, ".float32"));
         try
         {
-            ExportFloat32(checkpoint, full.FullName, patches ?? []);
+            write(full.FullName);
+            WriteGraph(full.FullName);
             ModelProto graph = ModelProto.Parser.ParseFrom(File.ReadAllBytes(Path.Combine(full.FullName, FileNames.Graph)));
             ModelProto quantized = QuantizedGraph.Write(full.FullName, graph, target, QuantizedFile, bits, DecoderGraphWriter.Head(DecoderSpec.Read(full.FullName)));
             File.WriteAllBytes(Path.Combine(target, FileNames.Graph), quantized.ToByteArray());
@@ -62,14 +72,9 @@ public static class CheckpointExporter
         }
     }
 
-    private static void ExportFloat32(string checkpoint, string target, IReadOnlyList<WeightedPatch> patches)
+    private static void WriteCheckpoint(string checkpoint, string target, IReadOnlyList<WeightedPatch> patches)
     {
-        DecoderSpec spec = DecoderSpec.Read(checkpoint);
-        if (spec.EndIds.Count == 0)
-        {
-            throw EngineException.InFile(Path.Combine(checkpoint, FileNames.Config), "eos_token_id is missing; accepted is a token id or a list of token ids, since no answer ends without one.");
-        }
-
+        DecoderSpec spec = Read(checkpoint);
         Directory.CreateDirectory(target);
         string? textPart = Gemma3Config.FindTextPart(JsonFields.Read(Path.Combine(checkpoint, FileNames.Config)));
         using (CheckpointFiles source = CheckpointFiles.Open(checkpoint))
@@ -86,12 +91,25 @@ public static class CheckpointExporter
         {
             File.WriteAllText(Path.Combine(target, FileNames.Config), textPart + "\n");
         }
+    }
 
+    /// <summary>Adds the graph to a folder with a float32 checkpoint. Ranges of its weights become the graph's.</summary>
+    private static void WriteGraph(string target)
+    {
+        DecoderSpec spec = Read(target);
         using SafetensorsFile file = SafetensorsFile.Open(Path.Combine(target, FileNames.Weights));
         DecoderWeights weights = new(spec, file, DerivedFile);
         File.WriteAllBytes(Path.Combine(target, FileNames.Graph), DecoderGraphWriter.Build(spec, weights).ToByteArray());
         weights.WriteDerived(target);
         GenAiLayout.WriteConfig(target, FileNames.Graph, spec, weights.HeadSize);
+    }
+
+    private static DecoderSpec Read(string checkpoint)
+    {
+        DecoderSpec spec = DecoderSpec.Read(checkpoint);
+        return spec.EndIds.Count > 0
+            ? spec
+            : throw EngineException.InFile(Path.Combine(checkpoint, FileNames.Config), "eos_token_id is missing; accepted is a token id or a list of token ids, since no answer ends without one.");
     }
 
     private static void Copy(IEnumerable<string> names, string from, string to)

@@ -1,3 +1,4 @@
+using ProxyTune.Checkpoints.Architectures;
 using ProxyTune.Checkpoints.Export;
 using ProxyTune.Checkpoints.Formats;
 
@@ -115,19 +116,17 @@ public static class ModelImport
             };
         }
 
-        // A float32 export may be made in the folder of its checkpoint.
-        string checkpoint = bits == CheckpointExporter.FloatBits ? target : Path.Combine(target, ".checkpoint");
-        GgufImporter.WriteHuggingFace(source.Path, checkpoint);
-        progress?.Report(Converted / 2);
-        CheckpointExporter.Export(checkpoint, target, bits: bits);
+        GgufMetadata? metadata = null;
+        CheckpointExporter.ExportWritten(
+            folder =>
+            {
+                metadata = GgufImporter.WriteHuggingFace(source.Path, folder);
+                progress?.Report(Converted / 2);
+            },
+            target,
+            bits);
         progress?.Report(Converted);
-        if (checkpoint != target)
-        {
-            Delete(checkpoint);
-        }
-
-        using GgufFile file = GgufFile.Open(source.Path);
-        return record.WithHashes(source) with { Family = file.Metadata.FindText("general.architecture"), Licence = file.Metadata.FindText("general.license") };
+        return record.WithHashes(source) with { Family = metadata!.Text(GgufArchitectures.Architecture), Licence = metadata.FindText("general.license") };
     }
 
     /// <summary>The licence that the model card of a Hugging Face folder names between its two lines of dashes; null if it names none.</summary>
